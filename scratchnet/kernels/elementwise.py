@@ -1,0 +1,66 @@
+"""What is done to each number alone: ReLU, dropout, and the look for numbers that are none. Arrays come flat, (size,)."""
+
+import numpy as np
+from numba import prange
+
+from scratchnet.kernels.jit import kernel
+
+BLOCK = 16384  # numbers in one task: enough to be worth a thread's while, few enough to share out evenly
+
+
+@kernel
+def relu_forward(x, y):
+    """y = 0 where x < 0, else x; a NaN stays a NaN."""
+    for i in prange(x.size):
+        y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
+
+
+@kernel
+def relu_backward(dy, y, dx):
+    """dx = dy where y > 0, else 0."""
+    for i in prange(dy.size):
+        dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+
+
+@kernel
+def dropout_forward(x, keys, rate, scale, y, kept):
+    """y[n, j] = x[n, j] · scale where a draw for (image n, feature j) is at least `rate`, else 0; kept (N, F) bool says where.
+
+    x, y (N, F). keys (N,) uint64: one for each image. The draw mixes the key and the feature's number as
+    `scratchnet.draws.mix` does; its upper 53 bits make a number in [0, 1).
+    """
+    images, features = x.shape
+    for n in prange(images):
+        for j in range(features):
+            z = keys[n] + np.uint64(j + 1) * np.uint64(0x9E3779B97F4A7C15)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z = z ^ (z >> np.uint64(31))
+            kept[n, j] = np.float64(z >> np.uint64(11)) * 2.0**-53 >= rate
+            y[n, j] = x[n, j] * scale if kept[n, j] else x.dtype.type(0)
+
+
+@kernel
+def dropout_backward(dy, kept, scale, dx):
+    """dx = dy · scale where kept, else 0: all (N, F)."""
+    images, features = dy.shape
+    for n in prange(images):
+        for j in range(features):
+            dx[n, j] = dy[n, j] * scale if kept[n, j] else dy.dtype.type(0)
+
+
+@kernel
+def block_finite(x, finite):
+    """finite[i] = whether the i-th block of x holds only numbers. A number times zero is zero; a NaN or an infinity times zero is NaN."""
+    for i in prange(finite.size):
+        total = x.dtype.type(0)
+        for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
+            total += x[k] * x.dtype.type(0)
+        finite[i] = total == 0
+
+
+def all_finite(x):
+    """Whether x, of any shape, holds no NaN and no infinity."""
+    finite = np.empty(-(-x.size // BLOCK), np.bool_)
+    block_finite(x.reshape(-1), finite)
+    return bool(finite.all())

@@ -1,0 +1,77 @@
+"""The one place where the flags of compilation stand, and where compiled kernels are kept between runs."""
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+
+# Everything of fastmath that keeps a NaN a NaN. `fastmath=True` would also promise that there are none, and then a
+# check for NaN compiles to "no".
+FAST_BUT_HONEST = {"reassoc", "contract", "nsz", "arcp", "afn"}
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a kernel: loops over `prange` run on all threads, and the machine code is kept on disk for the next run.
+
+    `error_model="numpy"` makes a division by zero an infinity, as it is in an array expression. `nogil=True` lets the
+    thread that reads images work meanwhile.
+    """
+    directory = cache_directory()
+    remembered = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(directory or "")
+    try:
+        compile_with = numba.njit(
+            parallel=True, nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy", cache=directory is not None
+        )
+        return compile_with(function)
+    finally:
+        numba.config.CACHE_DIR = remembered
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.
+
+    Its name holds a hash of every kernel's source. Numba looks only at the file of the function that it loads, and
+    would go on running the old code after a change in a function that is called from another file.
+    """
+    places = [os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__", _user_cache()]
+    writable = (_writable(Path(place) / _fingerprint()) for place in places if place)
+    return next((directory for directory in writable if directory), None)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    return f"scratchnet-{digest.hexdigest()[:16]}"
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir())
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def _writable(directory: Path) -> Path | None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return directory
+    except OSError:
+        return None
+
+
+def nothing_compiled_yet() -> bool:
+    """Whether the next calls will have to compile: no machine code is kept for these sources on this machine."""
+    directory = cache_directory()
+    return directory is None or next(directory.rglob("*.nbc"), None) is None

@@ -1,0 +1,148 @@
+"""The textbook: every operation of the network and its gradient, in plain NumPy, in a few lines each.
+
+This file says what is computed; `scratchnet.kernels` says how it is computed fast; tests hold the two equal. Any dtype,
+no speed, no checks. Axes as everywhere in scratchnet: images (N, H, W, C), filters (KH, KW, C, F), dense weights (in,
+out). A gradient is named after its operation and answers with the gradients of the operation's arguments, in their
+order. Source of the whole: Goodfellow, Bengio & Courville, "Deep Learning", 2016, chapters 6 to 9.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scratchnet import draws
+
+Array = NDArray
+
+
+def pad(x: Array, top: int, bottom: int, left: int, right: int) -> Array:
+    """Images with a border of zeros."""
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+
+
+def pad_gradient(dy: Array, top: int, bottom: int, left: int, right: int) -> Array:
+    """dx: the border's gradient is thrown away."""
+    return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right]
+
+
+def conv2d(x: Array, weight: Array, bias: Array, stride: int) -> Array:
+    """y[n, i, j, f] = bias[f] + Σ over u, v, c of x[n, i·stride + u, j·stride + v, c] · weight[u, v, c, f]."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[:2], axis=(1, 2))[:, ::stride, ::stride]
+    return np.einsum("nijcuv,uvcf->nijf", windows, weight) + bias
+
+
+def conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Array, Array, Array]:
+    """dx, dweight, dbias: each product x · weight in the sum hands dy · weight to its x, and dy · x to its weight."""
+    dx, dweight = np.zeros_like(x), np.zeros_like(weight)
+    out_height, out_width = dy.shape[1:3]
+    for u, v in np.ndindex(weight.shape[:2]):
+        rows = slice(u, u + (out_height - 1) * stride + 1, stride)
+        columns = slice(v, v + (out_width - 1) * stride + 1, stride)
+        dx[:, rows, columns] += np.einsum("nijf,cf->nijc", dy, weight[u, v])
+        dweight[u, v] = np.einsum("nijc,nijf->cf", x[:, rows, columns], dy)
+    return dx, dweight, dy.sum(axis=(0, 1, 2))
+
+
+def max_pool2d(x: Array, size: int, stride: int) -> Array:
+    """y[n, i, j, c] = max over 0 ≤ u, v < size of x[n, i·stride + u, j·stride + v, c]."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
+    return windows[:, ::stride, ::stride].max(axis=(-2, -1))
+
+
+def max_pool2d_gradient(x: Array, dy: Array, size: int, stride: int) -> Array:
+    """dx: each dy[n, i, j, c] goes to the place that won its window, the first in reading order among equals."""
+    dx = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(dy.shape):
+        top, left = i * stride, j * stride
+        window = x[n, top : top + size, left : left + size, c]
+        u, v = divmod(int(window.argmax()), size)
+        dx[n, top + u, left + v, c] += dy[n, i, j, c]
+    return dx
+
+
+def dense(x: Array, weight: Array, bias: Array) -> Array:
+    """y = x · W + b."""
+    return x @ weight + bias
+
+
+def dense_gradient(x: Array, weight: Array, dy: Array) -> tuple[Array, Array, Array]:
+    """dx = dy · Wᵀ, dW = xᵀ · dy, db = Σ over images of dy."""
+    return dy @ weight.T, x.T @ dy, dy.sum(axis=0)
+
+
+def relu(x: Array) -> Array:
+    """y = max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def relu_gradient(x: Array, dy: Array) -> Array:
+    """dx = dy where x > 0, else 0; at 0 itself, where there is no derivative, 0."""
+    return np.where(x > 0, dy, 0)
+
+
+def dropout_kept(keys: NDArray[np.uint64], features: int, rate: float) -> NDArray[np.bool_]:
+    """Which features of each image stay, (N, features): each with probability 1 − rate, drawn from the image's key (N,)."""
+    counters = np.arange(features, dtype=np.uint64) * draws.GOLDEN_GAMMA
+    return draws.uniform(draws.mix(keys[:, None] + counters)) >= rate
+
+
+def dropout(x: Array, kept: NDArray[np.bool_], rate: float) -> Array:
+    """y = x / (1 − rate) where kept, else 0: the mean over all masks is x ("inverted" dropout)."""
+    return np.where(kept, x / np.asarray(1 - rate, x.dtype), 0)
+
+
+def dropout_gradient(dy: Array, kept: NDArray[np.bool_], rate: float) -> Array:
+    """dx = dy / (1 − rate) where kept, else 0."""
+    return np.where(kept, dy / np.asarray(1 - rate, dy.dtype), 0)
+
+
+def log_softmax(logits: Array) -> Array:
+    """log pᵢ = zᵢ − log Σⱼ exp zⱼ for each row; the row's maximum is taken away first, so that no exp overflows."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax_cross_entropy(logits: Array, labels: NDArray[np.int64]) -> Array:
+    """−log p[label] of each image: logits (N, classes), labels (N,) → (N,)."""
+    return -log_softmax(logits)[np.arange(len(labels)), labels]
+
+
+def softmax_cross_entropy_gradient(logits: Array, labels: NDArray[np.int64]) -> Array:
+    """dlogits of the sum over the images: p − (1 at the label)."""
+    gradient = np.exp(log_softmax(logits))
+    gradient[np.arange(len(labels)), labels] -= 1
+    return gradient
+
+
+def adam(
+    value: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    l2: float = 0.0,
+    decay: float = 0.0,
+) -> tuple[Array, Array, Array]:
+    """The new value and moments after step number `step` ≥ 1: Kingma & Ba 2015, algorithm 1.
+
+    l2 is added to the gradient, l2 · value (the gradient of l2/2 · Σ value²); decay shrinks the value itself
+    (Loshchilov & Hutter 2019).
+    """
+    grad = grad + l2 * value
+    mean = beta1 * mean + (1 - beta1) * grad
+    square = beta2 * square + (1 - beta2) * grad**2
+    unbiased_mean = mean / (1 - beta1**step)
+    unbiased_square = square / (1 - beta2**step)
+    value = value - learning_rate * (decay * value + unbiased_mean / (np.sqrt(unbiased_square) + epsilon))
+    return value, mean, square
+
+
+def sgd(
+    value: Array, grad: Array, velocity: Array, learning_rate: float, momentum: float, l2: float = 0.0
+) -> tuple[Array, Array]:
+    """The new value and velocity: v ← momentum · v + grad + l2 · value, value ← value − learning_rate · v (Polyak 1964)."""
+    velocity = momentum * velocity + grad + l2 * value
+    return value - learning_rate * velocity, velocity
