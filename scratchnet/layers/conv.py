@@ -1,0 +1,127 @@
+"""The convolution layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.initializers import Initializer, initializer
+from scratchnet.kernels import conv
+from scratchnet.layers.base import Array, Layer, Parameter, Shape
+
+
+class Conv2D(Layer):
+    """Looks for F small patterns at every place of an image.
+
+    y[n, i, j, f] = bias[f] + Σ over u, v, c of x[n, i·stride + u − top, j·stride + v − left, c] · weight[u, v, c, f]
+
+    with zeros outside the image. (The field says convolution; it is a cross-correlation, the filter isn't flipped.)
+
+    filters: F. kernel_size: K, or (KH, KW). stride: s ≥ 1. padding: "same" pads so that OH = ⌈H / s⌉, the odd row at
+    the bottom; "valid" pads nothing, OH = ⌊(H − KH) / s⌋ + 1; an integer p pads p on every side, OH = ⌊(H + 2p − KH) /
+    s⌋ + 1. OW likewise. weight_init: "xavier_uniform", "xavier_normal", "he_uniform", "he_normal".
+
+    Shapes: (N, H, W, C) → (N, OH, OW, F); weight (KH, KW, C, F), bias (F,), which starts at zero.
+    Gradient: dweight[u, v, c, f] = Σ over n, i, j of x · dy; dbias = Σ dy; dx is the convolution of dy with the filters turned by 180°.
+    Raises ShapeError if the filter is larger than the padded image.
+    Source: LeCun et al. 1998, section II.A; output sizes as in Dumoulin & Visin 2016, section 2.
+
+    >>> Conv2D(32, kernel_size=5).build((64, 64, 3))
+    (64, 64, 32)
+    >>> Conv2D(8, kernel_size=3, stride=2, padding="valid").build((64, 64, 3))
+    (31, 31, 8)
+    """
+
+    kind = "conv"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        stride: int = 1,
+        padding: str | int = "same",
+        weight_init: str | Initializer = "xavier_uniform",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.filters = filters
+        self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.stride = stride
+        self.padding = padding
+        self.weight_init = initializer(weight_init)
+        if filters < 1 or stride < 1 or len(self.kernel_size) != 2 or min(self.kernel_size) < 1:
+            raise ConfigError(
+                f"{self}: filters, kernel_size and stride must be at least 1, got {filters}, {kernel_size}, {stride}"
+            )
+        known = padding in ("same", "valid") if isinstance(padding, str) else padding >= 0
+        if not known:
+            raise ConfigError(f"{self}: padding must be 'same', 'valid' or an integer from 0 up, got {padding!r}")
+        self._x_padded: Array | None = None
+
+    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(input_shape) != 3:
+            raise ShapeError(
+                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
+            )
+        height, width, channels = input_shape
+        kernel_height, kernel_width = self.kernel_size
+        self._pads = (*self._pad_one_axis(height, kernel_height), *self._pad_one_axis(width, kernel_width))
+        top, bottom, left, right = self._pads
+        padded_height, padded_width = height + top + bottom, width + left + right
+        if padded_height < kernel_height or padded_width < kernel_width:
+            raise ShapeError(
+                f"{self}: a filter of {kernel_height}×{kernel_width} is larger than the image of "
+                f"{padded_height}×{padded_width} (padding included): "
+                "use a smaller kernel_size, more padding or larger images"
+            )
+        taps = kernel_height * kernel_width
+        weight = self.weight_init(
+            rng, (*self.kernel_size, channels, self.filters), taps * channels, taps * self.filters
+        )
+        self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype), decay=True)
+        self.bias = Parameter(f"{self.name}.bias", np.zeros(self.filters, self.dtype), decay=False)
+        return (
+            (padded_height - kernel_height) // self.stride + 1,
+            (padded_width - kernel_width) // self.stride + 1,
+            self.filters,
+        )
+
+    def _pad_one_axis(self, size: int, kernel: int) -> tuple[int, int]:
+        if isinstance(self.padding, int):
+            return self.padding, self.padding
+        if self.padding == "valid":
+            return 0, 0
+        outputs = -(-size // self.stride)
+        total = max(0, (outputs - 1) * self.stride + kernel - size)
+        return total // 2, total - total // 2
+
+    def _forward(self, x: Array, training: bool) -> Array:
+        x_padded = conv.pad(x, *self._pads)
+        self._x_padded = x_padded if training else None
+        return conv.conv2d_forward(x_padded, self.weight.value, self.bias.value, self.stride)
+
+    def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        x_padded = self.remembered(self._x_padded, dy, 0 if self._x_padded is None else len(self._x_padded))
+        conv.conv2d_backward_weight(x_padded, dy, self.stride, self.weight.grad, accumulate)
+        dbias = conv.conv2d_backward_bias(dy)
+        self.bias.grad[:] = self.bias.grad + dbias if accumulate else dbias
+        if not need_dx:
+            return None
+        assert self.input_shape is not None
+        height, width, _ = self.input_shape
+        top, _, left, _ = self._pads
+        return conv.conv2d_backward_input(dy, self.weight.value, self.stride, top, left, height, width)
+
+    def parameters(self) -> list[Parameter]:
+        """Weight (KH, KW, C, F) and bias (F,)."""
+        return [self.weight, self.bias]
+
+    def forget(self) -> None:
+        """Lets go of the padded images."""
+        self._x_padded = None
+
+    def multiplications(self) -> int:
+        """KH · KW · C · F for each output pixel."""
+        assert self.output_shape is not None
+        return self.output_shape[0] * self.output_shape[1] * self.weight.value.size

@@ -1,0 +1,79 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.initializers import Initializer, initializer
+from scratchnet.kernels.matmul import column_sums, dense_backward_input, dense_backward_weight, dense_forward
+from scratchnet.layers.base import Array, Layer, Parameter, Shape
+
+
+class Dense(Layer):
+    """Every output is a weighted sum of all inputs.
+
+    y = x · W + b
+
+    units: outputs. weight_init: as for Conv2D.
+
+    Shapes: (N, in) → (N, units); weight (in, units), bias (units,), which starts at zero.
+    Gradient: dx = dy · Wᵀ, dW = xᵀ · dy, db = Σ over the batch of dy.
+    Raises ShapeError for an input that is not flat: put a Flatten before it.
+    Source: Rumelhart, Hinton & Williams 1986.
+
+    >>> Dense(10).build((4,))
+    (10,)
+    """
+
+    kind = "dense"
+
+    def __init__(
+        self, units: int, *, weight_init: str | Initializer = "xavier_uniform", name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.units = units
+        self.weight_init = initializer(weight_init)
+        if units < 1:
+            raise ConfigError(f"{self}: units must be at least 1, got {units}")
+        self._x: Array | None = None
+
+    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(input_shape) != 1:
+            raise ShapeError(
+                f"{self} works on flat inputs (N, features), got (N, {', '.join(map(str, input_shape))}): put a Flatten before it"
+            )
+        (features,) = input_shape
+        weight = self.weight_init(rng, (features, self.units), features, self.units)
+        self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype), decay=True)
+        self.bias = Parameter(f"{self.name}.bias", np.zeros(self.units, self.dtype), decay=False)
+        return (self.units,)
+
+    def _wrong_shape(self, came: Shape) -> str:
+        assert self.input_shape is not None
+        if len(came) == 2:
+            return f"{self} was built for {self.input_shape[0]} features, got {came[1]}: was the network built for another image size?"
+        return f"{super()._wrong_shape(came)}: put a Flatten before it"
+
+    def _forward(self, x: Array, training: bool) -> Array:
+        self._x = x if training else None
+        return dense_forward(x, self.weight.value, self.bias.value)
+
+    def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        x = self.remembered(self._x, dy, 0 if self._x is None else len(self._x))
+        dense_backward_weight(x, dy, self.weight.grad, accumulate)
+        dbias = column_sums(dy)
+        self.bias.grad[:] = self.bias.grad + dbias if accumulate else dbias
+        return dense_backward_input(dy, self.weight.value) if need_dx else None
+
+    def parameters(self) -> list[Parameter]:
+        """Weight (in, units) and bias (units,)."""
+        return [self.weight, self.bias]
+
+    def forget(self) -> None:
+        """Lets go of the input."""
+        self._x = None
+
+    def multiplications(self) -> int:
+        """One for each weight."""
+        return self.weight.value.size

@@ -1,0 +1,222 @@
+"""A network: layers one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from scratchnet import draws
+from scratchnet.errors import ConfigError, OrderError, ShapeError
+from scratchnet.layers.base import Array, Parameter, Shape, parameters_of
+
+
+class Sequential:
+    """Layers in a row: the output of each is the input of the next. It is a layer itself.
+
+    y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
+
+    layers: objects with the layer protocol (see `scratchnet.layers.Layer`). input_shape: (H, W, C), if it is known here
+    already; else give it to build.
+
+    >>> from scratchnet import Dense, ReLU
+    >>> net = Sequential([Dense(3), ReLU(), Dense(2)])
+    >>> net.build(input_shape=(4,), seed=0)
+    (2,)
+    >>> [p.name for p in net.parameters()]
+    ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias']
+    >>> net.forward(np.zeros((5, 4), "float32"), training=False).shape
+    (5, 2)
+    """
+
+    kind = "network"
+    name = "network"
+
+    def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
+        self.layers = list(layers)
+        self.input_shape = input_shape
+        self.output_shape: Shape | None = None
+        if not self.layers:
+            raise ConfigError("Sequential needs at least one layer")
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ConfigError(
+                "Sequential: the same layer object stands in the list twice: make one object for each place"
+            )
+
+    def build(
+        self,
+        input_shape: Shape | None = None,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = "float32",
+        *,
+        seed: int = 0,
+    ) -> Shape:
+        """Names the layers, fixes all shapes and draws the initial weights; returns the output shape. Shapes have no batch axis.
+
+        seed: of the weights and of the dropout masks; rng replaces it for the weights where a generator is given. The
+        same seed gives the same weights. Raises ShapeError where two layers do not fit together, naming the layer.
+        """
+        shape = input_shape if input_shape is not None else self.input_shape
+        if shape is None:
+            raise ShapeError("Sequential.build needs input_shape=(height, width, channels)")
+        self.input_shape = tuple(int(size) for size in shape)
+        self.dtype = np.dtype(dtype)
+        self._name_layers()
+        self._shapes = []
+        shape = self.input_shape
+        for number, layer in enumerate(self.layers):
+            shape = layer.build(shape, rng if rng is not None else draws.generator(seed, "weights", number), dtype)
+            self._shapes.append(shape)
+            if hasattr(layer, "seed"):
+                layer.seed = seed
+            for parameter in parameters_of(layer):
+                parameter.name = f"{layer.name}.{parameter.name.rpartition('.')[2]}"
+        self.output_shape = shape
+        return shape
+
+    def _name_layers(self) -> None:
+        """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to the layer's constructor stays."""
+        counts: Counter[str] = Counter()
+        taken: set[str] = set()
+        for layer in self.layers:
+            kind = getattr(layer, "kind", type(layer).__name__.lower())
+            counts[kind] += 1
+            if getattr(layer, "name", kind) == kind:
+                layer.name = f"{kind}{counts[kind]}"
+            if layer.name in taken:
+                raise ConfigError(f"Sequential: two layers are called {layer.name!r}: give each its own name")
+            taken.add(layer.name)
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs."""
+        if self.output_shape is None:
+            raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
+        for layer in self.layers:
+            x = layer.forward(x, training=training)
+        return x
+
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+        """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
+
+        accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
+        with respect to the images, and returns None.
+        """
+        last = next((i for i, layer in enumerate(self.layers) if parameters_of(layer)), len(self.layers))
+        gradient: Array | None = dy
+        for i, layer in reversed(list(enumerate(self.layers))):
+            if i < last and not need_dx:
+                return None
+            more = {"accumulate": True} if accumulate and parameters_of(layer) else {}
+            gradient = layer.backward(gradient, need_dx=need_dx or i > last, **more)
+        return gradient
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, from the first layer to the last."""
+        return [parameter for layer in self.layers for parameter in parameters_of(layer)]
+
+    def seed_batch(self, epoch: int, images: ArrayLike) -> None:
+        """Names the epoch, and the images (N,) of the next training batch by their numbers in the dataset.
+
+        Each image then has its own dropout mask, however the batch is cut.
+        """
+        for layer in self.layers:
+            if hasattr(layer, "seed_batch"):
+                layer.seed_batch(epoch, images)
+
+    def forget(self) -> None:
+        """Lets go of all that the layers remember for backward."""
+        for layer in self.layers:
+            if hasattr(layer, "forget"):
+                layer.forget()
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every parameter's value by its name, {"conv1.weight": (KH, KW, C, F), …}."""
+        return {parameter.name: parameter.value.copy() for parameter in self.parameters()}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        """Takes over values from `state_dict`, all or none of them.
+
+        Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
+        """
+        mine = {parameter.name: parameter for parameter in self.parameters()}
+        if mine.keys() != state.keys():
+            missing, unknown = sorted(mine.keys() - state.keys()), sorted(state.keys() - mine.keys())
+            raise ConfigError(
+                f"these weights are of another network: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+            )
+        for name, parameter in mine.items():
+            value = np.asarray(state[name])
+            if value.shape != parameter.value.shape:
+                raise ShapeError(
+                    f"{name} has shape {parameter.value.shape}, the weights given have {value.shape}: another image size or preset?"
+                )
+            if value.dtype != parameter.value.dtype:
+                raise ConfigError(
+                    f"{name} is {parameter.value.dtype}, the weights given are {value.dtype}: "
+                    f"convert them with .astype('{parameter.value.dtype}')"
+                )
+        for name, parameter in mine.items():
+            parameter.value[...] = state[name]
+
+    def multiplications(self) -> int:
+        """Multiplications of one forward pass of one image."""
+        return sum(layer.multiplications() for layer in self.layers if hasattr(layer, "multiplications"))
+
+    def bytes_per_image(self) -> int:
+        """Memory of all layers' outputs for one image."""
+        return sum(int(np.prod(shape)) for shape in self._shapes) * self.dtype.itemsize
+
+    def summary(self) -> None:
+        """Prints the table of layers: output shape, parameters, multiplications and memory of the output for one image."""
+        print(self.summary_table())
+
+    def summary_table(self) -> str:
+        """What `summary` prints. The memory is that of a layer's output for one image; the last line adds all up."""
+        if self.output_shape is None:
+            raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
+        rows = [("layer", "output", "parameters", "multiplications", "memory")]
+        rows.append(("input", _sizes(self.input_shape or ()), "", "", _memory(self.input_shape or (), self.dtype)))
+        for layer, shape in zip(self.layers, self._shapes, strict=True):
+            count = sum(p.value.size for p in parameters_of(layer))
+            work = layer.multiplications() if hasattr(layer, "multiplications") else 0
+            rows.append(
+                (
+                    layer.name,
+                    _sizes(shape),
+                    f"{count:,}" if count else "",
+                    f"{work:,}" if work else "",
+                    _memory(shape, self.dtype),
+                )
+            )
+        count = sum(p.value.size for p in self.parameters())
+        total = ("total", "", f"{count:,}", f"{self.multiplications():,}", _bytes(self.bytes_per_image()))
+        widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i < 2 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [*rows, total]
+        ]
+        rule = "─" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _sizes(shape: Shape) -> str:
+    return " × ".join(str(size) for size in shape)
+
+
+def _memory(shape: Shape, dtype: np.dtype[Any]) -> str:
+    return _bytes(int(np.prod(shape)) * dtype.itemsize)
+
+
+def _bytes(count: float) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
