@@ -1,0 +1,112 @@
+"""An epoch as a sequence of batches, made ready in the background while the network computes."""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scratchnet.data.augment import random_symmetries
+from scratchnet.data.dataset import Dataset
+from scratchnet.data.order import epoch_order
+from scratchnet.data.pixels import PixelScaling
+from scratchnet.errors import ConfigError
+
+AHEAD = 3  # batches that wait ready
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    images (N, H, W, 3) scaled, of the network's dtype. labels (N,) int64. indices (N,) int64: the images' numbers in the dataset,
+    which draws of dropout and augmentation depend on.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Batches:
+    """Cuts a dataset into batches of `batch_size`; the last one of an epoch may be smaller.
+
+    scaling: how pixels become numbers. dtype: of the images handed out. seed: of the order and the augmentation.
+    shuffle: visit the images in a random order, another one each epoch (`epoch_order`); otherwise in the dataset's order.
+    augment: show each image under a random symmetry of the square, another one each epoch.
+
+    `len(batches)` is the number of batches in an epoch. Raises ConfigError if batch_size < 1.
+
+    >>> batches = Batches(dataset, 32, PixelScaling("unit"), shuffle=True, augment=True, seed=0)     # doctest: +SKIP
+    >>> for batch in batches.epoch(0):                                                              # doctest: +SKIP
+    ...     loss = criterion.forward(network.forward(batch.images, training=True), batch.labels)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        scaling: PixelScaling,
+        *,
+        shuffle: bool,
+        augment: bool,
+        seed: int,
+        dtype: str = "float32",
+    ):
+        if batch_size < 1:
+            raise ConfigError(f"a batch of {batch_size} images: choose a batch size of at least 1")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.scaling = scaling
+        self.shuffle = shuffle
+        self.augment = augment
+        self.seed = seed
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The numbers of the images in the order that this epoch visits them, (N,) int64."""
+        if self.shuffle:
+            return epoch_order(self.dataset.shard_sizes, self.seed, epoch)
+        return np.arange(len(self.dataset), dtype=np.int64)
+
+    def batch(self, epoch: int, indices: NDArray[np.int64]) -> Batch:
+        """One batch of the images with these numbers, augmented as in this epoch. The same arguments give the same bits."""
+        images = self.dataset.read(indices)
+        if self.augment:
+            images = random_symmetries(images, self.seed, epoch, indices)
+        return Batch(self.scaling.apply(images, self.dtype), self.dataset.labels[indices], indices)
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
+
+        One thread reads, turns and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
+        it is raised here, where the batch was expected. It ends with the iteration, also if that is left early.
+        Raises ConfigError if `start` is not 0 … len(batches).
+        """
+        if not 0 <= start <= len(self):
+            raise ConfigError(f"an epoch has batches 0 to {len(self) - 1}; asked to start at {start}")
+        return self._prefetch(number, start)
+
+    def _prefetch(self, number: int, start: int) -> Iterator[Batch]:
+        order = self.order(number)
+        ready: deque[Future[Batch]] = deque()
+        reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scratchnet-reader")
+        try:
+            for first in range(start * self.batch_size, len(order), self.batch_size):
+                ready.append(reader.submit(self.batch, number, order[first : first + self.batch_size]))
+                if len(ready) > AHEAD:
+                    yield ready.popleft().result()
+            while ready:
+                yield ready.popleft().result()
+        finally:
+            reader.shutdown(cancel_futures=True)

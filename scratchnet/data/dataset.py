@@ -1,0 +1,146 @@
+"""One split of a prepared dataset: its images by number, and everything known about them."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scratchnet.data.manifest import ShardFile, read_manifest
+from scratchnet.data.shards import Shard
+from scratchnet.errors import DataError
+
+REMEDY = "Prepare the images again with `python -m data_prep SOURCE OUT`, or copy the folder again, whole."
+
+
+class Dataset:
+    """The images of one split, numbered 0 … N − 1 through its shards in the manifest's order, always the same.
+
+    folder: what `python -m data_prep` wrote. split: "train", "test", …
+    memory_limit: bytes. If all images of the split fit into it, each is kept once it has been read and checked, so that
+    later epochs don't read the disk again; 0 keeps none.
+
+    Attributes:
+        labels (N,) int64: positions in `class_names`.       subjects, paths: N texts each.
+        class_names: the text for each label.                image_shape: (H, W, 3).
+        shard_sizes: images in each shard, in order.         dataset_id: of the preparation, the same for all its splits.
+        channel_mean, channel_std: of the training split's pixels, R, G, B, in [0, 1], for every split alike.
+        manifest: the Manifest, with what was left out and why.
+
+    Raises DataError, naming the file and what to do, if the folder is not a prepared dataset, has no such split, or if a
+    shard is missing, damaged, or of another preparation.
+
+    >>> Dataset("no/such/folder", "train")
+    Traceback (most recent call last):
+    scratchnet.errors.DataError: no/such/folder: there is no such folder. Prepare the images with `python -m data_prep SOURCE OUT`.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], split: str, *, memory_limit: int = 2**28):
+        self.folder = Path(folder)
+        self.split = split
+        self.manifest = read_manifest(folder)
+        if split not in self.manifest.splits:
+            raise DataError(f"{folder}: has no split {split!r}; it has {', '.join(self.manifest.splits)}.")
+        files = self.manifest.splits[split].shards
+        if not files:
+            raise DataError(f"{folder}: its split {split!r} holds no image. {REMEDY}")
+        self.class_names = self.manifest.class_names
+        self.image_shape = self.manifest.image_shape
+        self.dataset_id = self.manifest.dataset_id
+        self.channel_mean = self.manifest.channel_mean
+        self.channel_std = self.manifest.channel_std
+
+        self._shards: list[Shard] = []
+        try:
+            for file in files:
+                self._shards.append(self._open(file))
+        except BaseException:
+            self.close()
+            raise
+        self.shard_sizes = tuple(len(shard) for shard in self._shards)
+        self.labels = np.concatenate([shard.labels for shard in self._shards])
+        self.subjects = tuple(subject for shard in self._shards for subject in shard.subjects)
+        self.paths = tuple(path for shard in self._shards for path in shard.paths)
+        self._first = np.concatenate([[0], np.cumsum(self.shard_sizes)])  # number of each shard's first image
+
+        keep = len(self) * int(np.prod(self.image_shape)) <= memory_limit
+        self._kept = np.empty((len(self) if keep else 0, *self.image_shape), np.uint8)
+        self._is_kept = np.zeros(len(self), bool)
+
+    def _open(self, file: ShardFile) -> Shard:
+        """Opens one shard and holds it against the manifest."""
+        path = self.folder / file.file
+        if not path.is_file():
+            raise DataError(f"{path}: this shard is missing. {REMEDY}")
+        if path.stat().st_size != file.bytes:
+            raise DataError(
+                f"{path}: {path.stat().st_size} bytes where the manifest says {file.bytes}: truncated or damaged. {REMEDY}"
+            )
+        shard = Shard(path)
+        found = (shard.header.dataset_id, shard.header.split, shard.header.class_names, shard.image_shape, len(shard))
+        expected = (self.dataset_id, self.split, self.class_names, self.image_shape, file.images)
+        for what, value, wanted in zip(
+            ("preparation", "split", "classes", "image shape", "images"), found, expected, strict=True
+        ):
+            if value != wanted:
+                shard.close()
+                raise DataError(
+                    f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {REMEDY}"
+                )
+        return shard
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """The images with these numbers, in this order: (len(indices), H, W, 3) uint8, each compared with its checksum.
+
+        indices: integers, 0 … N − 1, in any order, repeats allowed.
+        Raises IndexError if a number is out of range, DataError if an image is damaged.
+        """
+        numbers = np.asarray(indices)
+        if numbers.size == 0:
+            return np.empty((0, *self.image_shape), np.uint8)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            raise IndexError(f"expected a list of image numbers, got an array {numbers.shape} of {numbers.dtype}")
+        if numbers.min() < 0 or numbers.max() >= len(self):
+            raise IndexError(
+                f"the split {self.split!r} holds images 0 to {len(self) - 1}; asked for {numbers.min()} to {numbers.max()}"
+            )
+        if len(self._kept):
+            for number in numbers[~self._is_kept[numbers]]:
+                self._kept[number] = self._read_one(number)
+                self._is_kept[number] = True
+            kept: NDArray[np.uint8] = self._kept[numbers]
+            return kept
+        images = np.empty((len(numbers), *self.image_shape), np.uint8)
+        for position, number in enumerate(numbers):
+            images[position] = self._read_one(number)
+        return images
+
+    def _read_one(self, number: int) -> NDArray[np.uint8]:
+        shard = int(np.searchsorted(self._first, number, side="right")) - 1
+        return self._shards[shard].read(int(number - self._first[shard]))
+
+    def verify(self) -> None:
+        """Compares every shard's bytes with the SHA-256 in the manifest. Raises DataError for the first that differs."""
+        for file in self.manifest.splits[self.split].shards:
+            path = self.folder / file.file
+            with open(path, "rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != file.sha256:
+                raise DataError(
+                    f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {REMEDY}"
+                )
+
+    def close(self) -> None:
+        """Closes the shards. What was read stays; nothing more can be read from the disk."""
+        for shard in self._shards:
+            shard.close()
+
+    def __enter__(self) -> "Dataset":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,160 @@
+"""The manifest: the page that says what a prepared dataset holds, how it was made, and what was left out.
+
+It is the file `manifest.json` in the folder of the shards, meant to be read by people too. Shards that it does not name do
+not belong to the dataset.
+"""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scratchnet.errors import DataError
+from scratchnet.files import write_text_atomically
+
+FORMAT = "scratchnet-dataset"
+VERSION = 1
+FILE_NAME = "manifest.json"
+MAX_BYTES = 2**28
+REMEDY = "Prepare the images with `python -m data_prep SOURCE OUT`."
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One shard of a split: its name in the folder, the images it holds, its size in bytes and the SHA-256 of its bytes."""
+
+    file: str
+    images: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the dataset: images of each class (in the order of the class names), its subjects, its shards in order."""
+
+    images_per_class: tuple[int, ...]
+    subjects: tuple[str, ...]
+    shards: tuple[ShardFile, ...]
+
+    @property
+    def images(self) -> int:
+        """Images in all classes."""
+        return sum(self.images_per_class)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A path of the source, relative to it, and what happened to that image (or folder), and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says.
+
+    dataset_id: changes whenever any image, label, subject, split or order changes. image_shape: (H, W, 3).
+    class_names: label k is class_names[k]. channel_mean, channel_std: of the training pixels, R, G, B, in [0, 1].
+    splits: by name, "train" and "test" among them. preprocessing: how a file becomes pixels. preparation: all settings.
+    subjects_known: False if each image had to count as a subject of its own.
+    merged_subjects: groups of subjects that share an image and count as one. left_out, altered: by path, with the reason.
+    """
+
+    dataset_id: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    channel_mean: tuple[float, float, float]
+    channel_std: tuple[float, float, float]
+    splits: dict[str, Split]
+    preprocessing: dict[str, Any]
+    preparation: dict[str, Any]
+    subjects_known: bool
+    merged_subjects: tuple[tuple[str, ...], ...]
+    left_out: tuple[Remark, ...]
+    altered: tuple[Remark, ...]
+
+
+def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Writes `manifest.json` into `folder`, in one step, with a checksum over its content."""
+    content = asdict(manifest)
+    for split, facts in zip(content["splits"].values(), manifest.splits.values(), strict=True):
+        split["images"] = facts.images  # redundant, for the human reader
+    content = {"format": FORMAT, "version": VERSION, **content}
+    content = json.loads(json.dumps(content))
+    text = json.dumps({**content, "checksum": _checksum(content)}, indent=1, ensure_ascii=True)
+    write_text_atomically(Path(folder) / FILE_NAME, text + "\n")
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """Reads and checks `manifest.json` in `folder`.
+
+    Raises DataError if the folder or the file is missing, damaged, edited, or of another version.
+    """
+    path = Path(folder) / FILE_NAME
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder}: there is no such folder. {REMEDY}")
+    if not path.is_file():
+        raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {REMEDY}")
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path}: larger than {MAX_BYTES} bytes, which no manifest is. {REMEDY}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        checksum, form, version = content.pop("checksum"), content.pop("format"), content.pop("version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {REMEDY}") from error
+    if form != FORMAT or version != VERSION:
+        raise DataError(
+            f"{path}: format {form!r} version {version!r}; this program reads {FORMAT!r} version {VERSION}. "
+            "Prepare the images again, or use the version of scratchnet that wrote it."
+        )
+    if checksum != _checksum({"format": form, "version": version, **content}):
+        raise DataError(
+            f"{path}: does not agree with its checksum: it was damaged or edited. Prepare the images again."
+        )
+    try:
+        return _parse(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: not a manifest that this version understands ({error}). {REMEDY}") from error
+
+
+def _parse(content: dict[str, Any]) -> Manifest:
+    """Turns JSON into a Manifest. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
+    splits = {}
+    for name, split in content["splits"].items():
+        shards = tuple(ShardFile(**shard) for shard in split["shards"])
+        for shard in shards:
+            if Path(shard.file).name != shard.file or shard.file in ("", ".", "..") or "\\" in shard.file:
+                raise ValueError(f"{shard.file!r} is not the plain name of a file in this folder")
+        splits[name] = Split(tuple(split["images_per_class"]), tuple(split["subjects"]), shards)
+        if sum(shard.images for shard in shards) != splits[name].images:
+            raise ValueError(f"the shards of {name!r} do not add up to {splits[name].images} images")
+    height, width, channels = content["image_shape"]
+    mean, std = (tuple(map(float, content[key])) for key in ("channel_mean", "channel_std"))
+    if channels != 3 or len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean + std)):
+        raise ValueError("images have three channels, each with a finite mean and standard deviation")
+    return Manifest(
+        dataset_id=str(content["dataset_id"]),
+        image_shape=(int(height), int(width), 3),
+        class_names=tuple(map(str, content["class_names"])),
+        channel_mean=mean,
+        channel_std=std,
+        splits=splits,
+        preprocessing=dict(content["preprocessing"]),
+        preparation=dict(content["preparation"]),
+        subjects_known=bool(content["subjects_known"]),
+        merged_subjects=tuple(tuple(map(str, group)) for group in content["merged_subjects"]),
+        left_out=tuple(Remark(**remark) for remark in content["left_out"]),
+        altered=tuple(Remark(**remark) for remark in content["altered"]),
+    )
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of the content as JSON without spaces, keys sorted, ASCII only."""
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    ).hexdigest()

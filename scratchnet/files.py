@@ -1,0 +1,60 @@
+"""Writing files so that a reader finds the old one or the new one, whole, and never something in between.
+
+A process may be killed, a disk may fill up, the power may fail, at any moment of a write. So a file is written under
+another name beside its target, forced to the disk, and then renamed over the target, which file systems do in one step.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a temporary path to write to; at the end of the block that file takes the place of `path`, in one step.
+
+    The temporary path does not exist yet, stands in the same folder and has the same suffix. The block must close what
+    it opens. If the block raises, or is interrupted, the temporary file is removed and `path` stays as it was.
+
+    Raises whatever the block raises, and OSError if the disk is full or the folder cannot be written to.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with write_atomically(Path(folder) / "answer.txt") as temporary:
+    ...         _ = temporary.write_text("42")
+    ...     (Path(folder) / "answer.txt").read_text()
+    '42'
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.partial{target.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Writes `text` as UTF-8 with plain newlines to `path`, which at every moment holds the old text or the new one."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Forces a folder's list of names to the disk: without it, a rename may be forgotten when the power fails.
+
+    Windows has no such call and needs none.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
