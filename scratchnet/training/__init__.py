@@ -1,0 +1,25 @@
+"""Training a network: the loop, its checkpoints, and what it shows."""
+
+from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.display import Display
+from scratchnet.training.experiment import Experiment, compile_kernels, make_trainer
+from scratchnet.training.loop import Data, fit
+from scratchnet.training.run import Run
+from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size
+
+__all__ = [
+    "Checkpoint",
+    "Data",
+    "Display",
+    "Evaluation",
+    "Experiment",
+    "Progress",
+    "Run",
+    "Trainer",
+    "compile_kernels",
+    "fit",
+    "load_checkpoint",
+    "make_trainer",
+    "micro_batch_size",
+    "save_checkpoint",
+]

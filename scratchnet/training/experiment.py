@@ -1,0 +1,121 @@
+"""An experiment: a configuration and a folder of shards, turned into data, network and trainer."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.config import Config
+from scratchnet.data import Batches, Dataset, PixelScaling
+from scratchnet.errors import ConfigError, DataError
+from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.models import MODELS
+from scratchnet.network import Sequential
+from scratchnet.optimizers import SGD, Adam, Optimizer
+from scratchnet.schedules import Schedule
+from scratchnet.training.checkpoint import Checkpoint, Progress
+from scratchnet.training.loop import Data
+from scratchnet.training.trainer import Trainer
+from scratchnet.version import __version__
+
+
+class Experiment:
+    """Everything that a configuration asks for, built on the shards in `folder`.
+
+    train_set, test_set: the two sides. data: their batches, scaled as the configuration says. network, trainer: ready
+    for the first step, with the weights of the seed. about: what every checkpoint of this experiment says of itself.
+
+    Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.train_set, self.test_set = Dataset(folder, "train"), Dataset(folder, "test")
+        size = self.train_set.image_shape[0]
+        if size != config.image_size:
+            raise ConfigError(f"{folder} holds images of {size}×{size} pixels; image_size is {config.image_size}")
+        self.scaling = PixelScaling.measured(config.pixels, self.train_set.channel_mean, self.train_set.channel_std)
+        self.data = Data(
+            train=self._batches(self.train_set, shuffle=True, augment=config.augment == "symmetries"),
+            train_check=self._batches(self.train_set),
+            test=self._batches(self.test_set),
+        )
+        self.network = MODELS[config.model](
+            config.image_size,
+            classes=len(self.train_set.class_names),
+            dropout=config.dropout,
+            weight_init=config.weight_init,
+        )
+        self.network.build(seed=config.seed, dtype=config.dtype)
+        self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.data.train))
+        self.about: dict[str, Any] = {
+            "config": asdict(config),
+            "class_names": list(self.train_set.class_names),
+            "pixel_scaling": self.scaling.to_dict(),
+            "preprocessing": self.train_set.manifest.preprocessing,
+            "data": str(folder.resolve()),
+            "dataset_id": self.train_set.dataset_id,
+            "versions": {
+                "scratchnet": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "numba", "h5py")},
+            },
+        }
+
+    def _batches(self, dataset: Dataset, *, shuffle: bool = False, augment: bool = False) -> Batches:
+        config = self.config
+        return Batches(
+            dataset,
+            config.batch_size,
+            self.scaling,
+            shuffle=shuffle,
+            augment=augment,
+            seed=config.seed,
+            dtype=config.dtype,
+        )
+
+    def take_over(self, checkpoint: Checkpoint) -> Progress:
+        """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
+
+        Raises DataError where the checkpoint belongs to other data or cannot be resumed.
+        """
+        if checkpoint.about["dataset_id"] != self.train_set.dataset_id:
+            raise DataError(
+                f"{self.folder} is not the data that this run was trained on: "
+                "it was prepared again, from other images or with other settings"
+            )
+        if checkpoint.optimizer is None or checkpoint.progress is None:
+            raise DataError("the checkpoint holds weights alone, from which a run cannot go on")
+        self.network.load_state_dict(checkpoint.weights)
+        self.trainer.optimizer.load_state_dict(checkpoint.optimizer)
+        return checkpoint.progress
+
+
+def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> Trainer:
+    """Loss, optimiser and schedule as the configuration says, around a network that has been built."""
+    optimizer: Optimizer
+    rate, decay, parameters = config.learning_rate, config.weight_decay, network.parameters()
+    if config.optimizer == "sgd":
+        optimizer = SGD(parameters, rate, momentum=config.beta1, l2=decay)
+    elif config.optimizer == "adamw":
+        optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, weight_decay=decay)
+    else:
+        optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
+    schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=config.epochs * steps_per_epoch)
+    return Trainer(network, SoftmaxCrossEntropy(), optimizer, schedule, micro_batch=config.micro_batch)
+
+
+def compile_kernels(config: Config) -> None:
+    """Compiles all that training needs, on a network of the same kinds of layers that is small enough to run at once."""
+    network = MODELS[config.model](32)
+    network.build(dtype=config.dtype)
+    trainer = make_trainer(config, network, steps_per_epoch=1)
+    logits = network.forward(np.zeros((1, *(network.input_shape or ())), config.dtype), training=True)
+    trainer.loss.forward(logits, np.zeros(1, np.int64))
+    network.backward(trainer.loss.backward(), need_dx=False)
+    trainer.optimizer.step()
