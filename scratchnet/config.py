@@ -86,6 +86,10 @@ class Config:
         for name in ("dropout", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
+        if not self.weight_decay < math.inf:
+            raise ConfigError(f"weight_decay must be a finite number, got {self.weight_decay}: the report uses 0.0005")
+        if not self.seed < 2**63:
+            raise ConfigError(f"seed must be less than 2**63, got {self.seed}")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be greater than 0, got {self.learning_rate}: the report uses 0.001")
 

@@ -19,7 +19,7 @@ GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 def mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One step of splitmix64: scrambles each 64-bit integer so that neighbouring inputs give unrelated outputs.
 
-    state (any shape) uint64 → the same shape, uint64. Arithmetic is modulo 2⁶⁴.
+    state (one axis or more) uint64 → the same shape, uint64. Arithmetic is modulo 2⁶⁴.
     """
     z = state + GOLDEN_GAMMA
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

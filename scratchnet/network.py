@@ -39,6 +39,7 @@ class Sequential:
         self.layers = list(layers)
         self.input_shape = input_shape
         self.output_shape: Shape | None = None
+        self.seed = 0
         if not self.layers:
             raise ConfigError("Sequential needs at least one layer")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -52,48 +53,56 @@ class Sequential:
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = "float32",
         *,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> Shape:
-        """Names the layers, fixes all shapes and draws the initial weights; returns the output shape. Shapes have no batch axis.
+        """Names the layers, fixes all shapes and draws the initial weights; returns the output shape.
 
-        seed: of the weights and of the dropout masks; rng replaces it for the weights where a generator is given. The
-        same seed gives the same weights. Raises ShapeError where two layers do not fit together, naming the layer.
+        Shapes have no batch axis. seed (0): of the weights and of the dropout masks; the same seed gives the same ones.
+        rng replaces it for the weights where a generator is given. Raises ShapeError where two layers do not fit
+        together, naming the layer.
         """
         shape = input_shape if input_shape is not None else self.input_shape
         if shape is None:
             raise ShapeError("Sequential.build needs input_shape=(height, width, channels)")
         self.input_shape = tuple(int(size) for size in shape)
         self.dtype = np.dtype(dtype)
+        self.seed = self.seed if seed is None else seed
         self._name_layers()
         self._shapes = []
         shape = self.input_shape
         for number, layer in enumerate(self.layers):
-            shape = layer.build(shape, rng if rng is not None else draws.generator(seed, "weights", number), dtype)
-            self._shapes.append(shape)
             if hasattr(layer, "seed"):
-                layer.seed = seed
+                # A network in this one has a seed of its own, so that its dropout1 and ours draw different masks.
+                inner = isinstance(layer, Sequential)
+                layer.seed = int(draws.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
+            shape = layer.build(shape, rng if rng is not None else draws.generator(self.seed, "weights", number), dtype)
+            self._shapes.append(shape)
             for parameter in parameters_of(layer):
-                parameter.name = f"{layer.name}.{parameter.name.rpartition('.')[2]}"
+                if not parameter.name.startswith(f"{layer.name}."):
+                    parameter.name = f"{layer.name}.{parameter.name}"
         self.output_shape = shape
         return shape
 
     def _name_layers(self) -> None:
-        """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to the layer's constructor stays."""
+        """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to a layer's constructor stays."""
         counts: Counter[str] = Counter()
         taken: set[str] = set()
         for layer in self.layers:
             kind = getattr(layer, "kind", type(layer).__name__.lower())
             counts[kind] += 1
-            if getattr(layer, "name", kind) == kind:
+            if getattr(layer, "name", kind) == kind and not getattr(layer, "was_named", False):
                 layer.name = f"{kind}{counts[kind]}"
             if layer.name in taken:
                 raise ConfigError(f"Sequential: two layers are called {layer.name!r}: give each its own name")
             taken.add(layer.name)
 
-    def forward(self, x: Array, *, training: bool = False) -> Array:
-        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs."""
+    def _require_built(self) -> None:
         if self.output_shape is None:
             raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs."""
+        self._require_built()
         for layer in self.layers:
             x = layer.forward(x, training=training)
         return x
@@ -104,6 +113,7 @@ class Sequential:
         accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
         with respect to the images, and returns None.
         """
+        self._require_built()
         last = next((i for i, layer in enumerate(self.layers) if parameters_of(layer)), len(self.layers))
         gradient: Array | None = dy
         for i, layer in reversed(list(enumerate(self.layers))):
@@ -115,6 +125,7 @@ class Sequential:
 
     def parameters(self) -> list[Parameter]:
         """All parameters, from the first layer to the last."""
+        self._require_built()
         return [parameter for layer in self.layers for parameter in parameters_of(layer)]
 
     def seed_batch(self, epoch: int, images: ArrayLike) -> None:
@@ -163,10 +174,12 @@ class Sequential:
 
     def multiplications(self) -> int:
         """Multiplications of one forward pass of one image."""
+        self._require_built()
         return sum(layer.multiplications() for layer in self.layers if hasattr(layer, "multiplications"))
 
     def bytes_per_image(self) -> int:
         """Memory of all layers' outputs for one image."""
+        self._require_built()
         return sum(int(np.prod(shape)) for shape in self._shapes) * self.dtype.itemsize
 
     def summary(self) -> None:
@@ -175,8 +188,7 @@ class Sequential:
 
     def summary_table(self) -> str:
         """What `summary` prints. The memory is that of a layer's output for one image; the last line adds all up."""
-        if self.output_shape is None:
-            raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
+        self._require_built()
         rows = [("layer", "output", "parameters", "multiplications", "memory")]
         rows.append(("input", _sizes(self.input_shape or ()), "", "", _memory(self.input_shape or (), self.dtype)))
         for layer, shape in zip(self.layers, self._shapes, strict=True):

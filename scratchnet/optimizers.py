@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,9 +31,9 @@ class Optimizer:
         self.l2 = l2
         self.steps = 0
         self.moments = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.moment_names}
-        if not learning_rate > 0:
+        if not 0 < learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be greater than 0, got {learning_rate}: the report uses 0.001")
-        if not l2 >= 0:
+        if not 0 <= l2 < math.inf:
             raise ConfigError(f"l2 must be at least 0, got {l2}: the report uses 0.0005")
 
     def step(self) -> None:
@@ -68,6 +69,9 @@ class Optimizer:
                 raise ConfigError(
                     f"the optimiser's {name} has shape {array.shape}, the state's has {state[name].shape}: another network?"
                 )
+            if array.dtype != state[name].dtype and name != "steps":
+                raise ConfigError(f"the optimiser's {name} is {array.dtype}, the state's is {state[name].dtype}")
+        for name, array in mine.items():
             if name != "steps":
                 array[...] = state[name]
         self.steps = int(state["steps"])
@@ -119,7 +123,9 @@ class Adam(Optimizer):
             self.learning_rate * self.weight_decay if parameter.decay else 0.0,
             self.learning_rate / (1 - self.beta1**self.steps),
             self.beta1,
+            1 - self.beta1,
             self.beta2,
+            1 - self.beta2,
             1 / (1 - self.beta2**self.steps),
             self.epsilon,
         )

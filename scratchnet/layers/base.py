@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ class Parameter:
 
     def __init__(self, name: str, value: Array, *, decay: bool) -> None:
         self.name = name
-        self.value = value
-        self.grad = np.zeros_like(value)
+        # C order, whatever the initial weights came in: the optimisers see the flat array, and must see this one.
+        self.value = np.array(value, order="C")
+        self.grad = np.zeros(value.shape, value.dtype)
         self.decay = decay
 
     def __repr__(self) -> str:
@@ -44,6 +46,7 @@ class Layer:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.kind
+        self.was_named = name is not None
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -57,6 +60,8 @@ class Layer:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise DtypeError(f"{self}: dtype must be float32 or float64, got {self.dtype}")
+        if any(size < 1 for size in input_shape):
+            raise ShapeError(f"{self}: every size of the input must be at least 1, got {tuple(input_shape)}")
         self.input_shape = tuple(int(size) for size in input_shape)
         self.forget()
         self.output_shape = self._build(self.input_shape, rng if rng is not None else np.random.default_rng(0))
@@ -100,11 +105,10 @@ class Layer:
 
     def checked(self, x: Array) -> Array:
         """x as the kernels want it, C-contiguous and writable, after a look at its shape, dtype and numbers. Never cast, never reshaped."""
-        if self.input_shape is None:
-            raise OrderError(f"{self} has not been built: call build(input_shape) first")
+        self.require_built()
         if not isinstance(x, np.ndarray):
             raise DtypeError(f"{self}: expected a NumPy array, got {type(x).__name__}")
-        if x.shape[1:] != self.input_shape or x.ndim != len(self.input_shape) + 1:
+        if x.ndim == 0 or x.shape[1:] != self.input_shape:
             raise ShapeError(self._wrong_shape(x.shape))
         if len(x) == 0:
             raise ShapeError(f"{self}: the batch is empty, shape {x.shape}; expected at least one image")
@@ -121,15 +125,20 @@ class Layer:
         return x
 
     def _checked_dy(self, dy: Array) -> Array:
-        if self.output_shape is None:
-            raise OrderError(f"{self} has not been built: call build(input_shape) first")
-        if dy.shape[1:] != self.output_shape or dy.ndim != len(self.output_shape) + 1:
+        self.require_built()
+        assert self.output_shape is not None
+        if dy.ndim == 0 or dy.shape[1:] != self.output_shape:
             raise ShapeError(f"{self}: dy must have the shape of y, {_batch_of(self.output_shape)}, got {dy.shape}")
         if dy.dtype != self.dtype:
             raise DtypeError(
                 f"{self} was built for {self.dtype}, got a dy of {dy.dtype}: convert with dy.astype('{self.dtype}')"
             )
         return kernel_ready(dy)
+
+    def require_built(self) -> None:
+        """Raises OrderError before build."""
+        if self.output_shape is None:
+            raise OrderError(f"{self} has not been built: call build(input_shape) first")
 
     def _wrong_shape(self, came: Shape) -> str:
         assert self.input_shape is not None
@@ -151,6 +160,11 @@ def kernel_ready(x: Array) -> Array:
     if x.flags.c_contiguous and x.flags.writeable:
         return x
     return np.array(x, order="C")
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether the value is a whole number, Python's or NumPy's, of at least `least`."""
+    return isinstance(value, Integral) and int(value) >= least
 
 
 def _batch_of(shape: Shape) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
 from scratchnet.kernels import conv
-from scratchnet.layers.base import Array, Layer, Parameter, Shape
+from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
 class Conv2D(Layer):
@@ -45,18 +47,17 @@ class Conv2D(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.filters = filters
-        self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.stride = stride
-        self.padding = padding
-        self.weight_init = initializer(weight_init)
-        if filters < 1 or stride < 1 or len(self.kernel_size) != 2 or min(self.kernel_size) < 1:
+        sizes = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (kernel_size, kernel_size)
+        if len(sizes) != 2 or not all(is_whole(value, 1) for value in (filters, *sizes, stride)):
             raise ConfigError(
                 f"{self}: filters, kernel_size and stride must be at least 1, got {filters}, {kernel_size}, {stride}"
             )
-        known = padding in ("same", "valid") if isinstance(padding, str) else padding >= 0
-        if not known:
+        if padding not in ("same", "valid") and not is_whole(padding, 0):
             raise ConfigError(f"{self}: padding must be 'same', 'valid' or an integer from 0 up, got {padding!r}")
+        self.filters, self.stride = int(filters), int(stride)
+        self.kernel_size = int(sizes[0]), int(sizes[1])
+        self.padding = padding if isinstance(padding, str) else int(padding)
+        self.weight_init = initializer(weight_init)
         self._x_padded: Array | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -115,6 +116,7 @@ class Conv2D(Layer):
 
     def parameters(self) -> list[Parameter]:
         """Weight (KH, KW, C, F) and bias (F,)."""
+        self.require_built()
         return [self.weight, self.bias]
 
     def forget(self) -> None:
@@ -123,5 +125,6 @@ class Conv2D(Layer):
 
     def multiplications(self) -> int:
         """KH · KW · C · F for each output pixel."""
+        self.require_built()
         assert self.output_shape is not None
         return self.output_shape[0] * self.output_shape[1] * self.weight.value.size

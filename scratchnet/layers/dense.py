@@ -7,7 +7,7 @@ import numpy as np
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
 from scratchnet.kernels.matmul import column_sums, dense_backward_input, dense_backward_weight, dense_forward
-from scratchnet.layers.base import Array, Layer, Parameter, Shape
+from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
 class Dense(Layer):
@@ -32,10 +32,10 @@ class Dense(Layer):
         self, units: int, *, weight_init: str | Initializer = "xavier_uniform", name: str | None = None
     ) -> None:
         super().__init__(name)
-        self.units = units
-        self.weight_init = initializer(weight_init)
-        if units < 1:
+        if not is_whole(units, 1):
             raise ConfigError(f"{self}: units must be at least 1, got {units}")
+        self.units = int(units)
+        self.weight_init = initializer(weight_init)
         self._x: Array | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -68,6 +68,7 @@ class Dense(Layer):
 
     def parameters(self) -> list[Parameter]:
         """Weight (in, units) and bias (units,)."""
+        self.require_built()
         return [self.weight, self.bias]
 
     def forget(self) -> None:
@@ -76,4 +77,5 @@ class Dense(Layer):
 
     def multiplications(self) -> int:
         """One for each weight."""
+        self.require_built()
         return self.weight.value.size

@@ -6,7 +6,7 @@ import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.pool import max_pool2d_backward, max_pool2d_forward
-from scratchnet.layers.base import Array, Layer, Shape
+from scratchnet.layers.base import Array, Layer, Shape, is_whole
 
 
 class MaxPool2D(Layer):
@@ -31,10 +31,10 @@ class MaxPool2D(Layer):
 
     def __init__(self, pool_size: int = 2, stride: int | None = None, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.pool_size = pool_size
-        self.stride = pool_size if stride is None else stride
-        if not 1 <= pool_size <= 255 or self.stride < 1:
+        stride = pool_size if stride is None else stride
+        if not (is_whole(pool_size, 1) and pool_size <= 255 and is_whole(stride, 1)):
             raise ConfigError(f"{self}: pool_size must be 1 to 255 and stride at least 1, got {pool_size} and {stride}")
+        self.pool_size, self.stride = int(pool_size), int(stride)
         self._winner: Array | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:

@@ -1,0 +1,194 @@
+"""The rules of the house, read from the source: who may import whom, what stands nowhere, and what is documented."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import scratchnet
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("scratchnet", "data_prep")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
+each_module = pytest.mark.parametrize("module", TREES)
+
+
+def imports(module):
+    """Every module that `module` imports, anywhere in it, by its full name."""
+    found = set()
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import in line {node.lineno}"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in TREES else node.module for name in names}
+    return found
+
+
+def within(module, *packages):
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def modules(*packages):
+    return [module for module in TREES if within(module, *packages)]
+
+
+def test_the_rules_have_something_to_rule():
+    """A file that was moved would otherwise be free of its rules."""
+    for module in [*MAY_IMPORT, *NEVER, "scratchnet.kernels.jit"]:
+        assert modules(module), module
+    assert imports("scratchnet.kernels.conv") >= {
+        "numpy",
+        "numba",
+        "scratchnet.kernels.jit",
+        "scratchnet.kernels.matmul",
+    }
+    assert "scratchnet.kernels.conv" in imports("scratchnet.layers.conv")
+
+
+# What each may import of scratchnet; the standard library and NumPy go without saying.
+MAY_IMPORT = {
+    "scratchnet.errors": [],
+    "scratchnet.draws": [],
+    "scratchnet.reference": ["scratchnet.draws"],
+    "scratchnet.kernels": ["scratchnet.kernels", "scratchnet.errors", "scratchnet.draws"],
+    "scratchnet.initializers": ["scratchnet.errors"],
+    "scratchnet.schedules": ["scratchnet.errors"],
+    "scratchnet.losses": ["scratchnet.errors", "scratchnet.reference"],
+    "scratchnet.layers": [
+        "scratchnet.layers",
+        "scratchnet.kernels",
+        "scratchnet.initializers",
+        "scratchnet.draws",
+        "scratchnet.errors",
+    ],
+}
+
+NEVER = {
+    "scratchnet": ["data_prep", "train", "tests"],
+    "scratchnet.data": ["scratchnet.layers", "scratchnet.kernels", "scratchnet.network", "scratchnet.training"],
+    "scratchnet.network": ["scratchnet.training", "scratchnet.data", "scratchnet.optimizers"],
+    "scratchnet.optimizers": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
+    "scratchnet.gradient_check": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
+    "scratchnet.models": ["scratchnet.training", "scratchnet.data", "scratchnet.kernels"],
+    "data_prep": ["scratchnet.training", "scratchnet.network", "scratchnet.layers", "scratchnet.kernels", "train"],
+}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_arrows_point_down(package):
+    for module in modules(package):
+        upwards = {
+            name
+            for name in imports(module)
+            if within(name, "scratchnet", "data_prep") and not within(name, *MAY_IMPORT[package])
+        }
+        assert not upwards, f"{module} imports {upwards}"
+
+
+@pytest.mark.parametrize("package", NEVER)
+def test_forbidden_arrows(package):
+    for module in modules(package):
+        forbidden = {name for name in imports(module) if within(name, *NEVER[package])}
+        assert not forbidden, f"{module} imports {forbidden}"
+
+
+@each_module
+def test_numba_stays_in_the_kernels(module):
+    compilers = {name for name in imports(module) if within(name, "numba", "llvmlite")}
+    assert not compilers or within(module, "scratchnet.kernels"), f"{module} imports {compilers}"
+
+
+@each_module
+def test_no_frameworks_and_no_pickle(module):
+    banned = (
+        "torch",
+        "tensorflow",
+        "jax",
+        "keras",
+        "sklearn",
+        "scipy",
+        "cupy",
+        "pickle",
+        "dill",
+        "joblib",
+        "shelve",
+        "marshal",
+    )
+    assert not {name for name in imports(module) if within(name, *banned)}
+
+
+@each_module
+def test_no_unpickling_and_no_dishonest_arithmetic(module):
+    """`fastmath=True` would turn a check for NaN into "no"; `allow_pickle=True` would run what a file says."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "fastmath"):
+            assert not (isinstance(node.value, ast.Constant) and node.value.value is True), (
+                f"{module}, line {node.value.lineno}"
+            )
+
+
+@each_module
+def test_a_file_is_read_in_one_go(module):
+    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= 450
+
+
+def public_definitions(tree):
+    """Public functions and classes, and the public methods of the classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node)
+
+
+@each_module
+def test_everything_public_has_a_docstring(module):
+    assert ast.get_docstring(TREES[module]), module
+    bare = [node.name for node in public_definitions(TREES[module]) if not ast.get_docstring(node)]
+    assert not bare
+
+
+def test_every_kernel_stands_in_a_kernels_file():
+    """Whatever is compiled is decorated with @kernel, whose flags stand in one place."""
+    compiled = {}
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                names = {
+                    re.sub(r"\(.*", "", ast.unparse(decorator)).split(".")[-1] for decorator in node.decorator_list
+                }
+                assert not names & {"njit", "jit", "vectorize", "guvectorize", "stencil", "cfunc"}, (
+                    f"{module}.{node.name}"
+                )
+                if "kernel" in names:
+                    compiled[node.name] = module
+    assert compiled["gathered_product"] == "scratchnet.kernels.matmul"
+    assert all(within(module, "scratchnet.kernels") for module in compiled.values())
+
+
+DOCTESTED = ["scratchnet", *(info.name for info in pkgutil.walk_packages(scratchnet.__path__, "scratchnet."))]
+
+
+@pytest.mark.parametrize("name", DOCTESTED)
+def test_examples_in_docstrings(name):
+    failures, _ = doctest.testmod(importlib.import_module(name))
+    assert failures == 0
+
+
+def test_the_examples_of_the_layers_are_among_them():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    counts = {
+        name: sum(len(test.examples) for test in finder.find(importlib.import_module(name))) for name in DOCTESTED
+    }
+    for name in ("conv", "dense", "dropout", "flatten", "pool", "relu"):
+        assert counts[f"scratchnet.layers.{name}"] > 0

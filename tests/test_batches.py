@@ -1,0 +1,142 @@
+import gc
+import threading
+import time
+
+import numpy as np
+import pytest
+from small_data import make_dataset
+
+from scratchnet.data import Batches, Dataset, PixelScaling, epoch_order, random_symmetries
+from scratchnet.errors import ConfigError, DataError
+
+UNIT = PixelScaling("unit")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    make_dataset(tmp_path)
+    with Dataset(tmp_path, "train") as opened:
+        yield opened
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("scratchnet-reader")]
+
+
+def test_batches_in_the_datasets_order(dataset):
+    batches = Batches(dataset, 5, UNIT, shuffle=False, augment=False, seed=0)
+    assert len(batches) == 3
+    seen = list(batches.epoch(0))
+    assert [len(batch) for batch in seen] == [5, 5, 2]
+    np.testing.assert_array_equal(np.concatenate([batch.indices for batch in seen]), np.arange(12))
+    for batch in seen:
+        assert batch.images.dtype == np.float32
+        assert batch.labels.dtype == batch.indices.dtype == np.int64
+        np.testing.assert_array_equal(batch.images, UNIT.apply(dataset.read(batch.indices)))
+        np.testing.assert_array_equal(batch.labels, dataset.labels[batch.indices])
+    assert readers() == []
+
+
+def test_shuffled_and_augmented(dataset):
+    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=True, seed=7, dtype="float64")
+    for epoch in (0, 3):
+        seen = list(batches.epoch(epoch))
+        order = np.concatenate([batch.indices for batch in seen])
+        np.testing.assert_array_equal(order, epoch_order(dataset.shard_sizes, 7, epoch))
+        turned = random_symmetries(dataset.read(order), 7, epoch, order)
+        images = np.concatenate([batch.images for batch in seen])
+        assert images.dtype == np.float64
+        np.testing.assert_array_equal(images, UNIT.apply(turned, "float64"))
+
+
+def test_an_epoch_goes_on_where_it_stopped(dataset):
+    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=True, seed=7)
+    whole = list(batches.epoch(4))
+    for start in range(4):
+        rest = list(batches.epoch(4, start=start))
+        assert len(rest) == 3 - start
+        for a, b in zip(rest, whole[start:], strict=True):
+            np.testing.assert_array_equal(a.images, b.images)
+            np.testing.assert_array_equal(a.indices, b.indices)
+
+
+def test_the_size_of_a_batch_changes_no_image(dataset):
+    small, large = (
+        np.concatenate(
+            [batch.images for batch in Batches(dataset, size, UNIT, shuffle=True, augment=True, seed=7).epoch(2)]
+        )
+        for size in (1, 12)
+    )
+    np.testing.assert_array_equal(small, large)
+
+
+def test_an_epoch_left_early_leaves_no_thread(dataset):
+    batches = Batches(dataset, 1, UNIT, shuffle=True, augment=False, seed=0)
+    epoch = batches.epoch(0)
+    next(epoch)
+    assert len(readers()) == 1
+    begin = time.perf_counter()
+    epoch.close()
+    assert time.perf_counter() - begin < 2
+    assert readers() == []
+    for _ in batches.epoch(0):
+        break  # the generator is closed as soon as nobody holds it
+    assert readers() == []
+
+
+def test_an_error_in_the_consumer_leaves_no_thread(dataset):
+    def train():
+        for _ in Batches(dataset, 1, UNIT, shuffle=True, augment=False, seed=0).epoch(0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    gc.collect()
+    assert readers() == []
+
+
+def test_only_a_few_batches_are_made_ahead(dataset, monkeypatch):
+    made = []
+    batches = Batches(dataset, 1, UNIT, shuffle=False, augment=False, seed=0)
+    make = batches.batch
+    monkeypatch.setattr(batches, "batch", lambda *arguments: (made.append(1), make(*arguments))[1])
+    epoch = batches.epoch(0)
+    next(epoch)
+    time.sleep(0.1)
+    assert len(made) <= 4
+    epoch.close()
+
+
+def test_batches_are_made_while_the_consumer_works(dataset, monkeypatch):
+    """Eleven further batches of 30 ms each, and a consumer of 30 ms each, take less than one after the other would."""
+    batches = Batches(dataset, 1, UNIT, shuffle=False, augment=False, seed=0)
+    make = batches.batch
+    monkeypatch.setattr(batches, "batch", lambda *arguments: (time.sleep(0.03), make(*arguments))[1])
+    begin = time.perf_counter()
+    for _ in batches.epoch(0):
+        time.sleep(0.03)
+    assert time.perf_counter() - begin < 12 * 0.06 * 0.9
+
+
+def test_a_damaged_image_is_raised_where_the_batch_was_expected(tmp_path):
+    make_dataset(tmp_path, size=64)
+    path = tmp_path / "train-0002.h5"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with Dataset(tmp_path, "train") as dataset:
+        epoch = Batches(dataset, 3, UNIT, shuffle=False, augment=False, seed=0).epoch(0)
+        for _ in range(3):
+            assert len(next(epoch)) == 3
+        with pytest.raises(DataError, match=r"train-0002\.h5"):
+            next(epoch)
+    assert readers() == []
+
+
+def test_wrong_arguments(dataset):
+    with pytest.raises(ConfigError, match="batch size"):
+        Batches(dataset, 0, UNIT, shuffle=False, augment=False, seed=0)
+    batches = Batches(dataset, 5, UNIT, shuffle=False, augment=False, seed=0)
+    for start in (-1, 4):
+        with pytest.raises(ConfigError, match="start"):
+            batches.epoch(0, start=start)

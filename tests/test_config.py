@@ -1,0 +1,109 @@
+"""Hyper-parameters: what can't work is refused in one line, and a file brings back the same experiment."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchnet.config import PRESETS, Config, from_toml
+from scratchnet.errors import ConfigError
+
+INVALID = [
+    ("model", "resnet"), ("model", 3),
+    ("image_size", 31), ("image_size", 64.0), ("image_size", "64"), ("image_size", True),
+    ("epochs", 0), ("epochs", 1.5),
+    ("batch_size", 0), ("batch_size", -1),
+    ("micro_batch", -1),
+    ("learning_rate", 0), ("learning_rate", -0.1), ("learning_rate", float("nan")),
+    ("learning_rate", float("inf")), ("learning_rate", "fast"),
+    ("schedule", "linear"),
+    ("warmup", -1),
+    ("optimizer", "rmsprop"),
+    ("beta1", 1.0), ("beta1", -0.1), ("beta2", 1), ("beta2", float("nan")),
+    ("weight_decay", -1e-9), ("weight_decay", float("nan")), ("weight_decay", float("inf")),
+    ("dropout", 1), ("dropout", -0.1), ("dropout", None),
+    ("weight_init", "zeros"),
+    ("pixels", "raw"),
+    ("augment", True),
+    ("dtype", "float16"),
+    ("seed", -1), ("seed", 2**64), ("seed", 0.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), INVALID)
+def test_what_cannot_work_is_refused_in_one_line_that_names_it(name, value):
+    with pytest.raises(ConfigError) as refused:
+        Config(**{name: value})
+    message = str(refused.value)
+    assert message.startswith(f"{name} must be ")
+    assert repr(value) in message
+    assert "\n" not in message
+
+
+def test_every_option_has_an_invalid_value_above():
+    assert {name for name, _ in INVALID} == {one.name for one in fields(Config)}
+
+
+def test_every_option_says_what_it_means():
+    for one in fields(Config):
+        assert one.metadata["help"]
+        assert not one.metadata["choices"] or one.default in one.metadata["choices"]
+
+
+def test_an_integer_will_do_for_a_number():
+    assert type(Config(learning_rate=1).learning_rate) is float
+
+
+configs = st.builds(
+    Config,
+    image_size=st.integers(32, 4096),
+    epochs=st.integers(1, 10**6),
+    seed=st.integers(0, 2**63 - 1),
+    learning_rate=st.floats(0, exclude_min=True, allow_infinity=False),
+    weight_decay=st.floats(0, 1),
+    dropout=st.floats(0, 1, exclude_max=True),
+    optimizer=st.sampled_from(["adam", "adamw", "sgd"]),
+)
+
+
+@given(config=configs)
+def test_toml_round_trip(tmp_path_factory, config):
+    path = tmp_path_factory.getbasetemp() / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    assert Config(**from_toml(path)) == config
+
+
+def test_a_file_stands_over_the_defaults(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("epochs = 3\n", encoding="utf-8")
+    assert from_toml(path, {"epochs": 9, "seed": 4}) == {"epochs": 3, "seed": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"epoch = 3", r"config.toml: there is no option 'epoch'; the options are model, image_size, epochs"),
+        (b"epochs = ", "cannot be read"),
+        (b"model = '\xff'", "cannot be read"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, text, message):
+    path = tmp_path / "config.toml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigError, match=message):
+        from_toml(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
+        from_toml(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_the_rows_of_the_reports_table(name):
+    config = Config(**PRESETS[name])
+    epochs = {256: 14, 64: 40, 32: 22}[config.image_size]
+    assert name.startswith(f"report-{config.image_size}")
+    assert (config.model, config.epochs) == ("report-wide" if name.endswith("-wide") else "report", epochs)
+    assert (config.batch_size, config.learning_rate, config.weight_decay, config.warmup) == (256, 0.001, 0.0005, 0)

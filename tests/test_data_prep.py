@@ -1,0 +1,415 @@
+import csv
+import errno
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_data import make_cnmc, save_image
+
+from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
+from data_prep.__main__ import main
+from scratchnet.data import Dataset, Shard, read_manifest
+from scratchnet.errors import ConfigError, DataError
+
+PREPARE = importlib.import_module("data_prep.prepare")  # the module; data_prep.prepare is the function in it
+SMALL = Settings(image_size=8, test_fraction=0.4)
+
+
+def shards_of(folder, split):
+    """What the shards on the disk say, whatever the manifest says: (label, subject, path, pixels) of each image."""
+    images = []
+    for path in sorted(folder.glob(f"{split}-*.h5")):
+        with Shard(path) as shard:
+            assert shard.header.split == split
+            for k in range(len(shard)):
+                images.append((int(shard.labels[k]), shard.subjects[k], shard.paths[k], shard.read(k)))
+    return images
+
+
+def reasons(manifest):
+    return {remark.path: remark.reason for remark in manifest.left_out}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample") / "prepared"
+    prepare_sample(folder, Settings(image_size=32))
+    return folder
+
+
+def test_the_sample(sample):
+    manifest = read_manifest(sample)
+    train, test = shards_of(sample, "train"), shards_of(sample, "test")
+    assert len(train) + len(test) == 246
+    assert len({subject for _, subject, _, _ in train + test}) == 54
+    assert not {subject for _, subject, _, _ in train} & {subject for _, subject, _, _ in test}
+    for split, images in (("train", train), ("test", test)):
+        counts = np.bincount([label for label, _, _, _ in images])
+        assert tuple(counts) == manifest.splits[split].images_per_class
+    assert abs(sum(label == 0 for label, *_ in test) / 176 - 0.2) < 0.03
+    assert abs(sum(label == 1 for label, *_ in test) / 70 - 0.2) < 0.03
+    assert set(reasons(manifest)) == {"README.md", "index.csv", "prelim_test/all/", "prelim_test/hem/"}
+    assert manifest.altered == ()
+
+
+def test_prepared_pixels_are_those_of_the_files(sample):
+    for _, _, path, pixels in shards_of(sample, "test")[:10]:
+        expected = np.asarray(Image.open(SAMPLE / path).resize((32, 32), Image.Resampling.BOX))
+        np.testing.assert_array_equal(pixels, expected)
+
+
+def test_statistics_of_the_training_pixels(sample):
+    train = np.stack([pixels for _, _, _, pixels in shards_of(sample, "train")]) / 255
+    with Dataset(sample, "test") as dataset:
+        np.testing.assert_allclose(dataset.channel_mean, train.mean(axis=(0, 1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(dataset.channel_std, train.std(axis=(0, 1, 2)), rtol=1e-9)
+
+
+def test_the_dataset_reads_what_was_prepared(sample):
+    for split in ("train", "test"):
+        with Dataset(sample, split) as dataset:
+            dataset.verify()
+            images = shards_of(sample, split)
+            assert dataset.labels.tolist() == [label for label, _, _, _ in images]
+            assert dataset.paths == tuple(path for _, _, path, _ in images)
+            np.testing.assert_array_equal(
+                dataset.read(range(len(dataset))), np.stack([pixels for *_, pixels in images])
+            )
+
+
+def test_the_packaged_sample_is_attributed_and_complete():
+    readme = (SAMPLE / "README.md").read_text(encoding="utf-8")
+    for needed in ("10.7937/tcia.2019.dc64i46r", "CC BY", "Gupta", "The Cancer Imaging Archive"):
+        assert needed in readme
+    with open(SAMPLE / "index.csv", encoding="utf-8", newline="") as file:
+        listed = [row["file"] for row in csv.DictReader(file)]
+    assert sorted(listed) == sorted(path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*.png"))
+    assert len(listed) == 260
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(tmp_path):
+    source = make_cnmc(tmp_path / "source")
+    first = prepare(source, tmp_path / "a", Settings(image_size=8, threads=1, shard_size=7))
+    second = prepare(source, tmp_path / "b", Settings(image_size=8, threads=5, shard_size=7))
+    assert first.dataset_id == second.dataset_id
+    names = sorted(os.listdir(tmp_path / "a"))
+    assert names == [
+        "manifest.json",
+        "test-0000.h5",
+        "train-0000.h5",
+        "train-0001.h5",
+        "train-0002.h5",
+        "train-0003.h5",
+    ]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 1},
+        {"image_size": 9},
+        {"fit": "stretch"},
+        {"split": "random"},
+        {"test_fraction": 0.4},
+        {"shard_size": 7},
+    ],
+)
+def test_other_settings_give_another_dataset(tmp_path, changed):
+    source = make_cnmc(tmp_path / "source")
+    first = prepare(source, tmp_path / "a", Settings(**{"image_size": 8}))
+    assert prepare(source, tmp_path / "b", Settings(**{"image_size": 8, **changed})).dataset_id != first.dataset_id
+
+
+def test_another_pixel_gives_another_dataset(tmp_path):
+    source = make_cnmc(tmp_path / "source")
+    first = prepare(source, tmp_path / "a", SMALL)
+    save_image(source / "fold_0" / "all" / "UID_2_0_1_all.bmp", seed=999)
+    assert prepare(source, tmp_path / "b", SMALL).dataset_id != first.dataset_id
+
+
+def test_duplicates_and_merged_subjects(tmp_path):
+    source = make_cnmc(tmp_path / "source", subjects=6)
+    save_image(source / "fold_0" / "all" / "UID_20_1_1_all.bmp", seed=500)
+    save_image(source / "fold_0" / "all" / "UID_20_2_1_all.bmp", seed=501)
+    save_image(source / "fold_1" / "all" / "UID_21_1_1_all.png", seed=500)  # the same pixels in another format
+    save_image(source / "fold_1" / "all" / "UID_21_2_1_all.bmp", seed=502)
+    save_image(source / "fold_0" / "hem" / "UID_H30_1_1_hem.bmp", seed=600)
+    save_image(source / "fold_1" / "all" / "UID_31_1_1_all.bmp", seed=600)  # the same pixels in another class
+    save_image(source / "fold_1" / "all" / "UID_31_2_1_all.bmp", seed=601)
+    manifest = prepare(source, tmp_path / "out", SMALL)
+    assert set(reasons(manifest)) == {
+        "fold_1/all/UID_21_1_1_all.png", "fold_0/hem/UID_H30_1_1_hem.bmp", "fold_1/all/UID_31_1_1_all.bmp",
+    }  # fmt: skip
+    assert (
+        reasons(manifest)["fold_1/all/UID_21_1_1_all.png"]
+        == "duplicate: the same image as fold_0/all/UID_20_1_1_all.bmp"
+    )
+    assert "mislabelled" in reasons(manifest)["fold_1/all/UID_31_1_1_all.bmp"]
+    assert manifest.merged_subjects == (("20", "21"), ("31", "H30"))
+    sides = {side: {subject for _, subject, _, _ in shards_of(tmp_path / "out", side)} for side in ("train", "test")}
+    assert not sides["train"] & sides["test"]
+    assert "20+21" in sides["train"] | sides["test"]
+    assert not {"20", "21"} & (sides["train"] | sides["test"])
+    assert "20 = 21" in describe(manifest)
+
+
+@pytest.mark.parametrize("split", ["subject", "random"])
+def test_kept_duplicates_stand_on_one_side(tmp_path, split):
+    source = make_cnmc(tmp_path / "source")
+    for k in range(20):
+        for subject in (50, 51):
+            save_image(source / "fold_0" / "all" / f"UID_{subject}{k}_1_1_all.bmp", seed=500 + k)
+    manifest = prepare(
+        source, tmp_path / "out", Settings(image_size=8, keep_duplicates=True, split=split, test_fraction=0.4)
+    )
+    assert manifest.left_out == ()
+    train = {pixels.tobytes() for *_, pixels in shards_of(tmp_path / "out", "train")}
+    test = {pixels.tobytes() for *_, pixels in shards_of(tmp_path / "out", "test")}
+    assert not train & test
+    assert manifest.splits["train"].images + manifest.splits["test"].images == 70
+
+
+def test_bad_images_are_listed_and_the_rest_is_used(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    folder = source / "fold_0" / "all"
+    (folder / "UID_90_1_1_all.bmp").write_bytes(b"")
+    (folder / "UID_90_2_1_all.bmp").write_text("not an image")
+    Image.new("CMYK", (4, 4)).save(folder / "UID_90_3_1_all.jpg")
+    Image.new("RGBA", (4, 4), (1, 2, 3, 100)).save(folder / "UID_90_4_1_all.png")
+    save_image(folder / "UID_91_1_1_all.png", 900, mode="L")
+    save_image(folder / "UID_91_2_1_all.bmp", 901, format="PNG")
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8"]) == 0
+    manifest = read_manifest(tmp_path / "out")
+    assert set(reasons(manifest)) == {
+        f"fold_0/all/UID_90_{k}_1_all.{kind}" for k, kind in enumerate(("bmp", "bmp", "jpg", "png"), 1)
+    }
+    assert {remark.path: remark.reason for remark in manifest.altered} == {
+        "fold_0/all/UID_91_1_1_all.png": "greyscale, converted to RGB",
+        "fold_0/all/UID_91_2_1_all.bmp": "a PNG file named .bmp, read as PNG",
+    }
+    said = capsys.readouterr()
+    assert said.err == ""
+    for path in [*reasons(manifest), *(remark.path for remark in manifest.altered)]:
+        assert path in said.out
+    assert sum(split.images for split in manifest.splits.values()) == 32
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
+def test_names_of_all_kinds_are_used_and_printed_safely(tmp_path, capsys):
+    source = tmp_path / "sour ce\nü"
+    for k in range(4):
+        save_image(source / "größe\nzwei" / f"a {k}.png", k)
+        save_image(source / "b" / f"細胞{k}\x1b[31m.png", 10 + k)
+    (source / "b" / "bad\n\u202e.png").write_text("x")
+    with open(os.fsencode(source) + b"/b/\xff.png", "wb") as file:
+        file.write(b"")
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--test-fraction", "0.5"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "b/bad\\n\\u202e.png" in out
+    assert "b/\\udcff.png" in out
+    assert "größe\\nzwei" in out
+    assert {path for _, _, path, _ in shards_of(tmp_path / "out", "train") + shards_of(tmp_path / "out", "test")} == {
+        *(f"größe\nzwei/a {k}.png" for k in range(4)),
+        *(f"b/細胞{k}\x1b[31m.png" for k in range(4)),
+    }
+    assert "b/\udcff.png" in reasons(read_manifest(tmp_path / "out"))
+
+
+def test_printable():
+    assert printable("a b/ü細.png") == "a b/ü細.png"
+    assert printable("a\nb\t\x1b\udcff\u202e") == "a\\nb\\t\\x1b\\udcff\\u202e"
+
+
+def test_the_random_split_says_what_it_does(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--split", "random"]) == 0
+    train = {subject for _, subject, _, _ in shards_of(tmp_path / "out", "train")}
+    test = [subject for _, subject, _, _ in shards_of(tmp_path / "out", "test")]
+    seen = sum(subject in train for subject in test)
+    assert seen > 0
+    assert read_manifest(tmp_path / "out").preparation["test_images_of_training_subjects"] == seen
+    assert (
+        f"WARNING: split at random, images of one subject stand on both sides: {seen} of {len(test)}"
+        in capsys.readouterr().out
+    )
+
+
+def test_unknown_subjects_are_said_loudly(tmp_path, capsys):
+    for k in range(5):
+        save_image(tmp_path / "source" / "a" / f"{k}.png", k)
+        save_image(tmp_path / "source" / "b" / f"{k}.png", 10 + k)
+    assert main([str(tmp_path / "source"), str(tmp_path / "out"), "--image-size", "8"]) == 0
+    out = capsys.readouterr().out
+    assert "WARNING: nothing tells the subject" in out
+    assert "--subject-pattern" in out
+    assert not read_manifest(tmp_path / "out").subjects_known
+
+
+def test_subjects_from_the_command_line(tmp_path):
+    for k in range(6):
+        save_image(tmp_path / "source" / "a" / f"P{k % 3}_{k}.png", k)
+        save_image(tmp_path / "source" / "b" / f"P{k % 3}_{k}.png", 10 + k)
+    arguments = [
+        str(tmp_path / "source"),
+        str(tmp_path / "by-pattern"),
+        "--image-size",
+        "8",
+        "--subject-pattern",
+        r"/(P\d)_",
+    ]
+    assert main(arguments) == 0
+    table = tmp_path / "subjects.csv"
+    table.write_text("file,patient\n" + "".join(f"{c}/P{k % 3}_{k}.png,P{k % 3}\n" for c in "ab" for k in range(6)))
+    assert (
+        main([str(tmp_path / "source"), str(tmp_path / "by-table"), "--image-size", "8", "--subjects", str(table)]) == 0
+    )
+    for folder in ("by-pattern", "by-table"):
+        sides = [{subject for _, subject, _, _ in shards_of(tmp_path / folder, side)} for side in ("train", "test")]
+        assert len(sides[0]) == 2
+        assert len(sides[1]) == 1
+        assert not sides[0] & sides[1]
+
+
+WRONG = [
+    ["SOURCE"],
+    ["SOURCE", "OUT", "--nonsense"],
+    ["SOURCE", "OUT", "--image-size", "0"],
+    ["SOURCE", "OUT", "--image-size", "x"],
+    ["SOURCE", "OUT", "--image-size", "100000"],
+    ["SOURCE", "OUT", "--split", "fair"],
+    ["SOURCE", "OUT", "--test-fraction", "0"],
+    ["SOURCE", "OUT", "--test-fraction", "1"],
+    ["SOURCE", "OUT", "--test-fraction", "nan"],
+    ["SOURCE", "OUT", "--seed", "-1"],
+    ["SOURCE", "OUT", "--subject-pattern", "("],
+    ["SOURCE", "OUT", "--subject-pattern", "C"],
+    ["SOURCE", "OUT", "--subject-pattern", "(nowhere)"],
+    ["SOURCE", "OUT", "--subjects", "missing.csv"],
+    ["SOURCE", "OUT", "--fit", "crop"],
+    ["SOURCE", "OUT", "--shard-size", "0"],
+    ["SOURCE", "OUT", "--threads", "0"],
+    ["NOTHING", "OUT"],
+    ["EMPTY", "OUT"],
+    ["SOURCE", "EXISTS"],
+    ["SOURCE", "SOURCE/inside"],
+    ["SOURCE", "FILE/inside"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    make_cnmc(tmp_path / "SOURCE")
+    (tmp_path / "EXISTS").mkdir()
+    (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "FILE").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("python -m data_prep: ")
+    assert said.err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_class_without_a_usable_image(tmp_path):
+    save_image(tmp_path / "source" / "a" / "1.png")
+    (tmp_path / "source" / "b").mkdir()
+    (tmp_path / "source" / "b" / "2.png").write_text("x")
+    with pytest.raises(DataError, match=r"class 'b' has no usable image \('b/2.png': not an image"):
+        prepare(tmp_path / "source", tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_subjects(tmp_path):
+    with pytest.raises(DataError, match="--split random"):
+        prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "out", SMALL)
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_interrupted_between_images(tmp_path, monkeypatch, capsys):
+    source = make_cnmc(tmp_path / "source")
+    monkeypatch.setattr(PREPARE, "pack_image", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main([str(source), str(tmp_path / "out")]) == 130
+    assert "Nothing was written" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_disk_full(tmp_path, monkeypatch, capsys):
+    source = make_cnmc(tmp_path / "source")
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(PREPARE, "write_shard", full)
+    assert main([str(source), str(tmp_path / "out")]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["source"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT")
+def test_control_c(tmp_path):
+    source = make_cnmc(tmp_path / "source", subjects=20, images=40)
+    command = [
+        sys.executable,
+        "-m",
+        "data_prep",
+        str(source),
+        str(tmp_path / "out"),
+        "--threads",
+        "1",
+        "--image-size",
+        "512",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(os.listdir(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Nothing was written" in said
+    assert "Traceback" not in said
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_help_is_complete(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    for field in fields(Settings):
+        assert "--" + field.name.replace("_", "-") in said
+
+
+def test_settings_check_themselves():
+    with pytest.raises(ConfigError, match="--image-size is 0"):
+        Settings(image_size=0)
+
+
+def test_images_that_are_not_square(tmp_path):
+    for k in range(6):
+        save_image(tmp_path / "source" / ("a" if k % 2 else "b") / f"{k}.png", k, size=(20, 10))
+    prepare(tmp_path / "source", tmp_path / "pad", Settings(image_size=8, test_fraction=0.4))
+    prepare(tmp_path / "source", tmp_path / "stretch", Settings(image_size=8, test_fraction=0.4, fit="stretch"))
+    padded = np.stack([pixels for *_, pixels in shards_of(tmp_path / "pad", "train")])
+    stretched = np.stack([pixels for *_, pixels in shards_of(tmp_path / "stretch", "train")])
+    assert (padded[:, :2] == 0).all()
+    assert (padded[:, -2:] == 0).all()
+    assert (stretched[:, :2] > 0).any()
+    assert read_manifest(tmp_path / "pad").preprocessing["fit"] == "pad"

@@ -1,0 +1,111 @@
+"""Softmax cross-entropy, from the logits."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchnet import SoftmaxCrossEntropy
+from scratchnet.errors import LabelError, NonFiniteError, OrderError, ShapeError
+
+
+def test_no_opinion_costs_ln_of_the_classes():
+    loss = SoftmaxCrossEntropy()
+    assert loss.forward(np.zeros((2, 5)), np.array([0, 4])) == pytest.approx(math.log(5), rel=1e-15)
+    np.testing.assert_allclose(loss.backward(), [[-0.4, 0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, -0.4]], rtol=1e-14)
+
+
+def test_known_probabilities():
+    """Logits ln 1, ln 3 and ln 4 stand for 1/8, 3/8 and 4/8."""
+    loss = SoftmaxCrossEntropy()
+    logits = np.log([[1.0, 3.0, 4.0]])
+    assert loss.forward(logits, np.array([1])) == pytest.approx(math.log(8 / 3))
+    np.testing.assert_allclose(loss.backward(), [[1 / 8, 3 / 8 - 1, 4 / 8]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_huge_logits_do_not_overflow(dtype):
+    loss = SoftmaxCrossEntropy()
+    logits = np.array([[1e30, -1e30], [5000, 4999], [-5000, -5000]], dtype)
+    value = loss.forward(logits, np.array([0, 1, 0]))
+    assert value == pytest.approx((0 + math.log(1 + math.e) + math.log(2)) / 3)
+    gradient = loss.backward()
+    assert gradient.dtype == dtype
+    assert np.isfinite(gradient).all()
+
+
+def test_a_confident_mistake_costs_the_gap():
+    assert SoftmaxCrossEntropy().forward(np.array([[1000.0, 0.0]]), np.array([1])) == 1000
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5))
+def test_gradient_is_the_difference_quotient(seed, images, classes):
+    rng = np.random.default_rng(seed)
+    logits, labels, loss, h = (
+        rng.normal(size=(images, classes)),
+        rng.integers(classes, size=images),
+        SoftmaxCrossEntropy(),
+        1e-5,
+    )
+    quotient = np.empty_like(logits)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = h
+        quotient[place] = (loss.forward(logits + step, labels) - loss.forward(logits - step, labels)) / (2 * h)
+    loss.forward(logits, labels)
+    np.testing.assert_allclose(loss.backward(), quotient, atol=1e-9)
+    np.testing.assert_allclose(loss.backward().sum(axis=1), 0, atol=1e-15)
+
+
+def test_parts_of_a_batch_add_up(rng):
+    logits, labels, loss = rng.normal(size=(7, 3)), rng.integers(3, size=7), SoftmaxCrossEntropy()
+    whole_loss = loss.forward(logits, labels)
+    whole_gradient = loss.backward()
+    parts, total = [], 0.0
+    for part in (slice(0, 4), slice(4, 7)):
+        total += loss.forward(logits[part], labels[part]) * len(labels[part])
+        parts.append(loss.backward(batch_size=7))
+    assert total / 7 == pytest.approx(whole_loss, rel=1e-14)
+    np.testing.assert_allclose(np.concatenate(parts), whole_gradient, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "uint64"])
+def test_labels_of_any_integer_type(dtype):
+    assert SoftmaxCrossEntropy().forward(np.zeros((2, 2), "float32"), np.array([0, 1], dtype)) == pytest.approx(
+        math.log(2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 2], r"label 2 of image 2 is out of range: 2 outputs are for labels 0 to 1"),
+        ([0, -1, 0], r"label -1 of image 1 is out of range"),
+        ([0.0, 1.0, 0.0], r"labels must be integers, got float64: convert with labels.astype\('int64'\)"),
+        ([True, False, True], r"labels must be integers, got bool"),
+        ([0, 1], r"labels must have the shape \(3,\), one for each image, got \(2,\)"),
+        ([[0], [1], [0]], r"labels must have the shape \(3,\), one for each image, got \(3, 1\)"),
+    ],
+)
+def test_labels_that_cannot_be(labels, message):
+    with pytest.raises(LabelError, match=message):
+        SoftmaxCrossEntropy().forward(np.zeros((3, 2)), np.array(labels))
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 2), (3, 2, 1)])
+def test_logits_of_another_shape(shape):
+    with pytest.raises(ShapeError, match=r"logits must be \(N, classes\) with N at least 1"):
+        SoftmaxCrossEntropy().forward(np.zeros(shape), np.zeros(shape[0], int))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_no_numbers(bad):
+    with pytest.raises(NonFiniteError, match="lower the learning rate"):
+        SoftmaxCrossEntropy().forward(np.array([[0, bad]]), np.array([0]))
+
+
+def test_backward_before_forward():
+    with pytest.raises(OrderError, match=r"backward needs a forward\(logits, labels\)"):
+        SoftmaxCrossEntropy().backward()

@@ -1,0 +1,160 @@
+"""The same products on other machines: other vector widths, no compiler at all, and nowhere to keep compiled code."""
+
+import os
+import platform
+import shutil
+
+import numba
+import pytest
+
+from scratchnet.kernels import jit, vectors
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+# Every product that is built on the register tile, with edges in all directions, against the textbook.
+PRODUCTS = """
+import sys
+import numpy as np
+from scratchnet import reference
+from scratchnet.kernels import conv, matmul, vectors
+
+for dtype in sys.argv[1:]:
+    rng = np.random.default_rng(0)
+    shapes = [(2, 5, 7, 3), (3, 2, 3, 35), (35,), (2, 2, 3, 35)]
+    x, weight, bias, dy = (rng.normal(size=shape).astype(dtype) for shape in shapes)
+    dweight = np.empty_like(weight)
+    conv.conv2d_backward_weight(x, dy, 2, dweight, False)
+    found = [conv.conv2d_forward(x, weight, bias, 2), conv.conv2d_backward_input(dy, weight, 2, 0, 0, 5, 7), dweight]
+    expected = [reference.conv2d(x, weight, bias, 2), *reference.conv2d_gradient(x, weight, dy, 2)[:2]]
+
+    a, b, da = (rng.normal(size=s).astype(dtype) for s in [(9, 600), (600, 17), (9, 17)])
+    db = np.ones_like(b)
+    matmul.dense_backward_weight(a, da, db, True)
+    found += [matmul.dense_forward(a, b, bias[:17]), matmul.dense_backward_input(da, b), db, matmul.column_sums(da)]
+    gradients = reference.dense_gradient(a, b, da)
+    expected += [reference.dense(a, b, bias[:17]), gradients[0], 1 + gradients[1], gradients[2]]
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one, other, rtol=0, atol=300 * np.finfo(dtype).eps)
+print(vectors.VECTOR_BYTES, vectors.TILE_ROWS)
+"""
+
+
+@pytest.mark.skipif(not X86, reason="haswell is a processor of the x86 family")
+def test_products_with_avx2(run_python, tmp_path):
+    tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="haswell", NUMBA_CACHE_DIR=str(tmp_path))
+    assert tile == "32 6"
+
+
+@pytest.mark.skipif(not X86, reason="'generic' has vectors of 16 bytes on x86 only")
+def test_products_with_the_oldest_vectors(run_python, tmp_path):
+    tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
+    assert tile == "16 6"
+
+
+def test_products_without_compilation(run_python, tmp_path):
+    run_python(PRODUCTS, "float32", "float64", NUMBA_DISABLE_JIT="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert not list(tmp_path.rglob("*.nbc"))
+
+
+@pytest.mark.parametrize(
+    ("features", "vector_bytes", "registers"),
+    [
+        ({"avx512f", "avx2", "avx"}, 64, 32),
+        ({"avx2", "avx"}, 32, 16),
+        ({"avx"}, 32, 16),
+        ({"sse2"}, 16, 16),
+        (set(), 16, 16),
+    ],
+)
+def test_tile_fits_into_the_registers(features, vector_bytes, registers):
+    found, rows = vectors.tile_shape(features)
+    assert found == vector_bytes
+    assert rows >= 1
+    assert 2 * rows + 3 <= registers
+
+
+def test_lanes_count_numbers_in_a_vector():
+    assert vectors.lanes("float32") * 4 == vectors.lanes("float64") * 8 == vectors.VECTOR_BYTES
+    assert vectors.panel_width("float32") == 2 * vectors.lanes("float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("haswell", "", {"avx2"}),
+        ("skylake", "", {"avx2"}),
+        ("skylake-avx512", "", {"avx512f"}),
+        ("znver4", "", {"avx512f"}),
+        ("generic", "", set()),
+        ("generic", "+avx2,+fma", {"avx2", "fma"}),
+        ("znver4", "-avx512f,+avx2", {"avx2"}),
+    ],
+)
+def test_cpu_features_follow_what_numba_is_told(monkeypatch, name, change, expected):
+    monkeypatch.setattr(numba.config, "CPU_NAME", name)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", change)
+    assert vectors.cpu_features() == expected
+
+
+def test_cpu_features_of_this_machine(monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_NAME", None)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", None)
+    here = vectors.cpu_features()
+    assert here
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", f"-{min(here)}")
+    assert vectors.cpu_features() == here - {min(here)}
+
+
+def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):
+    """Numba alone would go on running the old code of a function that is called from another file."""
+    kernels = shutil.copytree(
+        repository / "scratchnet" / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+
+    cache = jit.cache_directory.__wrapped__  # what a new process would find
+    before = cache()
+    assert before == cache()
+    assert before.is_dir()
+    assert before.is_relative_to(kernels)
+    for source in ("matmul.py", "pool.py"):
+        (kernels / source).write_text(
+            (kernels / source).read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8"
+        )
+        assert cache() != before
+        before = cache()
+
+
+def test_the_users_cache_folder_comes_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit, "cache_directory", jit.cache_directory.__wrapped__)  # as in a new process
+    assert jit.nothing_compiled_yet()
+    directory = jit.cache_directory()
+    assert directory.parent == tmp_path
+    (directory / "relu_forward.nbc").touch()
+    assert not jit.nothing_compiled_yet()
+
+
+def test_kernels_run_where_nothing_can_be_written(run_python, repository, tmp_path):
+    """A read-only installation: all three places are files, in which no folder can be made, not even by root."""
+    package = shutil.copytree(
+        repository / "scratchnet", tmp_path / "scratchnet", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (package / "kernels" / "__pycache__").touch()
+    nowhere = str(tmp_path / "a file")
+    (tmp_path / "a file").touch()
+    program = """
+import numpy as np
+import scratchnet
+from scratchnet.kernels.elementwise import relu_forward
+from scratchnet.kernels.jit import cache_directory, nothing_compiled_yet
+
+y = np.empty(2)
+relu_forward(np.array([-1.0, 2.0]), y)
+print(scratchnet.__file__, cache_directory(), nothing_compiled_yet(), y)
+"""
+    places = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"), nowhere)
+    printed = run_python(program, package_root=tmp_path, PYTHONDONTWRITEBYTECODE="1", **places)
+    assert printed == f"{package}{os.sep}__init__.py None True [0. 2.]"

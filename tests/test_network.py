@@ -1,0 +1,397 @@
+"""A network: names, shapes, the summary, weights in and out, gradients in parts, and the report's two networks."""
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
+from scratchnet.errors import ConfigError, OrderError, ShapeError
+
+
+def small(dtype="float64", seed=0, size=8):
+    network = Sequential([Conv2D(4, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(6), ReLU(), Dropout(0.5), Dense(2)])
+    network.build((size, size, 3), seed=seed, dtype=dtype)
+    return network
+
+
+def test_the_public_names_of_the_library():
+    for name in (
+        "Sequential", "Conv2D", "ReLU", "MaxPool2D", "Flatten", "Dense", "Dropout",
+        "SoftmaxCrossEntropy", "Adam", "SGD", "gradient_check", "models",
+    ):  # fmt: skip
+        assert name in sn.__all__
+    for name in sn.__all__:
+        assert getattr(sn, name) is not None
+    assert callable(sn.models.report)
+    assert callable(sn.models.report_wide)
+
+
+def test_the_session_of_the_readme(rng):
+    net = sn.Sequential([
+        sn.Conv2D(4, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2),
+        sn.Flatten(), sn.Dense(8), sn.ReLU(), sn.Dropout(0.5), sn.Dense(2),
+    ])  # fmt: skip
+    net.build(input_shape=(16, 16, 3), seed=0, dtype="float32")
+    x, labels = rng.normal(size=(4, 16, 16, 3)).astype("float32"), np.array([0, 1, 1, 0])
+    loss = sn.SoftmaxCrossEntropy()
+    optimizer = sn.Adam(net.parameters(), learning_rate=1e-3, l2=5e-4)
+    before = net.state_dict()
+    value = loss.forward(net.forward(x, training=True), labels)
+    dx = net.backward(loss.backward())
+    optimizer.step()
+    assert isinstance(value, float)
+    assert dx.shape == x.shape
+    assert dx.dtype == np.float32
+    for name, array in net.state_dict().items():
+        assert (array != before[name]).any(), name
+
+
+def test_layers_and_parameters_are_named_by_kind_and_count():
+    network = small()
+    assert [layer.name for layer in network.layers] == [
+        "conv1",
+        "relu1",
+        "pool1",
+        "flatten1",
+        "dense1",
+        "relu2",
+        "dropout1",
+        "dense2",
+    ]
+    assert [(p.name, p.decay) for p in network.parameters()] == [
+        ("conv1.weight", True), ("conv1.bias", False), ("dense1.weight", True), ("dense1.bias", False),
+        ("dense2.weight", True), ("dense2.bias", False),
+    ]  # fmt: skip
+
+
+def test_a_given_name_stays():
+    network = Sequential([Dense(3, name="hidden"), Dense(2)])
+    network.build((4,))
+    assert list(network.state_dict()) == ["hidden.weight", "hidden.bias", "dense2.weight", "dense2.bias"]
+
+
+def test_two_layers_of_one_name():
+    with pytest.raises(ConfigError, match="two layers are called 'a': give each its own name"):
+        Sequential([Dense(3, name="a"), Dense(2, name="a")]).build((4,))
+
+
+def test_one_layer_twice():
+    dense = Dense(4)
+    with pytest.raises(ConfigError, match="the same layer object stands in the list twice"):
+        Sequential([dense, ReLU(), dense])
+
+
+def test_no_layers():
+    with pytest.raises(ConfigError, match="at least one layer"):
+        Sequential([])
+
+
+def test_layers_that_do_not_fit_together():
+    with pytest.raises(ShapeError, match=r"Dense 'dense1' works on flat inputs .*: put a Flatten before it"):
+        Sequential([Conv2D(4, 3), Dense(2)]).build((8, 8, 3))
+
+
+def test_the_summary_adds_up(capsys):
+    """conv1: 3·3·3·4 + 4 = 112 parameters, 8·8·108 = 6,912 products; dense1: 64·6 + 6 = 390; dense2: 6·2 + 2 = 14."""
+    network = small("float32")
+    network.summary()
+    printed = capsys.readouterr().out
+    assert printed.rstrip("\n") == network.summary_table()
+    rows = {line.split()[0]: line for line in printed.splitlines() if line.strip("─ ")}
+    assert rows.keys() == {
+        "layer",
+        "input",
+        "conv1",
+        "relu1",
+        "pool1",
+        "flatten1",
+        "dense1",
+        "relu2",
+        "dropout1",
+        "dense2",
+        "total",
+    }
+    assert rows["conv1"].split() == ["conv1", "8", "×", "8", "×", "4", "112", "6,912", "1.0", "KB"]
+    assert rows["pool1"].split() == ["pool1", "4", "×", "4", "×", "4", "256", "B"]
+    assert rows["dense1"].split() == ["dense1", "6", "390", "384", "24", "B"]
+    assert rows["dense2"].split() == ["dense2", "2", "14", "12", "8", "B"]
+    memory = 4 * (256 + 256 + 64 + 64 + 6 + 6 + 6 + 2)
+    assert rows["total"].split() == ["total", "516", "7,308", f"{memory / 1000:.1f}", "KB"]
+    assert network.multiplications() == 6912 + 384 + 12
+
+
+def test_the_same_seed_gives_the_same_weights():
+    one, same, other = small(seed=1).state_dict(), small(seed=1).state_dict(), small(seed=2).state_dict()
+    for name, weight in one.items():
+        np.testing.assert_array_equal(weight, same[name])
+        assert name.endswith("bias") or (weight != other[name]).all()
+
+
+def test_float32_starts_from_the_weights_of_float64_rounded():
+    for name, weight in small("float64").state_dict().items():
+        np.testing.assert_array_equal(small("float32").state_dict()[name], weight.astype("float32"))
+
+
+def test_building_twice_gives_the_network_anew():
+    network = small(seed=1)
+    network.build((12, 12, 1), seed=2, dtype="float32")
+    assert network.output_shape == (2,)
+    assert [layer.name for layer in network.layers][:2] == ["conv1", "relu1"]
+    assert network.state_dict()["conv1.weight"].shape == (3, 3, 1, 4)
+    assert network.forward(np.zeros((1, 12, 12, 1), "float32")).dtype == np.float32
+    network.build((8, 8, 3), seed=1, dtype="float64")
+    for name, weight in small(seed=1).state_dict().items():
+        np.testing.assert_array_equal(network.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda network: network.forward(np.zeros((1, 4))),
+        lambda network: network.backward(np.zeros((1, 2))),
+        lambda network: network.summary(),
+        lambda network: network.parameters(),
+        lambda network: network.state_dict(),
+        lambda network: network.load_state_dict({}),
+        lambda network: network.multiplications(),
+        lambda network: network.bytes_per_image(),
+    ],
+    ids=[
+        "forward",
+        "backward",
+        "summary",
+        "parameters",
+        "state_dict",
+        "load_state_dict",
+        "multiplications",
+        "bytes_per_image",
+    ],
+)
+def test_use_before_build(use):
+    with pytest.raises(OrderError, match="has not been built"):
+        use(Sequential([Dense(2), ReLU()]))
+
+
+def test_build_needs_a_shape():
+    with pytest.raises(ShapeError, match=r"needs input_shape=\(height, width, channels\)"):
+        Sequential([Dense(2)]).build()
+
+
+# Weights in and out
+
+
+def test_state_dict_round_trip_and_copies(rng):
+    one, other, x = small(seed=1), small(seed=2), rng.normal(size=(3, 8, 8, 3))
+    state = one.state_dict()
+    assert (one.forward(x) != other.forward(x)).all()
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(one.forward(x), other.forward(x))
+    state["dense2.bias"][:] = 99  # a copy: neither network hears of it
+    np.testing.assert_array_equal(one.forward(x), other.forward(x))
+    assert not (one.state_dict()["dense2.bias"] == 99).any()
+
+
+def test_loading_keeps_the_parameters_that_an_optimizer_holds():
+    network = small(seed=1)
+    parameters = network.parameters()
+    network.load_state_dict(small(seed=2).state_dict())
+    assert all(mine is theirs for mine, theirs in zip(network.parameters(), parameters, strict=True))
+    np.testing.assert_array_equal(parameters[0].value, small(seed=2).state_dict()["conv1.weight"])
+
+
+def missing(state):
+    del state["conv1.bias"]
+
+
+def unknown(state):
+    state["conv9.weight"] = np.zeros(3)
+
+
+def of_another_shape(state):
+    state["dense2.weight"] = np.zeros((7, 2))
+
+
+def of_another_dtype(state):
+    state["dense2.bias"] = np.zeros(2, "float32")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (missing, ConfigError, r"missing \['conv1.bias'\], unknown nothing"),
+        (unknown, ConfigError, r"missing nothing, unknown \['conv9.weight'\]"),
+        (
+            of_another_shape,
+            ShapeError,
+            r"dense2.weight has shape \(6, 2\), the weights given have \(7, 2\): another image size or preset?",
+        ),
+        (
+            of_another_dtype,
+            ConfigError,
+            r"dense2.bias is float64, the weights given are float32: convert them with .astype\('float64'\)",
+        ),
+    ],
+)
+def test_refused_weights_change_nothing(change, error, message):
+    network = small(seed=1)
+    before, state = network.state_dict(), small(seed=2).state_dict()
+    change(state)
+    with pytest.raises(error, match=message):
+        network.load_state_dict(state)
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+# Gradients
+
+
+def gradients(network):
+    return {p.name: p.grad.copy() for p in network.parameters()}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [Conv2D(4, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(2)],
+        lambda: [ReLU(), MaxPool2D(2), Flatten(), Dropout(0.5), Dense(2)],
+        lambda: [Flatten(), Dense(3), ReLU(), Dense(2)],
+    ],
+)
+def test_without_dx_the_gradients_are_the_same(layers, rng):
+    network = Sequential(layers())
+    network.build((4, 4, 2), dtype="float64")
+    x, dy = rng.normal(size=(3, 4, 4, 2)), rng.normal(size=(3, 2))
+    network.seed_batch(0, range(3))
+    network.forward(x, training=True)
+    assert network.backward(dy).shape == x.shape
+    expected = gradients(network)
+    for parameter in network.parameters():
+        parameter.grad[:] = np.nan
+    assert network.backward(dy, need_dx=False) is None
+    for name, gradient in gradients(network).items():
+        np.testing.assert_array_equal(gradient, expected[name])
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(rng):
+    network, loss = small(), sn.SoftmaxCrossEntropy()
+    x, labels, numbers = rng.normal(size=(7, 8, 8, 3)), rng.integers(2, size=7), np.arange(100, 107)
+
+    def run(parts):
+        dx = []
+        for i, part in enumerate(parts):
+            network.seed_batch(3, numbers[part])
+            loss.forward(network.forward(x[part], training=True), labels[part])
+            dx.append(network.backward(loss.backward(batch_size=7), accumulate=i > 0))
+        return gradients(network) | {"x": np.concatenate(dx)}
+
+    whole, cut = run([slice(0, 7)]), run([slice(0, 3), slice(3, 4), slice(4, 7)])
+    for name in whole:
+        np.testing.assert_allclose(cut[name], whole[name], rtol=1e-12, atol=1e-12 * np.abs(whole[name]).max())
+
+
+def test_dropout_masks_follow_the_seed_of_the_network():
+    def output(seed):
+        network = Sequential([Dropout(0.5)])
+        network.build((100,), seed=seed, dtype="float64")
+        network.seed_batch(0, [0])
+        return network.forward(np.ones((1, 100)), training=True)
+
+    np.testing.assert_array_equal(output(1), output(1))
+    assert (output(1) != output(2)).any()
+
+
+def test_a_network_in_a_network(rng):
+    """It is a layer itself, so it may stand in a row; its parameters keep names of their own."""
+    network = Sequential([Sequential([Dense(5), ReLU(), Dense(4)]), Dense(2)])
+    network.build((3,), dtype="float64")
+    assert len(network.state_dict()) == len(network.parameters()) == 6
+    assert sn.gradient_check(network, rng.normal(size=(2, 3))).max_error < 1e-6
+
+
+def test_dropout_in_a_network_in_a_network():
+    """It follows the outer seed, and draws other masks than the dropout beside it: two halves leave a quarter."""
+
+    def output(seed):
+        network = Sequential([Sequential([Dropout(0.5)]), Dropout(0.5)])
+        network.build((1000,), seed=seed, dtype="float64")
+        network.seed_batch(0, [0])
+        kept = network.layers[0].forward(np.ones((1, 1000)), training=True)
+        return kept, network.layers[1].forward(kept, training=True)
+
+    assert (output(1)[0] != output(2)[0]).any()
+    assert np.count_nonzero(output(1)[1]) == pytest.approx(250, abs=60)
+
+
+def test_a_layer_of_ones_own_in_the_row(rng):
+    class Doubling:
+        def build(self, input_shape, rng, dtype):
+            return input_shape
+
+        def forward(self, x, *, training):
+            return 2 * x
+
+        def backward(self, dy, *, need_dx=True):
+            return 2 * dy
+
+    network = Sequential([Dense(3), Doubling(), Dense(2)])
+    network.build((4,), dtype="float64")
+    assert [layer.name for layer in network.layers] == ["dense1", "doubling1", "dense2"]
+    assert sn.gradient_check(network, rng.normal(size=(2, 4))).max_error < 1e-6
+    assert "doubling1" in network.summary_table()
+
+
+# The report's networks
+
+
+def parameter_count(filters, features):
+    """Five 5×5 convolutions, dense 1024, dense 1024, dense 2, each with its biases."""
+    channels = [3, *filters]
+    convolutions = sum(5 * 5 * before * after + after for before, after in zip(channels, filters, strict=False))
+    return convolutions + (features * 1024 + 1024) + (1024 * 1024 + 1024) + (1024 * 2 + 2)
+
+
+def test_the_report_network():
+    network = sn.models.report(64)
+    assert network.build(seed=0) == (2,)
+    outputs = {layer.name: layer.output_shape for layer in network.layers}
+    assert [outputs[f"pool{i}"] for i in range(1, 6)] == [
+        (32, 32, 32),
+        (16, 16, 64),
+        (8, 8, 128),
+        (4, 4, 256),
+        (2, 2, 512),
+    ]
+    assert outputs["flatten1"] == (2048,)
+    assert sum(p.value.size for p in network.parameters()) == parameter_count([32, 64, 128, 256, 512], 2 * 2 * 512)
+    assert [layer.rate for layer in network.layers if isinstance(layer, Dropout)] == [0.5, 0.5]
+
+
+def test_the_wide_report_network():
+    """At 256 it has the report's printed shapes, 128×128×64, 64×64×128, … 8×8×512; at 64 a quarter of the sides."""
+    network = sn.models.report_wide(64)
+    assert network.input_shape == (64, 64, 3)
+    network.build(seed=0)
+    outputs = {layer.name: layer.output_shape for layer in network.layers}
+    assert [outputs[f"pool{i}"] for i in range(1, 6)] == [
+        (32, 32, 64),
+        (16, 16, 128),
+        (8, 8, 256),
+        (4, 4, 512),
+        (2, 2, 512),
+    ]
+    assert sum(p.value.size for p in network.parameters()) == parameter_count([64, 128, 256, 512, 512], 2 * 2 * 512)
+
+
+def test_the_default_image_size_is_the_reports():
+    assert sn.models.report().input_shape == sn.models.report_wide().input_shape == (256, 256, 3)
+
+
+def test_the_smallest_image_of_the_report_network():
+    network = sn.models.report(32, channels=1, classes=5, dropout=0.0)
+    assert network.build(seed=0) == (5,)
+    assert network.forward(np.zeros((1, 32, 32, 1), "float32")).shape == (1, 5)
+    for size in (16, 31):
+        with pytest.raises(
+            ConfigError, match=f"image_size must be at least 32, got {size}: five 2×2 poolings leave nothing of less"
+        ):
+            sn.models.report(size)

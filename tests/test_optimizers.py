@@ -1,0 +1,156 @@
+"""Optimisers against the textbook, their state, and what they refuse."""
+
+import numpy as np
+import pytest
+
+from scratchnet import SGD, Adam, Parameter, reference
+from scratchnet.errors import ConfigError
+
+
+def weight_and_bias(rng, dtype="float64"):
+    weight = Parameter("dense1.weight", rng.normal(size=(3, 4)).astype(dtype), decay=True)
+    bias = Parameter("dense1.bias", rng.normal(size=4).astype(dtype), decay=False)
+    return [weight, bias]
+
+
+def draw_gradients(parameters, rng):
+    for parameter in parameters:
+        parameter.grad[:] = rng.normal(size=parameter.grad.shape)
+
+
+@pytest.mark.parametrize("decays", [{"l2": 0.1}, {"weight_decay": 0.1}, {"l2": 0.1, "weight_decay": 0.2}, {}])
+def test_adam_matches_the_textbook_and_decays_weights_only(rng, decays):
+    parameters = weight_and_bias(rng)
+    optimizer = Adam(parameters, learning_rate=0.01, beta1=0.8, beta2=0.95, epsilon=1e-6, **decays)
+    states = [(p.value.copy(), np.zeros_like(p.value), np.zeros_like(p.value)) for p in parameters]
+    for step in range(1, 11):
+        draw_gradients(parameters, rng)
+        optimizer.step()
+        for i, p in enumerate(parameters):
+            l2, decay = (decays.get(name, 0.0) * p.decay for name in ("l2", "weight_decay"))
+            states[i] = reference.adam(states[i][0], p.grad, *states[i][1:], step, 0.01, 0.8, 0.95, 1e-6, l2, decay)
+            np.testing.assert_allclose(p.value, states[i][0], rtol=1e-12, atol=1e-14)
+    assert optimizer.steps == 10
+
+
+def test_sgd_matches_the_textbook_and_decays_weights_only(rng):
+    parameters = weight_and_bias(rng)
+    optimizer = SGD(parameters, learning_rate=0.1, momentum=0.9, l2=0.01)
+    states = [(p.value.copy(), np.zeros_like(p.value)) for p in parameters]
+    for _ in range(10):
+        draw_gradients(parameters, rng)
+        optimizer.step()
+        for i, p in enumerate(parameters):
+            states[i] = reference.sgd(states[i][0], p.grad, states[i][1], 0.1, 0.9, 0.01 * p.decay)
+            np.testing.assert_allclose(p.value, states[i][0], rtol=1e-12, atol=1e-14)
+
+
+def test_l2_and_decoupled_decay_differ(rng):
+    """Without a gradient, L2 through Adam's moments moves a weight by the rate, decoupled decay by its part."""
+    coupled, decoupled = (Parameter("w", np.array([2.0]), decay=True) for _ in range(2))
+    Adam([coupled], learning_rate=0.1, l2=0.5).step()
+    Adam([decoupled], learning_rate=0.1, weight_decay=0.5).step()
+    assert coupled.value[0] == pytest.approx(2 - 0.1)
+    assert decoupled.value[0] == pytest.approx(2 - 0.1 * 0.5 * 2)
+
+
+def test_penalty_counts_weights_only():
+    parameters = [Parameter("w", np.array([1.0, 2.0]), decay=True), Parameter("b", np.array([10.0]), decay=False)]
+    assert Adam(parameters, l2=0.5).penalty() == 0.5 * 0.5 * (1 + 4)
+
+
+@pytest.mark.parametrize("make", [lambda p: Adam(p, l2=0.01), lambda p: SGD(p, momentum=0.9)])
+def test_a_resumed_run_goes_on_to_the_bit(rng, make):
+    parameters = weight_and_bias(rng, "float32")
+    optimizer = make(parameters)
+    gradients = [[rng.normal(size=p.value.shape).astype("float32") for p in parameters] for _ in range(6)]
+
+    def run(optimizer, steps):
+        for step in steps:
+            for parameter, grad in zip(optimizer.parameters, gradients[step], strict=True):
+                parameter.grad[:] = grad
+            optimizer.step()
+
+    run(optimizer, range(3))
+    copies = [Parameter(p.name, p.value.copy(), decay=p.decay) for p in parameters]
+    resumed = make(copies)
+    resumed.load_state_dict({name: array.copy() for name, array in optimizer.state_dict().items()})
+    run(optimizer, range(3, 6))
+    run(resumed, range(3, 6))
+    assert resumed.steps == 6
+    for one, other in zip(parameters, copies, strict=True):
+        np.testing.assert_array_equal(one.value, other.value)
+
+
+def test_names_in_the_state(rng):
+    assert set(Adam(weight_and_bias(rng)).state_dict()) == {
+        "steps", "dense1.weight.mean", "dense1.weight.square", "dense1.bias.mean", "dense1.bias.square",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("dense1.bias.mean"), "lacks .*dense1.bias.mean"),
+        (lambda state: state.update(other=np.zeros(1)), "adds .*other"),
+        (
+            lambda state: state.update({"dense1.bias.square": np.zeros(5)}),
+            r"dense1.bias.square has shape \(4,\), the state's has \(5,\)",
+        ),
+    ],
+)
+def test_a_refused_state_changes_nothing(rng, change, message):
+    parameters = weight_and_bias(rng)
+    optimizer = Adam(parameters)
+    state = {name: array + 1 for name, array in optimizer.state_dict().items()}
+    change(state)
+    with pytest.raises(ConfigError, match=message):
+        optimizer.load_state_dict(state)
+    assert optimizer.steps == 0
+    assert not any(array.any() for array in optimizer.state_dict().values())
+
+
+def test_moments_of_another_dtype_are_not_cast_in_silence(rng):
+    optimizer = Adam(weight_and_bias(rng, "float32"))
+    with pytest.raises(ConfigError, match="float64"):
+        optimizer.load_state_dict(Adam(weight_and_bias(rng, "float64")).state_dict())
+
+
+@pytest.mark.parametrize("make", [Adam, SGD])
+def test_a_parameter_in_another_memory_order_moves_too(make):
+    """A transposed matrix is one: an orthogonal start, say."""
+    weight = Parameter("w", np.arange(6.0).reshape(2, 3).T, decay=True)
+    weight.grad[:] = 1
+    make([weight], learning_rate=0.5).step()
+    np.testing.assert_allclose(weight.value, np.arange(6.0).reshape(2, 3).T - 0.5, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: Adam(p, learning_rate=0), "learning_rate must be greater than 0, got 0: the report uses 0.001"),
+        (lambda p: Adam(p, learning_rate=float("nan")), "learning_rate must be greater than 0, got nan"),
+        (lambda p: Adam(p, learning_rate=float("inf")), "learning_rate"),
+        (lambda p: SGD(p, learning_rate=-1), "learning_rate must be greater than 0, got -1"),
+        (lambda p: Adam(p, l2=-1e-3), "l2 must be at least 0, got -0.001: the report uses 0.0005"),
+        (lambda p: Adam(p, l2=float("inf")), "l2"),
+        (lambda p: Adam(p, beta1=1.0), "beta1 and beta2 must be at least 0 and less than 1, got 1.0 and 0.999"),
+        (lambda p: Adam(p, beta2=-0.1), "beta1 and beta2 must be at least 0"),
+        (lambda p: Adam(p, epsilon=0), "epsilon must be greater than 0"),
+        (lambda p: Adam(p, weight_decay=-1), "weight_decay at least 0"),
+        (lambda p: SGD(p, momentum=1), "momentum must be at least 0 and less than 1, got 1"),
+    ],
+)
+def test_values_that_cannot_work(rng, make, message):
+    with pytest.raises(ConfigError, match=message):
+        make(weight_and_bias(rng))
+
+
+@pytest.mark.parametrize("make", [Adam, SGD])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_everything_stays_in_the_parameters_dtype(rng, make, dtype):
+    parameters = weight_and_bias(rng, dtype)
+    optimizer = make(parameters)
+    optimizer.step()
+    arrays = [p.value for p in parameters] + [m for moments in optimizer.moments.values() for m in moments]
+    assert {array.dtype for array in arrays} == {np.dtype(dtype)}

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.duplicates import find_duplicates, merge_subjects
+from data_prep.splits import split_groups
+from scratchnet.errors import DataError
+
+CLASSES = ("all", "hem")
+
+
+def cnmc_like(seed, subjects=40):
+    """Subjects of very unequal size, each of one class."""
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, 60, subjects)
+    groups = np.repeat(np.arange(subjects), sizes)
+    return (groups % 2).astype(np.int64), [f"S{g}" for g in groups]
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.sampled_from([0.1, 0.2, 0.3, 0.5]))
+def test_subjects_are_never_cut_and_shares_are_close(seed, split_seed, fraction):
+    labels, groups = cnmc_like(seed)
+    in_test = split_groups(labels, groups, fraction, split_seed, CLASSES)
+    assert not {g for g, t in zip(groups, in_test, strict=True) if t} & {
+        g for g, t in zip(groups, in_test, strict=True) if not t
+    }
+    for label in (0, 1):
+        assert abs(in_test[labels == label].mean() - fraction) < 0.06
+
+
+@given(st.integers(0, 20))
+def test_subjects_with_images_of_both_classes(seed):
+    random = np.random.default_rng(seed)
+    groups = random.integers(0, 50, 1000)
+    labels = random.integers(0, 2, 1000)
+    in_test = split_groups(labels, groups.tolist(), 0.2, seed, CLASSES)
+    assert not set(groups[in_test]) & set(groups[~in_test])
+    assert abs(in_test[labels == 0].mean() - 0.2) < 0.05
+    assert abs(in_test[labels == 1].mean() - 0.2) < 0.05
+
+
+def test_single_images_are_divided_to_the_nearest_image():
+    labels = np.array([0] * 100 + [1] * 37)
+    in_test = split_groups(labels, list(range(137)), 0.2, 3, CLASSES)
+    assert in_test[:100].sum() == 20
+    assert in_test[100:].sum() == 7
+
+
+def test_a_function_of_its_arguments():
+    labels, groups = cnmc_like(0)
+    first = split_groups(labels, groups, 0.2, 5, CLASSES)
+    np.testing.assert_array_equal(first, split_groups(labels, groups, 0.2, 5, CLASSES))
+    assert (first != split_groups(labels, groups, 0.2, 6, CLASSES)).any()
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("seed", range(5))
+def test_two_subjects_a_class_stand_on_two_sides(fraction, seed):
+    labels = np.array([0] * 20 + [1] * 20)
+    groups = [f"S{k // 10}" for k in range(40)]
+    in_test = split_groups(labels, groups, fraction, seed, CLASSES)
+    assert in_test[:20].sum() == in_test[20:].sum() == 10
+
+
+def test_a_class_with_one_subject_is_refused():
+    with pytest.raises(DataError, match=r"'hem' has 1 distinct subjects.*--split random"):
+        split_groups(np.array([0, 0, 0, 1, 1]), ["a", "b", "c", "d", "d"], 0.2, 0, CLASSES)
+
+
+def test_one_subject_for_everything_is_refused():
+    with pytest.raises(DataError):
+        split_groups(np.array([0, 1]), ["a", "a"], 0.2, 0, CLASSES)
+
+
+def test_duplicates():
+    paths = ["a/1", "a/2", "a/3", "b/4", "b/5", "b/6"]
+    contents = ["x", "y", "x", "z", "y", "z"]
+    left_out = find_duplicates(paths, contents, [0, 0, 0, 1, 1, 1], ["a", "b"])
+    assert {k: remark.path for k, remark in left_out.items()} == {2: "a/3", 1: "a/2", 4: "b/5", 5: "b/6"}
+    assert left_out[2].reason == "duplicate: the same image as a/1"
+    assert left_out[1].reason.startswith("mislabelled")
+    assert left_out[1].reason == left_out[4].reason
+    assert set(find_duplicates(paths, contents, [0, 0, 0, 1, 1, 1], ["a", "b"], keep=True)) == {1, 4}
+
+
+def test_subjects_that_share_an_image_are_one():
+    merged = merge_subjects(["a", "b", "b", "c", "d", "e", "a"], [1, 1, 2, 2, 3, 4, 5])
+    assert merged == {"a": ("a", "b", "c"), "b": ("a", "b", "c"), "c": ("a", "b", "c"), "d": ("d",), "e": ("e",)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=30))
+def test_merged_subjects_share_no_image_with_others(pairs):
+    subjects, contents = [f"S{s}" for s, _ in pairs], [c for _, c in pairs]
+    merged = merge_subjects(subjects, contents)
+    for a, x in zip(subjects, contents, strict=True):
+        for b, y in zip(subjects, contents, strict=True):
+            if x == y:
+                assert merged[a] == merged[b]
+    for subject, group in merged.items():
+        assert subject in group
+        assert all(merged[other] == group for other in group)

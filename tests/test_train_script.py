@@ -1,0 +1,147 @@
+"""python train.py, as a person types it."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+QUICK = ("--image-size", "32", "--epochs", "2", "--batch-size", "64")
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+    )
+
+
+def run(folder, *arguments):
+    process = start(folder, *arguments)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def test_the_sample_from_nothing(tmp_path):
+    code, out, err = run(tmp_path, *QUICK, "--name", "first")
+    assert code == 0, err
+    for expected in (
+        "Preparing the images",
+        "no subject stands on both sides",
+        "conv5",
+        "the report",
+        "epoch   2",
+        "never seen in training",
+        "always answering 'all'",
+        "demonstration",
+    ):
+        assert expected in out
+    folder = tmp_path / "runs" / "first"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "checkpoint.h5",
+        "config.toml",
+        "metrics.csv",
+        "timings.csv",
+        "weights.h5",
+    ]
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
+    assert tomllib.loads((folder / "config.toml").read_text())["image_size"] == 32
+
+    # The folder is taken: nothing is overwritten.
+    code, out, err = run(tmp_path, *QUICK, "--name", "first")
+    assert code == 2
+    assert "not overwritten" in err
+
+    # The configuration repeats the run, to the bit, and the prepared images are used again.
+    code, out, err = run(tmp_path, "--config", str(folder / "config.toml"), "--name", "again")
+    assert code == 0, err
+    assert "Preparing" not in out
+    assert (tmp_path / "runs/again/metrics.csv").read_bytes() == (folder / "metrics.csv").read_bytes()
+
+    # A finished run goes on when it is given more epochs.
+    code, out, err = run(tmp_path, "--resume", str(folder), "--epochs", "3")
+    assert code == 0, err
+    assert "going on from epoch 3" in out
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    process = start(tmp_path, "--image-size", "32", "--epochs", "500", "--name", "long")
+    for line in process.stdout:
+        if line.startswith("epoch   1"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume runs/long" in out
+    assert "Traceback" not in err
+    assert (tmp_path / "runs/long/checkpoint.h5").is_file()
+
+
+def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
+    from PIL import Image
+
+    for name, shade in (("dark", 40), ("light", 200)):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 40, (40, 50, 3)) + shade
+            Image.fromarray(pixels.astype("uint8")).save(tmp_path / "cells" / name / f"p{i % 6}_{i}.png")
+    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK)
+    assert code == 0, err
+    assert "no subject stands on both sides" in out
+    (prepared,) = (tmp_path / "prepared").iterdir()
+    assert (prepared / "manifest.json").is_file()
+    # Shards are taken as they are, and bring their image size with them.
+    code, out, err = run(tmp_path, "--data", str(prepared), "--epochs", "1")
+    assert code == 0, err
+    assert "32 × 32 × 3" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--epochs", "many"], "--epochs"),
+        (["--batch-size", "-1"], "batch_size must be at least 1"),
+        (["--learning-rate", "0"], "learning_rate must be greater than 0"),
+        (["--learning-rate", "nan"], "learning_rate must be greater than 0"),
+        (["--dropout", "1"], "dropout must be at least 0 and less than 1"),
+        (["--image-size", "16"], "image_size must be at least 32"),
+        (["--threads", "1000"], "threads must be"),
+        (["--data", "nowhere"], "there is no such folder"),
+        (["--resume", "nowhere"], "there is no such run"),
+        (["--resume", "nowhere", "--batch-size", "3"], "leave out --batch-size"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--preset", "report-99"], "report-99"),
+        (["--speed", "fast"], "--speed"),
+        (["--test-fraction", "2"], "--test-fraction"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_exit_code_2(tmp_path, arguments, expected):
+    code, _, err = run(tmp_path, *arguments)
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1, err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_names_the_reports_values(tmp_path):
+    code, out, _ = run(tmp_path, "--help")
+    assert code == 0
+    text = " ".join(out.split())
+    for expected in ("(0.0003; the report: 0.001)", "(64; the report: 256)", "--resume", "--weight-decay", "--threads"):
+        assert expected in text
