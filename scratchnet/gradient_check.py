@@ -108,16 +108,19 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
             others = rng.choice(value.size, samples - 2, replace=False)
             chosen = np.unique(np.concatenate([[0, value.size - 1], others]))
         random = rng.normal(size=value.shape)
-        directions = [(f"{name} in a random direction", random / np.linalg.norm(random))]
+        directions = []
         for number in chosen:
             place = tuple(int(i) for i in np.unravel_index(number, value.shape))
             axis = np.zeros(value.shape)
             axis[place] = 1
             directions.append((f"{name}[{', '.join(map(str, place))}]", axis))
+        directions.append((f"{name} in a random direction", random / np.linalg.norm(random)))
 
         typical = float(np.sqrt(np.mean(gradient**2)))
         worst = (0.0, "")
         for where, direction in directions:
+            if worst[0] > tolerance and where.endswith("direction"):
+                break  # a number that is wrong by itself says more
             analytic = float(np.sum(gradient * direction))
             best = (np.inf, 0.0)
             for h in STEPS:
