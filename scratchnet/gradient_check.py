@@ -92,7 +92,7 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
         parameter.grad[...] = np.nan  # backward writes gradients; one that adds to them, or forgets one, is found out
     gradients = [np.array(layer.backward(r)), *(np.array(parameter.grad) for parameter in parameters)]
     values = [x, *(parameter.value for parameter in parameters)]
-    # What the rounding of L makes of the longest step: a gradient that is zero has no other digits.
+    # What rounding alone makes of the longest step: a slope below it, such as that of a zero gradient, has no digits to compare.
     noise = 8 * np.finfo(np.float64).eps * float(np.abs(r * y).sum()) / STEPS[0]
 
     errors, checked = {}, {}
@@ -126,7 +126,7 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
             for h in STEPS:
                 numeric = _slope(forward, r, value, direction, h)
                 largest = max(abs(analytic), abs(numeric), typical)
-                error = max(0.0, abs(analytic - numeric) - noise) / largest if largest > 0 else 0.0
+                error = abs(analytic - numeric) / largest if largest > noise else 0.0
                 best = min(best, (error, numeric))
                 if best[0] <= tolerance / 10:
                     break
