@@ -35,6 +35,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = remembered
 
 
+# A part of kernels that is called by them alone; it is compiled into each of them.
+helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
+
+
 @functools.cache
 def cache_directory() -> Path | None:
     """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.

@@ -111,11 +111,11 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
 
 if numba.config.DISABLE_JIT:
 
-    def _tile_product(a, rows, row, cols, start, stop, b, panel, tile):
+    def tile_product(a, rows, row, cols, start, stop, b, panel, tile):
         """What the intrinsic computes, for stepping through with a debugger."""
         tile[:] = a[rows[row : row + TILE_ROWS, None] + cols[start:stop]] @ b[panel, start:stop]
 else:
-    _tile_product = intrinsic(_tile_product_code)
+    tile_product = intrinsic(_tile_product_code)
 
 
 @kernel
@@ -143,7 +143,7 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
         for start in range(0, depth, DEPTH):
             stop = min(depth, start + DEPTH)
             for row in range(top, bottom, TILE_ROWS):
-                _tile_product(a, rows, row, cols, start, stop, b, panel, tile)
+                tile_product(a, rows, row, cols, start, stop, b, panel, tile)
                 for r in range(min(TILE_ROWS, bottom - row)):
                     if start > 0 or accumulate:
                         for f in range(used_columns):

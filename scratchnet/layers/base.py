@@ -144,6 +144,12 @@ class Layer:
         assert self.input_shape is not None
         return f"{self} was built for batches of shape {_batch_of(self.input_shape)}, got {came}"
 
+    def checked_dy(self, dy: Array, images: int) -> Array:
+        """dy as the kernels want it, after a look at its shape and dtype, and that it belongs to a batch of so many images."""
+        dy = self._checked_dy(dy)
+        self.remembered(True, dy, images)
+        return dy
+
     def remembered(self, what: Any, dy: Array, images: int) -> Any:
         """What forward left for backward, or an OrderError; ShapeError where dy belongs to another batch."""
         if what is None:

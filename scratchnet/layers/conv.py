@@ -8,7 +8,8 @@ import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
-from scratchnet.kernels import conv
+from scratchnet.kernels import conv, winograd
+from scratchnet.kernels.choice import use_winograd
 from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
@@ -58,7 +59,7 @@ class Conv2D(Layer):
         self.kernel_size = int(sizes[0]), int(sizes[1])
         self.padding = padding if isinstance(padding, str) else int(padding)
         self.weight_init = initializer(weight_init)
-        self._x_padded: Array | None = None
+        self._remembered: tuple[Array, bool] | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(input_shape) != 3:
@@ -67,8 +68,8 @@ class Conv2D(Layer):
             )
         height, width, channels = input_shape
         kernel_height, kernel_width = self.kernel_size
-        self._pads = (*self._pad_one_axis(height, kernel_height), *self._pad_one_axis(width, kernel_width))
-        top, bottom, left, right = self._pads
+        self.pads = (*self._pad_one_axis(height, kernel_height), *self._pad_one_axis(width, kernel_width))
+        top, bottom, left, right = self.pads
         padded_height, padded_width = height + top + bottom, width + left + right
         if padded_height < kernel_height or padded_width < kernel_width:
             raise ShapeError(
@@ -97,22 +98,46 @@ class Conv2D(Layer):
         total = max(0, (outputs - 1) * self.stride + kernel - size)
         return total // 2, total - total // 2
 
+    def uses_winograd(self, images: int) -> bool:
+        """Whether a batch of this size is convolved by Winograd's algorithm, or directly."""
+        assert self.input_shape is not None
+        assert self.output_shape is not None
+        height, width, filters = self.output_shape
+        return use_winograd(self.kernel_size, self.stride, images, height, width, self.input_shape[2], filters)
+
     def _forward(self, x: Array, training: bool) -> Array:
-        x_padded = conv.pad(x, *self._pads)
-        self._x_padded = x_padded if training else None
-        return conv.conv2d_forward(x_padded, self.weight.value, self.bias.value, self.stride)
+        fast = self.uses_winograd(len(x))
+        weight, bias = self.weight.value, self.bias.value
+        top, bottom, left, right = self.pads
+        if not fast:
+            x = conv.pad(x, top, bottom, left, right)
+        self._remembered = (x, fast) if training else None
+        if not fast:
+            return conv.conv2d_forward(x, weight, bias, self.stride)
+        assert self.output_shape is not None
+        u = winograd.transformed_filters(weight)
+        return winograd.forward(x, u, bias, self.kernel_size[0], top, left, *self.output_shape[:2])
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        x_padded = self.remembered(self._x_padded, dy, 0 if self._x_padded is None else len(self._x_padded))
-        conv.conv2d_backward_weight(x_padded, dy, self.stride, self.weight.grad, accumulate)
+        x, fast = self.remembered(self._remembered, dy, len(self._remembered[0]) if self._remembered else 0)
+        weight = self.weight.value
+        top, _, left, _ = self.pads
         dbias = conv.conv2d_backward_bias(dy)
         self.bias.grad[:] = self.bias.grad + dbias if accumulate else dbias
+        if fast:
+            none = winograd.NO_POOLING
+            _, out_height, out_width, _ = dy.shape
+            winograd.backward_weight(x, dy, none, top, left, out_height, out_width, self.weight.grad, accumulate)
+        else:
+            conv.conv2d_backward_weight(x, dy, self.stride, self.weight.grad, accumulate)
         if not need_dx:
             return None
         assert self.input_shape is not None
-        height, width, _ = self.input_shape
-        top, _, left, _ = self._pads
-        return conv.conv2d_backward_input(dy, self.weight.value, self.stride, top, left, height, width)
+        height, width, channels = self.input_shape
+        if fast:
+            u = winograd.transformed_filters(winograd.turned(weight))
+            return winograd.backward_input(dy, none, u, self.kernel_size[0], top, left, height, width, channels)
+        return conv.conv2d_backward_input(dy, weight, self.stride, top, left, height, width)
 
     def parameters(self) -> list[Parameter]:
         """Weight (KH, KW, C, F) and bias (F,)."""
@@ -120,8 +145,8 @@ class Conv2D(Layer):
         return [self.weight, self.bias]
 
     def forget(self) -> None:
-        """Lets go of the padded images."""
-        self._x_padded = None
+        """Lets go of the images."""
+        self._remembered = None
 
     def multiplications(self) -> int:
         """KH · KW · C · F for each output pixel."""

@@ -15,7 +15,7 @@ from scratchnet.network import Sequential
 from scratchnet.optimizers import Optimizer
 from scratchnet.schedules import Schedule
 
-MEMORY = 1_000_000_000  # bytes that the arrays of one micro-batch may take
+MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
 
 
 @dataclass(frozen=True)

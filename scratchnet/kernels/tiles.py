@@ -1,0 +1,127 @@
+"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transform V = Bᵀ d B."""
+
+import numpy as np
+from numba import prange
+
+from scratchnet.kernels.jit import helper, kernel
+from scratchnet.kernels.memory import scratch
+from scratchnet.kernels.toom_cook import TILE
+from scratchnet.kernels.transforms import TO_INPUTS, transform
+
+POINTS = TILE * TILE
+CUT = 4  # in place of a winner 0 to 3: nothing in the window was above zero
+GAP = 2  # rows left empty between two points: at a distance of a power of two all 64 would share a few places of the cache
+
+
+@helper
+def copy_patch(x, n, row, column, first, patch, size, depth):
+    """patch (size, size, depth), flat: pixels from (row, column) and channels from `first` on of image n; zeros where there are none."""
+    _, height, width, channels = x.shape
+    used = min(depth, channels - first)
+    patch[: size * size * depth] = 0
+    for a in range(max(0, -row), min(size, height - row)):
+        for b in range(max(0, -column), min(size, width - column)):
+            pixel = x[n, row + a, column + b, first : first + used]
+            place = patch[(a * size + b) * depth :]
+            for c in range(used):
+                place[c] = pixel[c]
+
+
+@helper
+def spread_patch(x, winner, n, row, column, first, patch, size, depth):
+    """`copy_patch` of what x is the 2 × 2 max-pool's share of: each x goes to the place in its window that `winner` names, 4 being none."""
+    _, height, width, channels = x.shape
+    used = min(depth, channels - first)
+    patch[: size * size * depth] = 0
+    for a in range(max(0, -row), min(size, 2 * height - row)):
+        for b in range(max(0, -column), min(size, 2 * width - column)):
+            i, j = (row + a) >> 1, (column + b) >> 1
+            corner = ((row + a) & 1) * 2 + ((column + b) & 1)
+            pixel, won = x[n, i, j, first : first + used], winner[n, i, j, first : first + used]
+            place = patch[(a * size + b) * depth :]
+            for c in range(used):
+                place[c] = pixel[c] if won[c] == corner else x.dtype.type(0)
+
+
+@helper
+def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v):
+    """v[:, :, begin:end] = Bᵀ d B of the tiles with numbers first + begin, …, first + end − 1; v (64, slices, tiles, vector)."""
+    _, height, width, channels = x.shape
+    _, slices, tiles, vector = v.shape
+    depth = slices * vector
+    patch = scratch(TILE * TILE * depth, v)
+    half = scratch(TILE * TILE * vector, v)
+    for t in range(begin, end):
+        n, i, j = position(first + t, down, across)
+        row, column = i * m - top, j * m - left
+        source, start, down_step, across_step = patch, 0, TILE * depth, depth
+        if winner.size > 0:
+            spread_patch(x, winner, n, row, column, 0, patch, TILE, depth)
+        elif row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width and channels == depth:
+            source, start, down_step, across_step = (
+                x.reshape(-1),
+                ((n * height + row) * width + column) * depth,
+                width * depth,
+                depth,
+            )
+        else:
+            copy_patch(x, n, row, column, 0, patch, TILE, depth)
+        for c in range(slices):
+            for b in range(TILE):
+                transform(
+                    TO_INPUTS,
+                    TILE,
+                    source,
+                    start + b * across_step + c * vector,
+                    down_step,
+                    half,
+                    b * vector,
+                    TILE * vector,
+                )
+            for a in range(TILE):
+                place = ((a * TILE * slices + c) * tiles + t) * vector
+                transform(TO_INPUTS, TILE, half, a * TILE * vector, vector, v, place, depth * tiles)
+
+
+@helper
+def position(tile, down, across):
+    """Image, row and column of a tile: they are numbered row by row, image by image."""
+    n, place = divmod(np.uint64(tile), np.uint64(down * across))
+    i, j = divmod(place, np.uint64(across))
+    return np.int64(n), np.int64(i), np.int64(j)
+
+
+@helper
+def copy_filters(weight, c, first, patch, columns):
+    """patch (taps, columns), flat: the filters from `first` on for input channel c; zeros beyond the last."""
+    taps, _, _, filters = weight.shape
+    used = min(columns, filters - first)
+    patch[:] = 0
+    for tap in range(taps * taps):
+        here, place = weight[tap // taps, tap % taps, c, first : first + used], patch[tap * columns :]
+        for f in range(used):
+            place[f] = here[f]
+
+
+@helper
+def pool(patch, across_step, down_step, pixel, won):
+    """The largest of four neighbours and zero, and which it was: 0 to 3, the first among equals, or 4 where none is above zero."""
+    for f in range(pixel.size):
+        p, q, r, s = patch[f], patch[across_step + f], patch[down_step + f], patch[down_step + across_step + f]
+        above, below = max(p, q), max(r, s)
+        best = max(above, below)
+        place = (0 if p >= q else 1) if above >= below else (2 if r >= s else 3)
+        pixel[f] = pixel.dtype.type(0) if best <= 0 else best
+        won[f] = 4 if best <= 0 else place
+
+
+@kernel
+def transform_inputs(x, winner, top, left, down, across, m, first, v):
+    """v[point, slice, tile] = Bᵀ d B of the tiles with numbers first, first + 1, …
+
+    x (N, H, W, C). Images have down × across tiles; tile (i, j) begins at row i · m − top, column j · m − left,
+    and is zero outside of the image. v (64, slices, tiles and a gap, vector): the channels are cut into slices of one vector.
+    """
+    tiles = min(v.shape[2] - GAP, x.shape[0] * down * across - first)
+    for task in prange((tiles + TILE - 1) // TILE):
+        inputs_of_tiles(x, winner, top, left, down, across, m, first, task * TILE, min(tiles, task * TILE + TILE), v)

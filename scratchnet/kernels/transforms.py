@@ -1,0 +1,125 @@
+"""One-dimensional transforms of a fast convolution: a small constant matrix times a vector of channels at each place.
+
+The matrices are those of `toom_cook.py`. They are known when the kernel is compiled, so that the product is written out
+as the few additions and multiplications that are left of it: zeros and ones cost nothing, and the points ±a share their
+sums.
+"""
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from scratchnet.kernels import toom_cook
+from scratchnet.kernels.vectors import lanes
+
+TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
+
+
+def matrix_of(name, taps):
+    """The matrix of a one-dimensional transform, as fractions."""
+    if name == TO_INPUTS:
+        return toom_cook.input_matrix()
+    matrix = toom_cook.output_matrix(taps) if name in (TO_OUTPUTS, FROM_OUTPUTS) else toom_cook.filter_matrix(taps)
+    return toom_cook.transposed(matrix) if name in (FROM_OUTPUTS, FROM_FILTERS) else matrix
+
+
+@intrinsic(prefer_literal=True)
+def transform(typingctx, name, taps, source, start, step, target, first, stride):
+    """target[first + i · stride] = Σ_j matrix[i, j] · source[start + j · step], for a vector of neighbouring numbers at each place.
+
+    name and taps say which matrix, and must be constants: its zeros and ones cost nothing, and points in ± pairs share
+    their sums.
+    """
+    matrix = matrix_of(name.literal_value, taps.literal_value)
+    signature = types.void(name, taps, source, types.intp, types.intp, target, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        dtype = signature.args[2].dtype
+        scalar = context.get_value_type(dtype)
+        vector = ir.VectorType(scalar, lanes(dtype.name))
+        align = scalar.get_abi_alignment(context.target_data)
+
+        def places(array, origin, distance, count):
+            """Pointers to the vectors, each reached from the one before."""
+            data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
+            pointer = builder.gep(data, [arguments[origin]])
+            for _ in range(count):
+                yield builder.bitcast(pointer, vector.as_pointer())
+                pointer = builder.gep(pointer, [arguments[distance]])
+
+        x = [builder.load(pointer, align=align) for pointer in places(2, 3, 4, len(matrix[0]))]
+        for y, pointer in zip(_products(builder, vector, matrix, x), places(5, 6, 7, len(matrix)), strict=True):
+            builder.store(y, pointer, align=align)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _products(builder, vector, matrix, x):
+    """matrix · x, where x is a list of vectors, with about half of the operations of the definition.
+
+    Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d
+    the sums over the columns where they agree and where they differ; for two columns of such a kind, (x + x′, x − x′)
+    take their place.
+    """
+
+    def weighted_sum(coefficients):
+        terms = sorted(
+            ((c, v) for c, v in zip(coefficients, x, strict=True) if c != 0), key=lambda term: abs(term[0]) != 1
+        )
+        if not terms:
+            return None
+        total = None
+        for c, v in terms:
+            if total is None:
+                total = v if c == 1 else builder.fmul(v, splat(c))
+            elif c == 1:
+                total = builder.fadd(total, v)
+            elif c == -1:
+                total = builder.fsub(total, v)
+            else:
+                total = builder.fadd(total, builder.fmul(v, splat(c), flags=("contract",)), flags=("contract",))
+        return total
+
+    def splat(c):
+        return ir.Constant(vector, [float(c)] * vector.count)
+
+    columns = toom_cook.transposed(matrix)
+    pair = next(((p, q) for q in range(len(x)) for p in range(q) if _paired(columns[p], columns[q])), None)
+    if pair is not None and len(matrix) < len(x):
+        pairs = _pairs(columns)
+        folded, folded_columns = list(x), [list(column) for column in columns]
+        for p, q in pairs:
+            folded[p], folded[q] = builder.fadd(x[p], x[q]), builder.fsub(x[p], x[q])
+            folded_columns[p] = [a if a == b else 0 for a, b in zip(columns[p], columns[q], strict=True)]
+            folded_columns[q] = [a if a != b else 0 for a, b in zip(columns[p], columns[q], strict=True)]
+        x = folded
+        return [weighted_sum(row) for row in zip(*folded_columns, strict=True)]
+    result = [None] * len(matrix)
+    for p, q in _pairs(matrix):
+        same = weighted_sum([a if a == b else 0 for a, b in zip(matrix[p], matrix[q], strict=True)])
+        different = weighted_sum([a if a != b else 0 for a, b in zip(matrix[p], matrix[q], strict=True)])
+        result[p], result[q] = builder.fadd(same, different), builder.fsub(same, different)
+    return [weighted_sum(row) if done is None else done for row, done in zip(matrix, result, strict=True)]
+
+
+def _pairs(rows):
+    return [(p, p + 1) for p in range(len(rows) - 1) if _paired(rows[p], rows[p + 1])]
+
+
+def _paired(row, other):
+    """Whether two rows differ in some signs and in nothing else, and agree somewhere."""
+    signs = {a == b for a, b in zip(row, other, strict=True) if a != 0 or b != 0}
+    return signs == {True, False} and all(abs(a) == abs(b) for a, b in zip(row, other, strict=True))
+
+
+def lanes_of(array):
+    """Numbers of the array's type in one vector: a constant in a kernel."""
+    return lanes(array.dtype)
+
+
+@numba.extending.overload(lanes_of)
+def _lanes_of(array):
+    count = lanes(array.dtype.name)
+    return lambda array: count

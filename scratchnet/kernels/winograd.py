@@ -1,0 +1,393 @@
+"""Convolution with few multiplications: Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A on tiles of 8 × 8 inputs.
+
+A filter of 5 × 5 taps makes 4 × 4 outputs from such a tile with 64 multiplications where the definition needs 400. The
+sum over input channels may be taken before the way back, and then ⊙ becomes, for each of the 64 points, a matrix
+product over channels:
+
+    V = Bᵀ d B of every tile and input channel          (64, tiles, C)
+    U = G g Gᵀ of every filter                          (64, C, F)
+    M = V · U  point by point                           (64, tiles, F)
+    Y = Aᵀ M A                                          of every tile and filter
+
+The gradients are the adjoint of these lines, read from the last to the first:
+
+    dM = A dY Aᵀ,   dU = Vᵀ · dM point by point,   dW = Gᵀ dU G
+
+and the gradient of the inputs is a forward pass over dy with the filters turned by 180° (`conv.py`).
+
+Every transform is the same few additions for all channels, which lie side by side in memory: it is done for a vector of
+channels at a time (`transforms.py`; `toom_cook.py` derives the matrices). V and M of a whole batch would not fit in any
+cache. Forward, a task takes a few tiles through all steps before it begins the next, and V and M never leave its core's
+own cache. For the gradient of the filters, which sums over tiles, larger groups of tiles go through V, dM and dU.
+
+Sizes: N images of H × W pixels, T taps along an axis, tiles of m × m outputs with m = 9 − T. Edges that fill no tile
+are computed with zeros and cut off.
+"""
+
+import functools
+from types import SimpleNamespace
+
+import numba
+import numpy as np
+from numba import prange
+
+from scratchnet.kernels import toom_cook
+from scratchnet.kernels.jit import kernel
+from scratchnet.kernels.matmul import tile_product, whole_tiles
+from scratchnet.kernels.memory import empty, scratch, workspace
+from scratchnet.kernels.tiles import (
+    CUT,
+    GAP,
+    POINTS,
+    copy_filters,
+    copy_patch,
+    inputs_of_tiles,
+    pool,
+    position,
+    spread_patch,
+    transform_inputs,
+)
+from scratchnet.kernels.toom_cook import TILE
+from scratchnet.kernels.transforms import FROM_FILTERS, FROM_OUTPUTS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
+from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
+
+BLOCK = 4 * TILE_ROWS  # tiles that one task multiplies with the filters
+# The point (1, 1): Aᵀ and A are all ones there, so that a bias added to it reaches every output alike.
+EVERYWHERE = TILE + 1
+GROUP_BYTES = 6 << 20  # of V and dM: stays in the cache that the cores share
+
+
+@functools.cache
+def kernels_for(taps):
+    """The kernels for filters of taps × taps: compiled when they are first called."""
+    m = toom_cook.outputs(taps)
+
+    @kernel
+    def transform_filters(weight, u):
+        """u[panel, point, c] = G g Gᵀ: weight (T, T, C, F) → u (panels, 64, C and a gap, panel width), zero beyond the last filter."""
+        panels, _, distance, columns = u.shape
+        _, _, channels, filters = weight.shape
+        vector = lanes_of(u)
+        for task in prange(panels * channels):
+            panel, c = task // channels, task % channels
+            patch = scratch(taps * taps * columns, u)
+            half = scratch(TILE * taps * vector, u)
+            if panel * columns + columns <= filters:
+                source, start, step = weight.reshape(-1), c * filters + panel * columns, channels * filters
+            else:
+                source, start, step = patch, 0, columns
+                copy_filters(weight, c, panel * columns, patch, columns)
+            for f in range(0, columns, vector):
+                for b in range(taps):
+                    transform(
+                        TO_FILTERS, taps, source, start + b * step + f, taps * step, half, b * vector, taps * vector
+                    )
+                for a in range(TILE):
+                    place = (a * TILE * distance + c) * columns + f
+                    transform(TO_FILTERS, taps, half, a * taps * vector, vector, u[panel], place, distance * columns)
+
+    @kernel
+    def transform_filters_back(du, dweight, accumulate):
+        """dweight = Gᵀ dU G, or the same added to it: du like u → dweight (T, T, C, F)."""
+        panels, _, distance, columns = du.shape
+        channels = dweight.shape[2]
+        vector = lanes_of(du)
+        for task in prange(panels * channels):
+            panel, c = task // channels, task % channels
+            half = scratch(taps * TILE * vector, du)
+            patch = scratch(taps * taps * columns, du)
+            for f in range(0, columns, vector):
+                for b in range(TILE):
+                    place = (b * distance + c) * columns + f
+                    transform(
+                        FROM_FILTERS, taps, du[panel], place, TILE * distance * columns, half, b * vector, TILE * vector
+                    )
+                for a in range(taps):
+                    transform(
+                        FROM_FILTERS, taps, half, a * TILE * vector, vector, patch, a * taps * columns + f, columns
+                    )
+            for tap in range(taps * taps):
+                gradient = dweight[tap // taps, tap % taps, c, panel * columns : (panel + 1) * columns]
+                if accumulate:
+                    for f in range(gradient.size):
+                        gradient[f] += patch[tap * columns + f]
+                else:
+                    for f in range(gradient.size):
+                        gradient[f] = patch[tap * columns + f]
+
+    @kernel
+    def convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner):
+        """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one block of tiles after another.
+
+        x (N, H, W, C), u (panels, 64, C and a gap, panel width), bias (F,), y (N, OH, OW, F). rows and cols: offsets of
+        tiles and channels in a point of V. A task is one block of tiles and all panels of filters, or one of `parts`
+        parts of the panels; what it makes of its tiles stays in the core's own cache all the way.
+        """
+        pooled = winner.size > 0
+        images, height, width, filters = y.shape
+        panels, _, _, columns = u.shape
+        tiles = rows.size
+        vector = lanes_of(y)
+        slices = (x.shape[3] + vector - 1) // vector
+        total = images * down * across
+        distance = (tiles + GAP) * columns
+        for task in prange((total + tiles - 1) // tiles * parts):
+            begin, part = task // parts * tiles, task % parts
+            count = min(tiles, total - begin)
+            v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
+            products = scratch(POINTS * distance, y).reshape(POINTS, tiles + GAP, columns)
+            half = scratch(m * TILE * vector, y)
+            patch = scratch(m * m * columns, y)
+            inputs_of_tiles(x, x_winner, top, left, down, across, m, begin, 0, count, v)
+            for panel in range(part * panels // parts, (part + 1) * panels // parts):
+                for point in range(POINTS):
+                    for row in range(0, tiles, TILE_ROWS):
+                        tile_product(v[point], rows, row, cols, 0, cols.size, u[panel], point, products[point, row:])
+                first_filter = panel * columns
+                used = min(columns, filters - first_filter)
+                bias_here = bias[first_filter : first_filter + used]
+                for t in range(count):
+                    for f in range(used):
+                        products[EVERYWHERE, t, f] += bias_here[f]
+                    n, i, j = position(begin + t, down, across)
+                    row, column = i * m, j * m
+                    inside = not pooled and row + m <= height and column + m <= width and used == columns
+                    target, start, down_step, across_step = patch, 0, m * columns, columns
+                    if inside:
+                        start, down_step, across_step = (
+                            ((n * height + row) * width + column) * filters + first_filter,
+                            width * filters,
+                            filters,
+                        )
+                        target = y.reshape(-1)
+                    for f in range(0, columns, vector):
+                        for b in range(TILE):
+                            place = b * distance + t * columns + f
+                            transform(
+                                TO_OUTPUTS, taps, products, place, TILE * distance, half, b * vector, TILE * vector
+                            )
+                        for a in range(m):
+                            transform(
+                                TO_OUTPUTS,
+                                taps,
+                                half,
+                                a * TILE * vector,
+                                vector,
+                                target,
+                                start + a * down_step + f,
+                                across_step,
+                            )
+                    if pooled:
+                        for a in range(min(m // 2, height - row // 2)):
+                            for b in range(min(m // 2, width - column // 2)):
+                                pixel = y[n, row // 2 + a, column // 2 + b, first_filter : first_filter + used]
+                                won = winner[n, row // 2 + a, column // 2 + b, first_filter : first_filter + used]
+                                pool(patch[(2 * a * m + 2 * b) * columns :], columns, m * columns, pixel, won)
+                    elif not inside:
+                        for a in range(min(m, height - row)):
+                            for b in range(min(m, width - column)):
+                                pixel = y[n, row + a, column + b, first_filter : first_filter + used]
+                                place = patch[(a * m + b) * columns :]
+                                for f in range(used):
+                                    pixel[f] = place[f]
+
+    @kernel
+    def transform_gradients(dy, winner, down, across, first, dm):
+        """dm[panel, point, tile] = A dY Aᵀ, with zeros where a tile juts out.
+
+        dy (N, OH, OW, F) → dm (panels, 64, tiles and a gap, panel width).
+        """
+        _, height, width, filters = dy.shape
+        panels, _, distance, columns = dm.shape
+        tiles = distance - GAP
+        vector = lanes_of(dy)
+        rounds = (tiles + TILE - 1) // TILE
+        for task in prange(panels * rounds):
+            panel, begin = task // rounds, task % rounds * TILE
+            patch = scratch(m * m * columns, dm)
+            half = scratch(TILE * m * vector, dm)
+            for t in range(begin, min(tiles, begin + TILE)):
+                n, i, j = position(first + t, down, across)
+                row, column, first_filter = i * m, j * m, panel * columns
+                source, start, down_step, across_step = patch, 0, m * columns, columns
+                if winner.size > 0:
+                    spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
+                elif row + m <= height and column + m <= width and first_filter + columns <= filters:
+                    source, start, down_step, across_step = (
+                        dy.reshape(-1), ((n * height + row) * width + column) * filters + first_filter, width * filters,
+                        filters
+                    )  # fmt: skip
+                else:
+                    copy_patch(dy, n, row, column, first_filter, patch, m, columns)
+                for f in range(0, columns, vector):
+                    for b in range(m):
+                        transform(
+                            FROM_OUTPUTS,
+                            taps,
+                            source,
+                            start + b * across_step + f,
+                            down_step,
+                            half,
+                            b * vector,
+                            m * vector,
+                        )
+                    for a in range(TILE):
+                        place = (a * TILE * distance + t) * columns + f
+                        transform(
+                            FROM_OUTPUTS, taps, half, a * m * vector, vector, dm[panel], place, distance * columns
+                        )
+
+    return SimpleNamespace(
+        transform_filters=transform_filters, transform_filters_back=transform_filters_back,
+        convolve_tiles=convolve_tiles, transform_gradients=transform_gradients,
+    )  # fmt: skip
+
+
+@kernel
+def block_sums_of_winners(dy, winner, partial):
+    """partial[i] = Σ of the i-th block of rows of dy (M, F), without those that ReLU cut off; the blocks are fixed."""
+    rows = dy.shape[0]
+    blocks = partial.shape[0]
+    for i in prange(blocks):
+        partial[i] = 0
+        for row in range(i * rows // blocks, (i + 1) * rows // blocks):
+            for f in range(dy.shape[1]):
+                partial[i, f] += dy[row, f] if winner[row, f] < CUT else dy.dtype.type(0)
+
+
+@kernel
+def multiply_transposed(v, dm, rows, cols, add, du):
+    """du = Vᵀ · dM point by point, or the same added to it.
+
+    v (64, …), dm (panels, 64, tiles and a gap, panel width), du (panels, 64, C and a gap, panel width). rows and cols:
+    offsets in v of channels and tiles. A task owns the sums of one point and panel, and adds the tiles up in their
+    order: the number of threads changes no bit.
+    """
+    panels, points, distance, columns = dm.shape
+    tiles = distance - GAP
+    channels = du.shape[2] - GAP
+    for task in prange(panels * points):
+        point, panel = task // panels, task % panels
+        tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
+        for row in range(0, channels, TILE_ROWS):
+            tile_product(v[point], rows, row, cols, 0, tiles, dm[panel], point, tile)
+            for r in range(min(TILE_ROWS, channels - row)):
+                sums, new = du[panel, point, row + r], tile[r]
+                if add:
+                    for f in range(columns):
+                        sums[f] += new[f]
+                else:
+                    for f in range(columns):
+                        sums[f] = new[f]
+
+
+NO_POOLING = np.empty((0, 0, 0, 0), np.uint8)  # as `winner`: the array beside it was not pooled
+
+
+def transformed_filters(weight):
+    """U of filters (T, T, C, F), in the panels of the products: (panels, 64, C and a gap, panel width).
+
+    It lies in a workspace: the next call overwrites it.
+    """
+    taps, _, channels, filters = weight.shape
+    columns = panel_width(weight.dtype)
+    u = workspace("u", (-(-filters // columns), POINTS, channels + GAP, columns), weight.dtype)
+    kernels_for(taps).transform_filters(weight, u)
+    return u
+
+
+def turned(weight):
+    """The filters of the backward pass: turned by 180°, channel axes exchanged: (T, T, C, F) → (T, T, F, C)."""
+    taps, _, channels, filters = weight.shape
+    out = workspace("turned", (taps, taps, filters, channels), weight.dtype)
+    np.copyto(out, weight[::-1, ::-1].transpose(0, 1, 3, 2))
+    return out
+
+
+def backward_tiles(channels, filters, dtype):
+    """So many that V and dM fill a part of the shared cache, or, where dU is large, that reading it costs no more than they do."""
+    bytes_per_tile = POINTS * (channels + filters) * np.dtype(dtype).itemsize
+    return whole(max(GROUP_BYTES // bytes_per_tile, channels * filters // (channels + filters)), BLOCK)
+
+
+def whole(count, size):
+    """count rounded up to a multiple of size."""
+    return -(-count // size) * size
+
+
+def offsets(channels, tiles, dtype):
+    """Where channels, and where tiles lie in one point of V: slices of channels, in them the tiles, in them the channels of the slice."""
+    vector = lanes(dtype)
+    c = np.arange(channels)
+    return c // vector * (tiles + GAP) * vector + c % vector, np.arange(tiles) * vector
+
+
+def convolve(x, x_winner, u, bias, taps, top, left, y, winner):
+    """Fills y, and winner if it was pooled.
+
+    u: transformed filters of taps × taps. Around x stand zeros, `top` rows above and `left` columns before it.
+    """
+    pooled = winner.size > 0
+    kernels = kernels_for(taps)
+    images, _, _, channels = x.shape
+    m = toom_cook.outputs(taps)
+    step = m // 2 if pooled else m
+    down, across = -(-y.shape[1] // step), -(-y.shape[2] // step)
+    cols, rows = offsets(channels, BLOCK, x.dtype)
+    blocks = -(-images * down * across // BLOCK)
+    parts = max(1, min(u.shape[0], 4 * numba.get_num_threads() // blocks))
+    kernels.convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner)
+
+
+def forward(x, u, bias, taps, top, left, out_height, out_width):
+    """The convolution of x, surrounded by zeros, with filters that were transformed before."""
+    y = empty((x.shape[0], out_height, out_width, bias.size), x.dtype)
+    convolve(x, NO_POOLING, u, bias, taps, top, left, y, NO_POOLING)
+    return y
+
+
+def forward_pooled(x, u, bias, taps, top, left, out_height, out_width):
+    """max-pool of 2 × 2 after ReLU after the convolution: (N, OH // 2, OW // 2, F), and `winner`, of the same shape, uint8."""
+    shape = (x.shape[0], out_height // 2, out_width // 2, bias.size)
+    y, winner = empty(shape, x.dtype), empty(shape, np.uint8)
+    convolve(x, NO_POOLING, u, bias, taps, top, left, y, winner)
+    return y, winner
+
+
+def backward_input(dy, winner, u_turned, taps, top, left, height, width, channels):
+    """The gradient of the inputs; dy that of y, or with `winner` that of the pooled y."""
+    dx = empty((dy.shape[0], height, width, channels), dy.dtype)
+    convolve(dy, winner, u_turned, np.zeros(channels, dy.dtype), taps, taps - 1 - top, taps - 1 - left, dx, NO_POOLING)
+    return dx
+
+
+def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate):
+    """The gradient of the filters; dy that of y, or with `winner` that of the pooled y."""
+    images, _, _, filters = dy.shape
+    taps, _, channels, _ = dweight.shape
+    m = toom_cook.outputs(taps)
+    down, across = -(-out_height // m), -(-out_width // m)
+    columns, vector = panel_width(dy.dtype), lanes(dy.dtype)
+    panels = -(-filters // columns)
+    total = images * down * across
+    tiles = min(total, backward_tiles(channels, filters, dy.dtype))
+    v = workspace("v", (POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
+    dm = workspace("dm", (panels, POINTS, tiles + GAP, columns), dy.dtype)
+    du = workspace("du", (panels, POINTS, channels + GAP, columns), dy.dtype)
+    rows, cols = offsets(channels, tiles, x.dtype)
+    for first in range(0, total, tiles):
+        if total - first < tiles:
+            dm = workspace("dm", (panels, POINTS, total - first + GAP, columns), dy.dtype)
+        transform_inputs(x, NO_POOLING, top, left, down, across, m, first, v)
+        kernels_for(taps).transform_gradients(dy, winner, down, across, first, dm)
+        multiply_transposed(v, dm, whole_tiles(rows), cols, first > 0, du)
+    kernels_for(taps).transform_filters_back(du, dweight, accumulate)
+
+
+def backward_bias(dy, winner):
+    """The gradient of the bias, (F,): dy that of the pooled y."""
+    filters = dy.shape[3]
+    dy, winner = dy.reshape(-1, filters), winner.reshape(-1, filters)
+    partial = np.empty((min(64, len(dy)), filters), dy.dtype)
+    block_sums_of_winners(dy, winner, partial)
+    return partial.sum(axis=0)

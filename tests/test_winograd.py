@@ -1,0 +1,182 @@
+"""The convolution by fewer multiplications: its matrices exactly, its three passes against the textbook, fused and apart."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scratchnet as sn
+from scratchnet import reference
+from scratchnet.errors import ConfigError
+from scratchnet.fused import ConvReluPool
+from scratchnet.kernels import toom_cook, winograd
+from scratchnet.kernels.choice import can_use_winograd, use_winograd
+
+# Largest error allowed, relative to the root mean square of the tensor.
+TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
+
+sizes = st.tuples(st.integers(1, 3), st.integers(1, 19), st.integers(1, 19), st.integers(1, 20), st.integers(1, 70))
+
+
+@pytest.mark.parametrize("taps", [3, 4, 5, 6, 7])
+def test_the_matrices_are_exact(taps):
+    """Aᵀ[(G g) ⊙ (Bᵀ d)]ᵢ = Σ_u g_u d_{i+u}, coefficient by coefficient, in fractions."""
+    a, g, b = toom_cook.output_matrix(taps), toom_cook.filter_matrix(taps), toom_cook.input_matrix()
+    for i, u, k in itertools.product(range(toom_cook.outputs(taps)), range(taps), range(toom_cook.TILE)):
+        assert sum(a[i][p] * g[p][u] * b[p][k] for p in range(toom_cook.TILE)) == (k == i + u)
+
+
+def problem(seed, shape, taps, dtype):
+    """Images, filters that keep their variance, bias and padding, all of one dtype."""
+    images, height, width, channels, filters = shape
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(images, height, width, channels)).astype(dtype)
+    weight = (rng.normal(size=(taps, taps, channels, filters)) / np.sqrt(taps * taps * channels)).astype(dtype)
+    bias = rng.normal(size=filters).astype(dtype)
+    before = taps // 2
+    return rng, x, weight, bias, (before, taps - 1 - before, before, taps - 1 - before)
+
+
+def assert_close(found, expected):
+    assert found.dtype in (np.float32, np.float64)
+    error = np.abs(found - expected).max()
+    assert error <= TOLERANCE[str(found.dtype)] * max(np.sqrt(np.mean(expected**2)), 1e-3)
+
+
+def check_three_passes(seed, shape, taps, dtype):
+    rng, x, weight, bias, pads = problem(seed, shape, taps, dtype)
+    wide = [array.astype("float64") for array in (x, weight, bias)]
+    padded = reference.pad(wide[0], *pads)
+    y = reference.conv2d(padded, wide[1], wide[2], 1)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), 1)
+    top, _, left, _ = pads
+    u = winograd.transformed_filters(weight)
+    assert_close(winograd.forward(x, u, bias, taps, top, left, *y.shape[1:3]), y)
+    u = winograd.transformed_filters(winograd.turned(weight))
+    none = winograd.NO_POOLING
+    assert_close(winograd.backward_input(dy, none, u, taps, top, left, *x.shape[1:]), reference.pad_gradient(dx, *pads))
+    found = np.ones_like(weight)
+    winograd.backward_weight(x, dy, none, top, left, *dy.shape[1:3], found, False)
+    assert_close(found, dweight)
+    winograd.backward_weight(x, dy, none, top, left, *dy.shape[1:3], found, True)
+    assert_close(found, 2 * dweight)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), sizes, st.sampled_from(["float32", "float64"]))
+def test_five_by_five(seed, shape, dtype):
+    check_three_passes(seed, shape, 5, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("taps", [3, 4, 6, 7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_other_sizes_of_filters(taps, dtype):
+    check_three_passes(0, (2, 17, 14, 9, 40), taps, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 16, 16, 32, 64), (3, 9, 7, 3, 5), (1, 13, 10, 20, 40), (2, 2, 2, 4, 3)])
+def test_pooled(shape, dtype):
+    """With ReLU and max-pooling in the same kernel, against the three textbook operations and their gradients."""
+    rng, x, weight, bias, pads = problem(3, shape, 5, dtype)
+    wide = [array.astype("float64") for array in (x, weight, 0.1 * bias)]
+    padded = reference.pad(wide[0], *pads)
+    z = reference.conv2d(padded, wide[1], wide[2], 1)
+    r = reference.relu(z)
+    y, winner = winograd.forward_pooled(
+        x, winograd.transformed_filters(weight), (0.1 * bias).astype(dtype), 5, 2, 2, *z.shape[1:3]
+    )
+    assert_close(y, reference.max_pool2d(r, 2, 2))
+    dy = rng.normal(size=y.shape).astype(dtype)
+    dz = reference.relu_gradient(z, reference.max_pool2d_gradient(r, dy.astype("float64"), 2, 2))
+    dx, dweight, dbias = reference.conv2d_gradient(padded, wide[1], dz, 1)
+    u = winograd.transformed_filters(winograd.turned(weight))
+    assert_close(winograd.backward_input(dy, winner, u, 5, 2, 2, *x.shape[1:]), reference.pad_gradient(dx, *pads))
+    found = np.empty_like(weight)
+    winograd.backward_weight(x, dy, winner, 2, 2, *z.shape[1:3], found, False)
+    assert_close(found, dweight)
+    assert_close(winograd.backward_bias(dy, winner), dbias)
+
+
+def small_network():
+    layers = [
+        *(sn.Conv2D(6, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2)),
+        *(sn.Conv2D(5, kernel_size=5, padding="valid"), sn.ReLU(), sn.MaxPool2D(2)),
+        *(sn.Conv2D(4, kernel_size=5), sn.Flatten(), sn.Dense(3)),
+    ]
+    network = sn.Sequential(layers)
+    network.build((17, 19, 3), seed=2, dtype="float64")
+    return network
+
+
+def test_a_network_is_the_same_on_both_paths(monkeypatch, rng):
+    """Fused and by Winograd, or layer by layer and directly: the output and every gradient agree to rounding."""
+    x = rng.normal(size=(3, 17, 19, 3))
+    results = []
+    for path in ("direct", "winograd"):
+        monkeypatch.setenv("SCRATCHNET_CONV", path)
+        network = small_network()
+        y = network.forward(x, training=True)
+        dx = network.backward(np.cos(np.arange(y.size)).reshape(y.shape))
+        inference = network.forward(x, training=False)
+        np.testing.assert_array_equal(inference, y)
+        results.append([y, dx, *(parameter.grad.copy() for parameter in network.parameters())])
+    assert [type(step) for step in network._steps[:2]] == [ConvReluPool, ConvReluPool]
+    for direct, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(1, np.abs(direct).max()))
+
+
+def test_gradients_on_the_fast_path(monkeypatch, rng):
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
+    assert sn.gradient_check(small_network(), rng.normal(size=(2, 17, 19, 3))).max_error < 1e-6
+
+
+def test_fused_layers_check_what_they_are_given(monkeypatch, rng):
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
+    network = small_network()
+    with pytest.raises(sn.ScratchnetError, match="Conv2D 'conv1'"):
+        network.forward(rng.normal(size=(2, 16, 19, 3)))
+    with pytest.raises(sn.ScratchnetError, match=r"Conv2D 'conv1'.*nan"):
+        network.forward(np.full((2, 17, 19, 3), np.nan))
+    block = network._steps[0]
+    block.forward(rng.normal(size=(2, 17, 19, 3)), training=True)
+    with pytest.raises(sn.ScratchnetError, match="MaxPool2D 'pool1'"):
+        block.backward(np.zeros((2, 3, 3, 6)))
+    network.forget()
+    with pytest.raises(sn.ScratchnetError, match="needs a forward"):
+        block.backward(np.zeros((2, 8, 9, 6)))
+
+
+def test_what_is_fused_and_what_is_not():
+    def fits(*layers):
+        return ConvReluPool.fits(list(layers))
+
+    assert fits(sn.Conv2D(4, 5), sn.ReLU(), sn.MaxPool2D(2))
+    assert not fits(sn.Conv2D(4, 5), sn.MaxPool2D(2), sn.ReLU())
+    assert not fits(sn.Conv2D(4, 5), sn.ReLU(), sn.MaxPool2D(3))
+    assert not fits(sn.Conv2D(4, 5), sn.ReLU(), sn.MaxPool2D(2, stride=1))
+    assert not fits(sn.Conv2D(4, 5, stride=2), sn.ReLU(), sn.MaxPool2D(2))
+    assert not fits(sn.Conv2D(4, 4), sn.ReLU(), sn.MaxPool2D(2))
+    assert not fits(sn.Conv2D(4, (3, 5)), sn.ReLU(), sn.MaxPool2D(2))
+    assert not fits(sn.Conv2D(4, 5), sn.ReLU())
+
+
+def test_the_choice(monkeypatch):
+    monkeypatch.delenv("SCRATCHNET_CONV", raising=False)
+    assert use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
+    assert not use_winograd((5, 5), 1, 1, 4, 4, 256, 512)  # transforming the filters would cost more than it saves
+    assert not use_winograd((5, 5), 2, 16, 64, 64, 64, 128)
+    assert not can_use_winograd((1, 1), 1)
+    assert not can_use_winograd((9, 9), 1)
+    monkeypatch.setenv("SCRATCHNET_CONV", "direct")
+    assert not use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
+    assert use_winograd((5, 5), 1, 1, 4, 4, 256, 512)
+    assert not use_winograd((5, 5), 2, 16, 64, 64, 64, 128)
+    monkeypatch.setenv("SCRATCHNET_CONV", "fast")
+    with pytest.raises(ConfigError, match="must be direct or winograd, got 'fast'"):
+        use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
