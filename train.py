@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 import sys
 import time
 from dataclasses import fields
@@ -21,12 +22,22 @@ from scratchnet.command_line import Parser
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import Dataset
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
-from scratchnet.kernels.jit import nothing_compiled_yet
 from scratchnet.kernels.threads import set_threads
-from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, compile_kernels, fit
+from scratchnet.training import (
+    Display,
+    Evaluation,
+    Experiment,
+    Progress,
+    Run,
+    compile_kernels,
+    fit,
+    kernels_are_compiled,
+)
 from scratchnet.training.checkpoint import Checkpoint
 
 RESUMABLE = ("epochs",)  # what may change from one part of a run to the next
+PREPARING = ("split", "test_fraction", "subject_pattern", "subjects", "prepared")  # means nothing for prepared shards
+NEW_RUN = ("data", "name", "runs", "preset", "config")  # means nothing for a run that is resumed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,9 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = command_line().parse_args(arguments)
     try:
         return train(options)
-    except NonFiniteError as error:
-        print(f"train.py: training has diverged: {error}", file=sys.stderr)
-        return 1
     except (sn.ScratchnetError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
@@ -51,23 +59,39 @@ def train(options: argparse.Namespace) -> int:
     threads = set_threads(options.threads)
     experiment = Experiment(config, shards)
     progress = experiment.take_over(checkpoint) if checkpoint else Progress()
-    run = Run(folder) if checkpoint else Run.create(folder, config)
+    if config.epochs < progress.epoch:
+        raise ConfigError(f"{folder} has {progress.epoch} epochs behind it; --epochs {config.epochs} is less")
+    if not checkpoint and folder.exists():
+        raise ConfigError(
+            f"the run {folder} exists and is not overwritten: choose another --name, or --resume {folder}"
+        )
 
-    announce(experiment, threads, run, progress)
-    if nothing_compiled_yet():
+    announce(experiment, threads, folder, progress)
+    first_time = not kernels_are_compiled(config)
+    if first_time:
         print("Compiling the kernels, once for this machine …", end=" ", flush=True)
-        began = time.perf_counter()
-        compile_kernels(config)
+    began = time.perf_counter()
+    compile_kernels(config)
+    if first_time:
         print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
 
+    run = Run(folder) if checkpoint else Run.create(folder, config)
+    run.write_config(config)
     images = len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
     display = Display(config.epochs, total=config.epochs * images, done=done)
-    evaluation = fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display)
-    if evaluation is None:
+    try:
+        evaluation = fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display)
+    except NonFiniteError as error:
         print(
-            f"\nStopped in epoch {progress.epoch + 1} and saved. Go on with:\n  python train.py --resume {run.folder}"
+            f"train.py: training has diverged in epoch {progress.epoch + 1}: {error} "
+            f"Try --learning-rate {config.learning_rate / 3:.2g}. What was saved last is in {folder}.",
+            file=sys.stderr,
         )
+        return 1
+    if evaluation is None:
+        print(f"\nStopped in epoch {progress.epoch + 1} and saved. Go on with:")
+        print(f"  python train.py --resume {shlex.quote(str(folder))}")
         return 130
     run.save_weights(experiment.network.state_dict(), experiment.about)
     conclude(evaluation, experiment.train_set, experiment.test_set, run)
@@ -77,11 +101,11 @@ def train(options: argparse.Namespace) -> int:
 def begin(options: argparse.Namespace) -> tuple[Path, Checkpoint | None, Config, Path]:
     """The run's folder, its checkpoint if it is resumed, its configuration, and the folder of its shards."""
     given = {one.name: getattr(options, one.name) for one in fields(Config) if getattr(options, one.name) is not None}
-    if options.resume:
+    if options.resume is not None:
         fixed = [name for name in given if name not in RESUMABLE]
-        fixed += [name for name in ("data", "name", "preset", "config") if getattr(options, name) is not None]
+        fixed += [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
         if fixed:
-            raise ConfigError(f"--resume goes on with the run's own settings; leave out --{fixed[0].replace('_', '-')}")
+            raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(fixed[0])}")
         checkpoint = Run(Path(options.resume)).load()
         config = Config(**{**checkpoint.about["config"], **given})
         return Path(options.resume), checkpoint, config, Path(checkpoint.about["data"])
@@ -90,38 +114,59 @@ def begin(options: argparse.Namespace) -> tuple[Path, Checkpoint | None, Config,
         settings = from_toml(Path(options.config), settings)
     settings |= given
     config = Config(**settings)
-    folder, name = find_data(options, config, "image_size" in settings)
+    if options.name is not None and (not options.name.isprintable() or Path(options.name).name != options.name):
+        raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
+    shards, name = find_data(options, config)
     if "image_size" not in settings:
-        config = Config(**settings, image_size=Dataset(folder, "train").image_shape[0])
+        config = Config(**settings, image_size=Dataset(shards, "train").image_shape[0])
     name = options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    return Path(options.runs) / name, None, config, folder
+    return Path(options.runs or "runs") / name, None, config, shards
 
 
-def find_data(options: argparse.Namespace, config: Config, size_given: bool) -> tuple[Path, str]:
+def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
     """The folder of shards to train on, made first where there are only images; and a short name for it."""
-    source = Path(options.data) if options.data else SAMPLE
-    if not source.exists():
+    source = Path(options.data) if options.data is not None else SAMPLE
+    if not source.is_dir():
         raise DataError(f"{source}: there is no such folder; --data takes a folder of images or of prepared shards")
     if (source / "manifest.json").is_file():
+        for name in PREPARING:
+            if getattr(options, name) is not None:
+                raise ConfigError(f"{source} is prepared already: leave out {as_option(name)}, or give the images")
         return source, source.resolve().name
+    asked = {name: getattr(options, name) for name in PREPARING if name != "prepared"}
     settings = Settings(
         image_size=config.image_size,
-        split=options.split,
-        test_fraction=options.test_fraction,
         seed=config.seed,
-        subject_pattern=options.subject_pattern,
-        subjects=options.subjects,
+        **{name: value for name, value in asked.items() if value is not None},
     )
     name = "sample" if source == SAMPLE else source.resolve().name
-    digest = hashlib.sha256(repr((str(source.resolve()), settings)).encode()).hexdigest()[:8]
-    folder = Path(options.prepared) / f"{name}-{config.image_size}-{digest}"
-    if not folder.exists():
-        print(f"Preparing the images of {source} in {folder}; they are kept for the next run.")
+    folder = Path(options.prepared or "prepared") / f"{name}-{config.image_size}-{fingerprint(source, settings)}"
+    if folder.exists():
+        print(f"Using what was prepared before from {source}.\n")
+    else:
+        print(f"Preparing the images of {source}; they are kept for the next run in {folder}.")
         print(describe(prepare(source, folder, settings)), end="\n\n")
     return folder, name
 
 
-def announce(experiment: Experiment, threads: int, run: Run, progress: Progress) -> None:
+def fingerprint(source: Path, settings: Settings) -> str:
+    """Eight letters that change when an image is added, removed or written anew, or when a setting changes."""
+    digest = hashlib.sha256(repr((str(source.resolve()), settings)).encode())
+    if settings.subjects is not None and Path(settings.subjects).is_file():
+        digest.update(Path(settings.subjects).read_bytes())
+    for path in sorted(source.rglob("*")):
+        facts = path.lstat()
+        if not path.is_dir():
+            digest.update(repr((str(path), facts.st_size, facts.st_mtime_ns)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:8]
+
+
+def as_option(name: str) -> str:
+    """How a setting is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def announce(experiment: Experiment, threads: int, run: Path, progress: Progress) -> None:
     """Prints what is about to happen."""
     config, train_set, test_set = experiment.config, experiment.train_set, experiment.test_set
     print(f"data      {experiment.folder}")
@@ -140,12 +185,12 @@ def announce(experiment: Experiment, threads: int, run: Run, progress: Progress)
         print("  no subject stands on both sides")
     print(f"\nnetwork   {config.model}, {config.dtype}")
     print(experiment.network.summary_table())
-    print(f"\n{'hyper-parameter':<15}  {'here':<15}  the report")
+    print(f"\n{'hyper-parameter':<15}  {'here':<15}  the report, 256 × 256")
     for one in fields(Config):
         report = one.metadata["report"]
         print(f"{one.name:<15}  {getattr(config, one.name)!s:<15}  {'' if report is None else report}")
     print(
-        f"\nmicro-batch {experiment.trainer.micro_batch}, {threads} thread{'s' if threads > 1 else ''}, results in {run.folder}"
+        f"\nmicro-batch {experiment.trainer.micro_batch}, {threads} thread{'s' if threads > 1 else ''}, results in {run}"
     )
     if progress.epoch or progress.batches_done:
         print(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
@@ -154,27 +199,23 @@ def announce(experiment: Experiment, threads: int, run: Run, progress: Progress)
 
 def conclude(evaluation: Evaluation, train_set: Dataset, test_set: Dataset, run: Run) -> None:
     """Says what a person wants to know."""
-    counts = np.bincount(test_set.labels, minlength=len(test_set.class_names))
-    larger = np.bincount(train_set.labels, minlength=len(counts)).argmax()
-    who = "subjects" if not set(train_set.subjects) & set(test_set.subjects) else "images"
-    if not train_set.manifest.subjects_known:
-        who = "images"
-    width = max(map(len, test_set.class_names))
-    print(f"\nOn {len(test_set)} images of {who} never seen in training:")
-    name = test_set.class_names[larger]
-    print(
-        f"  accuracy {evaluation.accuracy:.1%}; always answering '{name}' would be right in {counts[larger] / counts.sum():.1%}"
-    )
-    print(
-        f"  balanced accuracy {evaluation.balanced_accuracy:.1%}; a constant answer has {1 / np.count_nonzero(counts):.1%}"
-    )
-    for name, answers in zip(test_set.class_names, evaluation.confusion(), strict=True):
-        shares = ", ".join(f"{count} as {other}" for count, other in zip(answers, test_set.class_names, strict=True))
+    names = test_set.class_names
+    counts = np.bincount(test_set.labels, minlength=len(names))
+    larger = int(np.bincount(train_set.labels, minlength=len(names)).argmax())
+    new_subjects = train_set.manifest.subjects_known and not set(train_set.subjects) & set(test_set.subjects)
+    print(f"\nOn {len(test_set)} images{' of subjects' if new_subjects else ''} never seen in training:")
+    chance = counts[larger] / counts.sum()
+    print(f"  accuracy {evaluation.accuracy:.1%}; always answering '{names[larger]}' would be right in {chance:.1%}")
+    constant = 1 / np.count_nonzero(counts)
+    print(f"  balanced accuracy {evaluation.balanced_accuracy:.1%}; a constant answer has {constant:.1%}")
+    width = max(map(len, names))
+    for name, answers in zip(names, evaluation.confusion(), strict=True):
+        shares = ", ".join(f"{count} as {other}" for count, other in zip(answers, names, strict=True))
         print(f"  {name:<{width}}  {shares}")
-    if Path(test_set.manifest.preparation.get("source", "")).name == SAMPLE.name:
-        print(
-            "\nThe sample's 260 cells are a demonstration that everything works: too few for a result about leukaemia."
-        )
+    if len(np.unique(evaluation.predictions)) == 1:
+        print("  The network gives the same answer to every image: it has learnt nothing from them.")
+    if test_set.manifest.preparation.get("sample"):
+        print("\nThe 260 cells of the sample are a demonstration: everything works, and they are too few for a result.")
     print(f"\nWeights, metrics and configuration are in {run.folder}.")
 
 
@@ -186,37 +227,23 @@ def command_line() -> argparse.ArgumentParser:
         epilog="An option given here overrides --config, which overrides --preset.",
     )
     where = parser.add_argument_group("what to train on, and where to leave it")
-    where.add_argument(
-        "--data", metavar="FOLDER", help="prepared shards, or a folder of images, which is prepared first (the sample)"
-    )
-    where.add_argument(
+    add = where.add_argument
+    add("--data", metavar="FOLDER", help="prepared shards, or a folder of images, which is prepared first (the sample)")
+    add(
         "--split",
         choices=("subject", "random"),
-        default="subject",
-        help="how images are split while preparing (%(default)s)",
+        help="while preparing: how images are split (subject; the report: random)",
     )
-    where.add_argument(
-        "--test-fraction",
-        type=float,
-        default=0.2,
-        metavar="F",
-        help="part of the images for the test while preparing (%(default)s)",
-    )
-    where.add_argument("--subject-pattern", metavar="REGEX", help="finds the subject in a file's name while preparing")
-    where.add_argument("--subjects", metavar="CSV", help="a table of file and subject, for preparing")
-    where.add_argument(
-        "--prepared", default="prepared", metavar="FOLDER", help="where prepared images are kept (%(default)s)"
-    )
-    where.add_argument("--runs", default="runs", metavar="FOLDER", help="where runs are kept (%(default)s)")
-    where.add_argument("--name", help="name of the run (the data's name and the time)")
-    where.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; --epochs may be raised")
-    where.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (all)"
-    )
-    where.add_argument("--preset", choices=tuple(PRESETS), help="a row of the report's table, exactly")
-    where.add_argument(
-        "--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml"
-    )
+    add("--test-fraction", type=float, metavar="F", help="while preparing: part for the test (0.2; the report: 0.2)")
+    add("--subject-pattern", metavar="REGEX", help="while preparing: finds the subject in a file's path")
+    add("--subjects", metavar="CSV", help="while preparing: a table of file and subject")
+    add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
+    add("--runs", metavar="FOLDER", help="where runs are kept (runs)")
+    add("--name", help="name of the run (the data's name and the time)")
+    add("--resume", metavar="RUN", help="go on with a run; --epochs may be raised, which stretches a cosine schedule")
+    add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
+    add("--preset", choices=tuple(PRESETS), help="a row of the report's table, as far as the report tells")
+    add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")
     hyper = parser.add_argument_group("hyper-parameters (the default here; the report's value)")
     for one in fields(Config):
         report = one.metadata["report"]

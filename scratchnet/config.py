@@ -130,7 +130,7 @@ def _toml(value: Any) -> str:
 
 
 def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
-    """One row of the report's table 1, with our reading where the report is silent: see docs/report.md."""
+    """One row of the report's table 1, with our reading where the report is silent."""
     return {
         "model": model,
         "image_size": image_size,

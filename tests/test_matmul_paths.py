@@ -130,11 +130,11 @@ def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):
 def test_the_users_cache_folder_comes_first(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(jit, "cache_directory", jit.cache_directory.__wrapped__)  # as in a new process
-    assert jit.nothing_compiled_yet()
-    directory = jit.cache_directory()
-    assert directory.parent == tmp_path
-    (directory / "relu_forward.nbc").touch()
-    assert not jit.nothing_compiled_yet()
+    assert not jit.compiled_before("float32")
+    assert jit.cache_directory().parent == tmp_path
+    jit.remember_compiled("float32")
+    assert jit.compiled_before("float32")
+    assert not jit.compiled_before("float64")
 
 
 def test_kernels_run_where_nothing_can_be_written(run_python, repository, tmp_path):
@@ -149,12 +149,28 @@ def test_kernels_run_where_nothing_can_be_written(run_python, repository, tmp_pa
 import numpy as np
 import scratchnet
 from scratchnet.kernels.elementwise import relu_forward
-from scratchnet.kernels.jit import cache_directory, nothing_compiled_yet
+from scratchnet.kernels.jit import cache_directory, compiled_before, remember_compiled
 
 y = np.empty(2)
 relu_forward(np.array([-1.0, 2.0]), y)
-print(scratchnet.__file__, cache_directory(), nothing_compiled_yet(), y)
+remember_compiled("all")
+print(scratchnet.__file__, cache_directory(), compiled_before("all"), y)
 """
     places = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"), nowhere)
     printed = run_python(program, package_root=tmp_path, PYTHONDONTWRITEBYTECODE="1", **places)
-    assert printed == f"{package}{os.sep}__init__.py None True [0. 2.]"
+    assert printed == f"{package}{os.sep}__init__.py None False [0. 2.]"
+
+
+def test_damaged_machine_code_is_compiled_anew(run_python, tmp_path):
+    """A full disk or a power cut can leave half a file; it must cost time, not every later run."""
+    program = """
+import numpy as np
+from scratchnet.kernels.elementwise import all_finite
+assert all_finite(np.ones(5, np.float32))
+"""
+    run_python(program, NUMBA_CACHE_DIR=str(tmp_path))
+    for damage in (b"", b"neither pickle nor code"):
+        for kept in [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]:
+            kept.write_bytes(damage)
+        run_python(program, NUMBA_CACHE_DIR=str(tmp_path))
+    assert any(kept.stat().st_size > 100 for kept in tmp_path.rglob("*.nbc"))

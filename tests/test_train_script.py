@@ -104,6 +104,19 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
     assert "no subject stands on both sides" in out
     (prepared,) = (tmp_path / "prepared").iterdir()
     assert (prepared / "manifest.json").is_file()
+    # The same images are prepared once; another image makes another preparation.
+    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "second")
+    assert code == 0, err
+    assert "Using what was prepared before" in out
+    Image.fromarray(pixels.astype("uint8") // 2).save(tmp_path / "cells/dark/p5_99.png")
+    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "third")
+    assert code == 0, err
+    assert "Preparing the images" in out
+    assert len(list((tmp_path / "prepared").iterdir())) == 2
+    # What means nothing for shards is refused, not ignored.
+    code, _, err = run(tmp_path, "--data", str(prepared), "--split", "random")
+    assert code == 2
+    assert "is prepared already: leave out --split" in err
     # Shards are taken as they are, and bring their image size with them.
     code, out, err = run(tmp_path, "--data", str(prepared), "--epochs", "1")
     assert code == 0, err
@@ -128,6 +141,12 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
         (["--preset", "report-99"], "report-99"),
         (["--speed", "fast"], "--speed"),
         (["--test-fraction", "2"], "--test-fraction"),
+        (["--resume", ""], "has no checkpoint yet"),
+        (["--resume", "nowhere", "--split", "random"], "leave out --split"),
+        (["--resume", "nowhere", "--runs", "elsewhere"], "leave out --runs"),
+        (["--name", "../elsewhere"], "--name must be a plain name"),
+        (["--epoch", "3"], "--epoch"),
+        (["--data", __file__], "there is no such folder"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_exit_code_2(tmp_path, arguments, expected):

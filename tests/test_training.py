@@ -1,6 +1,7 @@
 """The trainer and the loop: micro-batches, evaluation, interruption and resumption."""
 
 import signal
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scratchnet.data import Batch
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, fit
 from scratchnet.training.interrupt import Interrupt, Interrupted
-from scratchnet.training.loop import just_found_stuck
+from scratchnet.training.loop import advice, just_found_stuck
 
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
 
@@ -130,9 +131,19 @@ def test_an_interrupt_waits_for_the_step_and_a_second_does_not():
 def test_a_collapsed_start_is_noticed_once():
     labels = np.array([0] * 70 + [1] * 30)
     constant = -(0.7 * np.log(0.7) + 0.3 * np.log(0.3))
-    rows = [{"train_loss": constant * 1.01}] * 5
-    assert [just_found_stuck(rows[:n], labels) for n in range(1, 6)] == [False, False, True, False, False]
-    assert not just_found_stuck([{"train_loss": 0.5}] * 3, labels)
+    learning = {"train_loss": 0.5, "train_balanced_accuracy": 0.6}
+    stuck = {"train_loss": constant * 1.01, "train_balanced_accuracy": 0.5}
+    rows = [learning, *[stuck] * 5]
+    assert [just_found_stuck(rows[:n], labels) for n in range(1, 7)] == [False, False, False, True, False, False]
+    assert not just_found_stuck([learning] * 3, labels)
+    assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels)
+
+
+def test_advice_names_only_what_is_not_set_yet():
+    faithful = asdict(Config(pixels="unit", warmup=0, learning_rate=0.001))
+    assert "--pixels standardised" in advice(faithful)
+    assert "--learning-rate 0.00033" in advice(faithful)
+    assert "--pixels" not in advice(asdict(Config(pixels="standardised")))
 
 
 def test_a_batch_larger_than_memory_allows_is_cut(shards):

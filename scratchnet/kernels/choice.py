@@ -2,6 +2,8 @@
 
 import os
 
+import numba
+
 from scratchnet.errors import ConfigError
 from scratchnet.kernels.toom_cook import TILE, outputs
 
@@ -14,8 +16,10 @@ TRANSFORM_FILTERS = 4200  # for each channel and filter
 
 
 def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
-    """Whether there is such an algorithm: square filters from 3 × 3 to 7 × 7, stride 1."""
-    return stride == 1 and kernel_size[0] == kernel_size[1] and 3 <= kernel_size[0] <= 7
+    """Whether there is such an algorithm: square filters from 3 × 3 to 7 × 7, stride 1; and a compiler for its transforms."""
+    return (
+        not numba.config.DISABLE_JIT and stride == 1 and kernel_size[0] == kernel_size[1] and 3 <= kernel_size[0] <= 7
+    )
 
 
 def use_winograd(

@@ -30,9 +30,26 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         compile_with = numba.njit(
             parallel=True, nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy", cache=directory is not None
         )
-        return compile_with(function)
+        return _forgiving(compile_with(function))
     finally:
         numba.config.CACHE_DIR = remembered
+
+
+def _forgiving(dispatcher: Any) -> Any:
+    """The compiled function, whose kept machine code is made anew where its files are damaged (a full disk, a power cut)."""
+    cache = getattr(dispatcher, "_cache", None)
+    if cache is not None and hasattr(cache, "flush"):
+        load = cache.load_overload
+
+        def load_overload(*arguments: Any) -> Any:
+            try:
+                return load(*arguments)
+            except Exception:  # a damaged file raises nearly anything
+                cache.flush()
+                return None
+
+        cache.load_overload = load_overload
+    return dispatcher
 
 
 # A part of kernels that is called by them alone; it is compiled into each of them.
@@ -75,7 +92,14 @@ def _writable(directory: Path) -> Path | None:
         return None
 
 
-def nothing_compiled_yet() -> bool:
-    """Whether the next calls will have to compile: no machine code is kept for these sources on this machine."""
+def compiled_before(what: str) -> bool:
+    """Whether `remember_compiled(what)` was called with these sources on this machine, so that kernels load instead of being compiled."""
     directory = cache_directory()
-    return directory is None or next(directory.rglob("*.nbc"), None) is None
+    return directory is not None and (directory / f"{what}.done").exists()
+
+
+def remember_compiled(what: str) -> None:
+    """Notes that all kernels for `what` have been compiled and kept."""
+    directory = cache_directory()
+    if directory is not None:
+        (directory / f"{what}.done").touch()

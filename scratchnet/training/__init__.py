@@ -2,7 +2,7 @@
 
 from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from scratchnet.training.display import Display
-from scratchnet.training.experiment import Experiment, compile_kernels, make_trainer
+from scratchnet.training.experiment import Experiment, compile_kernels, kernels_are_compiled, make_trainer
 from scratchnet.training.loop import Data, fit
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size
@@ -18,6 +18,7 @@ __all__ = [
     "Trainer",
     "compile_kernels",
     "fit",
+    "kernels_are_compiled",
     "load_checkpoint",
     "make_trainer",
     "micro_batch_size",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-BAR = "{desc} {percentage:3.0f}% |{bar:20}| {postfix}{remaining} left"
+BAR = "{desc} {percentage:3.0f}% |{bar:20}| {remaining} left{postfix}"
 
 
 class Display:
@@ -19,9 +19,8 @@ class Display:
 
     def __init__(self, epochs: int, total: int, done: int = 0) -> None:
         self.epochs = epochs
-        self.bar = tqdm(
-            total=total, initial=done, bar_format=BAR, disable=not sys.stderr.isatty(), mininterval=0.2, leave=False
-        )
+        quiet = not sys.stderr.isatty()
+        self.bar = tqdm(desc="starting", total=total, initial=done, bar_format=BAR, disable=quiet, leave=False)
         self._images, self._seconds, self._mark = 0, 0.0, time.perf_counter()
 
     def start_epoch(self, epoch: int) -> None:
@@ -33,7 +32,7 @@ class Display:
         """After each step: how many images it saw, and the mean loss of the epoch so far."""
         now = time.perf_counter()
         self._images, self._seconds, self._mark = self._images + images, self._seconds + now - self._mark, now
-        self.bar.postfix = f"loss {loss:.3f}, {self.images_per_second:.0f} images/s, "
+        self.bar.set_postfix_str(f"loss {loss:.3f}, {self.images_per_second:.0f} images/s", refresh=False)
         self.bar.update(images)
 
     def evaluating(self) -> None:

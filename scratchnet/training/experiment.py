@@ -13,6 +13,7 @@ import numpy as np
 from scratchnet.config import Config
 from scratchnet.data import Batches, Dataset, PixelScaling
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.kernels.jit import compiled_before, remember_compiled
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
@@ -38,7 +39,10 @@ class Experiment:
         self.train_set, self.test_set = Dataset(folder, "train"), Dataset(folder, "test")
         size = self.train_set.image_shape[0]
         if size != config.image_size:
-            raise ConfigError(f"{folder} holds images of {size}×{size} pixels; image_size is {config.image_size}")
+            raise ConfigError(
+                f"{folder} holds images of {size}×{size} pixels, image_size is {config.image_size}: "
+                "leave out --image-size, or prepare the images again"
+            )
         self.scaling = PixelScaling.measured(config.pixels, self.train_set.channel_mean, self.train_set.channel_std)
         self.data = Data(
             train=self._batches(self.train_set, shuffle=True, augment=config.augment == "symmetries"),
@@ -119,3 +123,13 @@ def compile_kernels(config: Config) -> None:
     trainer.loss.forward(logits, np.zeros(1, np.int64))
     network.backward(trainer.loss.backward(), need_dx=False)
     trainer.optimizer.step()
+    remember_compiled(_kernels_of(config))
+
+
+def kernels_are_compiled(config: Config) -> bool:
+    """Whether `compile_kernels` has run on this machine for such a configuration, so that it takes a moment only."""
+    return compiled_before(_kernels_of(config))
+
+
+def _kernels_of(config: Config) -> str:
+    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import Evaluation, Trainer
 
-STUCK_EPOCHS = 3  # so many epochs in a row at the loss of a constant answer, and the program says so
+STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,9 @@ def fit(
                 save()
                 run.add_timing(progress.epoch, time.perf_counter() - began, speed)
                 display.epoch_line(progress.rows[-1], best=is_best(progress.rows))
-                if just_found_stuck(progress.rows, data.train.dataset.labels):
-                    display.say(STUCK)
+                warm = trainer.optimizer.steps >= trainer.schedule.warmup + STUCK_EPOCHS * len(data.train)
+                if warm and just_found_stuck(progress.rows, data.train.dataset.labels):
+                    display.say(advice(about["config"]))
         except Interrupted:
             save()
             return None
@@ -83,8 +83,10 @@ def row(epoch: int, trainer: Trainer, train: Evaluation, test: Evaluation) -> di
         "learning_rate": trainer.optimizer.learning_rate,
         "train_loss": train.loss,
         "train_accuracy": train.accuracy,
+        "train_balanced_accuracy": train.balanced_accuracy,
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
+        "test_balanced_accuracy": test.balanced_accuracy,
     }
 
 
@@ -93,20 +95,33 @@ def is_best(rows: list[dict[str, float]]) -> bool:
     return all(rows[-1]["test_accuracy"] > earlier["test_accuracy"] for earlier in rows[:-1])
 
 
-STUCK = (
-    "The loss has not moved from that of a constant answer: this start has collapsed, "
-    "which this network is prone to at the report's learning rate. "
-    "Stop it (Ctrl-C) and try --learning-rate 0.0001, --pixels standardised, or --warmup 100."
-)
-
-
 def just_found_stuck(rows: list[dict[str, float]], labels: Any) -> bool:
-    """Whether the first STUCK_EPOCHS epochs, just over, have all ended at the loss of a constant answer.
+    """Whether the last STUCK_EPOCHS epochs, and not those before them already, ended with one answer to every image.
 
-    That loss is the entropy −Σ p log p of the class frequencies p: ln 2 for two classes of equal size.
+    Such a network has learnt the classes' frequencies p and nothing of the images: its balanced accuracy is 1 / classes,
+    and its loss at least about −Σ p log p, ln 2 for two classes of equal size.
     """
-    if len(rows) != STUCK_EPOCHS:
-        return False
     frequencies = np.bincount(labels) / len(labels)
-    constant = -sum(p * math.log(p) for p in frequencies if p > 0)
-    return all(abs(one["train_loss"] - constant) < 0.02 * constant for one in rows)
+    frequencies = frequencies[frequencies > 0]
+    constant = -float(np.sum(frequencies * np.log(frequencies)))
+
+    def stuck(some: list[dict[str, float]]) -> bool:
+        return len(some) == STUCK_EPOCHS and all(
+            one["train_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 and one["train_loss"] > 0.95 * constant
+            for one in some
+        )
+
+    return stuck(rows[-STUCK_EPOCHS:]) and not stuck(rows[-STUCK_EPOCHS - 1 : -1])
+
+
+def advice(config: dict[str, Any]) -> str:
+    """What to say of a collapsed start: of all that helps, what this configuration does not have yet."""
+    helps = [
+        f"--learning-rate {config['learning_rate'] / 3:.2g}",
+        *(["--pixels standardised"] if config["pixels"] == "unit" else []),
+        *(["--warmup 100"] if config["warmup"] < 100 else []),
+    ]
+    return (
+        f"For {STUCK_EPOCHS} epochs the network has given one answer to every image: this start has collapsed, which "
+        f"this network is prone to. If it goes on, stop it (Ctrl-C) and try {', '.join(helps)} or another --seed."
+    )

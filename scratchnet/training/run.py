@@ -12,7 +12,16 @@ from scratchnet.errors import ConfigError, DataError
 from scratchnet.files import write_text_atomically
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
 
-METRICS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+METRICS = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "train_balanced_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "test_balanced_accuracy",
+)
 
 
 class Run:
@@ -41,8 +50,13 @@ class Run:
             ) from None
         except OSError as error:
             raise ConfigError(f"the run {folder} cannot be made: {error}") from error
-        write_text_atomically(folder / "config.toml", config.to_toml())
-        return cls(folder)
+        run = cls(folder)
+        run.write_config(config)
+        return run
+
+    def write_config(self, config: Config) -> None:
+        """Writes config.toml."""
+        write_text_atomically(self.folder / "config.toml", config.to_toml())
 
     def load(self) -> Checkpoint:
         """The checkpoint to go on from. Raises DataError where there is none."""
