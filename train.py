@@ -150,8 +150,8 @@ def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
 
 
 def fingerprint(source: Path, settings: Settings) -> str:
-    """Eight letters that change when an image is added, removed or written anew, or when a setting changes."""
-    digest = hashlib.sha256(repr((str(source.resolve()), settings)).encode())
+    """Eight letters that change when an image is added, removed or written anew, or when a setting or the version changes."""
+    digest = hashlib.sha256(repr((sn.__version__, str(source.resolve()), settings)).encode())
     if settings.subjects is not None and Path(settings.subjects).is_file():
         digest.update(Path(settings.subjects).read_bytes())
     for path in sorted(source.rglob("*")):

@@ -1,6 +1,7 @@
 """python -m data_prep SOURCE OUT"""
 
 import argparse
+import signal
 import sys
 
 from data_prep.prepare import FITS, SPLITS, Settings, prepare
@@ -38,7 +39,7 @@ def parser() -> Parser:
         "--split",
         choices=SPLITS,
         default=defaults.split,
-        help="subject: all images of a subject stand on one side, and each class is divided as closely as that allows; "
+        help="subject: all images of a subject stand on one side, and each class is divided close to F, as far as that allows; "
         "random: images are divided, as in the report (default: %(default)s)",
     )
     p.add_argument(
@@ -118,4 +119,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends like Ctrl-C, with nothing left behind
     sys.exit(main())

@@ -6,6 +6,7 @@ when it is complete, and not before.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -124,6 +125,9 @@ def prepare(
     source, out = Path(source), Path(out)
     if os.path.lexists(out):
         raise DataError(f"{out}: exists already, and is never overwritten. Choose another name, or remove it first.")
+    above = next((folder for folder in out.parents if os.path.lexists(folder)), None)
+    if above and not above.is_dir():
+        raise DataError(f"{out}: cannot be made, because {above} is not a folder. Choose a place in a folder.")
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(
             f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
@@ -135,9 +139,9 @@ def prepare(
             prepared, left_out = _prepare_images(found, settings, spool, quiet)
             manifest = _write_dataset(folder, source, found, prepared, left_out, settings, spool)
     except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written: {error.strerror or error}. Free some space or choose another place."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Free some space or choose another place." if full else "Choose another place."
+        raise DataError(f"{out}: cannot be written: {error.strerror or error}. {remedy}") from error
     return manifest
 
 
@@ -148,15 +152,18 @@ def prepare_sample(out: str | os.PathLike[str], settings: Settings | None = None
 
 @contextlib.contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name at the end, or is removed if anything goes wrong."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """A folder beside `out` that takes its name at the end, or is removed, with the parents made for it, if anything goes wrong."""
+    missing = [parent for parent in out.parents if not parent.exists()]
     folder = out.with_name(f".{secrets.token_hex(8)}.partial")
-    folder.mkdir()
     try:
+        folder.mkdir(parents=True)
         yield folder
         os.rename(folder, out)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        for parent in missing:  # from the inside out
+            with contextlib.suppress(OSError):  # never made, or in use by now
+                parent.rmdir()
         raise
     sync_folder(out.parent)
 
@@ -371,11 +378,15 @@ def _channel_statistics(
 
 
 def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, Any]:
-    """Everything that was asked for, for the manifest; of paths only the names, which mean something on another machine."""
+    """Everything that was asked for, for the manifest; of paths only the names, which mean something on another machine.
+
+    sample: whether these are the images that come with this program, and not some folder called "sample".
+    """
     asked = asdict(settings) | {"subjects": Path(settings.subjects).name if settings.subjects is not None else None}
     asked.pop("threads")
     return {
         "source": source.resolve().name,
+        "sample": source.resolve() == SAMPLE.resolve(),
         "layout": found.layout,
         **asked,
         "pillow": PIL.__version__,

@@ -12,6 +12,7 @@ that stands outside the folders above.
 """
 
 import csv
+import functools
 import os
 import re
 import stat
@@ -26,6 +27,9 @@ from scratchnet.errors import ConfigError, DataError
 FOLD = re.compile(r"fold_\d+", re.IGNORECASE)
 CNMC_CLASSES = ("all", "hem")
 CNMC_NAME = re.compile(r"UID_(?P<subject>[^_]+)_\d+_\d+_(?P<label>all|hem)", re.IGNORECASE)
+NO_MATCH = "subject unknown: --subject-pattern finds none in the path"
+NOT_LISTED = "subject unknown: the CSV file does not list it"
+OTHER_CASE = "subject unknown: the CSV file lists it in other upper and lower case"
 SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
@@ -52,10 +56,16 @@ class Found:
 
 @dataclass(frozen=True)
 class SubjectTable:
-    """What a CSV file says: the subject of each path, and the label where it has such a column."""
+    """What a CSV file says: the subject of each path, and the label where it has such a column. name: the file's own."""
 
+    name: str
     subjects: dict[str, str]
     labels: dict[str, str]
+
+    @functools.cached_property
+    def casefolded(self) -> frozenset[str]:
+        """The paths without regard to case, for a hint."""
+        return frozenset(path.casefold() for path in self.subjects)
 
 
 def find_images(source: Path, *, subject_pattern: str | None = None, subjects: SubjectTable | None = None) -> Found:
@@ -64,8 +74,11 @@ def find_images(source: Path, *, subject_pattern: str | None = None, subjects: S
     subject_pattern: a regular expression searched in the relative path; its group "subject", or else its first, is the
     subject. subjects: from `read_subjects`; goes before the pattern, and both go before C-NMC's names.
 
-    Raises DataError if `source` is not a folder, or has neither layout; ConfigError if the pattern is not valid.
+    Raises DataError if `source` is not a folder, has neither layout, or no image can be used; ConfigError if the pattern is
+    not valid.
     """
+    if source.is_file():
+        raise DataError(f"{source}: is a file; expected a folder of images.")
     if not source.is_dir():
         raise DataError(
             f"{source}: there is no such folder. Give the folder that holds fold_0, fold_1, … or one folder per class."
@@ -76,19 +89,27 @@ def find_images(source: Path, *, subject_pattern: str | None = None, subjects: S
     choose = _choose_cnmc if is_cnmc else _choose_by_class
     class_names, chosen, outside = choose(source, files)
     left_out += outside
+    if subjects:
+        left_out += _rows_without_file(subjects, {*files, *(remark.path for remark in left_out)})
 
-    images = []
+    images, refused = [], []
     for path, (label, part) in chosen.items():
         try:
             subject = _subject(path, class_names[label], is_cnmc, pattern, subjects)
         except _LeftOut as reason:
-            left_out.append(Remark(path, str(reason)))
+            refused.append(Remark(path, str(reason)))
         else:
             images.append(SourceImage(source / path, path, label, subject, part))
     if not images:
-        reasons = "; ".join(f"{remark.path}: {remark.reason}" for remark in left_out[:3]) or "it holds no file"
-        raise DataError(f"{source}: no image to use ({reasons}).")
-    return Found("C-NMC" if is_cnmc else "by class", class_names, tuple(images), tuple(left_out))
+        reasons = "; ".join(f"{remark.path!r}: {remark.reason}" for remark in refused[:3])
+        if all(remark.reason == NO_MATCH for remark in refused):
+            reasons = f"--subject-pattern '{subject_pattern}' finds no subject in any path, e.g. in {refused[0].path!r}"
+        elif subjects and all(remark.reason in (NOT_LISTED, OTHER_CASE) for remark in refused):
+            listed = f"{subjects.name} lists none of the files. It names {next(iter(subjects.subjects), 'none')!r}"
+            case = " Upper and lower case must agree." if refused[0].reason == OTHER_CASE else ""
+            reasons = f"{listed}; expected paths in the source, such as {refused[0].path!r}.{case}".removesuffix(".")
+        raise DataError(f"{source}: no image to use: {reasons}.")
+    return Found("C-NMC" if is_cnmc else "by class", class_names, tuple(images), (*left_out, *refused))
 
 
 def compile_subject_pattern(pattern: str) -> re.Pattern[str]:
@@ -107,7 +128,7 @@ def compile_subject_pattern(pattern: str) -> re.Pattern[str]:
 def read_subjects(table: Path) -> SubjectTable:
     """Reads a CSV file with the columns `file` (relative to SOURCE) and `subject` or `patient`, and `label` if there is one.
 
-    Raises DataError if it cannot be read, lacks a column, or gives one file two subjects.
+    Raises DataError if it cannot be read, lacks a column, is separated by other than commas, or gives one file two subjects.
     """
     subjects: dict[str, str] = {}
     labels: dict[str, str] = {}
@@ -117,6 +138,11 @@ def read_subjects(table: Path) -> SubjectTable:
             columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
             subject_column = columns.get("subject", columns.get("patient"))
             if "file" not in columns or subject_column is None:
+                separator = next((mark for mark in ";\t" for name in columns if mark in name), None)
+                if separator:
+                    raise DataError(
+                        f"{table}: its columns are separated by {separator!r}; expected commas. Save it as CSV with commas."
+                    )
                 raise DataError(
                     f"{table}: needs the columns 'file' and 'subject' (or 'patient'); it has {', '.join(columns) or 'none'}."
                 )
@@ -134,7 +160,7 @@ def read_subjects(table: Path) -> SubjectTable:
                     labels[path] = row[columns["label"]].strip()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: cannot be read as a CSV file in UTF-8: {error}.") from error
-    return SubjectTable(subjects, labels)
+    return SubjectTable(table.name, subjects, labels)
 
 
 class _LeftOut(Exception):  # noqa: N818 - no error, the program goes on
@@ -150,7 +176,7 @@ def _subject(
         raise _LeftOut(f"mislabelled: the folder says {class_name}, the name says {name['label'].lower()}")
     if table:
         if path not in table.subjects:
-            raise _LeftOut("subject unknown: the CSV file does not list it")
+            raise _LeftOut(OTHER_CASE if path.casefold() in table.casefolded else NOT_LISTED)
         if table.labels.get(path, class_name).casefold() != class_name.casefold():
             raise _LeftOut(f"mislabelled: the folder says {class_name}, the CSV file says {table.labels[path]}")
         return table.subjects[path]
@@ -158,13 +184,26 @@ def _subject(
         match = pattern.search(path)
         subject = match and (match["subject"] if "subject" in pattern.groupindex else match[1])
         if not subject:
-            raise _LeftOut("subject unknown: --subject-pattern finds none in the path")
+            raise _LeftOut(NO_MATCH)
         return subject
     if is_cnmc:
         if not name:
             raise _LeftOut("subject unknown: the name is not UID_<subject>_<image>_<cell>_<all or hem>")
         return name["subject"].upper()
     return None
+
+
+def _rows_without_file(table: SubjectTable, there: set[str]) -> list[Remark]:
+    """What to say of rows that name files which are not in the source; nothing if there are none."""
+    missing = [path for path in table.subjects if path not in there]
+    if not missing:
+        return []
+    rows = "a row names a file that is" if len(missing) == 1 else f"{len(missing)} rows name files that are"
+    reason = f"{rows} not in the source, {'' if len(missing) == 1 else 'the first '}{missing[0]!r}"
+    folded = {path.casefold(): path for path in there}
+    if missing[0].casefold() in folded:
+        reason += f"; there is {folded[missing[0].casefold()]!r}, upper and lower case must agree"
+    return [Remark(table.name, reason)]
 
 
 def _list_files(source: Path) -> tuple[list[str], list[Remark]]:
@@ -244,7 +283,7 @@ def _choose_cnmc(source: Path, files: list[str]) -> Choice:
             if "prelim" in folder.lower()
             else "outside the training folds"
         )
-        left_out.append(Remark(folder + "/", f"{count} files, {what}"))
+        left_out.append(Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {what}"))
     return CNMC_CLASSES, chosen, left_out
 
 
@@ -253,7 +292,7 @@ def _choose_by_class(source: Path, files: list[str]) -> Choice:
     class_names = tuple(sorted({path.partition("/")[0] for path in files if "/" in path}))
     if len(class_names) < 2:
         raise DataError(
-            f"{source}: holds {len(class_names)} folders with files. Expected fold_0/all, fold_0/hem, … as in C-NMC, "
+            f"{source}: holds {('no folder', 'one folder')[len(class_names)]} with files. Expected fold_0/all, fold_0/hem, … as in C-NMC, "
             "or at least two folders, one per class."
         )
     if SPLIT_NAMES.issuperset(name.lower() for name in class_names):

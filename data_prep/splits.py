@@ -13,19 +13,28 @@ from numpy.typing import NDArray
 from scratchnet.draws import generator
 from scratchnet.errors import DataError
 
+STARTS = 32
+MOST_DRAWN = 10**6  # groups, over all starts: a random split of a million images has one start, which is enough
+GAP = 1e12  # costs more than any share of fewer than 10¹² images can
+MOST_EXCHANGES = 10**6  # numbers to compute for one step; with so many groups, moving single ones comes close enough
+
 
 def split_groups(
     labels: NDArray[np.int64], groups: Sequence[Hashable], test_fraction: float, seed: int, class_names: Sequence[str]
 ) -> NDArray[np.bool_]:
     """True for each image of the test side; groups are never cut.
 
-    The groups are visited in a random order, and each goes to the test side if that brings the test side's share of every
-    class closer to `test_fraction`, which is measured as
+    With s the test side's share of a class (its test images / its images) and f the `test_fraction`, a split costs
 
-        Σ over classes c of (test images of c / images of c − test_fraction)²
+        Σ over classes  (s − f)² / (s·(1 − s))
 
-    Where a side then lacks a class, the group that costs least changes sides. When every group is one image, each class
-    is divided to the nearest image.
+    and most of all if a side lacks a class. The numerator keeps shares close to f, the denominator keeps sides from being
+    tiny: a test side of 1 % is worse than one of 40 %, where 20 % cannot be had.
+
+    From the first groups of a random order, as many as cost least, the cheapest step is taken again and again: one group
+    changes sides, or two of different sides change places, until no such step costs less. The best of some random orders
+    counts, and of equally good ones that whose share of the groups is closest to f. That comes close to the best split
+    there is, but need not be it. When every group is one image, each class is divided to within one image.
 
     labels (N,) int64; groups: N subjects, or contents. Returns (N,) bool, a function of the arguments alone.
     Raises DataError if a side would lack a class: it has too few groups.
@@ -36,34 +45,84 @@ def split_groups(
     names = list(dict.fromkeys(groups))
     position = {name: k for k, name in enumerate(names)}
     group_of = np.array([position[group] for group in groups])
-    images = np.zeros((len(names), len(class_names)))  # images[g, c]: of group g and class c
+    images = np.zeros((len(names), len(class_names)), np.int64)  # images[g, c]: of group g and class c
     np.add.at(images, (group_of, labels), 1)
-    share = images / images.sum(axis=0)
 
-    def cost(chosen: NDArray[np.bool_]) -> float:
-        return float(((share[chosen].sum(axis=0) - test_fraction) ** 2).sum())
-
-    def gaps(chosen: NDArray[np.bool_]) -> list[tuple[str, int]]:
-        """The sides that lack a class: ("test", c) or ("training", c)."""
-        sides = {"test": images[chosen].sum(axis=0), "training": images[~chosen].sum(axis=0)}
-        return [(side, c) for side, counts in sides.items() for c in range(len(class_names)) if counts[c] == 0]
+    # Groups with the same images of each class are of one kind. What a split costs depends on how many of each kind it
+    # takes, which makes a random split of any number of images a matter of as many kinds as there are classes.
+    kinds, kind_of = np.unique(images, axis=0, return_inverse=True)
+    kind_of = kind_of.reshape(-1)  # NumPy 2.0 returns a column
+    available = np.bincount(kind_of)
+    splits = []
+    for start in range(max(1, min(STARTS, MOST_DRAWN // len(names)))):
+        order = generator(seed, "split", start).permutation(len(names))
+        first = int(np.argmin(_cost(np.cumsum(images[order], axis=0), images.sum(axis=0), test_fraction))) + 1
+        taken = np.bincount(kind_of[order[:first]], minlength=len(kinds))
+        cost, taken = _improve(kinds, available, taken, test_fraction)
+        splits.append((round(cost, 4), abs(taken.sum() / len(names) - test_fraction), start, taken, order))
+    *_, taken, order = min(splits, key=lambda split: split[:3])
 
     in_test = np.zeros(len(names), bool)
-    reached = np.zeros(len(class_names))  # each class's share on the test side so far
-    for group in generator(seed, "split").permutation(len(names)):
-        if ((reached + share[group] - test_fraction) ** 2).sum() < ((reached - test_fraction) ** 2).sum():
-            in_test[group] = True
-            reached += share[group]
-
-    while missing := gaps(in_test):
-        side, label = missing[0]
-        moves = [in_test ^ (np.arange(len(names)) == group) for group in np.flatnonzero(images[:, label])]
-        best = min(moves, key=lambda move: (len(gaps(move)), cost(move)))
-        if len(gaps(best)) >= len(missing):
-            raise DataError(
-                f"Class {class_names[label]!r} has {len(moves)} distinct subjects, too few for the {side} side to have some of its own. "
-                "Add images of other subjects, or split at random with --split random."
-            )
-        in_test = best
+    by_kind = order[np.argsort(kind_of[order], kind="stable")]
+    place = np.arange(len(names)) - np.repeat(np.cumsum(available) - available, available)  # of a group in its kind
+    in_test[by_kind] = place < np.repeat(taken, available)
+    _check_sides(images, in_test, class_names)
     result: NDArray[np.bool_] = in_test[group_of]
     return result
+
+
+def _cost(in_test: NDArray[np.int64], total: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
+    """The cost of each split. in_test (…, C): its test images of each class; total (C,). Returns (…)."""
+    share = in_test / total
+    spread = share * (1 - share)
+    lacks = (in_test == 0) | (in_test == total)
+    each: NDArray[np.float64] = np.where(lacks, GAP, (share - fraction) ** 2 / np.where(lacks, 1, spread))
+    return each.sum(axis=-1)
+
+
+def _improve(
+    kinds: NDArray[np.int64], available: NDArray[np.int64], taken: NDArray[np.int64], fraction: float
+) -> tuple[float, NDArray[np.int64]]:
+    """Takes the cheapest step while it lowers the cost; returns the cost and how many of each kind are then taken.
+
+    kinds (K, C): images of each class in a group of that kind. available, taken (K,): groups of it in all, and in the test.
+    """
+    total = available @ kinds
+    rows = np.vstack([0 * total, kinds])  # kind 0 is nothing: to exchange a group for nothing is to move it
+    left, taken = np.append(0, available - taken), np.append(0, taken)
+    cost = float(_cost(taken @ rows, total, fraction))
+    exchange = False
+    while True:
+        gives, takes = np.flatnonzero(taken), np.flatnonzero(left)
+        if exchange:
+            give, take = (grid.ravel() for grid in np.meshgrid(np.append(0, gives), np.append(0, takes)))
+        else:
+            give, take = np.append(gives, 0 * takes), np.append(0 * gives, takes)
+        costs = _cost(taken @ rows - rows[give] + rows[take], total, fraction)
+        best = int(np.argmin(costs))
+        if costs[best] < cost * (1 - 1e-9):
+            cost = float(costs[best])
+            for side, kind, change in ((taken, give, -1), (left, take, -1), (taken, take, 1), (left, give, 1)):
+                side[kind[best]] += change
+            taken[0] = left[0] = 0
+        elif exchange or rows.size * len(rows) > MOST_EXCHANGES:
+            return cost, taken[1:]
+        else:
+            exchange = True
+
+
+def _check_sides(images: NDArray[np.int64], in_test: NDArray[np.bool_], class_names: Sequence[str]) -> None:
+    """Raises DataError if a side lacks a class. images (G, C): of each group and class; in_test (G,)."""
+    for side, members in (("test", in_test), ("training", ~in_test)):
+        for label in map(int, np.flatnonzero(images[members].sum(axis=0) == 0)):
+            groups, pictures = int(np.count_nonzero(images[:, label])), int(images[:, label].sum())
+            few = f"too few for the {side} side to have some of its own"
+            if groups == pictures:
+                raise DataError(
+                    f"Class {class_names[label]!r} has {pictures} image{'s' * (pictures > 1)} to divide, {few}. "
+                    "Add images of other subjects."
+                )
+            raise DataError(
+                f"Class {class_names[label]!r} has {groups} distinct subject{'s' * (groups > 1)}, {few}. "
+                "Add images of other subjects, or split at random with --split random."
+            )

@@ -57,6 +57,13 @@ def test_the_sample(sample):
     assert abs(sum(label == 1 for label, *_ in test) / 70 - 0.2) < 0.03
     assert set(reasons(manifest)) == {"README.md", "index.csv", "prelim_test/all/", "prelim_test/hem/"}
     assert manifest.altered == ()
+    assert manifest.preparation["sample"] is True
+
+
+def test_a_folder_called_sample_is_not_the_sample(tmp_path):
+    manifest = prepare(make_cnmc(tmp_path / "sample"), tmp_path / "out", SMALL)
+    assert manifest.preparation["source"] == "sample"
+    assert manifest.preparation["sample"] is False
 
 
 def test_prepared_pixels_are_those_of_the_files(sample):
@@ -304,6 +311,8 @@ WRONG = [
     ["SOURCE", "EXISTS"],
     ["SOURCE", "SOURCE/inside"],
     ["SOURCE", "FILE/inside"],
+    ["SOURCE", "FILE/in/side"],
+    ["FILE", "OUT"],
 ]
 
 
@@ -327,6 +336,12 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, cap
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_place_below_a_file(tmp_path):
+    (tmp_path / "FILE").write_text("x")
+    with pytest.raises(DataError, match=r"FILE.inside: cannot be made, because .*FILE is not a folder\. Choose"):
+        prepare(make_cnmc(tmp_path / "source"), tmp_path / "FILE" / "inside", SMALL)
+
+
 def test_a_class_without_a_usable_image(tmp_path):
     save_image(tmp_path / "source" / "a" / "1.png")
     (tmp_path / "source" / "b").mkdir()
@@ -338,7 +353,7 @@ def test_a_class_without_a_usable_image(tmp_path):
 
 def test_too_few_subjects(tmp_path):
     with pytest.raises(DataError, match="--split random"):
-        prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "out", SMALL)
+        prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "new" / "folders" / "out", SMALL)
     assert os.listdir(tmp_path) == ["source"]
 
 
@@ -358,12 +373,13 @@ def test_disk_full(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(PREPARE, "write_shard", full)
     assert main([str(source), str(tmp_path / "out")]) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    assert "No space left on device. Free some space" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT")
-def test_control_c(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_from_outside(tmp_path, sent, code):
     source = make_cnmc(tmp_path / "source", subjects=20, images=40)
     command = [
         sys.executable,
@@ -380,10 +396,10 @@ def test_control_c(tmp_path):
     deadline = time.monotonic() + 60
     while len(os.listdir(tmp_path)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Nothing was written" in said
+    assert process.returncode == code
+    assert ("Nothing was written" in said) == (sent == signal.SIGINT)
     assert "Traceback" not in said
     assert os.listdir(tmp_path) == ["source"]
 

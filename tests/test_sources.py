@@ -53,7 +53,7 @@ def test_what_stands_outside_the_folds_is_said(tmp_path):
     assert left_out(find_images(tmp_path)) == {
         "prelim_test/all/": "2 files, the preliminary test set: only the training folds are read",
         "index.csv": "stands outside the training folds",
-        "fold_0/": "1 files, outside the training folds",
+        "fold_0/": "1 file, outside the training folds",
     }
 
 
@@ -106,8 +106,12 @@ def test_a_pattern_that_does_not_match(by_class):
     reasons = left_out(find_images(by_class, subject_pattern=r"sick/(C\d)"))
     assert set(reasons) == {"well/C3_d.png", "well/more/C1_c.png"}
     assert "--subject-pattern" in reasons["well/C3_d.png"]
-    with pytest.raises(DataError, match="no image to use"):
-        find_images(by_class, subject_pattern=r"(X\d)")
+    touch(by_class / "readme.txt")  # what stands outside the classes is not the reason
+    with pytest.raises(DataError) as error:
+        find_images(by_class, subject_pattern=r"zzz(\d+)")
+    assert str(error.value) == (
+        rf"{by_class}: no image to use: --subject-pattern 'zzz(\d+)' finds no subject in any path, e.g. in 'sick/C1_a.png'."
+    )
 
 
 def test_patterns_that_cannot_work(by_class):
@@ -125,6 +129,44 @@ def test_subjects_from_a_csv_file(by_class, header):
     found = find_images(by_class, subjects=read_subjects(table))
     assert [image.subject for image in found.images] == ["p1", "p2"]
     assert left_out(found)["well/C3_d.png"] == "subject unknown: the CSV file does not list it"
+
+
+def test_rows_that_name_no_file(by_class):
+    table = by_class / "subjects.csv"
+    rows = ["sick/C1_a.png,p1", "sick/C2_b.png,p2", "well/C3_d.png,p3"]
+    table.write_text("\n".join(["file,subject", *rows, "sick/gone.png,p4"]))
+    found = find_images(by_class, subjects=read_subjects(table))
+    assert len(found.images) == 3
+    reasons = [remark.reason for remark in found.left_out if remark.path == "subjects.csv"]
+    assert "a row names a file that is not in the source, 'sick/gone.png'" in reasons
+    table.write_text("\n".join(["file,subject", *rows[:2], "well/C3_d.PNG,p3", "sick/gone.png,p4"]))
+    found = find_images(by_class, subjects=read_subjects(table))
+    reasons = [remark.reason for remark in found.left_out if remark.path == "subjects.csv"]
+    assert (
+        "2 rows name files that are not in the source, the first 'well/C3_d.PNG'; there is 'well/C3_d.png', "
+        "upper and lower case must agree" in reasons
+    )
+    assert "upper and lower case" in left_out(found)["well/C3_d.png"]
+    assert left_out(found)["well/more/C1_c.png"] == "subject unknown: the CSV file does not list it"
+
+
+@pytest.mark.parametrize(("ending", "hint"), [("png", "."), ("PNG", ". Upper and lower case must agree.")])
+def test_a_csv_file_of_another_folder(by_class, ending, hint):
+    folder = "sick" if ending == "PNG" else "elsewhere"
+    table = touch(by_class / "subjects.csv", f"file,subject\n{folder}/C1_a.{ending},p1\n")
+    with pytest.raises(DataError) as error:
+        find_images(by_class, subjects=read_subjects(table))
+    assert str(error.value) == (
+        f"{by_class}: no image to use: subjects.csv lists none of the files. It names '{folder}/C1_a.{ending}'; "
+        f"expected paths in the source, such as 'sick/C1_a.png'{hint}"
+    )
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_with_another_separator(tmp_path, separator):
+    table = touch(tmp_path / "subjects.csv", f"file{separator}subject\na.png{separator}p1\n")
+    with pytest.raises(DataError, match=r"separated by .*; expected commas"):
+        read_subjects(table)
 
 
 def test_a_label_that_contradicts_the_folder(by_class):
@@ -154,10 +196,12 @@ def test_a_missing_csv_file(tmp_path):
 def test_folders_that_are_no_source(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         find_images(tmp_path / "nothing")
-    with pytest.raises(DataError, match="at least two folders"):
+    with pytest.raises(DataError, match=r"README\.md: is a file; expected a folder of images"):
+        find_images(touch(tmp_path / "README.md"))
+    with pytest.raises(DataError, match=r"holds no folder with files.*at least two folders"):
         find_images(tmp_path)
     touch(tmp_path / "only" / "a.png")
-    with pytest.raises(DataError, match="at least two folders"):
+    with pytest.raises(DataError, match=r"holds one folder with files.*at least two folders"):
         find_images(tmp_path)
 
 

@@ -1,9 +1,14 @@
+import itertools
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_prep import SAMPLE
 from data_prep.duplicates import find_duplicates, merge_subjects
+from data_prep.sources import find_images
 from data_prep.splits import split_groups
 from scratchnet.errors import DataError
 
@@ -26,7 +31,7 @@ def test_subjects_are_never_cut_and_shares_are_close(seed, split_seed, fraction)
         g for g, t in zip(groups, in_test, strict=True) if not t
     }
     for label in (0, 1):
-        assert abs(in_test[labels == label].mean() - fraction) < 0.06
+        assert abs(in_test[labels == label].mean() - fraction) < 0.02
 
 
 @given(st.integers(0, 20))
@@ -36,8 +41,55 @@ def test_subjects_with_images_of_both_classes(seed):
     labels = random.integers(0, 2, 1000)
     in_test = split_groups(labels, groups.tolist(), 0.2, seed, CLASSES)
     assert not set(groups[in_test]) & set(groups[~in_test])
-    assert abs(in_test[labels == 0].mean() - 0.2) < 0.05
-    assert abs(in_test[labels == 1].mean() - 0.2) < 0.05
+    assert abs(in_test[labels == 0].mean() - 0.2) < 0.02
+    assert abs(in_test[labels == 1].mean() - 0.2) < 0.02
+
+
+def test_the_sample_is_divided_as_asked_whatever_the_seed():
+    found = find_images(SAMPLE)
+    labels = np.array([image.label for image in found.images])
+    subjects = np.array([image.subject for image in found.images])
+    sides = set()
+    for seed in range(8):
+        in_test = split_groups(labels, subjects.tolist(), 0.2, seed, found.class_names)
+        for label in (0, 1):
+            assert abs(in_test[labels == label].mean() - 0.2) <= 0.01
+        assert 8 <= len(set(subjects[in_test])) <= 14  # of 54
+        sides.add(frozenset(subjects[in_test]))
+    assert len(sides) == 8
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_few_subjects_are_divided_almost_as_well_as_can_be(seed, fraction):
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, 31, random.integers(2, 9))
+    labels = np.zeros(sum(sizes), np.int64)
+    share = split_groups(labels, np.repeat(range(len(sizes)), sizes).tolist(), fraction, seed, ["all"]).mean()
+    choices = np.array(list(itertools.product((0, 1), repeat=len(sizes)))[1:-1])
+    shares = choices @ sizes / sum(sizes)
+    costs = (shares - fraction) ** 2 / (shares * (1 - shares))
+    assert (share - fraction) ** 2 / (share * (1 - share)) <= costs.min() + 0.005
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_side_is_not_tiny_without_need(seed):
+    labels = np.repeat([0, 1], 100)
+    in_test = split_groups(labels, np.repeat(range(6), [1, 50, 49, 1, 40, 59]).tolist(), 0.2, seed, CLASSES)
+    assert in_test[:100].sum() == 49
+    assert in_test[100:].sum() == 40
+
+
+@pytest.mark.parametrize("groups", [10_000, 200_000])
+def test_many_groups_are_divided_quickly(groups):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 200_000)
+    members = np.arange(200_000) if groups == 200_000 else random.integers(0, groups, 200_000)
+    before = time.perf_counter()
+    in_test = split_groups(labels, members.tolist(), 0.2, 0, "abc")
+    assert time.perf_counter() - before < 20  # takes a second
+    for label in range(3):
+        assert abs(in_test[labels == label].mean() - 0.2) < 0.001
 
 
 def test_single_images_are_divided_to_the_nearest_image():
@@ -64,8 +116,13 @@ def test_two_subjects_a_class_stand_on_two_sides(fraction, seed):
 
 
 def test_a_class_with_one_subject_is_refused():
-    with pytest.raises(DataError, match=r"'hem' has 1 distinct subjects.*--split random"):
+    with pytest.raises(DataError, match=r"'hem' has 1 distinct subject,.*--split random"):
         split_groups(np.array([0, 0, 0, 1, 1]), ["a", "b", "c", "d", "d"], 0.2, 0, CLASSES)
+
+
+def test_a_class_with_one_image_is_refused():
+    with pytest.raises(DataError, match=r"'hem' has 1 image to divide,.* Add images of other subjects\.$"):
+        split_groups(np.array([0, 0, 0, 1]), ["a", "b", "c", "d"], 0.2, 0, CLASSES)
 
 
 def test_one_subject_for_everything_is_refused():
