@@ -35,8 +35,8 @@ class Config:
 
     model: str = option("report", "which network", report="report", choices=tuple(MODELS))
     image_size: int = option(64, "height and width of the images, at least 32", report=256)
-    epochs: int = option(20, "passes over the training images", report=14)
-    batch_size: int = option(16, "images in one step of the optimiser", report=256)
+    epochs: int = option(30, "passes over the training images", report=14)
+    batch_size: int = option(32, "images in one step of the optimiser", report=256)
     micro_batch: int = option(
         0, "images in memory at a time; the gradient is still the whole batch's (0: chosen by memory)"
     )

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.errors import DtypeError, ScratchnetError
-from scratchnet.layers.base import parameters_of
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ScratchnetError, ShapeError
+from scratchnet.layers.base import is_whole, parameters_of, require_array, require_layer
 
 Array = NDArray[Any]
 
-# A step that is too long leaves the tangent, one that is too short loses its digits, and any may cross the kink of a
-# ReLU or a maximum. A right gradient agrees at one of these steps at least; a wrong one at none.
+# A step that is too long leaves the tangent or crosses the kink of a ReLU or a maximum nearby, one that is too short loses
+# its digits. A right gradient agrees at one of these steps at least, unless x lies on a kink; a wrong one at none.
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
 
 
@@ -57,7 +57,9 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     layer: any object with the layer protocol, a network, or a layer of your own. Where it has not been built it is, for
     the shape of x, in float64. x (N, …) float64: the check needs its digits. Dropout masks are held fixed. Returns a
     GradientCheck, which prints as a table.
-    Raises GradientError, naming the number that is wrong, and DtypeError where x or the parameters are not float64.
+    Raises GradientError, naming the number that is wrong, or where the outputs are so large beside their slope that their
+    rounding hides it; DtypeError where x, y or the parameters are not float64; ConfigError, ShapeError or NonFiniteError
+    for a layer or an x that cannot be checked.
     Source: Goodfellow, Bengio & Courville 2016, section 11.5.
 
     >>> from scratchnet import Dense
@@ -65,8 +67,10 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     >>> result.max_error < 1e-6
     True
     """
-    if x.dtype != np.float64:
-        raise DtypeError(f"gradient_check needs float64, got an x of {x.dtype}: convert with x.astype('float64')")
+    require_layer(layer)
+    _check_x(x)
+    if not is_whole(samples, 2):
+        raise ConfigError(f"samples must be a whole number from 2 up, got {samples!r}")
     rng = np.random.default_rng(seed)
     if getattr(layer, "output_shape", False) is None:
         layer.build(x.shape[1:], rng, "float64")
@@ -85,17 +89,24 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
             layer.seed_batch(0, np.arange(len(x)))
         return np.array(layer.forward(x, training=True))
 
-    x = x.copy()
+    given, x = x, x.copy()
     y = forward()
+    if y.dtype != np.float64:
+        raise DtypeError(
+            f"gradient_check needs float64, forward returned {'nothing' if y.dtype == object else y.dtype}"
+        )
+    if not np.isfinite(y).all():
+        raise NonFiniteError("forward made a NaN or an infinity of an x without any")
     r = rng.normal(size=y.shape)
     for parameter in parameters:
         parameter.grad[...] = np.nan  # backward writes gradients; one that adds to them, or forgets one, is found out
-    gradients = [np.array(layer.backward(r)), *(np.array(parameter.grad) for parameter in parameters)]
+    dx = layer.backward(r.copy())
+    if dx is None:
+        raise GradientError("backward returned None: it must return dx, the gradient with respect to x")
+    if not np.array_equal(x, given):
+        raise GradientError("the layer changes x in place, which others may still need: let it work on x.copy()")
+    gradients = [np.array(dx), *(np.array(parameter.grad) for parameter in parameters)]
     values = [x, *(parameter.value for parameter in parameters)]
-    # What rounding alone makes of the longest step: a slope below it, such as that of a zero gradient, has no digits to compare.
-    noise = 8 * np.finfo(np.float64).eps * float(np.abs(r * y).sum()) / STEPS[0]
-
-    errors, checked = {}, {}
     for name, value, gradient in zip(names, values, gradients, strict=True):
         if gradient.shape != value.shape:
             raise GradientError(f"the gradient of {name} has shape {gradient.shape}, its value {value.shape}")
@@ -103,6 +114,12 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
             raise GradientError(
                 f"the gradient of {name} holds a NaN or an infinity: backward must write all of it, and not add to it"
             )
+    # What rounding alone makes of the longest step: a slope below it has no digits to compare.
+    noise = 8 * np.finfo(np.float64).eps * float(np.abs(r * y).sum()) / STEPS[0]
+
+    scale = max(_size(gradient) for gradient in gradients) or 1.0
+    errors, checked = {}, {}
+    for name, value, gradient in zip(names, values, gradients, strict=True):
         chosen = np.arange(value.size)
         if value.size > samples:
             others = rng.choice(value.size, samples - 2, replace=False)
@@ -116,34 +133,67 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
             directions.append((f"{name}[{', '.join(map(str, place))}]", axis))
         directions.append((f"{name} in a random direction", random / np.linalg.norm(random)))
 
-        typical = float(np.sqrt(np.mean(gradient**2)))
+        typical = _size(gradient)
         worst = (0.0, "")
         for where, direction in directions:
             if worst[0] > tolerance and where.endswith("direction"):
                 break  # a number that is wrong by itself says more
             analytic = float(np.sum(gradient * direction))
-            best = (np.inf, 0.0)
+            best = (np.inf, "")
             for h in STEPS:
-                numeric = _slope(forward, r, value, direction, h)
+                numeric, bend = _slope(forward, r, y, value, direction, h)
                 largest = max(abs(analytic), abs(numeric), typical)
-                error = abs(analytic - numeric) / largest if largest > noise else 0.0
-                best = min(best, (error, numeric))
-                if best[0] <= tolerance / 10:
+                difference = abs(analytic - numeric)
+                # A gradient may be zero but for rounding, as that of a bias whose mean is taken away afterwards. Beside
+                # the other gradients the noise is small then; where it is not, it could hide any slope.
+                zero = largest <= noise <= tolerance * scale
+                error = 0.0 if zero else difference / largest if largest > 0 else 1.0
+                if difference <= noise:
+                    line = f"{where}: this check cannot tell: outputs as large as {np.abs(y).max():.0e} "
+                    line += f"round away a slope of {largest:.0e}: scale or centre them"
+                else:
+                    line = f"{where}: backward says {analytic:.9g}, the difference quotient {numeric:.9g} "
+                    line += f"(relative error {error:.1e}, allowed {tolerance:.0e})"
+                if bend > 0.1 * largest + noise * STEPS[0] / h:
+                    line += ", or x lies on a kink (ReLU at 0, equal values in a pool)"
+                best = min(best, (error, line))
+                if error <= tolerance / 10:
                     break
-            line = f"{where}: backward says {analytic:.9g}, the difference quotient {best[1]:.9g}"
-            worst = max(worst, (best[0], line))
+            worst = max(worst, best)
         errors[name], checked[name] = worst[0], len(chosen)
         if worst[0] > tolerance:
-            raise GradientError(f"{worst[1]} (relative error {worst[0]:.1e}, allowed {tolerance:.0e})")
+            raise GradientError(worst[1])
     return GradientCheck(errors, checked)
 
 
-def _slope(forward: Callable[[], Array], r: Array, value: Array, direction: Array, h: float) -> float:
-    """The slope of L along a direction of `value`, which is back at its place afterwards."""
+def _check_x(x: Array) -> None:
+    require_array("gradient_check: x must be", x)
+    if x.dtype != np.float64:
+        raise DtypeError(f"gradient_check needs float64, got an x of {x.dtype}: convert with x.astype('float64')")
+    if x.ndim == 0 or x.size == 0:
+        raise ShapeError(f"gradient_check needs an x of (N, …) with a number in it, got shape {x.shape}")
+    if not np.isfinite(x).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise NonFiniteError(f"gradient_check: x holds {x[where]} at {where}; expected numbers only")
+
+
+def _size(gradient: Array) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(gradient**2))) if gradient.size else 0.0
+
+
+def _slope(
+    forward: Callable[[], Array], r: Array, y: Array, value: Array, direction: Array, h: float
+) -> tuple[float, float]:
+    """The slope of L along a direction of `value`, and by how much it differs from one side to the other; at a kink it does.
+
+    `value` is back at its place afterwards.
+    """
     kept = value.copy()
     value[...] = kept + h * direction
     above = forward()
     value[...] = kept - h * direction
     below = forward()
     value[...] = kept
-    return float(np.sum(r * (above - below)) / (2 * h))
+    bend = np.sum(r * ((above - y) - (y - below))) / h
+    return float(np.sum(r * (above - below)) / (2 * h)), float(abs(bend))

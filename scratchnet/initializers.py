@@ -45,14 +45,16 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def initializer(choice: str | Initializer) -> Initializer:
-    """The initializer of that name, or the function itself. Raises ConfigError for a name that is none of them.
+def initializer(choice: str | Initializer, who: object = "") -> Initializer:
+    """The initializer of that name, or the function itself. Raises ConfigError, in the name of `who`, for any other.
 
     >>> initializer("he_normal") is he_normal
     True
     """
     if callable(choice):
         return choice
-    if choice not in INITIALIZERS:
-        raise ConfigError(f"weight_init must be one of {', '.join(INITIALIZERS)}, got {choice!r}")
+    if not isinstance(choice, str) or choice not in INITIALIZERS:
+        raise ConfigError(
+            f"{who}{': ' if who else ''}weight_init must be one of {', '.join(INITIALIZERS)}, got {choice!r}"
+        )
     return INITIALIZERS[choice]

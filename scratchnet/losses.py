@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet import reference
-from scratchnet.errors import LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.errors import DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 
 Array = NDArray[Any]
 
@@ -34,8 +34,11 @@ class SoftmaxCrossEntropy:
     def forward(self, logits: Array, labels: Array) -> float:
         """The mean loss of a batch: logits (N, classes), labels (N,) integers from 0 to classes − 1.
 
-        Raises LabelError, ShapeError, or NonFiniteError where a logit is no number.
+        Raises LabelError, ShapeError, DtypeError, or NonFiniteError where a logit is no number.
         """
+        if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64):
+            came = getattr(logits, "dtype", type(logits).__name__)
+            raise DtypeError(f"SoftmaxCrossEntropy: logits must be an array of float32 or float64, got {came}")
         if logits.ndim != 2 or len(logits) == 0:
             raise ShapeError(
                 f"SoftmaxCrossEntropy: logits must be (N, classes) with N at least 1, got shape {logits.shape}"
@@ -60,7 +63,8 @@ def checked_labels(labels: Array, images: int, classes: int) -> NDArray[np.int64
     """labels (N,) as int64. Raises LabelError where they are not integers from 0 to classes − 1, one for each image."""
     labels = np.asarray(labels)
     if labels.shape != (images,):
-        raise LabelError(f"labels must have the shape ({images},), one for each image, got {labels.shape}")
+        remedy = ": labels.argmax(axis=1)" if labels.shape == (images, classes) else ""
+        raise LabelError(f"labels must have the shape ({images},), one for each image, got {labels.shape}{remedy}")
     if labels.dtype.kind not in "iu":
         raise LabelError(f"labels must be integers, got {labels.dtype}: convert with labels.astype('int64')")
     wrong = (labels < 0) | (labels >= classes)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from scratchnet.errors import ConfigError
 from scratchnet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from scratchnet.layers.base import is_whole
 from scratchnet.network import Sequential
 
 REPORT_FILTERS = (32, 64, 128, 256, 512)
@@ -46,8 +47,10 @@ def report_wide(
 def _report(
     filters: Sequence[int], image_size: int, channels: int, classes: int, dropout: float, weight_init: str
 ) -> Sequential:
-    if image_size < 32:
-        raise ConfigError(f"image_size must be at least 32, got {image_size}: five 2×2 poolings leave nothing of less")
+    if not is_whole(image_size, 32):
+        raise ConfigError(
+            f"image_size must be a whole number from 32 up, got {image_size!r}: five 2×2 poolings leave nothing of less"
+        )
     layers: list[object] = []
     for count in filters:
         layers += [Conv2D(count, kernel_size=5, weight_init=weight_init), ReLU(), MaxPool2D(2)]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from scratchnet import draws
-from scratchnet.errors import ConfigError, OrderError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.fused import ConvReluPool
-from scratchnet.layers.base import Array, Parameter, Shape, parameters_of
+from scratchnet.layers.base import (
+    FLOATS,
+    Array,
+    Parameter,
+    Shape,
+    checked_dtype,
+    checked_seed,
+    checked_shape,
+    parameters_of,
+    require_array,
+    require_layer,
+)
 
 
 class Sequential:
@@ -20,8 +31,8 @@ class Sequential:
 
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
 
-    layers: objects with the layer protocol (see `scratchnet.layers.Layer`). input_shape: (H, W, C), if it is known here
-    already; else give it to build.
+    layers: objects with the layer protocol (see `scratchnet.layers.Layer`): forward and backward, and build if the shape
+    changes or there are weights. input_shape: (H, W, C), if it is known here already; else give it to build.
 
     >>> from scratchnet import Dense, ReLU
     >>> net = Sequential([Dense(3), ReLU(), Dense(2)])
@@ -37,6 +48,8 @@ class Sequential:
     name = "network"
 
     def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
+        if not isinstance(layers, Iterable):
+            raise ConfigError(f"Sequential needs a list of layers, got {type(layers).__name__}")
         self.layers = list(layers)
         self.input_shape = input_shape
         self.output_shape: Shape | None = None
@@ -47,6 +60,8 @@ class Sequential:
             raise ConfigError(
                 "Sequential: the same layer object stands in the list twice: make one object for each place"
             )
+        for layer in self.layers:
+            require_layer(layer)
 
     def build(
         self,
@@ -59,24 +74,26 @@ class Sequential:
         """Names the layers, fixes all shapes and draws the initial weights; returns the output shape.
 
         Shapes have no batch axis. seed (0): of the weights and of the dropout masks; the same seed gives the same ones.
-        rng replaces it for the weights where a generator is given. Raises ShapeError where two layers do not fit
-        together, naming the layer.
+        rng replaces it for the weights where a generator is given. Built again, the network begins anew, with new
+        parameters: make a new optimiser then. Raises ShapeError where two layers do not fit together, naming the layer.
         """
         shape = input_shape if input_shape is not None else self.input_shape
         if shape is None:
             raise ShapeError("Sequential.build needs input_shape=(height, width, channels)")
-        self.input_shape = tuple(int(size) for size in shape)
-        self.dtype = np.dtype(dtype)
-        self.seed = self.seed if seed is None else seed
+        shape = checked_shape("Sequential.build: input_shape", shape)
+        self.dtype = checked_dtype("Sequential.build", dtype)
+        self.seed = self.seed if seed is None else checked_seed("Sequential.build", seed)
+        self.input_shape = shape
         self._name_layers()
         self._shapes = []
-        shape = self.input_shape
         for number, layer in enumerate(self.layers):
             if hasattr(layer, "seed"):
                 # A network in this one has a seed of its own, so that its dropout1 and ours draw different masks.
                 inner = isinstance(layer, Sequential)
                 layer.seed = int(draws.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
-            shape = layer.build(shape, rng if rng is not None else draws.generator(self.seed, "weights", number), dtype)
+            if hasattr(layer, "build"):
+                weights = rng if rng is not None else draws.generator(self.seed, "weights", number)
+                shape = checked_shape(f"{layer.name}: what build returns", layer.build(shape, weights, dtype))
             self._shapes.append(shape)
             for parameter in parameters_of(layer):
                 if not parameter.name.startswith(f"{layer.name}."):
@@ -125,6 +142,7 @@ class Sequential:
         with respect to the images, and returns None.
         """
         self._require_built()
+        self._check_dy(dy)
         first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
         gradient: Array | None = dy
         for i, step in reversed(list(enumerate(self._steps))):
@@ -133,6 +151,14 @@ class Sequential:
             more = {"accumulate": True} if accumulate and parameters_of(step) else {}
             gradient = step.backward(gradient, need_dx=need_dx or i > first, **more)
         return gradient
+
+    def _check_dy(self, dy: Array) -> None:
+        """Here once for all layers: a NaN in dy would be in every gradient."""
+        require_array("the network's backward: dy must be", dy)
+        if dy.dtype not in FLOATS:
+            raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
+        if not np.isfinite(dy).all():
+            raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected numbers only")
 
     def parameters(self) -> list[Parameter]:
         """All parameters, from the first layer to the last."""
@@ -164,6 +190,8 @@ class Sequential:
         Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
         """
         mine = {parameter.name: parameter for parameter in self.parameters()}
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"a network's weights are what state_dict() returned, got {type(state).__name__}")
         if mine.keys() != state.keys():
             missing, unknown = sorted(mine.keys() - state.keys()), sorted(state.keys() - mine.keys())
             raise ConfigError(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.errors import ConfigError
+from scratchnet.errors import ConfigError, OrderError
 from scratchnet.kernels.update import adam_step, sgd_step
-from scratchnet.layers.base import Parameter
+from scratchnet.layers.base import Parameter, is_number
 
 Array = NDArray[Any]
 
@@ -26,24 +25,30 @@ class Optimizer:
     moment_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Parameter], learning_rate: float, l2: float) -> None:
-        self.parameters = list(parameters)
+        self.parameters = list(parameters) if isinstance(parameters, Iterable) else []
+        if not isinstance(parameters, Iterable) or not all(isinstance(p, Parameter) for p in self.parameters):
+            raise ConfigError(
+                f"{type(self).__name__} moves parameters, got {type(parameters).__name__}: give net.parameters()"
+            )
+        if not (is_number(learning_rate, 0) and learning_rate > 0):
+            raise ConfigError(f"learning_rate must be greater than 0, got {learning_rate!r}: the report uses 0.001")
+        if not is_number(l2, 0):
+            raise ConfigError(f"l2 must be at least 0, got {l2!r}: the report uses 0.0005")
         self.learning_rate = learning_rate
         self.l2 = l2
         self.steps = 0
         self.moments = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.moment_names}
-        if not 0 < learning_rate < math.inf:
-            raise ConfigError(f"learning_rate must be greater than 0, got {learning_rate}: the report uses 0.001")
-        if not 0 <= l2 < math.inf:
-            raise ConfigError(f"l2 must be at least 0, got {l2}: the report uses 0.0005")
 
     def step(self) -> None:
-        """Moves every parameter once, by the gradients that backward has left."""
+        """Moves every parameter once, by the gradients that backward has left. Raises OrderError for a network built anew."""
+        if any(parameter.replaced for parameter in self.parameters):
+            raise OrderError("the network was built again after this optimiser was made: make a new one, after build")
         self.steps += 1
         for i, parameter in enumerate(self.parameters):
             self._update(parameter, *(self.moments[name][i] for name in self.moment_names))
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lacks _update(self, parameter, *moments): write it")
 
     def penalty(self) -> float:
         """The L2 term of the loss as it stands: l2/2 · Σ w² over the weights."""
@@ -58,6 +63,8 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
         """Takes over a state from `state_dict`. Raises ConfigError where names or shapes differ."""
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"an optimiser's state is what state_dict() returned, got {type(state).__name__}")
         mine = self.state_dict()
         if mine.keys() != state.keys():
             raise ConfigError(
@@ -109,11 +116,11 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, learning_rate, l2)
         self.weight_decay, self.beta1, self.beta2, self.epsilon = weight_decay, beta1, beta2, epsilon
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ConfigError(f"beta1 and beta2 must be at least 0 and less than 1, got {beta1} and {beta2}")
-        if not (epsilon > 0 and weight_decay >= 0):
+        if not (is_number(beta1, 0, below=1) and is_number(beta2, 0, below=1)):
+            raise ConfigError(f"beta1 and beta2 must be at least 0 and less than 1, got {beta1!r} and {beta2!r}")
+        if not (is_number(epsilon, 0) and epsilon > 0 and is_number(weight_decay, 0)):
             raise ConfigError(
-                f"epsilon must be greater than 0 and weight_decay at least 0, got {epsilon} and {weight_decay}"
+                f"epsilon must be greater than 0 and weight_decay at least 0, got {epsilon!r} and {weight_decay!r}"
             )
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
@@ -149,8 +156,8 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(parameters, learning_rate, l2)
         self.momentum = momentum
-        if not 0 <= momentum < 1:
-            raise ConfigError(f"momentum must be at least 0 and less than 1, got {momentum}")
+        if not is_number(momentum, 0, below=1):
+            raise ConfigError(f"momentum must be at least 0 and less than 1, got {momentum!r}")
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
         scalars = (self.l2 if parameter.decay else 0.0, self.learning_rate, self.momentum)

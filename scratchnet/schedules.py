@@ -27,7 +27,9 @@ class Schedule:
         self.shape, self.peak, self.warmup, self.total = shape, peak, warmup, total
 
     def rate(self, step: int) -> float:
-        """The learning rate of step number `step` ≥ 0."""
+        """The learning rate of step number `step` ≥ 0. Raises ConfigError for a step before the first."""
+        if step < 0:
+            raise ConfigError(f"the steps of a schedule count from 0, got {step}")
         if step < self.warmup:
             return self.peak * (step + 1) / self.warmup
         if self.shape == "constant":

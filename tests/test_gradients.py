@@ -18,7 +18,7 @@ from scratchnet import (
     Sequential,
     gradient_check,
 )
-from scratchnet.errors import DtypeError
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 
 few = settings(max_examples=20)
 seeds = st.integers(0, 2**32 - 1)
@@ -279,6 +279,97 @@ def test_a_gradient_that_is_zero_but_for_rounding_passes(rng):
             return dy - dy.mean(axis=0)
 
     assert gradient_check(Sequential([Dense(3), Centred()]), rng.normal(size=(5, 4))).max_error < 1e-6
+
+
+class Function:
+    """y = f(x), with the derivative of a student."""
+
+    def __init__(self, f, derivative):
+        self.f, self.derivative = f, derivative
+
+    def forward(self, x, *, training):
+        self.x = x.copy()
+        return self.f(x)
+
+    def backward(self, dy, *, need_dx=True):
+        return self.derivative(self.x, dy)
+
+
+@pytest.mark.parametrize("big", [1e6, 1e8, 1e10, 1e12, 1e16])
+@pytest.mark.parametrize("factor", [0, 1, 3])
+def test_large_outputs_hide_no_wrong_slope(big, factor, rng):
+    layer = Function(lambda x: big + x**2, lambda x, dy: factor * x * dy)
+    with pytest.raises(GradientError, match="backward says" if big < 1e10 else "backward says|cannot tell"):
+        gradient_check(layer, rng.normal(size=(2, 3)))
+
+
+@pytest.mark.parametrize("big", [1e10, 1e12, 1e16])
+def test_outputs_too_large_for_an_answer_are_said_to_be(big, rng):
+    layer = Function(lambda x: big + x**2, lambda x, dy: 2 * x * dy)
+    with pytest.raises(
+        GradientError, match=r"this check cannot tell: outputs as large as 1e\+1.*: scale or centre them"
+    ):
+        gradient_check(layer, rng.normal(size=(2, 3)))
+
+
+def test_a_step_function_has_the_gradient_zero(rng):
+    assert gradient_check(Function(np.sign, lambda x, dy: 0 * x), rng.normal(size=(2, 3))).max_error == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"), [(ReLU(), np.zeros((2, 3))), (MaxPool2D(2), np.ones((1, 4, 4, 1)))], ids=["ReLU", "MaxPool2D"]
+)
+def test_a_kink_is_named(layer, x):
+    with pytest.raises(GradientError, match=r"or x lies on a kink \(ReLU at 0, equal values in a pool\)"):
+        gradient_check(layer, x)
+
+
+def test_a_wrong_slope_is_no_kink(rng):
+    with pytest.raises(GradientError) as refused:
+        gradient_check(mistake(one_wrong_sign), rng.normal(size=(2, 3)))
+    assert "kink" not in str(refused.value)
+
+
+def in_place(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "message"),
+    [
+        (Function(np.square, lambda x, dy: None), GradientError, "backward returned None: it must return dx"),
+        (Function(in_place, lambda x, dy: 2 * dy), GradientError, "the layer changes x in place"),
+        (Function(lambda x: None, lambda x, dy: dy), DtypeError, "forward returned nothing"),
+        (Function(lambda x: x.astype("float32"), lambda x, dy: dy), DtypeError, "forward returned float32"),
+        (Function(lambda x: x * np.inf, lambda x, dy: dy), NonFiniteError, "forward made a NaN or an infinity"),
+        (ReLU, ConfigError, r"ReLU is a class: write ReLU\(\)"),
+        ("relu", ConfigError, "'relu' is no layer: it has no forward and backward"),
+    ],
+)
+def test_a_layer_that_cannot_be_checked(layer, error, message):
+    with pytest.raises(error, match=message):
+        gradient_check(layer, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([[1.0]], DtypeError, "x must be a NumPy array, got list"),
+        (np.array([[1.0, np.nan]]), NonFiniteError, r"x holds nan at \(0, 1\)"),
+        (np.zeros((0, 3)), ShapeError, r"with a number in it, got shape \(0, 3\)"),
+        (np.array(1.0), ShapeError, r"got shape \(\)"),
+    ],
+)
+def test_an_x_that_cannot_be_checked(x, error, message):
+    with pytest.raises(error, match=message):
+        gradient_check(Own(), x)
+
+
+@pytest.mark.parametrize("samples", [1, 0, -3, 2.5, None])
+def test_too_few_samples(samples):
+    with pytest.raises(ConfigError, match="samples must be a whole number from 2 up"):
+        gradient_check(ReLU(), np.ones((2, 3)), samples=samples)
 
 
 def test_large_arrays_are_sampled_with_their_ends(rng):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import float32, float64
 
-from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, reference
+from scratchnet import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, reference
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels import conv, elementwise, matmul, pool
 
@@ -187,29 +187,43 @@ def test_dropout_wants_a_number_for_each_image():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Conv2D(0, 3), "Conv2D 'conv': filters, kernel_size and stride must be at least 1, got 0, 3, 1"),
-        (lambda: Conv2D(4, 0), "must be at least 1, got 4, 0, 1"),
-        (lambda: Conv2D(4, (3, 0)), "must be at least 1"),
-        (lambda: Conv2D(4, (3, 3, 3)), "must be at least 1"),
-        (lambda: Conv2D(4, 3, stride=0), "must be at least 1, got 4, 3, 0"),
+        (
+            lambda: Conv2D(0, 3),
+            "Conv2D 'conv': filters, kernel_size and stride must be whole numbers from 1 up, got 0, 3, 1",
+        ),
+        (lambda: Conv2D(4, 0), "must be whole numbers from 1 up, got 4, 0, 1"),
+        (lambda: Conv2D(4, (3, 0)), r"from 1 up, got 4, \(3, 0\), 1"),
+        (lambda: Conv2D(4, "3"), "whole numbers from 1 up, got 4, '3', 1"),
+        (lambda: Conv2D(True, 3), "from 1 up, got True, 3, 1"),
+        (lambda: Conv2D(4, (3, 3, 3)), "from 1 up"),
+        (lambda: Conv2D(4, 3, stride=0), "whole numbers from 1 up, got 4, 3, 0"),
         (lambda: Conv2D(4, 3, padding="full"), "padding must be 'same', 'valid' or an integer from 0 up, got 'full'"),
         (lambda: Conv2D(4, 3, padding=-1), "padding must be 'same', 'valid' or an integer from 0 up, got -1"),
+        (lambda: Conv2D(4, 3, padding=True), "an integer from 0 up, got True"),
         (lambda: Conv2D(4, 3, padding=1.5), "padding must be 'same', 'valid' or an integer from 0 up, got 1.5"),
         (lambda: Conv2D(4, 3, padding=None), "padding must be 'same', 'valid' or an integer from 0 up, got None"),
         (
             lambda: Conv2D(4, 3, padding=(1, 1)),
             r"padding must be 'same', 'valid' or an integer from 0 up, got \(1, 1\)",
         ),
-        (lambda: MaxPool2D(0), "MaxPool2D 'pool': pool_size must be 1 to 255 and stride at least 1, got 0"),
+        (
+            lambda: MaxPool2D(0),
+            "MaxPool2D 'pool': pool_size must be a whole number from 1 to 255 and stride one from 1 up, got 0",
+        ),
         (lambda: MaxPool2D(256), "got 256"),
-        (lambda: MaxPool2D(2, 0), "stride at least 1, got 2 and 0"),
-        (lambda: Dense(0), "Dense 'dense': units must be at least 1, got 0"),
+        (lambda: MaxPool2D(2, 0), "stride one from 1 up, got 2 and 0"),
+        (lambda: MaxPool2D((2, 2)), r"must be a whole number from 1 to 255 .*, got \(2, 2\)"),
+        (lambda: Dense(0), "Dense 'dense': units must be a whole number from 1 up, got 0"),
         (
             lambda: Dropout(1),
             "Dropout 'dropout': rate, the part that is left out, must be at least 0 and less than 1, got 1",
         ),
         (lambda: Dropout(-0.1), "got -0.1"),
         (lambda: Dropout(float("nan")), "got nan"),
+        (lambda: Dropout(None), "Dropout 'dropout': rate, .*, got None"),
+        (lambda: Dropout("a"), "rate, .*, got 'a'"),
+        (lambda: Dropout(0.5, seed=-1), "Dropout 'dropout': seed must be a whole number from 0"),
+        (lambda: Dense(2, weight_init="zero", name="this"), "Dense 'this': weight_init must be one of"),
     ],
 )
 def test_options_that_cannot_work(make, message):
@@ -246,8 +260,10 @@ def test_padding_that_came_out_of_an_array_is_that_padding():
             (6, 4, 1),
             r"Dense 'dense' works on flat inputs \(N, features\), got \(N, 6, 4, 1\): put a Flatten before it",
         ),
-        (Conv2D(4, 3), (6, 4, 0), "at least 1"),
-        (Dense(3), (0,), "at least 1"),
+        (Conv2D(4, 3), (6, 4, 0), "whole numbers from 1 up"),
+        (ReLU(), 64, r"ReLU 'relu': input_shape must be whole numbers from 1 up, such as .*, got 64"),
+        (Conv2D(4, 3), (64.5, 64, 3), r"whole numbers from 1 up, .* got \(64.5, 64, 3\)"),
+        (Dense(3), (0,), "whole numbers from 1 up"),
     ],
 )
 def test_inputs_that_cannot_be_built_for(layer, shape, message):
@@ -255,9 +271,17 @@ def test_inputs_that_cannot_be_built_for(layer, shape, message):
         layer.build(shape)
 
 
-def test_only_two_dtypes():
-    with pytest.raises(DtypeError, match="dtype must be float32 or float64, got float16"):
-        ReLU().build((3,), dtype="float16")
+@pytest.mark.parametrize("dtype", ["float16", "foo", None, int, np.float16, 3])
+def test_only_two_dtypes(dtype):
+    with pytest.raises(DtypeError, match=f"dtype must be float32 or float64, got {dtype!r}"):
+        ReLU().build((3,), dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "f8", float, np.float64, np.dtype("float64")])
+def test_the_names_of_a_dtype(dtype):
+    layer = ReLU()
+    layer.build((3,), dtype=dtype)
+    assert layer.dtype == np.float64
 
 
 @each_layer
@@ -280,6 +304,27 @@ def test_a_dense_layer_says_what_to_do():
         layer.forward(np.zeros((2, *IMAGE)))
 
 
+@pytest.mark.parametrize(
+    ("came", "remedy"),
+    [
+        ((2, 3, 6, 8), r": channels come last: np.moveaxis\(x, 1, -1\)"),
+        ((2, 3, 9, 9), r": channels come last: np.moveaxis\(x, 1, -1\)"),
+        ((6, 8, 3), r": one image is a batch of one: x\[None\]"),
+        ((2, 9, 9, 3), r": was the network built for another image size\?"),
+        ((2, 6, 8, 1), r": was the network built for another number of channels\?"),
+        ((2, 144), r"got \(2, 144\)$"),
+    ],
+)
+def test_a_wrong_shape_carries_its_remedy(came, remedy):
+    with pytest.raises(ShapeError, match=remedy):
+        built(Conv2D(4, 3), IMAGE).forward(np.zeros(came))
+
+
+def test_one_row_is_no_batch():
+    with pytest.raises(ShapeError, match=r"got \(7,\): one image is a batch of one: x\[None\]$"):
+        built(Dense(5), (7,)).forward(np.zeros(7))
+
+
 @each_layer
 def test_wrong_dtype(make, shape):
     layer = built(make(), shape, "float32")
@@ -287,13 +332,17 @@ def test_wrong_dtype(make, shape):
         DtypeError, match=r"'this' was built for float32, got float64: convert with x.astype\('float32'\)"
     ):
         layer.forward(np.zeros((2, *shape)))
-    with pytest.raises(DtypeError, match="'this' was built for float32, got uint8"):
+    with pytest.raises(
+        DtypeError, match=r"'this' was built for float32, got uint8: convert with x.astype\('float32'\)$"
+    ):
         layer.forward(np.zeros((2, *shape), np.uint8))
     with pytest.raises(DtypeError, match="'this': expected a NumPy array, got list"):
         layer.forward(np.zeros((2, *shape)).tolist())
     y = layer.forward(np.zeros((2, *shape), "float32"), training=True)
     with pytest.raises(DtypeError, match="'this' was built for float32, got a dy of float64"):
         layer.backward(y.astype("float64"))
+    with pytest.raises(DtypeError, match="'this': dy must be a NumPy array, got list"):
+        layer.backward(y.tolist())
 
 
 @each_layer
@@ -353,6 +402,30 @@ def test_a_gradient_that_does_not_fit(make, shape):
         layer.backward(np.zeros((3, *layer.output_shape)))
     with pytest.raises(ShapeError, match=r"'this': dy must have the shape of y, \(N, "):
         layer.backward(y[..., None])
+
+
+# A layer that inherits and leaves something out
+
+
+class Halved(Layer):
+    def __init__(self):
+        pass  # and forgets super().__init__()
+
+    def _forward(self, x, training):
+        return x / 2
+
+
+def test_a_layer_that_inherits_keeps_the_shape_unless_it_says_otherwise():
+    layer = built(Halved(), IMAGE)
+    assert layer.output_shape == IMAGE
+    np.testing.assert_array_equal(layer.forward(np.ones((2, *IMAGE))), np.full((2, *IMAGE), 0.5))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(NotImplementedError, match=r"Halved 'layer' lacks _backward\(self, dy, need_dx, accumulate\)"):
+        built(Halved(), IMAGE).backward(np.ones((2, *IMAGE)))
+    with pytest.raises(NotImplementedError, match=r"Layer 'layer' lacks _forward\(self, x, training\)"):
+        built(Layer(), IMAGE).forward(np.ones((2, *IMAGE)))
 
 
 # Memory layouts

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchnet import SoftmaxCrossEntropy
-from scratchnet.errors import LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.errors import DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 
 
 def test_no_opinion_costs_ln_of_the_classes():
@@ -86,6 +86,7 @@ def test_labels_of_any_integer_type(dtype):
         ([0.0, 1.0, 0.0], r"labels must be integers, got float64: convert with labels.astype\('int64'\)"),
         ([True, False, True], r"labels must be integers, got bool"),
         ([0, 1], r"labels must have the shape \(3,\), one for each image, got \(2,\)"),
+        ([[1, 0], [0, 1], [1, 0]], r"got \(3, 2\): labels.argmax\(axis=1\)"),
         ([[0], [1], [0]], r"labels must have the shape \(3,\), one for each image, got \(3, 1\)"),
     ],
 )
@@ -98,6 +99,20 @@ def test_labels_that_cannot_be(labels, message):
 def test_logits_of_another_shape(shape):
     with pytest.raises(ShapeError, match=r"logits must be \(N, classes\) with N at least 1"):
         SoftmaxCrossEntropy().forward(np.zeros(shape), np.zeros(shape[0], int))
+
+
+@pytest.mark.parametrize(
+    ("logits", "came"),
+    [
+        ([[0.0, 1.0]], "list"),
+        (None, "NoneType"),
+        (np.zeros((1, 2), int), "int64"),
+        (np.zeros((1, 2), "float16"), "float16"),
+    ],
+)
+def test_logits_of_another_kind(logits, came):
+    with pytest.raises(DtypeError, match=f"logits must be an array of float32 or float64, got {came}"):
+        SoftmaxCrossEntropy().forward(logits, np.array([0]))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -5,7 +5,7 @@ import pytest
 
 import scratchnet as sn
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
-from scratchnet.errors import ConfigError, OrderError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 
 
 def small(dtype="float64", seed=0, size=8):
@@ -84,6 +84,54 @@ def test_one_layer_twice():
 def test_no_layers():
     with pytest.raises(ConfigError, match="at least one layer"):
         Sequential([])
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([Dense(2), ReLU], r"^ReLU is a class: write ReLU\(\)"),
+        (["relu"], "^'relu' is no layer: it has no forward and backward"),
+        ([None], "^None is no layer"),
+        (Dense(2), "Sequential needs a list of layers, got Dense"),
+    ],
+)
+def test_what_is_no_layer(layers, message):
+    with pytest.raises(ConfigError, match=message):
+        Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"input_shape": 64}, ShapeError, "input_shape must be whole numbers from 1 up, .*, got 64"),
+        ({"input_shape": (4.5,)}, ShapeError, r"whole numbers from 1 up, .*, got \(4.5,\)"),
+        ({"seed": -1}, ConfigError, "seed must be a whole number from 0 .*, got -1"),
+        ({"seed": 1.5}, ConfigError, "seed must be a whole number from 0 .*, got 1.5"),
+        ({"seed": 2**64}, ConfigError, "seed must be"),
+        ({"dtype": "foo"}, DtypeError, "dtype must be float32 or float64, got 'foo'"),
+        ({"dtype": None}, DtypeError, "dtype must be float32 or float64, got None"),
+    ],
+)
+def test_what_cannot_be_built(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Sequential([Dense(2)]).build(**{"input_shape": (4,)} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("dy", "error", "message"),
+    [
+        ([[1.0, 2.0]], DtypeError, "the network's backward: dy must be a NumPy array, got list"),
+        (None, DtypeError, "dy must be a NumPy array, got NoneType"),
+        (np.ones((1, 2), int), DtypeError, "dy must be of float64, got int64"),
+        (np.array([[1, np.nan]]), NonFiniteError, "dy holds a NaN or an infinity"),
+    ],
+)
+def test_what_is_no_gradient(dy, error, message):
+    network = Sequential([Dense(2)])
+    network.build((4,), dtype="float64")
+    network.forward(np.ones((1, 4)), training=True)
+    with pytest.raises(error, match=message):
+        network.backward(dy)
 
 
 def test_layers_that_do_not_fit_together():
@@ -177,6 +225,15 @@ def test_build_needs_a_shape():
         Sequential([Dense(2)]).build()
 
 
+def test_a_network_built_again_needs_another_optimiser(rng):
+    network = small(seed=1)
+    optimizer = sn.SGD(network.parameters())
+    network.build((8, 8, 3), seed=2, dtype="float64")
+    with pytest.raises(OrderError, match="the network was built again after this optimiser was made: make a new one"):
+        optimizer.step()
+    sn.SGD(network.parameters()).step()
+
+
 # Weights in and out
 
 
@@ -240,6 +297,11 @@ def test_refused_weights_change_nothing(change, error, message):
         network.load_state_dict(state)
     for name, value in network.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_weights_that_are_no_state_dict():
+    with pytest.raises(ConfigError, match=r"a network's weights are what state_dict\(\) returned, got list"):
+        small().load_state_dict([np.zeros(3)])
 
 
 # Gradients
@@ -340,6 +402,33 @@ def test_a_layer_of_ones_own_in_the_row(rng):
     assert "doubling1" in network.summary_table()
 
 
+class Square:
+    """The README's, right this time: nothing but forward and backward."""
+
+    def forward(self, x, *, training=False):
+        self.x = x
+        return x**2
+
+    def backward(self, dy, *, need_dx=True):
+        return 2 * self.x * dy
+
+
+def test_a_layer_with_nothing_but_forward_and_backward_keeps_the_shape(rng):
+    network = Sequential([Square(), Dense(3), Square(), Dense(2)])
+    assert network.build((4,), dtype="float64") == (2,)
+    assert [layer.name for layer in network.layers] == ["square1", "dense1", "square2", "dense2"]
+    assert sn.gradient_check(network, rng.normal(size=(2, 4))).max_error < 1e-6
+    network.summary_table()
+    assert sn.gradient_check(Sequential([Square()]), rng.normal(size=(2, 4))).max_error < 1e-6
+
+
+def test_a_build_that_forgets_to_return_the_shape():
+    layer = Square()
+    layer.build = lambda input_shape, rng, dtype: None
+    with pytest.raises(ShapeError, match=r"square1: what build returns must be whole numbers .*, got None"):
+        Sequential([layer]).build((4,))
+
+
 # The report's networks
 
 
@@ -390,8 +479,6 @@ def test_the_smallest_image_of_the_report_network():
     network = sn.models.report(32, channels=1, classes=5, dropout=0.0)
     assert network.build(seed=0) == (5,)
     assert network.forward(np.zeros((1, 32, 32, 1), "float32")).shape == (1, 5)
-    for size in (16, 31):
-        with pytest.raises(
-            ConfigError, match=f"image_size must be at least 32, got {size}: five 2×2 poolings leave nothing of less"
-        ):
+    for size in (16, 31, "64", 64.5, True):
+        with pytest.raises(ConfigError, match=f"image_size must be a whole number from 32 up, got {size!r}: five 2×2"):
             sn.models.report(size)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchnet import SGD, Adam, Parameter, reference
+from scratchnet import SGD, Adam, Dense, Parameter, Sequential, reference
 from scratchnet.errors import ConfigError
 
 
@@ -11,6 +11,12 @@ def weight_and_bias(rng, dtype="float64"):
     weight = Parameter("dense1.weight", rng.normal(size=(3, 4)).astype(dtype), decay=True)
     bias = Parameter("dense1.bias", rng.normal(size=4).astype(dtype), decay=False)
     return [weight, bias]
+
+
+def built():
+    network = Sequential([Dense(2)])
+    network.build((3,))
+    return network
 
 
 def draw_gradients(parameters, rng):
@@ -110,6 +116,11 @@ def test_a_refused_state_changes_nothing(rng, change, message):
     assert not any(array.any() for array in optimizer.state_dict().values())
 
 
+def test_a_state_that_is_none(rng):
+    with pytest.raises(ConfigError, match=r"an optimiser's state is what state_dict\(\) returned, got list"):
+        Adam(weight_and_bias(rng)).load_state_dict([])
+
+
 def test_moments_of_another_dtype_are_not_cast_in_silence(rng):
     optimizer = Adam(weight_and_bias(rng, "float32"))
     with pytest.raises(ConfigError, match="float64"):
@@ -138,7 +149,13 @@ def test_a_parameter_in_another_memory_order_moves_too(make):
         (lambda p: Adam(p, beta2=-0.1), "beta1 and beta2 must be at least 0"),
         (lambda p: Adam(p, epsilon=0), "epsilon must be greater than 0"),
         (lambda p: Adam(p, weight_decay=-1), "weight_decay at least 0"),
+        (lambda p: Adam(p, weight_decay=float("inf")), "weight_decay at least 0, got 1e-08 and inf"),
+        (lambda p: Adam(p, learning_rate="a"), "learning_rate must be greater than 0, got 'a'"),
+        (lambda p: Adam(p, l2=None), "l2 must be at least 0, got None"),
         (lambda p: SGD(p, momentum=1), "momentum must be at least 0 and less than 1, got 1"),
+        (lambda p: Adam(built()), r"Adam moves parameters, got Sequential: give net.parameters\(\)"),
+        (lambda p: Adam(built().parameters), r"got method: give net.parameters\(\)"),
+        (lambda p: SGD({"w": p}), r"SGD moves parameters, got dict: give net.parameters\(\)"),
     ],
 )
 def test_values_that_cannot_work(rng, make, message):

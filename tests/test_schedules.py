@@ -35,6 +35,11 @@ def test_a_warmup_longer_than_the_run():
     assert [schedule.rate(t) for t in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
 
 
+def test_a_step_before_the_first():
+    with pytest.raises(ConfigError, match="the steps of a schedule count from 0, got -1"):
+        Schedule("constant", peak=1.0, warmup=2, total=4).rate(-1)
+
+
 def test_unknown_shape():
     with pytest.raises(ConfigError, match="must be one of constant, cosine, got 'linear'"):
         Schedule("linear", peak=1.0, warmup=0, total=1)

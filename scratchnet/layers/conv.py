@@ -51,14 +51,15 @@ class Conv2D(Layer):
         sizes = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (kernel_size, kernel_size)
         if len(sizes) != 2 or not all(is_whole(value, 1) for value in (filters, *sizes, stride)):
             raise ConfigError(
-                f"{self}: filters, kernel_size and stride must be at least 1, got {filters}, {kernel_size}, {stride}"
+                f"{self}: filters, kernel_size and stride must be whole numbers from 1 up, "
+                f"got {filters!r}, {kernel_size!r}, {stride!r}"
             )
         if padding not in ("same", "valid") and not is_whole(padding, 0):
             raise ConfigError(f"{self}: padding must be 'same', 'valid' or an integer from 0 up, got {padding!r}")
         self.filters, self.stride = int(filters), int(stride)
         self.kernel_size = int(sizes[0]), int(sizes[1])
         self.padding = padding if isinstance(padding, str) else int(padding)
-        self.weight_init = initializer(weight_init)
+        self.weight_init = initializer(weight_init, self)
         self._remembered: tuple[Array, bool] | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:

@@ -33,9 +33,9 @@ class Dense(Layer):
     ) -> None:
         super().__init__(name)
         if not is_whole(units, 1):
-            raise ConfigError(f"{self}: units must be at least 1, got {units}")
+            raise ConfigError(f"{self}: units must be a whole number from 1 up, got {units!r}")
         self.units = int(units)
-        self.weight_init = initializer(weight_init)
+        self.weight_init = initializer(weight_init, self)
         self._x: Array | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -53,7 +53,7 @@ class Dense(Layer):
         assert self.input_shape is not None
         if len(came) == 2:
             return f"{self} was built for {self.input_shape[0]} features, got {came[1]}: was the network built for another image size?"
-        return f"{super()._wrong_shape(came)}: put a Flatten before it"
+        return super()._wrong_shape(came) + (": put a Flatten before it" if len(came) > 2 else "")
 
     def _forward(self, x: Array, training: bool) -> Array:
         self._x = x if training else None

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scratchnet import draws
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.elementwise import dropout_backward, dropout_forward
-from scratchnet.layers.base import Array, Layer, Shape
+from scratchnet.layers.base import Array, Layer, checked_seed, is_number
 
 
 class Dropout(Layer):
@@ -31,12 +31,12 @@ class Dropout(Layer):
 
     def __init__(self, rate: float = 0.5, *, seed: int = 0, name: str | None = None) -> None:
         super().__init__(name)
-        self.rate = rate
-        self.seed = seed
-        if not 0 <= rate < 1:
+        if not is_number(rate, 0, below=1):
             raise ConfigError(
-                f"{self}: rate, the part that is left out, must be at least 0 and less than 1, got {rate}"
+                f"{self}: rate, the part that is left out, must be at least 0 and less than 1, got {rate!r}"
             )
+        self.rate = rate
+        self.seed = checked_seed(self, seed)
         self._next_image = 0
         self._batch: tuple[int, Array] | None = None
         self._kept: Array | None = None
@@ -44,9 +44,6 @@ class Dropout(Layer):
     def seed_batch(self, epoch: int, images: ArrayLike) -> None:
         """Names the epoch, and the images (N,) of the next batch by their numbers in the dataset."""
         self._batch = epoch, np.asarray(images)
-
-    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        return input_shape
 
     def _forward(self, x: Array, training: bool) -> Array:
         if not training or self.rate == 0:

@@ -33,7 +33,10 @@ class MaxPool2D(Layer):
         super().__init__(name)
         stride = pool_size if stride is None else stride
         if not (is_whole(pool_size, 1) and pool_size <= 255 and is_whole(stride, 1)):
-            raise ConfigError(f"{self}: pool_size must be 1 to 255 and stride at least 1, got {pool_size} and {stride}")
+            raise ConfigError(
+                f"{self}: pool_size must be a whole number from 1 to 255 and stride one from 1 up, "
+                f"got {pool_size!r} and {stride!r}"
+            )
         self.pool_size, self.stride = int(pool_size), int(stride)
         self._winner: Array | None = None
 

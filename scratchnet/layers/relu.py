@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.kernels.elementwise import relu_backward, relu_forward
-from scratchnet.layers.base import Array, Layer, Shape
+from scratchnet.layers.base import Array, Layer
 
 
 class ReLU(Layer):
@@ -29,9 +29,6 @@ class ReLU(Layer):
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
         self._y: Array | None = None
-
-    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        return input_shape
 
     def _forward(self, x: Array, training: bool) -> Array:
         y = np.empty_like(x)
