@@ -180,3 +180,34 @@ def test_the_choice(monkeypatch):
     monkeypatch.setenv("SCRATCHNET_CONV", "fast")
     with pytest.raises(ConfigError, match="must be direct or winograd, got 'fast'"):
         use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
+
+
+THREE_STEPS = """
+import hashlib, sys
+import numpy as np
+import scratchnet as sn
+from scratchnet.fused import ConvReluPool
+from scratchnet.kernels.threads import set_threads
+
+set_threads(int(sys.argv[1]))
+rng = np.random.default_rng(0)
+network = sn.Sequential([
+    sn.Conv2D(40, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2), sn.Conv2D(24, kernel_size=5), sn.Flatten(), sn.Dense(2),
+])
+network.build((32, 32, 3), seed=0)
+assert isinstance(network._steps[0], ConvReluPool)
+assert network.layers[0].uses_winograd(9)
+loss, optimizer = sn.SoftmaxCrossEntropy(), sn.Adam(network.parameters(), 1e-3, l2=5e-4)
+x, labels = rng.normal(size=(9, 32, 32, 3)).astype("float32"), rng.integers(0, 2, 9)
+for step in range(3):
+    loss.forward(network.forward(x, training=True), labels)
+    network.backward(loss.backward())
+    optimizer.step()
+print(hashlib.sha256(b"".join(p.value.tobytes() for p in network.parameters())).hexdigest())
+"""
+
+
+def test_the_number_of_threads_changes_no_bit(run_python):
+    environment = {"SCRATCHNET_CONV": "winograd", "NUMBA_NUM_THREADS": "3"}
+    weights = {run_python(THREE_STEPS, threads, **environment) for threads in ("1", "2", "3")}
+    assert len(weights) == 1
