@@ -18,9 +18,9 @@ import numpy as np
 
 import scratchnet as sn
 from data_prep import SAMPLE, Settings, describe, prepare
-from scratchnet.command_line import Parser
+from scratchnet.command_line import Parser, as_option
 from scratchnet.config import PRESETS, Config, from_toml
-from scratchnet.data import Dataset
+from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.kernels.threads import set_threads
 from scratchnet.training import (
@@ -61,22 +61,21 @@ def train(options: argparse.Namespace) -> int:
     progress = experiment.take_over(checkpoint) if checkpoint else Progress()
     if config.epochs < progress.epoch:
         raise ConfigError(f"{folder} has {progress.epoch} epochs behind it; --epochs {config.epochs} is less")
-    if not checkpoint and folder.exists():
-        raise ConfigError(
-            f"the run {folder} exists and is not overwritten: choose another --name, or --resume {folder}"
-        )
+    if not checkpoint:
+        Run.require_free(folder)
 
     announce(experiment, threads, folder, progress)
-    first_time = not kernels_are_compiled(config)
-    if first_time:
+    if not kernels_are_compiled(config):
         print("Compiling the kernels, once for this machine …", end=" ", flush=True)
-    began = time.perf_counter()
-    compile_kernels(config)
-    if first_time:
+        began = time.perf_counter()
+        compile_kernels(config)
         print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
 
-    run = Run(folder) if checkpoint else Run.create(folder, config)
-    run.write_config(config)
+    if checkpoint:
+        run = Run(folder)
+        run.write_config(config)  # epochs may have been raised
+    else:
+        run = Run.create(folder, config)
     images = len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
     display = Display(config.epochs, total=config.epochs * images, done=done)
@@ -118,7 +117,7 @@ def begin(options: argparse.Namespace) -> tuple[Path, Checkpoint | None, Config,
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
     shards, name = find_data(options, config)
     if "image_size" not in settings:
-        config = Config(**settings, image_size=Dataset(shards, "train").image_shape[0])
+        config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
     name = options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     return Path(options.runs or "runs") / name, None, config, shards
 
@@ -159,11 +158,6 @@ def fingerprint(source: Path, settings: Settings) -> str:
         if not path.is_dir():
             digest.update(repr((str(path), facts.st_size, facts.st_mtime_ns)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:8]
-
-
-def as_option(name: str) -> str:
-    """How a setting is written on the command line."""
-    return "--" + name.replace("_", "-")
 
 
 def announce(experiment: Experiment, threads: int, run: Path, progress: Progress) -> None:
@@ -249,7 +243,7 @@ def command_line() -> argparse.ArgumentParser:
         report = one.metadata["report"]
         values = f"{one.default}" if report is None else f"{one.default}; the report: {report}"
         hyper.add_argument(
-            f"--{one.name.replace('_', '-')}",
+            as_option(one.name),
             type=type(one.default),
             choices=one.metadata["choices"] or None,
             metavar=None if one.metadata["choices"] else {int: "N", float: "X"}.get(type(one.default), "WORD"),

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from data_prep.duplicates import find_duplicates, merge_subjects
 from data_prep.sources import Found, SourceImage, compile_subject_pattern, find_images, read_subjects
 from data_prep.splits import split_groups
+from scratchnet.command_line import as_option
 from scratchnet.data import (
     Manifest,
     PackedImage,
@@ -79,12 +80,12 @@ class Settings:
         ):
             value = getattr(self, name)
             if value is not None and not lowest <= value <= highest:
-                raise ConfigError(f"{_option(name)} is {value}; choose a whole number from {lowest} to {highest}")
+                raise ConfigError(f"{as_option(name)} is {value}; choose a whole number from {lowest} to {highest}")
         if not 0 < self.test_fraction < 1:
             raise ConfigError(f"--test-fraction is {self.test_fraction}; choose a number between 0 and 1, such as 0.2")
         for name, choices in (("split", SPLITS), ("fit", FITS)):
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{_option(name)} is {getattr(self, name)!r}; choose {' or '.join(choices)}")
+                raise ConfigError(f"{as_option(name)} is {getattr(self, name)!r}; choose {' or '.join(choices)}")
         if self.subject_pattern is not None:
             compile_subject_pattern(self.subject_pattern)
 
@@ -392,7 +393,3 @@ def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, An
         "pillow": PIL.__version__,
         "numpy": np.__version__,
     }
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -4,6 +4,15 @@ import argparse
 from typing import Any, NoReturn
 
 
+def as_option(name: str) -> str:
+    """How a setting is written on the command line.
+
+    >>> as_option("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, and whose options are written out."""
 

@@ -60,14 +60,15 @@ class ConvReluPool:
         if self._x is None or self._winner is None:
             dz = self.relu.backward(self.pool.backward(dy))  # type: ignore[arg-type]  # not None: need_dx is true
             return self.conv.backward(dz, need_dx=need_dx, accumulate=accumulate)  # type: ignore[arg-type]
-        dy = self.pool.checked_dy(dy, len(self._x))
+        dy = self.pool.checked_dy(dy)
+        self.pool.require_batch(dy, len(self._x))
         weight, bias = self.conv.weight, self.conv.bias
         taps, (top, _, left, _) = self.conv.kernel_size[0], self.conv.pads
         assert self.conv.output_shape is not None
         out_height, out_width, _ = self.conv.output_shape
         winograd.backward_weight(self._x, dy, self._winner, top, left, out_height, out_width, weight.grad, accumulate)
         dbias = winograd.backward_bias(dy, self._winner)
-        bias.grad[:] = bias.grad + dbias if accumulate else dbias
+        bias.take(dbias, accumulate)
         if not need_dx:
             return None
         u = winograd.transformed_filters(winograd.turned(weight.value))

@@ -54,6 +54,7 @@ class Sequential:
         self.input_shape = input_shape
         self.output_shape: Shape | None = None
         self.seed = 0
+        self._steps: list[Any] = []
         if not self.layers:
             raise ConfigError("Sequential needs at least one layer")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -219,11 +220,10 @@ class Sequential:
     def bytes_per_image(self) -> int:
         """Memory of the outputs that one image leaves on its way, where layers that can be fused leave one."""
         self._require_built()
-        outputs = [step.pool if isinstance(step, ConvReluPool) else step for step in self._steps]
-        shapes = [
-            shape for layer, shape in zip(self.layers, self._shapes, strict=True) if any(layer is o for o in outputs)
-        ]
-        return sum(int(np.prod(shape)) for shape in shapes) * self.dtype.itemsize
+        fused = [step for step in self._steps if isinstance(step, ConvReluPool)]
+        unwritten = {id(layer) for step in fused for layer in (step.conv, step.relu)}
+        layers = zip(self.layers, self._shapes, strict=True)
+        return sum(int(np.prod(shape)) for layer, shape in layers if id(layer) not in unwritten) * self.dtype.itemsize
 
     def summary(self) -> None:
         """Prints the table of layers: output shape, parameters, multiplications and memory of the output for one image."""

@@ -33,6 +33,10 @@ class Parameter:
         self.decay = decay
         self.replaced = False
 
+    def take(self, gradient: Array, accumulate: bool) -> None:
+        """Writes the gradient, or adds it to what is there."""
+        self.grad[...] = self.grad + gradient if accumulate else gradient
+
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.value.shape}, {self.value.dtype}, decay={self.decay})"
 
@@ -54,6 +58,7 @@ class Layer:
     input_shape: Shape | None = None
     output_shape: Shape | None = None
     dtype: np.dtype[Any] = np.dtype(np.float32)
+    _images: int | None = None  # in the batch of the last forward(training=True)
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.kind
@@ -77,7 +82,10 @@ class Layer:
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """y for a batch x of shape (N, *input_shape). Raises ShapeError, DtypeError or NonFiniteError where x does not fit."""
-        return self._forward(self.checked(x), training)
+        x = self.checked(x)
+        y = self._forward(x, training)
+        self._images = len(x) if training else None
+        return y
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx, the gradient with respect to the x of the last forward, given dy, the gradient with respect to its y.
@@ -85,7 +93,7 @@ class Layer:
         Writes the gradient of each parameter, or adds to it with accumulate=True. need_dx=False saves the work where
         nobody reads dx, and returns None. Raises OrderError without a forward(training=True) before it.
         """
-        return self._backward(self._checked_dy(dy), need_dx, accumulate)
+        return self._backward(self.checked_dy(dy), need_dx, accumulate)
 
     def parameters(self) -> list[Parameter]:
         """What is learnt, in a fixed order; empty for most layers."""
@@ -93,6 +101,7 @@ class Layer:
 
     def forget(self) -> None:
         """Lets go of what forward remembered for backward."""
+        self._images = None
 
     def multiplications(self) -> int:
         """Multiplications of one forward pass of one image, counted as the definition does them."""
@@ -132,7 +141,8 @@ class Layer:
             )
         return x
 
-    def _checked_dy(self, dy: Array) -> Array:
+    def checked_dy(self, dy: Array) -> Array:
+        """dy as the kernels want it, after a look at its shape and dtype."""
         self.require_built()
         assert self.output_shape is not None
         require_array(f"{self}: dy must be", dy)
@@ -144,6 +154,15 @@ class Layer:
             )
         return kernel_ready(dy)
 
+    def require_batch(self, dy: Array, images: int | None) -> None:
+        """Raises OrderError where nothing is remembered, ShapeError where dy belongs to a batch of another size."""
+        if images is None:
+            raise OrderError(f"{self}: backward needs a forward(x, training=True) before it")
+        if len(dy) != images:
+            raise ShapeError(
+                f"{self}: dy holds {len(dy)} images, the last forward {images}: call backward with the gradient of that batch"
+            )
+
     def require_built(self) -> None:
         """Raises OrderError before build."""
         if self.output_shape is None:
@@ -152,22 +171,6 @@ class Layer:
     def _wrong_shape(self, came: Shape) -> str:
         assert self.input_shape is not None
         return f"{self} was built for batches of shape {_batch_of(self.input_shape)}, got {came}{_remedy(self.input_shape, came)}"
-
-    def checked_dy(self, dy: Array, images: int) -> Array:
-        """dy as the kernels want it, after a look at its shape and dtype, and that it belongs to a batch of so many images."""
-        dy = self._checked_dy(dy)
-        self.remembered(True, dy, images)
-        return dy
-
-    def remembered(self, what: Any, dy: Array, images: int) -> Any:
-        """What forward left for backward, or an OrderError; ShapeError where dy belongs to another batch."""
-        if what is None:
-            raise OrderError(f"{self}: backward needs a forward(x, training=True) before it")
-        if len(dy) != images:
-            raise ShapeError(
-                f"{self}: dy holds {len(dy)} images, the last forward {images}: call backward with the gradient of that batch"
-            )
-        return what
 
 
 def kernel_ready(x: Array) -> Array:

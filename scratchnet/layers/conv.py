@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Conv2D(Layer):
         self.kernel_size = int(sizes[0]), int(sizes[1])
         self.padding = padding if isinstance(padding, str) else int(padding)
         self.weight_init = initializer(weight_init, self)
-        self._remembered: tuple[Array, bool] | None = None
+        self._remembered: Any = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(input_shape) != 3:
@@ -120,11 +121,12 @@ class Conv2D(Layer):
         return winograd.forward(x, u, bias, self.kernel_size[0], top, left, *self.output_shape[:2])
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        x, fast = self.remembered(self._remembered, dy, len(self._remembered[0]) if self._remembered else 0)
+        self.require_batch(dy, self._images)
+        x, fast = self._remembered
         weight = self.weight.value
         top, _, left, _ = self.pads
         dbias = conv.conv2d_backward_bias(dy)
-        self.bias.grad[:] = self.bias.grad + dbias if accumulate else dbias
+        self.bias.take(dbias, accumulate)
         if fast:
             none = winograd.NO_POOLING
             _, out_height, out_width, _ = dy.shape
@@ -147,6 +149,7 @@ class Conv2D(Layer):
 
     def forget(self) -> None:
         """Lets go of the images."""
+        super().forget()
         self._remembered = None
 
     def multiplications(self) -> int:

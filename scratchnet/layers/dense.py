@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
@@ -36,7 +38,7 @@ class Dense(Layer):
             raise ConfigError(f"{self}: units must be a whole number from 1 up, got {units!r}")
         self.units = int(units)
         self.weight_init = initializer(weight_init, self)
-        self._x: Array | None = None
+        self._x: Any = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(input_shape) != 1:
@@ -60,10 +62,11 @@ class Dense(Layer):
         return dense_forward(x, self.weight.value, self.bias.value)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        x = self.remembered(self._x, dy, 0 if self._x is None else len(self._x))
+        self.require_batch(dy, self._images)
+        x = self._x
         dense_backward_weight(x, dy, self.weight.grad, accumulate)
         dbias = column_sums(dy)
-        self.bias.grad[:] = self.bias.grad + dbias if accumulate else dbias
+        self.bias.take(dbias, accumulate)
         return dense_backward_input(dy, self.weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:
@@ -73,6 +76,7 @@ class Dense(Layer):
 
     def forget(self) -> None:
         """Lets go of the input."""
+        super().forget()
         self._x = None
 
     def multiplications(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -39,7 +41,7 @@ class Dropout(Layer):
         self.seed = checked_seed(self, seed)
         self._next_image = 0
         self._batch: tuple[int, Array] | None = None
-        self._kept: Array | None = None
+        self._kept: Any = None
 
     def seed_batch(self, epoch: int, images: ArrayLike) -> None:
         """Names the epoch, and the images (N,) of the next batch by their numbers in the dataset."""
@@ -67,7 +69,8 @@ class Dropout(Layer):
         return draws.bits(self.seed, self.name, epoch, numbers)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        kept = self.remembered(self._kept, dy, 0 if self._kept is None else len(self._kept))
+        self.require_batch(dy, self._images)
+        kept = self._kept
         if not need_dx:
             return None
         dx = np.empty_like(dy)
@@ -76,4 +79,5 @@ class Dropout(Layer):
 
     def forget(self) -> None:
         """Lets go of the mask."""
+        super().forget()
         self._kept = None

@@ -24,20 +24,14 @@ class Flatten(Layer):
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
-        self._images: int | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         return (math.prod(input_shape),)
 
     def _forward(self, x: Array, training: bool) -> Array:
-        self._images = len(x) if training else None
         return x.reshape(len(x), -1)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        self.remembered(self._images, dy, self._images or 0)
+        self.require_batch(dy, self._images)
         assert self.input_shape is not None
         return dy.reshape(len(dy), *self.input_shape) if need_dx else None
-
-    def forget(self) -> None:
-        """Lets go of the number of images."""
-        self._images = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
@@ -38,7 +40,7 @@ class MaxPool2D(Layer):
                 f"got {pool_size!r} and {stride!r}"
             )
         self.pool_size, self.stride = int(pool_size), int(stride)
-        self._winner: Array | None = None
+        self._winner: Any = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(input_shape) != 3:
@@ -62,7 +64,8 @@ class MaxPool2D(Layer):
         return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        winner = self.remembered(self._winner, dy, 0 if self._winner is None else len(self._winner))
+        self.require_batch(dy, self._images)
+        winner = self._winner
         if not need_dx:
             return None
         assert self.input_shape is not None
@@ -72,4 +75,5 @@ class MaxPool2D(Layer):
 
     def forget(self) -> None:
         """Lets go of the places of the winners."""
+        super().forget()
         self._winner = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scratchnet.kernels.elementwise import relu_backward, relu_forward
@@ -28,7 +30,7 @@ class ReLU(Layer):
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
-        self._y: Array | None = None
+        self._y: Any = None
 
     def _forward(self, x: Array, training: bool) -> Array:
         y = np.empty_like(x)
@@ -37,7 +39,8 @@ class ReLU(Layer):
         return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        y = self.remembered(self._y, dy, 0 if self._y is None else len(self._y))
+        self.require_batch(dy, self._images)
+        y = self._y
         if not need_dx:
             return None
         dx = np.empty_like(dy)
@@ -46,4 +49,5 @@ class ReLU(Layer):
 
     def forget(self) -> None:
         """Lets go of the output."""
+        super().forget()
         self._y = None

@@ -39,15 +39,20 @@ class Run:
         self.checkpoint_path = folder / "checkpoint.h5"
         self.weights_path = folder / "weights.h5"
 
+    @staticmethod
+    def require_free(folder: Path) -> None:
+        """Raises ConfigError where the folder exists: a run is never overwritten."""
+        if folder.exists():
+            raise ConfigError(
+                f"the run {folder} exists and is not overwritten: choose another --name, or go on with --resume {folder}"
+            )
+
     @classmethod
     def create(cls, folder: Path, config: Config) -> Run:
         """A new, empty run. Raises ConfigError where the folder exists."""
+        cls.require_free(folder)
         try:
             folder.mkdir(parents=True)
-        except FileExistsError:
-            raise ConfigError(
-                f"the run {folder} exists and is not overwritten: choose another --name, or go on with --resume {folder}"
-            ) from None
         except OSError as error:
             raise ConfigError(f"the run {folder} cannot be made: {error}") from error
         run = cls(folder)
