@@ -41,7 +41,7 @@ class ConvReluPool:
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The pooled output for a batch x."""
         self.forget()
-        if not self.conv.uses_winograd(len(x)):
+        if self.conv.algorithm(len(x)) != "winograd":
             for layer in (self.conv, self.relu, self.pool):
                 x = layer.forward(x, training=training)
             return x

@@ -461,7 +461,7 @@ def every_second(x):
 def test_one_compilation_a_dtype():
     """Each kernel is compiled once for float32 and once for float64, whatever the layout of the arrays that come."""
     kernels = [
-        matmul.gathered_product, matmul.pack, matmul.pack_turned, matmul.block_sums, conv.place,
+        matmul.gathered_product, matmul.turn, matmul.block_sums, conv.place,
         pool.max_pool2d_forward, pool.max_pool2d_backward, elementwise.relu_forward,
         elementwise.relu_backward, elementwise.dropout_forward,
     ]  # fmt: skip

@@ -11,8 +11,8 @@ import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
 from scratchnet.fused import ConvReluPool
-from scratchnet.kernels import toom_cook, winograd
-from scratchnet.kernels.choice import can_use_winograd, use_winograd
+from scratchnet.kernels import conv_as_dense, toom_cook, winograd
+from scratchnet.kernels.choice import algorithm, can_use_winograd
 
 # Largest error allowed, relative to the root mean square of the tensor.
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
@@ -167,19 +167,48 @@ def test_what_is_fused_and_what_is_not():
 
 def test_the_choice(monkeypatch):
     monkeypatch.delenv("SCRATCHNET_CONV", raising=False)
-    assert use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
-    assert not use_winograd((5, 5), 1, 1, 4, 4, 256, 512)  # transforming the filters would cost more than it saves
-    assert not use_winograd((5, 5), 2, 16, 64, 64, 64, 128)
+    large, deep, tiny = ((64, 64, 64), (64, 64, 128)), ((4, 4, 256), (4, 4, 512)), ((2, 2, 256), (2, 2, 512))
+    halved = ((64, 64, 64), (32, 32, 128))
+    assert algorithm((5, 5), 1, 16, *large) == "winograd"
+    assert algorithm((5, 5), 1, 1, *deep) == "direct"  # transforming the filters would cost more than it saves
+    assert algorithm((5, 5), 1, 16, *deep) == "winograd"
+    assert algorithm((5, 5), 1, 64, *tiny) == "dense"  # most of the filter lies beside the image
+    assert algorithm((3, 3), 1, 64, *tiny) != "dense"  # its matrix would be larger than the filters
+    assert algorithm((5, 5), 2, 16, *halved) == "direct"
     assert not can_use_winograd((1, 1), 1)
     assert not can_use_winograd((9, 9), 1)
     monkeypatch.setenv("SCRATCHNET_CONV", "direct")
-    assert not use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
+    assert algorithm((5, 5), 1, 16, *large) == algorithm((5, 5), 1, 64, *tiny) == "direct"
     monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
-    assert use_winograd((5, 5), 1, 1, 4, 4, 256, 512)
-    assert not use_winograd((5, 5), 2, 16, 64, 64, 64, 128)
+    assert algorithm((5, 5), 1, 1, *deep) == "winograd"
+    assert algorithm((5, 5), 2, 16, *halved) == "direct"
     monkeypatch.setenv("SCRATCHNET_CONV", "fast")
     with pytest.raises(ConfigError, match="must be direct or winograd, got 'fast'"):
-        use_winograd((5, 5), 1, 16, 64, 64, 64, 128)
+        algorithm((5, 5), 1, 16, *large)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("size", "taps", "stride", "pads"),
+    [((2, 2), (5, 5), 1, (2, 2, 2, 2)), ((1, 3), (3, 5), 1, (1, 1, 2, 2)), ((3, 2), (5, 4), 2, (2, 2, 1, 2))],
+)
+def test_a_tiny_image_is_convolved_by_a_dense_layer(dtype, size, taps, stride, pads):
+    rng = np.random.default_rng(3)
+    x, bias = rng.normal(size=(3, *size, 4)).astype(dtype), rng.normal(size=6).astype(dtype)
+    weight = rng.normal(size=(*taps, 4, 6)).astype(dtype) / 10
+    wide = [array.astype("float64") for array in (x, weight, bias)]
+    padded = reference.pad(wide[0], *pads)
+    y = reference.conv2d(padded, wide[1], wide[2], stride)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), stride)
+    top, left = pads[0], pads[2]
+    assert_close(conv_as_dense.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
+    assert_close(conv_as_dense.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
+    found = np.ones_like(weight)
+    conv_as_dense.backward_weight(x, dy, stride, top, left, found, False)
+    assert_close(found, dweight)
+    conv_as_dense.backward_weight(x, dy, stride, top, left, found, True)
+    assert_close(found, 2 * dweight)
 
 
 THREE_STEPS = """
@@ -196,7 +225,7 @@ network = sn.Sequential([
 ])
 network.build((32, 32, 3), seed=0)
 assert isinstance(network._steps[0], ConvReluPool)
-assert network.layers[0].uses_winograd(9)
+assert network.layers[0].algorithm(9) == "winograd"
 loss, optimizer = sn.SoftmaxCrossEntropy(), sn.Adam(network.parameters(), 1e-3, l2=5e-4)
 x, labels = rng.normal(size=(9, 32, 32, 3)).astype("float32"), rng.integers(0, 2, 9)
 for step in range(3):

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from scratchnet.kernels.jit import kernel
-from scratchnet.kernels.matmul import column_sums, gathered_product, packed, packed_turned, whole_tiles
+from scratchnet.kernels.matmul import column_sums, gathered_product, turn, whole_tiles
 
 
 @kernel
@@ -72,7 +72,7 @@ def conv2d_forward(x_padded, weight, bias, stride):
     y = np.empty((images, out_height, out_width, filters), x_padded.dtype)
     pixels = pixel_offsets(images, out_height, out_width, stride, x_padded.shape[1:])
     taps = tap_offsets(kernel_height, kernel_width, x_padded.shape[1:])
-    matrix = packed(weight.reshape(-1, filters))
+    matrix = weight.reshape(-1, filters)
     gathered_product(x_padded.reshape(-1), whole_tiles(pixels), taps, matrix, bias, False, y.reshape(-1, filters))
     return y
 
@@ -87,7 +87,7 @@ def conv2d_backward_weight(x_padded, dy, stride, dweight, accumulate):
     pixels = pixel_offsets(images, out_height, out_width, stride, x_padded.shape[1:])
     taps = tap_offsets(*dweight.shape[:2], x_padded.shape[1:])
     no_bias = np.zeros(filters, dy.dtype)
-    matrix = packed(dy.reshape(-1, filters))
+    matrix = dy.reshape(-1, filters)
     gathered_product(
         x_padded.reshape(-1), whole_tiles(taps), pixels, matrix, no_bias, accumulate, dweight.reshape(-1, filters)
     )
@@ -111,7 +111,16 @@ def conv2d_backward_input(dy, weight, stride, top, left, height, width):
     dx = np.empty((images, height, width, channels), dy.dtype)
     pixels = pixel_offsets(images, height, width, 1, spread.shape[1:])
     taps = tap_offsets(kernel_height, kernel_width, spread.shape[1:])
-    matrix = packed_turned(weight.reshape(-1, channels, filters))
+    matrix = np.empty((kernel_height * kernel_width, filters, channels), dy.dtype)
+    turn(weight.reshape(-1, channels, filters), matrix)
     no_bias = np.zeros(channels, dy.dtype)
-    gathered_product(spread.reshape(-1), whole_tiles(pixels), taps, matrix, no_bias, False, dx.reshape(-1, channels))
+    gathered_product(
+        spread.reshape(-1),
+        whole_tiles(pixels),
+        taps,
+        matrix.reshape(-1, channels),
+        no_bias,
+        False,
+        dx.reshape(-1, channels),
+    )
     return dx

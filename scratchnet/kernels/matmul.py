@@ -11,8 +11,8 @@ is a plain product; with the lists exchanged it is the product with the transpos
 filters needs. The idea is that of the indirect convolution (Dukhan, "The Indirect Convolution Algorithm", 2019), here
 with one offset an entry instead of one pointer a patch.
 
-The right matrix is packed beforehand into panels as wide as a register tile, so that the innermost loop reads it from
-end to end (Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008).
+Each task packs the pieces of the right matrix that it needs into panels as wide as a register tile, so that the
+innermost loop reads them from end to end (Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008).
 """
 
 import numba
@@ -21,11 +21,15 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from scratchnet.kernels.jit import kernel
+from scratchnet.kernels.jit import helper, kernel
+from scratchnet.kernels.memory import empty, scratch, workspace
 from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
+ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
+LONG = 4096  # rows of b from which reading it is most of the work
+CHUNKS = 32  # into which a product is cut whose b is read once
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
 
@@ -118,74 +122,123 @@ else:
     tile_product = intrinsic(_tile_product_code)
 
 
+def panel_width_of(array):
+    """Columns of a panel for numbers of the array's type: a constant in a kernel."""
+    return panel_width(array.dtype)
+
+
+@numba.extending.overload(panel_width_of)
+def _panel_width_of(array):
+    width = panel_width(array.dtype.name)
+    return lambda array: width
+
+
+@helper
+def pack_line(b, k, first, packed):
+    """packed (panel width,) = b[k, first:], zero beyond the last column."""
+    here = b[k, first : first + packed.size]
+    for f in range(here.size):
+        packed[f] = here[f]
+    packed[here.size :] = 0
+
+
+@helper
+def write_rows(tile, rows, c, first, bias):
+    """c[:rows, first:] = bias + tile, cut off at the last column of c."""
+    for r in range(rows):
+        target, sums, bias_here = c[r, first : first + tile.shape[1]], tile[r], bias[first:]
+        for f in range(target.size):
+            target[f] = bias_here[f] + sums[f]
+
+
+@helper
+def add_rows(tile, rows, c, first):
+    """c[:rows, first:] += tile, cut off at the last column of c."""
+    for r in range(rows):
+        target, sums = c[r, first : first + tile.shape[1]], tile[r]
+        for f in range(target.size):
+            target[f] += sums[f]
+
+
 @kernel
 def gathered_product(a, rows, cols, b, bias, accumulate, c):
-    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · B[k, f], or the same sum added to what c holds.
+    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[k, f], or the same sum added to what c holds.
 
-    a (any length), b (panels, K, panel width) packed, bias (F,), c (M, F): float32 or float64. rows (M rounded up to
-    whole tiles,), cols (K,): int64 offsets into a. A task is one panel and a few tiles of rows; each number of c is
-    summed by one thread, in the order of k, so that the number of threads changes no bit.
+    a (any length), b (K, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole tiles,), cols (K,):
+    int64 offsets into a. A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it
+    needs; each number of c is summed by one thread, in the order of k, so that the number of threads changes no bit.
     """
     height, width = c.shape
     depth = cols.size
-    panels, _, columns = b.shape
+    columns = panel_width_of(c)
+    panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
     while block > 1 and (tiles + block - 1) // block * panels < ENOUGH_TASKS:
         block //= 2
     for task in prange((tiles + block - 1) // block * panels):
-        panel = task % panels
-        first_column = panel * columns
-        used_columns = min(columns, width - first_column)
+        first = task % panels * columns
         top = task // panels * block * TILE_ROWS
         bottom = min(height, top + block * TILE_ROWS)
-        tile = np.empty((TILE_ROWS, columns), c.dtype)
+        piece = scratch(min(depth, DEPTH) * columns, c).reshape(1, -1, columns)
+        tile = scratch(TILE_ROWS * columns, c).reshape(TILE_ROWS, columns)
         for start in range(0, depth, DEPTH):
             stop = min(depth, start + DEPTH)
+            for k in range(start, stop):
+                pack_line(b, k, first, piece[0, k - start])
             for row in range(top, bottom, TILE_ROWS):
-                tile_product(a, rows, row, cols, start, stop, b, panel, tile)
-                for r in range(min(TILE_ROWS, bottom - row)):
-                    if start > 0 or accumulate:
-                        for f in range(used_columns):
-                            c[row + r, first_column + f] += tile[r, f]
-                    else:
-                        for f in range(used_columns):
-                            c[row + r, first_column + f] = bias[first_column + f] + tile[r, f]
+                tile_product(a, rows, row, cols[start:], 0, stop - start, piece, 0, tile)
+                if start > 0 or accumulate:
+                    add_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first)
+                else:
+                    write_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first, bias)
 
 
 @kernel
-def pack(matrix, panels):
-    """panels[p, k, f] = matrix[k, p · width + f], zero beyond the last column.
+def chunks_of_product(a, rows, cols, b, partial):
+    """partial[i] = the part of the product above that the i-th chunk of k's makes; the chunks are fixed.
 
-    matrix (K, F) → panels (⌈F / width⌉, K, width).
+    For a b (K, F) so large that reading it is all the work: each task reads whole rows of it, one after the other.
+    partial (chunks, M, F).
     """
-    count, depth, width = panels.shape
-    for task in prange(count * depth):
-        p, k = task // depth, task % depth
-        used = min(width, matrix.shape[1] - p * width)
-        for f in range(used):
-            panels[p, k, f] = matrix[k, p * width + f]
-        for f in range(used, width):
-            panels[p, k, f] = 0
+    chunks, height, width = partial.shape
+    depth = cols.size
+    columns = panel_width_of(partial)
+    panels = (width + columns - 1) // columns
+    for chunk in prange(chunks):
+        sums = partial[chunk]
+        sums[:] = 0
+        piece = scratch(panels * ROWS_OF_B * columns, partial).reshape(panels, ROWS_OF_B, columns)
+        tile = scratch(TILE_ROWS * columns, partial).reshape(TILE_ROWS, columns)
+        end = (chunk + 1) * depth // chunks
+        for start in range(chunk * depth // chunks, end, ROWS_OF_B):
+            stop = min(end, start + ROWS_OF_B)
+            for k in range(start, stop):
+                for panel in range(panels):
+                    pack_line(b, k, panel * columns, piece[panel, k - start])
+            for panel in range(panels):
+                for row in range(0, height, TILE_ROWS):
+                    tile_product(a, rows, row, cols[start:], 0, stop - start, piece, panel, tile)
+                    add_rows(tile, min(TILE_ROWS, height - row), sums[row:], panel * columns)
 
 
 @kernel
-def pack_turned(filters, panels):
-    """Packs the filters of the backward pass: taps in reverse order, and the two channel axes exchanged.
+def turn(matrices, turned):
+    """turned[t, f, c] = matrices[T − 1 − t, c, f]: matrices (T, C, F) transposed, and in reverse order.
 
-    filters (T, C, F) with T taps → panels of the matrix (T·F, C) with entry [t·F + f, c] = filters[T − 1 − t, c, f]. A
-    dense layer has one tap.
+    Filters with T taps become those of the backward pass; with T = 1 it is a plain transposition. A task turns squares
+    of 16 × 16, whose lines all stay in the first cache.
     """
-    taps, channels, features = filters.shape
-    count, _, width = panels.shape
-    for task in prange(count * taps):
-        p, t = task // taps, task % taps
-        used = min(width, channels - p * width)
-        for f in range(features):
-            for c in range(used):
-                panels[p, t * features + f, c] = filters[taps - 1 - t, p * width + c, f]
-            for c in range(used, width):
-                panels[p, t * features + f, c] = 0
+    count, height, width = matrices.shape
+    side = 16
+    bands = (width + side - 1) // side
+    for task in prange(count * bands):
+        t, left = task // bands, task % bands * side
+        for top in range(0, height, side):
+            for f in range(left, min(width, left + side)):
+                line = turned[t, f, top : min(height, top + side)]
+                for c in range(line.size):
+                    line[c] = matrices[count - 1 - t, top + c, f]
 
 
 @kernel
@@ -207,50 +260,51 @@ def column_sums(matrix):
     return partial.sum(axis=0)
 
 
-def packed(matrix):
-    """The right matrix of a product, (K, F), as panels."""
-    width = panel_width(matrix.dtype)
-    panels = np.empty((-(-matrix.shape[1] // width), matrix.shape[0], width), matrix.dtype)
-    pack(matrix, panels)
-    return panels
-
-
-def packed_turned(filters):
-    """Filters (T, C, F), taps reversed and channel axes exchanged, as panels: see `pack_turned`."""
-    taps, channels, features = filters.shape
-    width = panel_width(filters.dtype)
-    panels = np.empty((-(-channels // width), taps * features, width), filters.dtype)
-    pack_turned(filters, panels)
-    return panels
-
-
 def whole_tiles(rows):
     """Offsets of rows, the last one repeated until they fill whole register tiles; what the extra rows give is thrown away."""
     return np.concatenate([rows, np.repeat(rows[-1:], -rows.size % TILE_ROWS)])
 
 
+def transposed(matrix):
+    """A copy of the matrix (M, F) with its axes exchanged: (F, M)."""
+    out = empty(matrix.shape[::-1], matrix.dtype)
+    turn(matrix[None], out[None])
+    return out
+
+
 def dense_forward(x, weight, bias):
     """y = x · W + b: x (N, in), weight (in, out), bias (out,) → (N, out)."""
     images, features = x.shape
-    y = np.empty((images, weight.shape[1]), x.dtype)
+    y = empty((images, weight.shape[1]), x.dtype)
     rows = whole_tiles(np.arange(images) * features)
-    gathered_product(x.reshape(-1), rows, np.arange(features), packed(weight), bias, False, y)
+    if features >= LONG:
+        partial = workspace("partial", (CHUNKS, *y.shape), y.dtype)
+        chunks_of_product(x.reshape(-1), rows, np.arange(features), weight, partial)
+        np.add(partial.sum(axis=0), bias, out=y)
+        return y
+    gathered_product(x.reshape(-1), rows, np.arange(features), weight, bias, False, y)
     return y
 
 
 def dense_backward_input(dy, weight):
-    """dx = dy · Wᵀ: dy (N, out), weight (in, out) → (N, in)."""
-    images, features = dy.shape
-    dx = np.empty((images, weight.shape[0]), dy.dtype)
-    rows = whole_tiles(np.arange(images) * features)
-    no_bias = np.zeros(dx.shape[1], dy.dtype)
-    gathered_product(dy.reshape(-1), rows, np.arange(features), packed_turned(weight[None]), no_bias, False, dx)
-    return dx
+    """dx = dy · Wᵀ: dy (N, out), weight (in, out) → (N, in).
+
+    Computed as dxᵀ = W · dyᵀ: the large matrix is read where it lies, and small ones are transposed.
+    """
+    features, units = weight.shape
+    dx_transposed = empty((features, len(dy)), dy.dtype)
+    rows = whole_tiles(np.arange(features) * units)
+    no_bias = np.zeros(len(dy), dy.dtype)
+    gathered_product(weight.reshape(-1), rows, np.arange(units), transposed(dy), no_bias, False, dx_transposed)
+    return transposed(dx_transposed)
 
 
 def dense_backward_weight(x, dy, dweight, accumulate):
     """dW = xᵀ · dy, written to dweight (in, out) or added to it: x (N, in), dy (N, out)."""
     images, features = x.shape
-    rows = whole_tiles(np.arange(features))
+    x_transposed = transposed(
+        x
+    )  # an image's features lie far apart in x, at powers of two: they would share a few places of the cache
+    rows = whole_tiles(np.arange(features) * images)
     no_bias = np.zeros(dy.shape[1], dy.dtype)
-    gathered_product(x.reshape(-1), rows, np.arange(images) * features, packed(dy), no_bias, accumulate, dweight)
+    gathered_product(x_transposed.reshape(-1), rows, np.arange(images), dy, no_bias, accumulate, dweight)

@@ -6,10 +6,10 @@ from numba import prange
 from scratchnet.kernels.jit import helper, kernel
 from scratchnet.kernels.memory import scratch
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import TO_INPUTS, transform
+from scratchnet.kernels.transforms import TO_INPUTS, lanes_of, transform
+from scratchnet.kernels.windows import CUT, pool_window, share_of_corner
 
 POINTS = TILE * TILE
-CUT = 4  # in place of a winner 0 to 3: nothing in the window was above zero
 GAP = 2  # rows left empty between two points: at a distance of a power of two all 64 would share a few places of the cache
 
 
@@ -29,18 +29,23 @@ def copy_patch(x, n, row, column, first, patch, size, depth):
 
 @helper
 def spread_patch(x, winner, n, row, column, first, patch, size, depth):
-    """`copy_patch` of what x is the 2 × 2 max-pool's share of: each x goes to the place in its window that `winner` names, 4 being none."""
+    """`copy_patch` of what x is the 2 × 2 max-pool's share of: each x goes to the place in its window that `winner` names, if any."""
     _, height, width, channels = x.shape
+    vector = lanes_of(x)
     used = min(depth, channels - first)
+    whole = used // vector * vector
+    x_flat, winner_flat = x.reshape(-1), winner.reshape(-1)
     patch[: size * size * depth] = 0
     for a in range(max(0, -row), min(size, 2 * height - row)):
         for b in range(max(0, -column), min(size, 2 * width - column)):
             i, j = (row + a) >> 1, (column + b) >> 1
             corner = ((row + a) & 1) * 2 + ((column + b) & 1)
-            pixel, won = x[n, i, j, first : first + used], winner[n, i, j, first : first + used]
-            place = patch[(a * size + b) * depth :]
-            for c in range(used):
-                place[c] = pixel[c] if won[c] == corner else x.dtype.type(0)
+            pixel, place = ((n * height + i) * width + j) * channels + first, (a * size + b) * depth
+            for c in range(0, whole, vector):
+                share_of_corner(x_flat, winner_flat, pixel + c, corner, patch, place + c)
+            for c in range(whole, used):
+                if winner_flat[pixel + c] == corner:
+                    patch[place + c] = x_flat[pixel + c]
 
 
 @helper
@@ -55,15 +60,14 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
         n, i, j = position(first + t, down, across)
         row, column = i * m - top, j * m - left
         source, start, down_step, across_step = patch, 0, TILE * depth, depth
+        inside = row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width
+        first_pixel = ((n * height + row) * width + column) * channels
+        # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
+        end = first_pixel + ((TILE - 1) * width + TILE - 1) * channels + depth
         if winner.size > 0:
             spread_patch(x, winner, n, row, column, 0, patch, TILE, depth)
-        elif row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width and channels == depth:
-            source, start, down_step, across_step = (
-                x.reshape(-1),
-                ((n * height + row) * width + column) * depth,
-                width * depth,
-                depth,
-            )
+        elif inside and end <= x.size:
+            source, start, down_step, across_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
             copy_patch(x, n, row, column, 0, patch, TILE, depth)
         for c in range(slices):
@@ -104,15 +108,19 @@ def copy_filters(weight, c, first, patch, columns):
 
 
 @helper
-def pool(patch, across_step, down_step, pixel, won):
-    """The largest of four neighbours and zero, and which it was: 0 to 3, the first among equals, or 4 where none is above zero."""
-    for f in range(pixel.size):
-        p, q, r, s = patch[f], patch[across_step + f], patch[down_step + f], patch[down_step + across_step + f]
-        above, below = max(p, q), max(r, s)
-        best = max(above, below)
-        place = (0 if p >= q else 1) if above >= below else (2 if r >= s else 3)
-        pixel[f] = pixel.dtype.type(0) if best <= 0 else best
-        won[f] = 4 if best <= 0 else place
+def pool(patch, start, across, down, y, winner, target, used):
+    """y[target + f] = the largest of zero and the window of four at patch[start + f], winner its corner, for `used` channels f."""
+    vector = lanes_of(y)
+    whole = used // vector * vector
+    for f in range(0, whole, vector):
+        pool_window(patch, start + f, across, down, y, winner, target + f)
+    for f in range(whole, used):
+        best, won = y.dtype.type(0), CUT
+        for corner in range(4):
+            candidate = patch[start + corner // 2 * down + corner % 2 * across + f]
+            if candidate > best:
+                best, won = candidate, corner
+        y[target + f], winner[target + f] = best, won
 
 
 @kernel

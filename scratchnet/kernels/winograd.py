@@ -32,11 +32,10 @@ import numpy as np
 from numba import prange
 
 from scratchnet.kernels import toom_cook
-from scratchnet.kernels.jit import kernel
-from scratchnet.kernels.matmul import tile_product, whole_tiles
+from scratchnet.kernels.jit import helper, kernel
+from scratchnet.kernels.matmul import tile_product, turn, whole_tiles
 from scratchnet.kernels.memory import empty, scratch, workspace
 from scratchnet.kernels.tiles import (
-    CUT,
     GAP,
     POINTS,
     copy_filters,
@@ -50,11 +49,32 @@ from scratchnet.kernels.tiles import (
 from scratchnet.kernels.toom_cook import TILE
 from scratchnet.kernels.transforms import FROM_FILTERS, FROM_OUTPUTS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
 from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
+from scratchnet.kernels.windows import CUT
 
 BLOCK = 4 * TILE_ROWS  # tiles that one task multiplies with the filters
 # The point (1, 1): Aᵀ and A are all ones there, so that a bias added to it reaches every output alike.
 EVERYWHERE = TILE + 1
+CHUNKS = 32  # into which the tiles are cut where each can have sums of its own
+CHUNK_BYTES = 128 << 10  # of such sums: they leave room for V and dM in a core's own cache
 GROUP_BYTES = 6 << 20  # of V and dM: stays in the cache that the cores share
+
+
+@helper
+def add_product(v, rows, cols, tiles, dm, panel, point, add, du):
+    """du = Vᵀ · dM of one point and panel of filters, or the same added to it; du (C and a gap, panel width)."""
+    distance, columns = du.shape
+    channels = distance - GAP
+    tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
+    for row in range(0, channels, TILE_ROWS):
+        tile_product(v, rows, row, cols, 0, tiles, dm[panel], point, tile)
+        for r in range(min(TILE_ROWS, channels - row)):
+            sums, new = du[row + r], tile[r]
+            if add:
+                for f in range(columns):
+                    sums[f] += new[f]
+            else:
+                for f in range(columns):
+                    sums[f] = new[f]
 
 
 @functools.cache
@@ -131,6 +151,7 @@ def kernels_for(taps):
         slices = (x.shape[3] + vector - 1) // vector
         total = images * down * across
         distance = (tiles + GAP) * columns
+        y_flat, winner_flat = y.reshape(-1), winner.reshape(-1)
         for task in prange((total + tiles - 1) // tiles * parts):
             begin, part = task // parts * tiles, task % parts
             count = min(tiles, total - begin)
@@ -159,7 +180,7 @@ def kernels_for(taps):
                             width * filters,
                             filters,
                         )
-                        target = y.reshape(-1)
+                        target = y_flat
                     for f in range(0, columns, vector):
                         for b in range(TILE):
                             place = b * distance + t * columns + f
@@ -180,9 +201,9 @@ def kernels_for(taps):
                     if pooled:
                         for a in range(min(m // 2, height - row // 2)):
                             for b in range(min(m // 2, width - column // 2)):
-                                pixel = y[n, row // 2 + a, column // 2 + b, first_filter : first_filter + used]
-                                won = winner[n, row // 2 + a, column // 2 + b, first_filter : first_filter + used]
-                                pool(patch[(2 * a * m + 2 * b) * columns :], columns, m * columns, pixel, won)
+                                pixel = (n * height + row // 2 + a) * width + column // 2 + b
+                                window, place = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
+                                pool(patch, window, columns, m * columns, y_flat, winner_flat, place, used)
                     elif not inside:
                         for a in range(min(m, height - row)):
                             for b in range(min(m, width - column)):
@@ -191,55 +212,81 @@ def kernels_for(taps):
                                 for f in range(used):
                                     pixel[f] = place[f]
 
+    @helper
+    def gradients_of_tiles(dy, winner, down, across, panel, first, begin, end, dm):
+        """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
+        _, height, width, filters = dy.shape
+        _, distance, columns = dm.shape
+        vector = lanes_of(dy)
+        first_filter = panel * columns
+        patch = scratch(m * m * columns, dm)
+        half = scratch(TILE * m * vector, dm)
+        for t in range(begin, end):
+            n, i, j = position(first + t, down, across)
+            row, column = i * m, j * m
+            source, start, down_step, across_step = patch, 0, m * columns, columns
+            if winner.size > 0:
+                spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
+            elif row + m <= height and column + m <= width and first_filter + columns <= filters:
+                start, down_step, across_step = (
+                    ((n * height + row) * width + column) * filters + first_filter,
+                    width * filters,
+                    filters,
+                )
+                source = dy.reshape(-1)
+            else:
+                copy_patch(dy, n, row, column, first_filter, patch, m, columns)
+            for f in range(0, columns, vector):
+                for b in range(m):
+                    place = start + b * across_step + f
+                    transform(FROM_OUTPUTS, taps, source, place, down_step, half, b * vector, m * vector)
+                for a in range(TILE):
+                    place = (a * TILE * distance + t) * columns + f
+                    transform(FROM_OUTPUTS, taps, half, a * m * vector, vector, dm, place, distance * columns)
+
     @kernel
     def transform_gradients(dy, winner, down, across, first, dm):
         """dm[panel, point, tile] = A dY Aᵀ, with zeros where a tile juts out.
 
         dy (N, OH, OW, F) → dm (panels, 64, tiles and a gap, panel width).
         """
-        _, height, width, filters = dy.shape
-        panels, _, distance, columns = dm.shape
+        panels, _, distance, _ = dm.shape
         tiles = distance - GAP
-        vector = lanes_of(dy)
         rounds = (tiles + TILE - 1) // TILE
         for task in prange(panels * rounds):
             panel, begin = task // rounds, task % rounds * TILE
-            patch = scratch(m * m * columns, dm)
-            half = scratch(TILE * m * vector, dm)
-            for t in range(begin, min(tiles, begin + TILE)):
-                n, i, j = position(first + t, down, across)
-                row, column, first_filter = i * m, j * m, panel * columns
-                source, start, down_step, across_step = patch, 0, m * columns, columns
-                if winner.size > 0:
-                    spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
-                elif row + m <= height and column + m <= width and first_filter + columns <= filters:
-                    source, start, down_step, across_step = (
-                        dy.reshape(-1), ((n * height + row) * width + column) * filters + first_filter, width * filters,
-                        filters
-                    )  # fmt: skip
-                else:
-                    copy_patch(dy, n, row, column, first_filter, patch, m, columns)
-                for f in range(0, columns, vector):
-                    for b in range(m):
-                        transform(
-                            FROM_OUTPUTS,
-                            taps,
-                            source,
-                            start + b * across_step + f,
-                            down_step,
-                            half,
-                            b * vector,
-                            m * vector,
-                        )
-                    for a in range(TILE):
-                        place = (a * TILE * distance + t) * columns + f
-                        transform(
-                            FROM_OUTPUTS, taps, half, a * m * vector, vector, dm[panel], place, distance * columns
-                        )
+            gradients_of_tiles(dy, winner, down, across, panel, first, begin, min(tiles, begin + TILE), dm[panel])
+
+    @kernel
+    def weight_gradient_of_chunks(x, dy, winner, top, left, down, across, rows, cols, du):
+        """du[chunk] = Vᵀ · dM, point by point, summed over the tiles of one of the chunks into which all are cut.
+
+        du (chunks, panels, 64, C and a gap, panel width). A task owns a chunk and its sums; V and dM of a block of
+        tiles never leave the core's own cache.
+        """
+        chunks, panels, _, _, columns = du.shape
+        tiles = cols.size
+        vector = lanes_of(x)
+        slices = (x.shape[3] + vector - 1) // vector
+        total = x.shape[0] * down * across
+        none = np.empty((0, 0, 0, 0), np.uint8)
+        for chunk in prange(chunks):
+            v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
+            dm = scratch(POINTS * (tiles + GAP) * columns, dy).reshape(1, POINTS, tiles + GAP, columns)
+            du[chunk] = 0
+            stop = (chunk + 1) * total // chunks
+            for begin in range(chunk * total // chunks, stop, tiles):
+                count = min(tiles, stop - begin)
+                inputs_of_tiles(x, none, top, left, down, across, m, begin, 0, count, v)
+                for panel in range(panels):
+                    gradients_of_tiles(dy, winner, down, across, panel, begin, 0, count, dm[0])
+                    for point in range(POINTS):
+                        add_product(v[point], rows, cols, count, dm, 0, point, True, du[chunk, panel, point])
 
     return SimpleNamespace(
         transform_filters=transform_filters, transform_filters_back=transform_filters_back,
         convolve_tiles=convolve_tiles, transform_gradients=transform_gradients,
+        weight_gradient_of_chunks=weight_gradient_of_chunks,
     )  # fmt: skip
 
 
@@ -263,22 +310,10 @@ def multiply_transposed(v, dm, rows, cols, add, du):
     offsets in v of channels and tiles. A task owns the sums of one point and panel, and adds the tiles up in their
     order: the number of threads changes no bit.
     """
-    panels, points, distance, columns = dm.shape
-    tiles = distance - GAP
-    channels = du.shape[2] - GAP
+    panels, points, distance, _ = dm.shape
     for task in prange(panels * points):
         point, panel = task // panels, task % panels
-        tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
-        for row in range(0, channels, TILE_ROWS):
-            tile_product(v[point], rows, row, cols, 0, tiles, dm[panel], point, tile)
-            for r in range(min(TILE_ROWS, channels - row)):
-                sums, new = du[panel, point, row + r], tile[r]
-                if add:
-                    for f in range(columns):
-                        sums[f] += new[f]
-                else:
-                    for f in range(columns):
-                        sums[f] = new[f]
+        add_product(v[point], rows, cols, distance - GAP, dm, panel, point, add, du[panel, point])
 
 
 NO_POOLING = np.empty((0, 0, 0, 0), np.uint8)  # as `winner`: the array beside it was not pooled
@@ -300,7 +335,7 @@ def turned(weight):
     """The filters of the backward pass: turned by 180°, channel axes exchanged: (T, T, C, F) → (T, T, F, C)."""
     taps, _, channels, filters = weight.shape
     out = workspace("turned", (taps, taps, filters, channels), weight.dtype)
-    np.copyto(out, weight[::-1, ::-1].transpose(0, 1, 3, 2))
+    turn(weight.reshape(-1, channels, filters), out.reshape(-1, filters, channels))
     return out
 
 
@@ -370,6 +405,13 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
     columns, vector = panel_width(dy.dtype), lanes(dy.dtype)
     panels = -(-filters // columns)
     total = images * down * across
+    if panels * POINTS * (channels + GAP) * columns * dy.itemsize <= CHUNK_BYTES:
+        du = workspace("du", (min(CHUNKS, total), panels, POINTS, channels + GAP, columns), dy.dtype)
+        rows, cols = offsets(channels, BLOCK, x.dtype)
+        chunks_of = kernels_for(taps).weight_gradient_of_chunks
+        chunks_of(x, dy, winner, top, left, down, across, whole_tiles(rows), cols, du)
+        kernels_for(taps).transform_filters_back(du.sum(axis=0), dweight, accumulate)
+        return
     tiles = min(total, backward_tiles(channels, filters, dy.dtype))
     v = workspace("v", (POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
     dm = workspace("dm", (panels, POINTS, tiles + GAP, columns), dy.dtype)

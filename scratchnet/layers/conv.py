@@ -9,8 +9,8 @@ import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
-from scratchnet.kernels import conv, winograd
-from scratchnet.kernels.choice import use_winograd
+from scratchnet.kernels import conv, conv_as_dense, winograd
+from scratchnet.kernels.choice import algorithm
 from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
@@ -100,47 +100,52 @@ class Conv2D(Layer):
         total = max(0, (outputs - 1) * self.stride + kernel - size)
         return total // 2, total - total // 2
 
-    def uses_winograd(self, images: int) -> bool:
-        """Whether a batch of this size is convolved by Winograd's algorithm, or directly."""
+    def algorithm(self, images: int) -> str:
+        """How a batch of so many images is convolved: "direct", "winograd" or "dense"."""
         assert self.input_shape is not None
         assert self.output_shape is not None
-        height, width, filters = self.output_shape
-        return use_winograd(self.kernel_size, self.stride, images, height, width, self.input_shape[2], filters)
+        return algorithm(self.kernel_size, self.stride, images, self.input_shape, self.output_shape)  # type: ignore[arg-type]
 
     def _forward(self, x: Array, training: bool) -> Array:
-        fast = self.uses_winograd(len(x))
-        weight, bias = self.weight.value, self.bias.value
-        top, bottom, left, right = self.pads
-        if not fast:
-            x = conv.pad(x, top, bottom, left, right)
-        self._remembered = (x, fast) if training else None
-        if not fast:
-            return conv.conv2d_forward(x, weight, bias, self.stride)
         assert self.output_shape is not None
-        u = winograd.transformed_filters(weight)
-        return winograd.forward(x, u, bias, self.kernel_size[0], top, left, *self.output_shape[:2])
+        out_height, out_width, _ = self.output_shape
+        weight, bias, stride = self.weight.value, self.bias.value, self.stride
+        top, bottom, left, right = self.pads
+        how = self.algorithm(len(x))
+        if how == "direct":
+            x = conv.pad(x, top, bottom, left, right)
+        self._remembered = (x, how) if training else None
+        if how == "winograd":
+            u = winograd.transformed_filters(weight)
+            return winograd.forward(x, u, bias, self.kernel_size[0], top, left, out_height, out_width)
+        if how == "dense":
+            return conv_as_dense.forward(x, weight, bias, stride, top, left, out_height, out_width)
+        return conv.conv2d_forward(x, weight, bias, stride)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
-        x, fast = self._remembered
-        weight = self.weight.value
-        top, _, left, _ = self.pads
-        dbias = conv.conv2d_backward_bias(dy)
-        self.bias.take(dbias, accumulate)
-        if fast:
-            none = winograd.NO_POOLING
-            _, out_height, out_width, _ = dy.shape
-            winograd.backward_weight(x, dy, none, top, left, out_height, out_width, self.weight.grad, accumulate)
-        else:
-            conv.conv2d_backward_weight(x, dy, self.stride, self.weight.grad, accumulate)
-        if not need_dx:
-            return None
         assert self.input_shape is not None
         height, width, channels = self.input_shape
-        if fast:
+        _, out_height, out_width, _ = dy.shape
+        x, how = self._remembered
+        weight, dweight, stride = self.weight.value, self.weight.grad, self.stride
+        top, _, left, _ = self.pads
+        none = winograd.NO_POOLING
+        self.bias.take(conv.conv2d_backward_bias(dy), accumulate)
+        if how == "winograd":
+            winograd.backward_weight(x, dy, none, top, left, out_height, out_width, dweight, accumulate)
+        elif how == "dense":
+            conv_as_dense.backward_weight(x, dy, stride, top, left, dweight, accumulate)
+        else:
+            conv.conv2d_backward_weight(x, dy, stride, dweight, accumulate)
+        if not need_dx:
+            return None
+        if how == "winograd":
             u = winograd.transformed_filters(winograd.turned(weight))
             return winograd.backward_input(dy, none, u, self.kernel_size[0], top, left, height, width, channels)
-        return conv.conv2d_backward_input(dy, weight, self.stride, top, left, height, width)
+        if how == "dense":
+            return conv_as_dense.backward_input(dy, weight, stride, top, left, height, width)
+        return conv.conv2d_backward_input(dy, weight, stride, top, left, height, width)
 
     def parameters(self) -> list[Parameter]:
         """Weight (KH, KW, C, F) and bias (F,)."""

@@ -1,0 +1,92 @@
+"""Max-pooling over windows of 2 × 2, for a vector of channels at a time: forward, and back to where each maximum came from.
+
+Arrays come flat, with the place of a vector's first number in them. `winner` holds, for each maximum, the corner of its
+window: 0 and 1 above, 2 and 3 below; or CUT, where nothing in the window was above zero, so that ReLU passes nothing on.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from scratchnet.kernels.vectors import lanes
+
+CUT = 4
+
+
+class _Vectors:
+    """Loads and stores vectors of neighbouring numbers in the flat arrays that an intrinsic was given."""
+
+    def __init__(self, context, builder, signature, arguments, like):
+        self.context, self.builder, self.signature, self.arguments = context, builder, signature, arguments
+        self.count = lanes(signature.args[like].dtype.name)
+
+    def _pointer(self, array, place):
+        kind = self.signature.args[array]
+        scalar = self.context.get_data_type(kind.dtype)
+        data = self.context.make_array(kind)(self.context, self.builder, self.arguments[array]).data
+        vector = ir.VectorType(scalar, self.count)
+        return self.builder.bitcast(self.builder.gep(data, [place]), vector.as_pointer()), scalar
+
+    def load(self, array, place):
+        pointer, scalar = self._pointer(array, place)
+        return self.builder.load(pointer, align=scalar.get_abi_alignment(self.context.target_data))
+
+    def store(self, value, array, place):
+        pointer, scalar = self._pointer(array, place)
+        self.builder.store(value, pointer, align=scalar.get_abi_alignment(self.context.target_data))
+
+
+@intrinsic
+def pool_window(typingctx, source, place, across, down, y, winner, target):
+    """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
+
+    The window's vectors are source[place], source[place + across], and the two `down` further on.
+    """
+    signature = types.void(source, types.intp, types.intp, types.intp, y, winner, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        vectors = _Vectors(context, builder, signature, arguments, like=0)
+        _, place, across, down, _, _, target = arguments
+        below = builder.add(place, down)
+        corners = [place, builder.add(place, across), below, builder.add(below, across)]
+        first, second, third, fourth = (vectors.load(0, corner) for corner in corners)
+        byte = ir.VectorType(ir.IntType(8), vectors.count)
+
+        def larger(a, b, place_of_a, place_of_b):
+            """Of two vectors the larger, and its place; the first where they are equal."""
+            is_first = builder.fcmp_ordered(">=", a, b)
+            return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
+
+        def everywhere(number):
+            return ir.Constant(byte, [number] * vectors.count)
+
+        above, place_above = larger(first, second, everywhere(0), everywhere(1))
+        lower, place_below = larger(third, fourth, everywhere(2), everywhere(3))
+        best, place_of_best = larger(above, lower, place_above, place_below)
+        nothing = ir.Constant(best.type, [0.0] * vectors.count)
+        cut = builder.fcmp_ordered("<=", best, nothing)
+        vectors.store(builder.select(cut, nothing, best), 4, target)
+        vectors.store(builder.select(cut, everywhere(CUT), place_of_best), 5, target)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def share_of_corner(typingctx, dy, winner, place, corner, target, start):
+    """target[start] = the vector dy[place] where winner[place] is this corner of the window, elsewhere zero."""
+    signature = types.void(dy, winner, types.intp, types.intp, target, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        vectors = _Vectors(context, builder, signature, arguments, like=0)
+        _, _, place, corner, _, start = arguments
+        gradient, won = vectors.load(0, place), vectors.load(1, place)
+        byte = ir.IntType(8)
+        nothing = ir.Constant(won.type, ir.Undefined)
+        one = builder.insert_element(nothing, builder.trunc(corner, byte), ir.IntType(32)(0))
+        same = ir.Constant(ir.VectorType(ir.IntType(32), vectors.count), [0] * vectors.count)
+        here = builder.icmp_unsigned("==", won, builder.shuffle_vector(one, nothing, same))
+        vectors.store(builder.select(here, gradient, ir.Constant(gradient.type, [0.0] * vectors.count)), 4, start)
+        return context.get_dummy_value()
+
+    return signature, generate
