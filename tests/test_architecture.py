@@ -74,13 +74,20 @@ MAY_IMPORT = {
 }
 
 NEVER = {
-    "scratchnet": ["data_prep", "train", "tests"],
+    "scratchnet": ["data_prep", "train", "tests", "benchmarks"],
     "scratchnet.data": ["scratchnet.layers", "scratchnet.kernels", "scratchnet.network", "scratchnet.training"],
     "scratchnet.network": ["scratchnet.training", "scratchnet.data", "scratchnet.optimizers"],
     "scratchnet.optimizers": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
     "scratchnet.gradient_check": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
     "scratchnet.models": ["scratchnet.training", "scratchnet.data", "scratchnet.kernels"],
-    "data_prep": ["scratchnet.training", "scratchnet.network", "scratchnet.layers", "scratchnet.kernels", "train"],
+    "data_prep": [
+        "scratchnet.training",
+        "scratchnet.network",
+        "scratchnet.layers",
+        "scratchnet.kernels",
+        "train",
+        "benchmarks",
+    ],
 }
 
 

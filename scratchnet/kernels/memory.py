@@ -11,14 +11,52 @@ import numpy as np
 from scratchnet.kernels.jit import helper
 
 LINE = 64  # bytes
+WORTH_KEEPING = 1 << 20  # bytes: smaller arrays are handed out quickly by the system's own allocator
+MOST_KEPT = 512 << 20  # bytes that wait unused
 
 
 def empty(shape, dtype):
-    """np.empty, from the beginning of a cache line."""
+    """np.empty, from the beginning of a cache line; large ones out of memory that earlier arrays have given back.
+
+    Fresh memory costs more than it seems: the system hands it out page by page, each cleared when it is first touched.
+    A training step wants the same arrays as the step before.
+    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = _taken_back(size) if size >= WORTH_KEEPING else _aligned(size)
+    return memory[:size].view(dtype).reshape(shape)
+
+
+def _aligned(size):
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    return memory[start : start + size]
+
+
+def _taken_back(size):
+    """The smallest block that waits and is large enough, but not by more than a quarter; else a new one."""
+    fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]
+    block = min(fitting, key=len, default=None)
+    if block is None:
+        block = _aligned(size)
+    else:
+        _waiting[:] = [other for other in _waiting if other is not block]
+    return np.asarray(_Loan(block))
+
+
+class _Loan:
+    """A block that waits again when the last array that uses it is gone: NumPy keeps the owner of an array's memory alive."""
+
+    def __init__(self, block):
+        self.block = block
+        self.__array_interface__ = block.__array_interface__
+
+    def __del__(self):
+        _waiting.append(self.block)
+        while sum(map(len, _waiting)) > MOST_KEPT:
+            del _waiting[0]
+
+
+_waiting: list[np.ndarray] = []
 
 
 @helper
@@ -31,13 +69,10 @@ def scratch(size, like):
 
 
 def workspace(name, shape, dtype):
-    """An array whose contents nobody needs after the call that asks for it; the same memory is given out again for the same name.
-
-    Fresh memory costs more than it seems: the system hands it out page by page, each cleared when it is first touched.
-    """
+    """An array whose contents nobody needs after the call that asks for it; the same memory is given out again for the same name."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if name not in _kept or _kept[name].nbytes < size:
-        _kept[name] = empty((size,), np.uint8)
+        _kept[name] = _aligned(size)
     return _kept[name][:size].view(dtype).reshape(shape)
 
 

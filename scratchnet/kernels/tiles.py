@@ -1,9 +1,8 @@
 """Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transform V = Bᵀ d B."""
 
 import numpy as np
-from numba import prange
 
-from scratchnet.kernels.jit import helper, kernel
+from scratchnet.kernels.jit import helper
 from scratchnet.kernels.memory import scratch
 from scratchnet.kernels.toom_cook import TILE
 from scratchnet.kernels.transforms import TO_INPUTS, lanes_of, transform
@@ -53,6 +52,7 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
     """v[:, :, begin:end] = Bᵀ d B of the tiles with numbers first + begin, …, first + end − 1; v (64, slices, tiles, vector)."""
     _, height, width, channels = x.shape
     _, slices, tiles, vector = v.shape
+    side = v.shape[0] // TILE  # a loop over TILE itself the compiler would write out eight times
     depth = slices * vector
     patch = scratch(TILE * TILE * depth, v)
     half = scratch(TILE * TILE * vector, v)
@@ -71,7 +71,7 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
         else:
             copy_patch(x, n, row, column, 0, patch, TILE, depth)
         for c in range(slices):
-            for b in range(TILE):
+            for b in range(side):
                 transform(
                     TO_INPUTS,
                     TILE,
@@ -82,7 +82,7 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
                     b * vector,
                     TILE * vector,
                 )
-            for a in range(TILE):
+            for a in range(side):
                 place = ((a * TILE * slices + c) * tiles + t) * vector
                 transform(TO_INPUTS, TILE, half, a * TILE * vector, vector, v, place, depth * tiles)
 
@@ -121,15 +121,3 @@ def pool(patch, start, across, down, y, winner, target, used):
             if candidate > best:
                 best, won = candidate, corner
         y[target + f], winner[target + f] = best, won
-
-
-@kernel
-def transform_inputs(x, winner, top, left, down, across, m, first, v):
-    """v[point, slice, tile] = Bᵀ d B of the tiles with numbers first, first + 1, …
-
-    x (N, H, W, C). Images have down × across tiles; tile (i, j) begins at row i · m − top, column j · m − left,
-    and is zero outside of the image. v (64, slices, tiles and a gap, vector): the channels are cut into slices of one vector.
-    """
-    tiles = min(v.shape[2] - GAP, x.shape[0] * down * across - first)
-    for task in prange((tiles + TILE - 1) // TILE):
-        inputs_of_tiles(x, winner, top, left, down, across, m, first, task * TILE, min(tiles, task * TILE + TILE), v)

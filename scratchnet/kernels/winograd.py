@@ -44,7 +44,6 @@ from scratchnet.kernels.tiles import (
     pool,
     position,
     spread_patch,
-    transform_inputs,
 )
 from scratchnet.kernels.toom_cook import TILE
 from scratchnet.kernels.transforms import FROM_FILTERS, FROM_OUTPUTS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
@@ -54,19 +53,19 @@ from scratchnet.kernels.windows import CUT
 BLOCK = 4 * TILE_ROWS  # tiles that one task multiplies with the filters
 # The point (1, 1): Aᵀ and A are all ones there, so that a bias added to it reaches every output alike.
 EVERYWHERE = TILE + 1
-CHUNKS = 32  # into which the tiles are cut where each can have sums of its own
-CHUNK_BYTES = 128 << 10  # of such sums: they leave room for V and dM in a core's own cache
+SMALL = 128 << 10  # bytes of dU: so few that many tasks may have one each, in the core's own cache beside V and dM
+SLOTS = 32  # such tasks, whatever the number of threads
 GROUP_BYTES = 6 << 20  # of V and dM: stays in the cache that the cores share
 
 
 @helper
-def add_product(v, rows, cols, tiles, dm, panel, point, add, du):
+def product_of_point(v, rows, cols, dm, point, add, du):
     """du = Vᵀ · dM of one point and panel of filters, or the same added to it; du (C and a gap, panel width)."""
     distance, columns = du.shape
     channels = distance - GAP
     tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
     for row in range(0, channels, TILE_ROWS):
-        tile_product(v, rows, row, cols, 0, tiles, dm[panel], point, tile)
+        tile_product(v, rows, row, cols, 0, cols.size, dm, point, tile)
         for r in range(min(TILE_ROWS, channels - row)):
             sums, new = du[row + r], tile[r]
             if add:
@@ -85,7 +84,8 @@ def kernels_for(taps):
     @kernel
     def transform_filters(weight, u):
         """u[panel, point, c] = G g Gᵀ: weight (T, T, C, F) → u (panels, 64, C and a gap, panel width), zero beyond the last filter."""
-        panels, _, distance, columns = u.shape
+        panels, points, distance, columns = u.shape
+        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
         _, _, channels, filters = weight.shape
         vector = lanes_of(u)
         for task in prange(panels * channels):
@@ -102,14 +102,15 @@ def kernels_for(taps):
                     transform(
                         TO_FILTERS, taps, source, start + b * step + f, taps * step, half, b * vector, taps * vector
                     )
-                for a in range(TILE):
+                for a in range(side):
                     place = (a * TILE * distance + c) * columns + f
                     transform(TO_FILTERS, taps, half, a * taps * vector, vector, u[panel], place, distance * columns)
 
     @kernel
     def transform_filters_back(du, dweight, accumulate):
         """dweight = Gᵀ dU G, or the same added to it: du like u → dweight (T, T, C, F)."""
-        panels, _, distance, columns = du.shape
+        panels, points, distance, columns = du.shape
+        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
         channels = dweight.shape[2]
         vector = lanes_of(du)
         for task in prange(panels * channels):
@@ -117,7 +118,7 @@ def kernels_for(taps):
             half = scratch(taps * TILE * vector, du)
             patch = scratch(taps * taps * columns, du)
             for f in range(0, columns, vector):
-                for b in range(TILE):
+                for b in range(side):
                     place = (b * distance + c) * columns + f
                     transform(
                         FROM_FILTERS, taps, du[panel], place, TILE * distance * columns, half, b * vector, TILE * vector
@@ -145,7 +146,8 @@ def kernels_for(taps):
         """
         pooled = winner.size > 0
         images, height, width, filters = y.shape
-        panels, _, _, columns = u.shape
+        panels, points, _, columns = u.shape
+        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
         tiles = rows.size
         vector = lanes_of(y)
         slices = (x.shape[3] + vector - 1) // vector
@@ -182,7 +184,7 @@ def kernels_for(taps):
                         )
                         target = y_flat
                     for f in range(0, columns, vector):
-                        for b in range(TILE):
+                        for b in range(side):
                             place = b * distance + t * columns + f
                             transform(
                                 TO_OUTPUTS, taps, products, place, TILE * distance, half, b * vector, TILE * vector
@@ -216,7 +218,8 @@ def kernels_for(taps):
     def gradients_of_tiles(dy, winner, down, across, panel, first, begin, end, dm):
         """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
         _, height, width, filters = dy.shape
-        _, distance, columns = dm.shape
+        points, distance, columns = dm.shape
+        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
         vector = lanes_of(dy)
         first_filter = panel * columns
         patch = scratch(m * m * columns, dm)
@@ -240,53 +243,51 @@ def kernels_for(taps):
                 for b in range(m):
                     place = start + b * across_step + f
                     transform(FROM_OUTPUTS, taps, source, place, down_step, half, b * vector, m * vector)
-                for a in range(TILE):
+                for a in range(side):
                     place = (a * TILE * distance + t) * columns + f
                     transform(FROM_OUTPUTS, taps, half, a * m * vector, vector, dm, place, distance * columns)
 
     @kernel
-    def transform_gradients(dy, winner, down, across, first, dm):
-        """dm[panel, point, tile] = A dY Aᵀ, with zeros where a tile juts out.
+    def transform_both(x, dy, winner, top, left, down, across, first, count, rows, cols, v, dm, du):
+        """V = Bᵀ d B and dM = A dY Aᵀ of `count` tiles, the first of them number `first`; where du is given, also its sums.
 
-        dy (N, OH, OW, F) → dm (panels, 64, tiles and a gap, panel width).
+        x (N, H, W, C) → v (slots, 64, slices, tiles and a gap, vector): the channels are cut into slices of one vector.
+        dy (N, OH, OW, F) → dm (slots, panels, 64, tiles and a gap, panel width). There is one slot, which holds all
+        tiles; or, with du (slots, panels, 64, C and a gap, panel width), one for each task, which takes its share of
+        the tiles through it block by block and adds Vᵀ · dM up, so that V and dM never leave the core's own cache.
         """
-        panels, _, distance, _ = dm.shape
-        tiles = distance - GAP
-        rounds = (tiles + TILE - 1) // TILE
-        for task in prange(panels * rounds):
-            panel, begin = task // rounds, task % rounds * TILE
-            gradients_of_tiles(dy, winner, down, across, panel, first, begin, min(tiles, begin + TILE), dm[panel])
-
-    @kernel
-    def weight_gradient_of_chunks(x, dy, winner, top, left, down, across, rows, cols, du):
-        """du[chunk] = Vᵀ · dM, point by point, summed over the tiles of one of the chunks into which all are cut.
-
-        du (chunks, panels, 64, C and a gap, panel width). A task owns a chunk and its sums; V and dM of a block of
-        tiles never leave the core's own cache.
-        """
-        chunks, panels, _, _, columns = du.shape
-        tiles = cols.size
-        vector = lanes_of(x)
-        slices = (x.shape[3] + vector - 1) // vector
-        total = x.shape[0] * down * across
+        slots, panels, _, distance, _ = dm.shape
+        summed = du.size > 0
         none = np.empty((0, 0, 0, 0), np.uint8)
-        for chunk in prange(chunks):
-            v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
-            dm = scratch(POINTS * (tiles + GAP) * columns, dy).reshape(1, POINTS, tiles + GAP, columns)
-            du[chunk] = 0
-            stop = (chunk + 1) * total // chunks
-            for begin in range(chunk * total // chunks, stop, tiles):
-                count = min(tiles, stop - begin)
-                inputs_of_tiles(x, none, top, left, down, across, m, begin, 0, count, v)
+        step = distance - GAP if summed else TILE
+        tasks = slots if summed else (count + TILE - 1) // TILE
+        for number_of_task in prange(tasks):
+            task = np.int64(number_of_task)
+            slot = task if summed else 0
+            begin = task * count // slots if summed else task * TILE
+            end = (task + 1) * count // slots if summed else min(count, begin + TILE)
+            for start in range(begin, end, step):
+                place = 0 if summed else start
+                stop = place + min(step, end - start)
+                number = first + start - place
+                inputs_of_tiles(x, none, top, left, down, across, m, number, place, stop, v[slot])
                 for panel in range(panels):
-                    gradients_of_tiles(dy, winner, down, across, panel, begin, 0, count, dm[0])
-                    for point in range(POINTS):
-                        add_product(v[point], rows, cols, count, dm, 0, point, True, du[chunk, panel, point])
+                    gradients_of_tiles(dy, winner, down, across, panel, number, place, stop, dm[slot, panel])
+                    for point in range(POINTS if summed else 0):
+                        tiles_here = cols[:stop]
+                        product_of_point(
+                            v[slot, point],
+                            rows,
+                            tiles_here,
+                            dm[slot, panel],
+                            point,
+                            start > begin,
+                            du[slot, panel, point],
+                        )
 
     return SimpleNamespace(
         transform_filters=transform_filters, transform_filters_back=transform_filters_back,
-        convolve_tiles=convolve_tiles, transform_gradients=transform_gradients,
-        weight_gradient_of_chunks=weight_gradient_of_chunks,
+        convolve_tiles=convolve_tiles, transform_both=transform_both,
     )  # fmt: skip
 
 
@@ -310,10 +311,10 @@ def multiply_transposed(v, dm, rows, cols, add, du):
     offsets in v of channels and tiles. A task owns the sums of one point and panel, and adds the tiles up in their
     order: the number of threads changes no bit.
     """
-    panels, points, distance, _ = dm.shape
+    panels, points, _, _ = dm.shape
     for task in prange(panels * points):
         point, panel = task // panels, task % panels
-        add_product(v[point], rows, cols, distance - GAP, dm, panel, point, add, du[panel, point])
+        product_of_point(v[point], rows, cols, dm[panel], point, add, du[panel, point])
 
 
 NO_POOLING = np.empty((0, 0, 0, 0), np.uint8)  # as `winner`: the array beside it was not pooled
@@ -405,24 +406,31 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
     columns, vector = panel_width(dy.dtype), lanes(dy.dtype)
     panels = -(-filters // columns)
     total = images * down * across
-    if panels * POINTS * (channels + GAP) * columns * dy.itemsize <= CHUNK_BYTES:
-        du = workspace("du", (min(CHUNKS, total), panels, POINTS, channels + GAP, columns), dy.dtype)
+    du_shape = (panels, POINTS, channels + GAP, columns)
+    transform_both = kernels_for(taps).transform_both
+
+    def arrays(slots, tiles):
+        v = workspace("v", (slots, POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
+        return v, workspace("dm", (slots, panels, POINTS, tiles + GAP, columns), dy.dtype)
+
+    if np.prod(du_shape) * dy.itemsize <= SMALL:
         rows, cols = offsets(channels, BLOCK, x.dtype)
-        chunks_of = kernels_for(taps).weight_gradient_of_chunks
-        chunks_of(x, dy, winner, top, left, down, across, whole_tiles(rows), cols, du)
-        kernels_for(taps).transform_filters_back(du.sum(axis=0), dweight, accumulate)
-        return
-    tiles = min(total, backward_tiles(channels, filters, dy.dtype))
-    v = workspace("v", (POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
-    dm = workspace("dm", (panels, POINTS, tiles + GAP, columns), dy.dtype)
-    du = workspace("du", (panels, POINTS, channels + GAP, columns), dy.dtype)
-    rows, cols = offsets(channels, tiles, x.dtype)
-    for first in range(0, total, tiles):
-        if total - first < tiles:
-            dm = workspace("dm", (panels, POINTS, total - first + GAP, columns), dy.dtype)
-        transform_inputs(x, NO_POOLING, top, left, down, across, m, first, v)
-        kernels_for(taps).transform_gradients(dy, winner, down, across, first, dm)
-        multiply_transposed(v, dm, whole_tiles(rows), cols, first > 0, du)
+        slots = min(SLOTS, total)
+        v, dm = arrays(slots, BLOCK)
+        du = workspace("du", (slots, *du_shape), dy.dtype)
+        du[:, :, :, channels:] = 0  # the gap is summed with the rest
+        transform_both(x, dy, winner, top, left, down, across, 0, total, whole_tiles(rows), cols, v, dm, du)
+        du = du.sum(axis=0)
+    else:
+        tiles = min(total, backward_tiles(channels, filters, dy.dtype))
+        rows, cols = offsets(channels, tiles, x.dtype)
+        v, dm = arrays(1, tiles)
+        du = workspace("du", du_shape, dy.dtype)
+        none = np.empty((0, 0, 0, 0, 0), dy.dtype)
+        for first in range(0, total, tiles):
+            count = min(tiles, total - first)
+            transform_both(x, dy, winner, top, left, down, across, first, count, rows, cols, v, dm, none)
+            multiply_transposed(v[0], dm[0], whole_tiles(rows), cols[:count], first > 0, du)
     kernels_for(taps).transform_filters_back(du, dweight, accumulate)
 
 

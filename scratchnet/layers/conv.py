@@ -10,7 +10,7 @@ import numpy as np
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
 from scratchnet.kernels import conv, conv_as_dense, winograd
-from scratchnet.kernels.choice import algorithm
+from scratchnet.kernels.choice import algorithm, multiplications
 from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
@@ -105,6 +105,11 @@ class Conv2D(Layer):
         assert self.input_shape is not None
         assert self.output_shape is not None
         return algorithm(self.kernel_size, self.stride, images, self.input_shape, self.output_shape)  # type: ignore[arg-type]
+
+    def multiplications_needed(self, images: int) -> int:
+        """Of that algorithm, for one pass over so many images; `multiplications` are those of the definition."""
+        how = self.algorithm(images)
+        return multiplications(how, self.kernel_size, images, self.input_shape, self.output_shape)  # type: ignore[arg-type]
 
     def _forward(self, x: Array, training: bool) -> Array:
         assert self.output_shape is not None

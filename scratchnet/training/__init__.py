@@ -1,8 +1,9 @@
 """Training a network: the loop, its checkpoints, and what it shows."""
 
 from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.display import Display
-from scratchnet.training.experiment import Experiment, compile_kernels, kernels_are_compiled, make_trainer
+from scratchnet.training.experiment import Experiment, make_trainer
 from scratchnet.training.loop import Data, fit
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size

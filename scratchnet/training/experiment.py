@@ -8,12 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scratchnet.config import Config
 from scratchnet.data import Batches, Dataset, PixelScaling
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.kernels.jit import compiled_before, remember_compiled
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
@@ -112,24 +109,3 @@ def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> T
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
     schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=config.epochs * steps_per_epoch)
     return Trainer(network, SoftmaxCrossEntropy(), optimizer, schedule, micro_batch=config.micro_batch)
-
-
-def compile_kernels(config: Config) -> None:
-    """Compiles all that training needs, on a network of the same kinds of layers that is small enough to run at once."""
-    network = MODELS[config.model](32)
-    network.build(dtype=config.dtype)
-    trainer = make_trainer(config, network, steps_per_epoch=1)
-    logits = network.forward(np.zeros((1, *(network.input_shape or ())), config.dtype), training=True)
-    trainer.loss.forward(logits, np.zeros(1, np.int64))
-    network.backward(trainer.loss.backward(), need_dx=False)
-    trainer.optimizer.step()
-    remember_compiled(_kernels_of(config))
-
-
-def kernels_are_compiled(config: Config) -> bool:
-    """Whether `compile_kernels` has run on this machine for such a configuration, so that it takes a moment only."""
-    return compiled_before(_kernels_of(config))
-
-
-def _kernels_of(config: Config) -> str:
-    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}"

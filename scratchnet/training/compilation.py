@@ -1,0 +1,85 @@
+"""All kernels that training needs, compiled before the first step, by two processes side by side.
+
+Numba compiles one function at a time, and for training that is half a minute. What one process has compiled and kept on
+disk the other loads, so a second one takes its share: the direct convolution and what is around it, while this one
+compiles Winograd's algorithm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import scratchnet
+from scratchnet.config import Config
+from scratchnet.kernels.jit import cache_directory, compiled_before, remember_compiled
+from scratchnet.models import MODELS
+from scratchnet.training.experiment import make_trainer
+
+# So many images of 32 × 32 take the fast path in their first layers and the dense one in their last; one image alone
+# takes the direct path in its deeper layers.
+FAST, DIRECT = 16, 1
+
+
+def compile_kernels(config: Config) -> None:
+    """Compiles all that training with this configuration needs, or loads it where it was compiled before."""
+    with _helper(config):
+        small_step(config, FAST)
+    small_step(config, DIRECT)
+    remember_compiled(_kernels_of(config))
+
+
+def kernels_are_compiled(config: Config) -> bool:
+    """Whether `compile_kernels` has run on this machine for such a configuration, so that it takes a moment only."""
+    return compiled_before(_kernels_of(config))
+
+
+def small_step(config: Config, images: int) -> None:
+    """A training step of a network of the same kinds of layers on images of 32 × 32."""
+    network = MODELS[config.model](32)
+    network.build(dtype=config.dtype)
+    trainer = make_trainer(config, network, steps_per_epoch=1)
+    logits = network.forward(np.zeros((images, *(network.input_shape or ())), config.dtype), training=True)
+    trainer.loss.forward(logits, np.zeros(images, np.int64))
+    network.backward(trainer.loss.backward(), need_dx=False)
+    trainer.optimizer.step()
+
+
+@contextmanager
+def _helper(config: Config) -> Iterator[None]:
+    """Meanwhile a second process compiles its share, where that can be kept and there is a processor for it.
+
+    If it fails, this process compiles all.
+    """
+    if kernels_are_compiled(config) or cache_directory() is None or os.cpu_count() == 1 or not sys.executable:
+        yield
+        return
+    found = [str(Path(scratchnet.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
+    code = f"from scratchnet.training.compilation import help_compiling; help_compiling({json.dumps(asdict(config))!r})"
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
+    ) as helper:
+        try:
+            yield
+        except BaseException:
+            helper.kill()
+            raise
+
+
+def help_compiling(config: str) -> None:
+    """What the second process does: a step by the direct path. config: as JSON."""
+    small_step(Config(**json.loads(config)), DIRECT)
+
+
+def _kernels_of(config: Config) -> str:
+    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}"

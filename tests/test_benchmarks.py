@@ -1,0 +1,192 @@
+"""`python -m benchmarks` runs through at tiny sizes, and counts, divides and judges as it says. No figure is judged here."""
+
+import doctest
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from benchmarks import accuracy, rounds, targets, work
+from benchmarks.layers import multiplications, needed_by
+from benchmarks.systems.ours import make_trainer
+from benchmarks.work import Work
+from scratchnet import models
+from scratchnet.fused import ConvReluPool
+
+
+def run(repository, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(repository, tmp_path_factory):
+    """A tiny measurement of all sections without peers: what was printed, and the JSON file."""
+    out = tmp_path_factory.mktemp("results")
+    done = run(repository, "--tiny", "--peers", "none", "--out", out)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.glob("*.json")
+    return done, path
+
+
+def test_every_section_leaves_sensible_figures(measured):
+    _, path = measured
+    sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
+    assert list(sections) == ["steps", "inference", "limit", "threads", "memory", "start", "accuracy"]
+    for name in ("steps", "inference"):
+        (one,) = sections[name]["works"]
+        ours = one["systems"]["scratchnet"]
+        assert ours["median"] > 0
+        assert ours["batch"] in (2, 4)
+        assert [tried["batch"] for tried in ours["tried"]][:1] == [2]
+    layers = {layer["layer"]: layer for layer in sections["limit"]["layers"]}
+    assert [*layers][:5] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    assert {"dense1", "dense2", "dense3"} < layers.keys()
+    assert all(min(layer["seconds"]) >= 0 and sum(layer["seconds"]) > 0 for layer in layers.values())
+    assert sections["limit"]["flop_per_s"] > 0
+    assert "1" in sections["threads"]["images_per_s"]
+    peak = sections["memory"]["systems"]["scratchnet"]["peak_bytes"]
+    assert peak is None or peak > 5e7
+    assert sections["start"]["median"] > 0
+    assert "cold_compile_s" not in sections["start"]
+    assert [*sections["accuracy"]["errors"]] == [f"conv{i}" for i in range(1, 6)] + ["dense1", "dense2", "dense3"]
+    assert all(0 <= e < 1e-2 for one in sections["accuracy"]["errors"].values() for e in one.values())
+    assert [len(losses) for losses in sections["accuracy"]["losses"].values()] == [3, 3]
+
+
+def test_it_prints_the_table_and_shows_it_again(measured, repository):
+    done, path = measured
+    assert "| work | target | reached | verdict |" in done.stdout
+    assert "training step, `report`, 32×32" in done.stdout
+    again = run(repository, "--show", path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert path.with_suffix(".png").exists() or "no plot: Matplotlib is not installed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stepps"], "there is no section 'stepps'"),
+        (["--threads", "0"], "--threads must be 1 to"),
+        (["--rounds", "0"], "--rounds must be at least 1"),
+        (["--peers", "jax"], "there is no peer 'jax'"),
+        (["--show", "nowhere.json"], "there is no such file"),
+        (["--show", "pyproject.toml"], "is not what `python -m benchmarks` writes"),
+        (["--bach", "3"], "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_is_one_line(repository, arguments, said):
+    done = run(repository, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ratios_are_taken_round_by_round():
+    """The median of the ratios, which is not the ratio of the medians."""
+    assert rounds.paired([10.0, 40.0, 90.0], [10.0, 10.0, 30.0]) == {"median": 3.0, "min": 1.0, "max": 4.0}
+
+
+def test_multiplications_of_a_layer_by_hand(monkeypatch):
+    """report at 64×64: conv2 has 32 channels, 64 filters and 32×32 outputs, which are 8×8 tiles of 4×4."""
+    monkeypatch.delenv("SCRATCHNET_CONV", raising=False)
+    trainer = make_trainer(Work("train", "report", 64, 16))
+    steps = trainer.network._steps
+    assert isinstance(steps[1], ConvReluPool)
+    assert multiplications(steps[1], 16) == 16 * 64 * 64 * 32 * 64
+    needed = needed_by(trainer, 16)
+    assert needed["conv2"] == [16 * 64 * 64 * 32 * 64, 2 * 16 * 64 * 64 * 32 * 64]
+    assert needed["conv1"][1] == needed["conv1"][0]  # nobody asks for the gradient of the images
+    assert needed["dense1"] == [16 * 2048 * 1024, 2 * 16 * 2048 * 1024]
+    assert needed["flatten1"][0] == 0
+    monkeypatch.setenv("SCRATCHNET_CONV", "direct")
+    assert multiplications(steps[1], 16) == 16 * 32 * 32 * 25 * 32 * 64
+
+
+def test_the_peers_have_our_networks():
+    assert (work.FILTERS["report"], work.FILTERS["report-wide"]) == (models.REPORT_FILTERS, models.REPORT_WIDE_FILTERS)
+
+
+def compared(ours, **peers):
+    """A made-up work at 256×256."""
+    ratios = {name.replace("_", "-"): {"median": ours / rate, "min": 1, "max": 9} for name, rate in peers.items()}
+    systems = {"scratchnet": {"median": ours}}
+    about = asdict(Work("train", "report", 256, 0))
+    return targets.faster({"work": about, "title": "", "systems": systems, "ratios": ratios}).met
+
+
+def test_a_verdict_needs_both_peers_and_the_best_of_each():
+    assert compared(28, torch=6, torch_compile=6.9, tensorflow=8.7) is True
+    assert compared(28, torch=6, torch_compile=7.1, tensorflow=8.7) is False
+    assert compared(28, torch=6, tensorflow=9.5) is False
+    assert compared(28, torch=6) is None
+    assert compared(28, torch=10) is False
+    assert compared(28) is None
+
+
+def test_the_share_of_the_limit():
+    """10 + 20 multiplications with their additions take 60 s at 1 FLOP/s."""
+    layers = [
+        {"layer": "a", "seconds": [40, 50], "multiplications": [10, 20]},
+        {"layer": "b", "seconds": [0, 10], "multiplications": [0, 0]},
+    ]
+    figures = {"flop_per_s": 1.0, "threads": 2, "layers": layers}
+    assert targets.shares(figures) == {"least": 60, "measured": 100, "share": 0.6}
+    (row,) = targets.limited(figures)
+    assert (row.reached, row.verdict) == ("60% of 1e-09 GFLOP/s (sgemm, 2 threads)", "met")
+
+
+def test_the_examples():
+    for module in (accuracy, rounds, targets):
+        found = doctest.testmod(module)
+        assert found.attempted > 0
+        assert found.failed == 0
+
+
+PARITY = """
+import sys
+import numpy as np
+from benchmarks.systems.ours import Ours
+from benchmarks.work import Work
+work = Work("train", "report", 32, 8, dropout=0.0)
+ours = Ours(1)
+ours.prepare(work)
+values = [p.value for p in ours.trainer.network.parameters()]
+if sys.argv[1] == "torch":
+    import torch
+    from benchmarks.systems.pytorch import PyTorch
+    peer = PyTorch(1)
+    peer.prepare(work)
+    with torch.no_grad():
+        for theirs, value in zip(peer.network.parameters(), values, strict=True):
+            axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]
+            theirs.copy_(torch.from_numpy(np.ascontiguousarray(value.transpose(axes))))
+else:
+    from benchmarks.systems.tensorflow import TensorFlow
+    peer = TensorFlow(1)
+    peer.prepare(work)
+    for theirs, value in zip(peer.weights, values[::2], strict=True):
+        theirs.assign(value)
+print(max(abs(ours.once() - peer.once()) for _ in range(5)))
+"""
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_a_peer_takes_the_same_steps(framework, repository):
+    """The same losses from the same weights, five steps on end: what is timed is the same mathematics. At 32×32 the
+    first dense layer sees one pixel, and the order of its inputs is the same with the channels first."""
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed: pip install '.[bench]'")
+    done = subprocess.run(
+        [sys.executable, "-c", PARITY, framework], cwd=repository, capture_output=True, text=True, timeout=240, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-4
