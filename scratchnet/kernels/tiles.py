@@ -1,11 +1,11 @@
-"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transform V = Bᵀ d B."""
+"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transforms V and dM."""
 
 import numpy as np
 
 from scratchnet.kernels.jit import helper
 from scratchnet.kernels.memory import scratch
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import TO_INPUTS, lanes_of, transform
+from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, lanes_of, transform
 from scratchnet.kernels.windows import CUT, pool_window, share_of_corner
 
 POINTS = TILE * TILE
@@ -24,6 +24,21 @@ def copy_patch(x, n, row, column, first, patch, size, depth):
             place = patch[(a * size + b) * depth :]
             for c in range(used):
                 place[c] = pixel[c]
+
+
+@helper
+def copy_pixels(x, n, row, column, patch, size):
+    """`copy_patch` of all channels, a line of pixels at a time; patch (size, size, C), flat."""
+    _, height, width, channels = x.shape
+    x_flat = x.reshape(-1)
+    left, right = max(0, -column), min(size, width - column)
+    count = max(0, right - left) * channels
+    patch[: size * size * channels] = 0
+    for a in range(max(0, -row), min(size, height - row)):
+        start = ((n * height + row + a) * width + column + left) * channels
+        line, place = x_flat[start : start + count], patch[(a * size + left) * channels :]
+        for i in range(line.size):
+            place[i] = line[i]
 
 
 @helper
@@ -69,7 +84,8 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
         elif inside and end <= x.size:
             source, start, down_step, across_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
-            copy_patch(x, n, row, column, 0, patch, TILE, depth)
+            copy_pixels(x, n, row, column, patch, TILE)
+            down_step, across_step = TILE * channels, channels
         for c in range(slices):
             for b in range(side):
                 transform(
@@ -85,6 +101,40 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
             for a in range(side):
                 place = ((a * TILE * slices + c) * tiles + t) * vector
                 transform(TO_INPUTS, TILE, half, a * TILE * vector, vector, v, place, depth * tiles)
+
+
+@helper
+def gradients_of_tiles(dy, winner, down, across, taps, m, panel, first, begin, end, dm):
+    """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
+    _, height, width, filters = dy.shape
+    points, distance, columns = dm.shape
+    side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+    vector = lanes_of(dy)
+    first_filter = panel * columns
+    patch = scratch(m * m * columns, dm)
+    half = scratch(TILE * m * vector, dm)
+    for t in range(begin, end):
+        n, i, j = position(first + t, down, across)
+        row, column = i * m, j * m
+        source, start, down_step, across_step = patch, 0, m * columns, columns
+        if winner.size > 0:
+            spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
+        elif row + m <= height and column + m <= width and first_filter + columns <= filters:
+            start, down_step, across_step = (
+                ((n * height + row) * width + column) * filters + first_filter,
+                width * filters,
+                filters,
+            )
+            source = dy.reshape(-1)
+        else:
+            copy_patch(dy, n, row, column, first_filter, patch, m, columns)
+        for f in range(0, columns, vector):
+            for b in range(m):
+                place = start + b * across_step + f
+                transform(FROM_OUTPUTS, taps, source, place, down_step, half, b * vector, m * vector)
+            for a in range(side):
+                place = (a * TILE * distance + t) * columns + f
+                transform(FROM_OUTPUTS, taps, half, a * m * vector, vector, dm, place, distance * columns)
 
 
 @helper

@@ -39,18 +39,18 @@ from scratchnet.kernels.tiles import (
     GAP,
     POINTS,
     copy_filters,
-    copy_patch,
+    gradients_of_tiles,
     inputs_of_tiles,
     pool,
     position,
-    spread_patch,
 )
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_FILTERS, FROM_OUTPUTS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
+from scratchnet.kernels.transforms import FROM_FILTERS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
 from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
 from scratchnet.kernels.windows import CUT
 
-BLOCK = 4 * TILE_ROWS  # tiles that one task multiplies with the filters
+BLOCK_BYTES = 400 << 10  # of V and M of the tiles that a task takes through all steps: they stay in a core's own cache
+MOST_TILES = 4 * TILE_ROWS  # in such a block
 # The point (1, 1): Aᵀ and A are all ones there, so that a bias added to it reaches every output alike.
 EVERYWHERE = TILE + 1
 SMALL = 128 << 10  # bytes of dU: so few that many tasks may have one each, in the core's own cache beside V and dM
@@ -214,39 +214,6 @@ def kernels_for(taps):
                                 for f in range(used):
                                     pixel[f] = place[f]
 
-    @helper
-    def gradients_of_tiles(dy, winner, down, across, panel, first, begin, end, dm):
-        """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
-        _, height, width, filters = dy.shape
-        points, distance, columns = dm.shape
-        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
-        vector = lanes_of(dy)
-        first_filter = panel * columns
-        patch = scratch(m * m * columns, dm)
-        half = scratch(TILE * m * vector, dm)
-        for t in range(begin, end):
-            n, i, j = position(first + t, down, across)
-            row, column = i * m, j * m
-            source, start, down_step, across_step = patch, 0, m * columns, columns
-            if winner.size > 0:
-                spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
-            elif row + m <= height and column + m <= width and first_filter + columns <= filters:
-                start, down_step, across_step = (
-                    ((n * height + row) * width + column) * filters + first_filter,
-                    width * filters,
-                    filters,
-                )
-                source = dy.reshape(-1)
-            else:
-                copy_patch(dy, n, row, column, first_filter, patch, m, columns)
-            for f in range(0, columns, vector):
-                for b in range(m):
-                    place = start + b * across_step + f
-                    transform(FROM_OUTPUTS, taps, source, place, down_step, half, b * vector, m * vector)
-                for a in range(side):
-                    place = (a * TILE * distance + t) * columns + f
-                    transform(FROM_OUTPUTS, taps, half, a * m * vector, vector, dm, place, distance * columns)
-
     @kernel
     def transform_both(x, dy, winner, top, left, down, across, first, count, rows, cols, v, dm, du):
         """V = Bᵀ d B and dM = A dY Aᵀ of `count` tiles, the first of them number `first`; where du is given, also its sums.
@@ -272,7 +239,7 @@ def kernels_for(taps):
                 number = first + start - place
                 inputs_of_tiles(x, none, top, left, down, across, m, number, place, stop, v[slot])
                 for panel in range(panels):
-                    gradients_of_tiles(dy, winner, down, across, panel, number, place, stop, dm[slot, panel])
+                    gradients_of_tiles(dy, winner, down, across, taps, m, panel, number, place, stop, dm[slot, panel])
                     for point in range(POINTS if summed else 0):
                         tiles_here = cols[:stop]
                         product_of_point(
@@ -343,7 +310,13 @@ def turned(weight):
 def backward_tiles(channels, filters, dtype):
     """So many that V and dM fill a part of the shared cache, or, where dU is large, that reading it costs no more than they do."""
     bytes_per_tile = POINTS * (channels + filters) * np.dtype(dtype).itemsize
-    return whole(max(GROUP_BYTES // bytes_per_tile, channels * filters // (channels + filters)), BLOCK)
+    return whole(max(GROUP_BYTES // bytes_per_tile, channels * filters // (channels + filters)), MOST_TILES)
+
+
+def block_of_tiles(channels, dtype):
+    """So many that V and one panel of M fill a core's own cache no more than half: whole register tiles."""
+    bytes_per_tile = POINTS * (whole(channels, lanes(dtype)) + panel_width(dtype)) * np.dtype(dtype).itemsize
+    return min(MOST_TILES, max(1, BLOCK_BYTES // bytes_per_tile // TILE_ROWS) * TILE_ROWS)
 
 
 def whole(count, size):
@@ -369,8 +342,9 @@ def convolve(x, x_winner, u, bias, taps, top, left, y, winner):
     m = toom_cook.outputs(taps)
     step = m // 2 if pooled else m
     down, across = -(-y.shape[1] // step), -(-y.shape[2] // step)
-    cols, rows = offsets(channels, BLOCK, x.dtype)
-    blocks = -(-images * down * across // BLOCK)
+    tiles = block_of_tiles(channels, x.dtype)
+    cols, rows = offsets(channels, tiles, x.dtype)
+    blocks = -(-images * down * across // tiles)
     parts = max(1, min(u.shape[0], 4 * numba.get_num_threads() // blocks))
     kernels.convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner)
 
@@ -414,9 +388,9 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
         return v, workspace("dm", (slots, panels, POINTS, tiles + GAP, columns), dy.dtype)
 
     if np.prod(du_shape) * dy.itemsize <= SMALL:
-        rows, cols = offsets(channels, BLOCK, x.dtype)
+        rows, cols = offsets(channels, MOST_TILES, x.dtype)
         slots = min(SLOTS, total)
-        v, dm = arrays(slots, BLOCK)
+        v, dm = arrays(slots, MOST_TILES)
         du = workspace("du", (slots, *du_shape), dy.dtype)
         du[:, :, :, channels:] = 0  # the gap is summed with the rest
         transform_both(x, dy, winner, top, left, down, across, 0, total, whole_tiles(rows), cols, v, dm, du)
