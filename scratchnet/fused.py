@@ -17,7 +17,7 @@ class ConvReluPool:
 
     y = pool(relu(conv(x))). The kernel has a tile of the convolution's output in the first cache; it takes the maximum
     of each 2 × 2 window there and writes that, and which of the four it was, or that none was above zero. What the
-    convolution and ReLU put out never reaches memory. Backward, dy and the winners are all that is needed.
+    convolution and ReLU put out never reaches memory. Backward needs x, dy and the winners.
 
     The result is that of the three layers, to rounding. They keep their names, parameters and places in the summary;
     this is no layer but the network's way of running them.

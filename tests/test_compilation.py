@@ -1,5 +1,7 @@
 """Kernels are compiled once: what one process has compiled, the next one loads."""
 
+import pytest
+
 from scratchnet.config import Config
 from scratchnet.training import compilation
 
@@ -22,18 +24,25 @@ print(*Compilations.names)
 """
 
 
-def test_a_second_process_compiles_nothing(run_python):
-    run_python(STEPS)
-    assert run_python(STEPS) == ""
+def test_a_second_process_compiles_nothing(run_python, tmp_path):
+    names = run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)).split()
+    assert {"convolve_tiles", "transform_both", "gathered_product", "chunks_of_product", "adam_step"} <= set(names)
+    for kernel in ("convolve_tiles", "transform_both", "gathered_product", "chunks_of_product", "adam_step"):
+        assert names.count(kernel) == 1, kernel  # one specialisation is enough
+    assert run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)) == ""
 
 
-def test_a_helper_that_fails_costs_time_only(monkeypatch, capfd):
-    """Here it can't even start: the work is done all the same, and nothing is said."""
+@pytest.mark.parametrize("trouble", ["ends at once", "cannot be started"])
+def test_a_helper_that_fails_costs_time_only(trouble, monkeypatch, capfd):
+    """The work is done all the same, and nothing is said."""
     done = []
     monkeypatch.setattr(compilation, "small_step", lambda config, images: done.append(images))
     monkeypatch.setattr(compilation, "kernels_are_compiled", lambda config: False)
     monkeypatch.setattr(compilation, "remember_compiled", done.append)
-    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts so
+    if trouble == "ends at once":
+        monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    else:
+        monkeypatch.setattr(compilation.sys, "executable", "/nowhere/python")
     compilation.compile_kernels(Config())
     assert done == [compilation.FAST, compilation.DIRECT, "float32-adam"]
     assert capfd.readouterr() == ("", "")

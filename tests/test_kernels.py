@@ -177,6 +177,19 @@ def test_dense(seed, dtype, images, features, units):
     assert_same_sums(matmul.column_sums(dy), expected[2], sizes[2], images)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("images", [1, 9, matmul.FEW, matmul.FEW + 1])
+def test_dense_with_many_features(images, dtype):
+    """Up to a number of images the sum is cut into chunks, here of three pieces each."""
+    rng = np.random.default_rng(0)
+    features = matmul.LONG + 100
+    x, weight, bias = normal(rng, (images, features), dtype), normal(rng, (features, 33), dtype), normal(rng, 33, dtype)
+    assert features // matmul.CHUNKS > 2 * matmul.ROWS_OF_B
+    y = matmul.dense_forward(x, weight, bias)
+    wide, sizes = in_float64(x, weight, bias), magnitudes(x, weight, bias)
+    assert_same_sums(y, reference.dense(*wide), reference.dense(*sizes), features + 1)
+
+
 @given(seeds, dtypes, st.integers(1, 300), st.integers(1, 5))
 def test_column_sums(seed, dtype, rows, columns):
     matrix = normal(np.random.default_rng(seed), (rows, columns), dtype)

@@ -11,8 +11,9 @@ import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
 from scratchnet.fused import ConvReluPool
-from scratchnet.kernels import conv_as_dense, toom_cook, winograd
+from scratchnet.kernels import conv_as_dense, tiles, toom_cook, winograd
 from scratchnet.kernels.choice import algorithm, can_use_winograd
+from scratchnet.kernels.windows import CUT
 
 # Largest error allowed, relative to the root mean square of the tensor.
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
@@ -71,33 +72,69 @@ def test_five_by_five(seed, shape, dtype):
     check_three_passes(seed, shape, 5, dtype)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("taps", [3, 4, 6, 7])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(3, 19, 19, 3, 5), (3, 19, 19, 20, 40)])
+def test_a_sum_over_several_blocks_of_tiles(shape, monkeypatch):
+    """As with large images: each task's share of the tiles, or the group that is transformed at once, is one of several."""
+    monkeypatch.setattr(winograd, "SLOTS", 1)
+    monkeypatch.setattr(winograd, "backward_tiles", lambda channels, filters, dtype: winograd.MOST_TILES)
+    check_three_passes(1, shape, 5, "float32")
+
+
+@pytest.mark.parametrize(
+    ("taps", "dtype"),
+    [
+        (3, "float32"),
+        *(pytest.param(taps, "float32", marks=pytest.mark.slow) for taps in (4, 6, 7)),
+        *(pytest.param(taps, "float64", marks=pytest.mark.slow) for taps in (3, 4, 6, 7)),
+    ],
+)
 def test_other_sizes_of_filters(taps, dtype):
     check_three_passes(0, (2, 17, 14, 9, 40), taps, dtype)
+    if taps % 2:
+        check_pooled((3, 9, 7, 3, 24), taps, dtype)
+
+
+def test_more_padding_than_the_filter_is_large(rng):
+    """Tiles that lie wholly beside the image."""
+    x, weight = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(5, 5, 5, 6))
+    padded = reference.pad(x, 9, 9, 9, 9)
+    y = reference.conv2d(padded, weight, np.zeros(6), 1)
+    dx, dweight, _ = reference.conv2d_gradient(padded, weight, y, 1)
+    assert_close(winograd.forward(x, winograd.transformed_filters(weight), np.zeros(6), 5, 9, 9, *y.shape[1:3]), y)
+    u, none = winograd.transformed_filters(winograd.turned(weight)), winograd.NO_POOLING
+    expected = reference.pad_gradient(dx, 9, 9, 9, 9)
+    assert_close(winograd.backward_input(y, none, u, 5, 9, 9, 3, 4, 5), expected)
+    found = np.empty_like(weight)
+    winograd.backward_weight(x, y, none, 9, 9, *y.shape[1:3], found, False)
+    assert_close(found, dweight)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(2, 16, 16, 32, 64), (3, 9, 7, 3, 5), (1, 13, 10, 20, 40), (2, 2, 2, 4, 3)])
+@pytest.mark.parametrize("shape", [(2, 16, 16, 32, 64), (3, 9, 7, 3, 24), (1, 13, 10, 20, 40), (2, 2, 2, 4, 3)])
 def test_pooled(shape, dtype):
+    check_pooled(shape, 5, dtype)
+
+
+def check_pooled(shape, taps, dtype):
     """With ReLU and max-pooling in the same kernel, against the three textbook operations and their gradients."""
-    rng, x, weight, bias, pads = problem(3, shape, 5, dtype)
+    rng, x, weight, bias, pads = problem(3, shape, taps, dtype)
+    top, _, left, _ = pads
     wide = [array.astype("float64") for array in (x, weight, 0.1 * bias)]
     padded = reference.pad(wide[0], *pads)
     z = reference.conv2d(padded, wide[1], wide[2], 1)
     r = reference.relu(z)
     y, winner = winograd.forward_pooled(
-        x, winograd.transformed_filters(weight), (0.1 * bias).astype(dtype), 5, 2, 2, *z.shape[1:3]
+        x, winograd.transformed_filters(weight), (0.1 * bias).astype(dtype), taps, top, left, *z.shape[1:3]
     )
     assert_close(y, reference.max_pool2d(r, 2, 2))
     dy = rng.normal(size=y.shape).astype(dtype)
     dz = reference.relu_gradient(z, reference.max_pool2d_gradient(r, dy.astype("float64"), 2, 2))
     dx, dweight, dbias = reference.conv2d_gradient(padded, wide[1], dz, 1)
     u = winograd.transformed_filters(winograd.turned(weight))
-    assert_close(winograd.backward_input(dy, winner, u, 5, 2, 2, *x.shape[1:]), reference.pad_gradient(dx, *pads))
+    found = winograd.backward_input(dy, winner, u, taps, top, left, *x.shape[1:])
+    assert_close(found, reference.pad_gradient(dx, *pads))
     found = np.empty_like(weight)
-    winograd.backward_weight(x, dy, winner, 2, 2, *z.shape[1:3], found, False)
+    winograd.backward_weight(x, dy, winner, top, left, *z.shape[1:3], found, False)
     assert_close(found, dweight)
     assert_close(winograd.backward_bias(dy, winner), dbias)
 
@@ -209,6 +246,58 @@ def test_a_tiny_image_is_convolved_by_a_dense_layer(dtype, size, taps, stride, p
     assert_close(found, dweight)
     conv_as_dense.backward_weight(x, dy, stride, top, left, found, True)
     assert_close(found, 2 * dweight)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [3, 16, 37])
+def test_pooling_a_window(dtype, channels):
+    """Whole vectors and what is left of them; with many ties, of which the first corner wins."""
+    window = np.random.default_rng(0).integers(-2, 3, size=(4, channels)).astype(dtype)
+    y, winner = np.full(channels, 9, dtype), np.full(channels, 9, np.uint8)
+    tiles.pool(window.reshape(-1), 0, channels, 2 * channels, y, winner, 0, channels)
+    np.testing.assert_array_equal(y, np.maximum(window.max(axis=0), 0))
+    np.testing.assert_array_equal(winner, np.where(window.max(axis=0) > 0, window.argmax(axis=0), CUT))
+
+
+@pytest.mark.parametrize("corner", range(4))
+@pytest.mark.parametrize("channels", [3, 16])
+def test_a_nan_in_a_window_stays_one(corner, channels):
+    window = np.arange(4 * channels, dtype="float32").reshape(4, channels)
+    window[corner] = np.nan
+    y, winner = np.zeros(channels, "float32"), np.zeros(channels, np.uint8)
+    tiles.pool(window.reshape(-1), 0, channels, 2 * channels, y, winner, 0, channels)
+    assert np.isnan(y).all()
+
+
+@pytest.mark.parametrize("filters", [5, 16, 24])
+def test_a_nan_among_the_weights_is_noticed(filters):
+    """ReLU and pooling inside the convolution must not make a number of it."""
+    network = sn.Sequential([sn.Conv2D(filters, 5), sn.ReLU(), sn.MaxPool2D(2)])
+    network.build((32, 32, 3))
+    network.layers[0].weight.value[2, 2, 1] = np.nan
+    assert isinstance(network._steps[0], ConvReluPool)
+    assert network.layers[0].algorithm(16) == "winograd"
+    assert np.isnan(network.forward(np.ones((16, 32, 32, 3), "float32"))).all()
+
+
+@pytest.mark.parametrize("channels", [3, 16, 37])
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (-2, -1), (3, 2), (5, 7)])
+def test_a_patch_of_what_was_pooled(channels, row, column):
+    """Each gradient stands at its winner's place, and zeros everywhere else, also beyond the image."""
+    rng = np.random.default_rng(0)
+    dy, winner = rng.normal(size=(2, 4, 5, channels)), rng.integers(0, 5, size=(2, 4, 5, channels)).astype(np.uint8)
+    whole = np.zeros((2, 8, 10, channels))
+    for n, i, j, c in np.ndindex(dy.shape):
+        if winner[n, i, j, c] < CUT:
+            u, v = divmod(int(winner[n, i, j, c]), 2)
+            whole[n, 2 * i + u, 2 * j + v, c] = dy[n, i, j, c]
+    depth = 40
+    found = np.full(8 * 8 * depth, 9.0)
+    tiles.spread_patch(dy, winner, 1, row, column, 0, found, 8, depth)
+    expected = np.zeros((8, 8, depth))
+    padded = np.pad(whole[1], ((8, 8), (8, 8), (0, 0)))
+    expected[:, :, :channels] = padded[row + 8 : row + 16, column + 8 : column + 16]
+    np.testing.assert_array_equal(found.reshape(8, 8, depth), expected)
 
 
 THREE_STEPS = """

@@ -65,12 +65,13 @@ def multiplications(
 ) -> int:
     """What an algorithm multiplies in one pass over the batch: forward, or for one of the two gradients."""
     (height, width, channels), (out_height, out_width, filters) = input_shape, output_shape
-    for_each_pair = {
-        "direct": out_height * out_width * kernel_size[0] * kernel_size[1],
-        "winograd": tiles_of_image(kernel_size[0], output_shape) * TILE**2 if name == "winograd" else 0,
-        "dense": height * width * out_height * out_width,
-    }
-    return images * for_each_pair[name] * channels * filters
+    if name == "winograd":
+        for_each_pair = tiles_of_image(kernel_size[0], output_shape) * TILE**2
+    elif name == "dense":
+        for_each_pair = height * width * out_height * out_width
+    else:
+        for_each_pair = out_height * out_width * kernel_size[0] * kernel_size[1]
+    return images * for_each_pair * channels * filters
 
 
 def tiles_of_image(taps: int, output_shape: tuple[int, int, int]) -> int:

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
+import llvmlite.binding as llvm
 import numba
+
+from scratchnet.kernels.vectors import cpu_features
 
 # Everything of fastmath that keeps a NaN a NaN. `fastmath=True` would also promise that there are none, and then a
 # check for NaN compiles to "no".
@@ -60,7 +63,7 @@ helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
 def cache_directory() -> Path | None:
     """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.
 
-    Its name holds a hash of every kernel's source. Numba looks only at the file of the function that it loads, and
+    Its name holds a hash of every kernel's source, and of the processor. Numba looks only at the file of the function that it loads, and
     would go on running the old code after a change in a function that is called from another file.
     """
     places = [os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__", _user_cache()]
@@ -69,7 +72,8 @@ def cache_directory() -> Path | None:
 
 
 def _fingerprint() -> str:
-    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__}".encode())
+    processor = f"{numba.config.CPU_NAME or llvm.get_host_cpu_name()} {sorted(cpu_features())}"
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__} {processor}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
     return f"scratchnet-{digest.hexdigest()[:16]}"

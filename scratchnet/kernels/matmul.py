@@ -28,7 +28,7 @@ from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
-LONG = 4096  # rows of b from which reading it is most of the work
+LONG, FEW = 4096, 64  # from so many rows of b on, for so few rows of a, reading b is most of the work
 CHUNKS = 32  # into which a product is cut whose b is read once
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
@@ -277,10 +277,11 @@ def dense_forward(x, weight, bias):
     images, features = x.shape
     y = empty((images, weight.shape[1]), x.dtype)
     rows = whole_tiles(np.arange(images) * features)
-    if features >= LONG:
+    if features >= LONG and images <= FEW:
         partial = workspace("partial", (CHUNKS, *y.shape), y.dtype)
         chunks_of_product(x.reshape(-1), rows, np.arange(features), weight, partial)
-        np.add(partial.sum(axis=0), bias, out=y)
+        with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel; who asks for it is told by all_finite
+            np.add(partial.sum(axis=0), bias, out=y)
         return y
     gathered_product(x.reshape(-1), rows, np.arange(features), weight, bias, False, y)
     return y
@@ -302,9 +303,8 @@ def dense_backward_input(dy, weight):
 def dense_backward_weight(x, dy, dweight, accumulate):
     """dW = xᵀ · dy, written to dweight (in, out) or added to it: x (N, in), dy (N, out)."""
     images, features = x.shape
-    x_transposed = transposed(
-        x
-    )  # an image's features lie far apart in x, at powers of two: they would share a few places of the cache
+    # An image's features lie far apart in x, at powers of two: they would share a few places of the cache.
+    x_transposed = transposed(x)
     rows = whole_tiles(np.arange(features) * images)
     no_bias = np.zeros(dy.shape[1], dy.dtype)
     gathered_product(x_transposed.reshape(-1), rows, np.arange(images), dy, no_bias, accumulate, dweight)

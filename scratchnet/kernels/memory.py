@@ -1,10 +1,11 @@
-"""Arrays that begin where a cache line begins.
+"""Memory for kernels: arrays that begin where a cache line begins, and that are handed out again when nothing uses them.
 
 A vector of 64 bytes that straddles two cache lines costs two accesses, and all vectors of an array straddle if the
 first does. NumPy begins an array at any multiple of 16.
 """
 
 import math
+import threading
 
 import numpy as np
 
@@ -34,13 +35,12 @@ def _aligned(size):
 
 def _taken_back(size):
     """The smallest block that waits and is large enough, but not by more than a quarter; else a new one."""
-    fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]
-    block = min(fitting, key=len, default=None)
-    if block is None:
-        block = _aligned(size)
-    else:
-        _waiting[:] = [other for other in _waiting if other is not block]
-    return np.asarray(_Loan(block))
+    with _one_at_a_time:
+        fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]
+        block = min(fitting, key=len, default=None)
+        if block is not None:
+            _waiting[:] = [other for other in _waiting if other is not block]
+    return np.asarray(_Loan(_aligned(size) if block is None else block))
 
 
 class _Loan:
@@ -51,12 +51,17 @@ class _Loan:
         self.__array_interface__ = block.__array_interface__
 
     def __del__(self):
-        _waiting.append(self.block)
-        while sum(map(len, _waiting)) > MOST_KEPT:
-            del _waiting[0]
+        if self.block.size > MOST_KEPT:
+            return
+        with _one_at_a_time:
+            _waiting.append(self.block)
+            while sum(map(len, _waiting)) > MOST_KEPT:
+                del _waiting[0]
 
 
 _waiting: list[np.ndarray] = []
+# An array may end while another is asked for, in the same thread or in another.
+_one_at_a_time = threading.RLock()
 
 
 @helper

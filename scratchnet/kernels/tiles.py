@@ -5,7 +5,7 @@ import numpy as np
 from scratchnet.kernels.jit import helper
 from scratchnet.kernels.memory import scratch
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, lanes_of, transform
+from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, lanes_of, transform_square
 from scratchnet.kernels.windows import CUT, pool_window, share_of_corner
 
 POINTS = TILE * TILE
@@ -71,6 +71,7 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
     depth = slices * vector
     patch = scratch(TILE * TILE * depth, v)
     half = scratch(TILE * TILE * vector, v)
+    v_flat = v.reshape(-1)
     for t in range(begin, end):
         n, i, j = position(first + t, down, across)
         row, column = i * m - top, j * m - left
@@ -78,41 +79,31 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
         inside = row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width
         first_pixel = ((n * height + row) * width + column) * channels
         # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
-        end = first_pixel + ((TILE - 1) * width + TILE - 1) * channels + depth
+        last_read = first_pixel + ((TILE - 1) * width + TILE - 1) * channels + depth
         if winner.size > 0:
             spread_patch(x, winner, n, row, column, 0, patch, TILE, depth)
-        elif inside and end <= x.size:
+        elif inside and last_read <= x.size:
             source, start, down_step, across_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
             copy_pixels(x, n, row, column, patch, TILE)
             down_step, across_step = TILE * channels, channels
         for c in range(slices):
-            for b in range(side):
-                transform(
-                    TO_INPUTS,
-                    TILE,
-                    source,
-                    start + b * across_step + c * vector,
-                    down_step,
-                    half,
-                    b * vector,
-                    TILE * vector,
-                )
-            for a in range(side):
-                place = ((a * TILE * slices + c) * tiles + t) * vector
-                transform(TO_INPUTS, TILE, half, a * TILE * vector, vector, v, place, depth * tiles)
+            transform_square(
+                TO_INPUTS, TILE, source, start + c * vector, down_step, across_step, side,
+                v_flat, (c * tiles + t) * vector, TILE * depth * tiles, depth * tiles, half,
+            )  # fmt: skip
 
 
 @helper
 def gradients_of_tiles(dy, winner, down, across, taps, m, panel, first, begin, end, dm):
     """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
     _, height, width, filters = dy.shape
-    points, distance, columns = dm.shape
-    side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+    _, distance, columns = dm.shape
     vector = lanes_of(dy)
     first_filter = panel * columns
     patch = scratch(m * m * columns, dm)
     half = scratch(TILE * m * vector, dm)
+    dm_flat = dm.reshape(-1)
     for t in range(begin, end):
         n, i, j = position(first + t, down, across)
         row, column = i * m, j * m
@@ -129,12 +120,55 @@ def gradients_of_tiles(dy, winner, down, across, taps, m, panel, first, begin, e
         else:
             copy_patch(dy, n, row, column, first_filter, patch, m, columns)
         for f in range(0, columns, vector):
-            for b in range(m):
-                place = start + b * across_step + f
-                transform(FROM_OUTPUTS, taps, source, place, down_step, half, b * vector, m * vector)
-            for a in range(side):
-                place = (a * TILE * distance + t) * columns + f
-                transform(FROM_OUTPUTS, taps, half, a * m * vector, vector, dm, place, distance * columns)
+            place = t * columns + f
+            transform_square(
+                FROM_OUTPUTS, taps, source, start + f, down_step, across_step, m,
+                dm_flat, place, TILE * distance * columns, distance * columns, half,
+            )  # fmt: skip
+
+
+@helper
+def outputs_of_tiles(products, down, across, taps, m, panel, first, count, y, winner):
+    """y = Aᵀ M A of the tiles with numbers first, …, first + count − 1, for one panel of filters, or the maxima of its windows.
+
+    products (64, tiles and a gap, panel width), y (N, OH, OW, F). winner: empty, or like y where it is the pooled output.
+    """
+    points, distance, columns = products.shape
+    side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+    _, height, width, filters = y.shape
+    vector = lanes_of(y)
+    half = scratch(m * TILE * vector, y)
+    patch = scratch(m * m * columns, y)
+    y_flat, winner_flat, products_flat = y.reshape(-1), winner.reshape(-1), products.reshape(-1)
+    pooled = winner.size > 0
+    first_filter = panel * columns
+    used = min(columns, filters - first_filter)
+    for t in range(count):
+        n, i, j = position(first + t, down, across)
+        row, column = i * m, j * m
+        inside = not pooled and row + m <= height and column + m <= width and used == columns
+        target, start, down_step, across_step = patch, 0, m * columns, columns
+        if inside:
+            start = ((n * height + row) * width + column) * filters + first_filter
+            target, down_step, across_step = y_flat, width * filters, filters
+        for f in range(0, columns, vector):
+            transform_square(
+                TO_OUTPUTS, taps, products_flat, t * columns + f, TILE * distance * columns, distance * columns, side,
+                target, start + f, down_step, across_step, half,
+            )  # fmt: skip
+        if pooled:
+            for a in range(min(m // 2, height - row // 2)):
+                for b in range(min(m // 2, width - column // 2)):
+                    pixel = (n * height + row // 2 + a) * width + column // 2 + b
+                    window, place = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
+                    pool(patch, window, columns, m * columns, y_flat, winner_flat, place, used)
+        elif not inside:
+            for a in range(min(m, height - row)):
+                for b in range(min(m, width - column)):
+                    pixel = y[n, row + a, column + b, first_filter : first_filter + used]
+                    place = patch[(a * m + b) * columns :]
+                    for f in range(used):
+                        pixel[f] = place[f]
 
 
 @helper
@@ -168,6 +202,6 @@ def pool(patch, start, across, down, y, winner, target, used):
         best, won = y.dtype.type(0), CUT
         for corner in range(4):
             candidate = patch[start + corner // 2 * down + corner % 2 * across + f]
-            if candidate > best:
+            if candidate > best or candidate != candidate:  # a NaN stays one
                 best, won = candidate, corner
         y[target + f], winner[target + f] = best, won

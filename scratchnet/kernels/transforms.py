@@ -11,6 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels import toom_cook
+from scratchnet.kernels.jit import helper
 from scratchnet.kernels.vectors import lanes
 
 TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
@@ -123,3 +124,18 @@ def lanes_of(array):
 def _lanes_of(array):
     count = lanes(array.dtype.name)
     return lambda array: count
+
+
+@helper
+def transform_square(name, taps, source, start, down, across, side, target, place, down_step, across_step, half):
+    """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
+
+    source: `side` × `side` vectors, the first at `start`, the next ones `down` and `across` further on; target likewise,
+    from `place` on. half: memory for the square after the first axis, line by line.
+    """
+    vector = lanes_of(half)
+    lines = half.size // (side * vector)
+    for b in range(side):
+        transform(name, taps, source, start + b * across, down, half, b * vector, side * vector)
+    for a in range(lines):
+        transform(name, taps, half, a * side * vector, vector, target, place + a * down_step, across_step)

@@ -53,8 +53,8 @@ def pool_window(typingctx, source, place, across, down, y, winner, target):
         byte = ir.VectorType(ir.IntType(8), vectors.count)
 
         def larger(a, b, place_of_a, place_of_b):
-            """Of two vectors the larger, and its place; the first where they are equal."""
-            is_first = builder.fcmp_ordered(">=", a, b)
+            """Of two vectors the larger, and its place; the first where they are equal. A NaN is larger than any number."""
+            is_first = builder.or_(builder.fcmp_ordered(">=", a, b), builder.fcmp_unordered("uno", a, a))
             return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
 
         def everywhere(number):

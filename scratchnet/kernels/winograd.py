@@ -41,11 +41,10 @@ from scratchnet.kernels.tiles import (
     copy_filters,
     gradients_of_tiles,
     inputs_of_tiles,
-    pool,
-    position,
+    outputs_of_tiles,
 )
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_FILTERS, TO_FILTERS, TO_OUTPUTS, lanes_of, transform
+from scratchnet.kernels.transforms import FROM_FILTERS, TO_FILTERS, lanes_of, transform_square
 from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
 from scratchnet.kernels.windows import CUT
 
@@ -84,10 +83,10 @@ def kernels_for(taps):
     @kernel
     def transform_filters(weight, u):
         """u[panel, point, c] = G g Gᵀ: weight (T, T, C, F) → u (panels, 64, C and a gap, panel width), zero beyond the last filter."""
-        panels, points, distance, columns = u.shape
-        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+        panels, _, distance, columns = u.shape
         _, _, channels, filters = weight.shape
         vector = lanes_of(u)
+        u_flat = u.reshape(-1)
         for task in prange(panels * channels):
             panel, c = task // channels, task % channels
             patch = scratch(taps * taps * columns, u)
@@ -98,13 +97,11 @@ def kernels_for(taps):
                 source, start, step = patch, 0, columns
                 copy_filters(weight, c, panel * columns, patch, columns)
             for f in range(0, columns, vector):
-                for b in range(taps):
-                    transform(
-                        TO_FILTERS, taps, source, start + b * step + f, taps * step, half, b * vector, taps * vector
-                    )
-                for a in range(side):
-                    place = (a * TILE * distance + c) * columns + f
-                    transform(TO_FILTERS, taps, half, a * taps * vector, vector, u[panel], place, distance * columns)
+                place = (panel * POINTS * distance + c) * columns + f
+                transform_square(
+                    TO_FILTERS, taps, source, start + f, taps * step, step, taps,
+                    u_flat, place, TILE * distance * columns, distance * columns, half,
+                )  # fmt: skip
 
     @kernel
     def transform_filters_back(du, dweight, accumulate):
@@ -113,20 +110,17 @@ def kernels_for(taps):
         side = points // TILE  # a loop over TILE itself the compiler would write out eight times
         channels = dweight.shape[2]
         vector = lanes_of(du)
+        du_flat = du.reshape(-1)
         for task in prange(panels * channels):
             panel, c = task // channels, task % channels
             half = scratch(taps * TILE * vector, du)
             patch = scratch(taps * taps * columns, du)
             for f in range(0, columns, vector):
-                for b in range(side):
-                    place = (b * distance + c) * columns + f
-                    transform(
-                        FROM_FILTERS, taps, du[panel], place, TILE * distance * columns, half, b * vector, TILE * vector
-                    )
-                for a in range(taps):
-                    transform(
-                        FROM_FILTERS, taps, half, a * TILE * vector, vector, patch, a * taps * columns + f, columns
-                    )
+                start = (panel * POINTS * distance + c) * columns + f
+                transform_square(
+                    FROM_FILTERS, taps, du_flat, start, TILE * distance * columns, distance * columns, side,
+                    patch, f, taps * columns, columns, half,
+                )  # fmt: skip
             for tap in range(taps * taps):
                 gradient = dweight[tap // taps, tap % taps, c, panel * columns : (panel + 1) * columns]
                 if accumulate:
@@ -140,79 +134,33 @@ def kernels_for(taps):
     def convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner):
         """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one block of tiles after another.
 
-        x (N, H, W, C), u (panels, 64, C and a gap, panel width), bias (F,), y (N, OH, OW, F). rows and cols: offsets of
-        tiles and channels in a point of V. A task is one block of tiles and all panels of filters, or one of `parts`
-        parts of the panels; what it makes of its tiles stays in the core's own cache all the way.
+        x (N, H, W, C), u (panels, 64, C and a gap, panel width), bias (F,), y (N, OH, OW, F). x_winner, winner: empty,
+        or the corners of the windows where x, or y, is what max-pooling leaves. Images have down × across tiles, the
+        first of them `top` rows above and `left` columns before the image. rows and cols: offsets of tiles and channels
+        in a point of V. A task is one block of tiles and all panels of filters, or one of `parts` parts of the panels;
+        what it makes of its tiles stays in the core's own cache all the way.
         """
-        pooled = winner.size > 0
-        images, height, width, filters = y.shape
-        panels, points, _, columns = u.shape
-        side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+        panels, _, _, columns = u.shape
         tiles = rows.size
         vector = lanes_of(y)
         slices = (x.shape[3] + vector - 1) // vector
-        total = images * down * across
-        distance = (tiles + GAP) * columns
-        y_flat, winner_flat = y.reshape(-1), winner.reshape(-1)
+        total = x.shape[0] * down * across
         for task in prange((total + tiles - 1) // tiles * parts):
             begin, part = task // parts * tiles, task % parts
             count = min(tiles, total - begin)
             v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
-            products = scratch(POINTS * distance, y).reshape(POINTS, tiles + GAP, columns)
-            half = scratch(m * TILE * vector, y)
-            patch = scratch(m * m * columns, y)
+            products = scratch(POINTS * (tiles + GAP) * columns, y).reshape(POINTS, tiles + GAP, columns)
             inputs_of_tiles(x, x_winner, top, left, down, across, m, begin, 0, count, v)
             for panel in range(part * panels // parts, (part + 1) * panels // parts):
                 for point in range(POINTS):
                     for row in range(0, tiles, TILE_ROWS):
                         tile_product(v[point], rows, row, cols, 0, cols.size, u[panel], point, products[point, row:])
-                first_filter = panel * columns
-                used = min(columns, filters - first_filter)
-                bias_here = bias[first_filter : first_filter + used]
+                bias_here = bias[panel * columns : (panel + 1) * columns]
                 for t in range(count):
-                    for f in range(used):
-                        products[EVERYWHERE, t, f] += bias_here[f]
-                    n, i, j = position(begin + t, down, across)
-                    row, column = i * m, j * m
-                    inside = not pooled and row + m <= height and column + m <= width and used == columns
-                    target, start, down_step, across_step = patch, 0, m * columns, columns
-                    if inside:
-                        start, down_step, across_step = (
-                            ((n * height + row) * width + column) * filters + first_filter,
-                            width * filters,
-                            filters,
-                        )
-                        target = y_flat
-                    for f in range(0, columns, vector):
-                        for b in range(side):
-                            place = b * distance + t * columns + f
-                            transform(
-                                TO_OUTPUTS, taps, products, place, TILE * distance, half, b * vector, TILE * vector
-                            )
-                        for a in range(m):
-                            transform(
-                                TO_OUTPUTS,
-                                taps,
-                                half,
-                                a * TILE * vector,
-                                vector,
-                                target,
-                                start + a * down_step + f,
-                                across_step,
-                            )
-                    if pooled:
-                        for a in range(min(m // 2, height - row // 2)):
-                            for b in range(min(m // 2, width - column // 2)):
-                                pixel = (n * height + row // 2 + a) * width + column // 2 + b
-                                window, place = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
-                                pool(patch, window, columns, m * columns, y_flat, winner_flat, place, used)
-                    elif not inside:
-                        for a in range(min(m, height - row)):
-                            for b in range(min(m, width - column)):
-                                pixel = y[n, row + a, column + b, first_filter : first_filter + used]
-                                place = patch[(a * m + b) * columns :]
-                                for f in range(used):
-                                    pixel[f] = place[f]
+                    reached = products[EVERYWHERE, t]
+                    for f in range(bias_here.size):
+                        reached[f] += bias_here[f]
+                outputs_of_tiles(products, down, across, taps, m, panel, begin, count, y, winner)
 
     @kernel
     def transform_both(x, dy, winner, top, left, down, across, first, count, rows, cols, v, dm, du):
@@ -226,31 +174,24 @@ def kernels_for(taps):
         slots, panels, _, distance, _ = dm.shape
         summed = du.size > 0
         none = np.empty((0, 0, 0, 0), np.uint8)
-        step = distance - GAP if summed else TILE
         tasks = slots if summed else (count + TILE - 1) // TILE
-        for number_of_task in prange(tasks):
-            task = np.int64(number_of_task)
-            slot = task if summed else 0
-            begin = task * count // slots if summed else task * TILE
-            end = (task + 1) * count // slots if summed else min(count, begin + TILE)
+        for parallel_task in prange(tasks):
+            task = np.int64(parallel_task)  # prange counts in uint64, which with int64 would make a float
+            if summed:
+                slot, begin, end, step = task, task * count // slots, (task + 1) * count // slots, distance - GAP
+            else:
+                slot, begin, end, step = 0, task * TILE, min(count, task * TILE + TILE), TILE
             for start in range(begin, end, step):
-                place = 0 if summed else start
-                stop = place + min(step, end - start)
-                number = first + start - place
-                inputs_of_tiles(x, none, top, left, down, across, m, number, place, stop, v[slot])
+                row = 0 if summed else start  # of v and dm, where the first of these tiles goes
+                stop = row + min(step, end - start)
+                tile = first + start - row
+                inputs_of_tiles(x, none, top, left, down, across, m, tile, row, stop, v[slot])
                 for panel in range(panels):
-                    gradients_of_tiles(dy, winner, down, across, taps, m, panel, number, place, stop, dm[slot, panel])
-                    for point in range(POINTS if summed else 0):
-                        tiles_here = cols[:stop]
-                        product_of_point(
-                            v[slot, point],
-                            rows,
-                            tiles_here,
-                            dm[slot, panel],
-                            point,
-                            start > begin,
-                            du[slot, panel, point],
-                        )
+                    gradients_of_tiles(dy, winner, down, across, taps, m, panel, tile, row, stop, dm[slot, panel])
+                    if summed:
+                        for point in range(POINTS):
+                            sums, here = du[slot, panel, point], cols[:stop]
+                            product_of_point(v[slot, point], rows, here, dm[slot, panel], point, start > begin, sums)
 
     return SimpleNamespace(
         transform_filters=transform_filters, transform_filters_back=transform_filters_back,
@@ -314,7 +255,7 @@ def backward_tiles(channels, filters, dtype):
 
 
 def block_of_tiles(channels, dtype):
-    """So many that V and one panel of M fill a core's own cache no more than half: whole register tiles."""
+    """So many that V and one panel of M take BLOCK_BYTES; whole register tiles, one at least."""
     bytes_per_tile = POINTS * (whole(channels, lanes(dtype)) + panel_width(dtype)) * np.dtype(dtype).itemsize
     return min(MOST_TILES, max(1, BLOCK_BYTES // bytes_per_tile // TILE_ROWS) * TILE_ROWS)
 
@@ -394,7 +335,8 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
         du = workspace("du", (slots, *du_shape), dy.dtype)
         du[:, :, :, channels:] = 0  # the gap is summed with the rest
         transform_both(x, dy, winner, top, left, down, across, 0, total, whole_tiles(rows), cols, v, dm, du)
-        du = du.sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
+            du = du.sum(axis=0)
     else:
         tiles = min(total, backward_tiles(channels, filters, dy.dtype))
         rows, cols = offsets(channels, tiles, x.dtype)

@@ -21,12 +21,15 @@ import numpy as np
 import scratchnet
 from scratchnet.config import Config
 from scratchnet.kernels.jit import cache_directory, compiled_before, remember_compiled
+from scratchnet.kernels.matmul import LONG
+from scratchnet.layers import Dense
 from scratchnet.models import MODELS
 from scratchnet.training.experiment import make_trainer
 
 # So many images of 32 × 32 take the fast path in their first layers and the dense one in their last; one image alone
 # takes the direct path in its deeper layers.
 FAST, DIRECT = 16, 1
+PATIENCE = 60  # seconds for the second process to end, after this one has
 
 
 def compile_kernels(config: Config) -> None:
@@ -51,29 +54,45 @@ def small_step(config: Config, images: int) -> None:
     trainer.loss.forward(logits, np.zeros(images, np.int64))
     network.backward(trainer.loss.backward(), need_dx=False)
     trainer.optimizer.step()
+    # Larger images leave so many features that the first dense layer takes another kernel.
+    dense = Dense(1)
+    dense.build((LONG,), dtype=config.dtype)
+    dense.forward(np.zeros((1, LONG), config.dtype))
 
 
 @contextmanager
 def _helper(config: Config) -> Iterator[None]:
-    """Meanwhile a second process compiles its share, where that can be kept and there is a processor for it.
-
-    If it fails, this process compiles all.
-    """
-    if kernels_are_compiled(config) or cache_directory() is None or os.cpu_count() == 1 or not sys.executable:
+    """Meanwhile a second process compiles its share. If it fails, this process compiles all."""
+    helper = None if _nothing_to_share(config) else _start_helper(config)
+    try:
         yield
-        return
+    except BaseException:
+        if helper:
+            helper.kill()
+        raise
+    if helper:
+        try:
+            helper.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            helper.kill()
+
+
+def _nothing_to_share(config: Config) -> bool:
+    """Where all is compiled, or can't be kept, or there is one processor, or the user has forced one path."""
+    forced = bool(os.environ.get("SCRATCHNET_CONV"))
+    return kernels_are_compiled(config) or cache_directory() is None or os.cpu_count() == 1 or forced
+
+
+def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
+    """The second process; None where it can't be started."""
     found = [str(Path(scratchnet.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
     code = f"from scratchnet.training.compilation import help_compiling; help_compiling({json.dumps(asdict(config))!r})"
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
-    ) as helper:
-        try:
-            yield
-        except BaseException:
-            helper.kill()
-            raise
+    try:
+        return subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet)
+    except OSError:
+        return None
 
 
 def help_compiling(config: str) -> None:
