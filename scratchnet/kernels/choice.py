@@ -49,9 +49,8 @@ def algorithm(
     if forced:
         return forced if forced in costs else "direct"
     entries = multiplications("dense", kernel_size, 1, input_shape, output_shape)
-    if (
-        entries <= kernel_size[0] * kernel_size[1] * input_shape[2] * output_shape[2]
-    ):  # a matrix no larger than the filters
+    weights = kernel_size[0] * kernel_size[1] * input_shape[2] * output_shape[2]
+    if entries <= weights:  # a matrix no larger than the filters
         costs["dense"] = (images + SPREAD_FILTERS) * entries
     return min(costs, key=lambda name: costs[name])
 

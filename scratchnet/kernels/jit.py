@@ -63,8 +63,8 @@ helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
 def cache_directory() -> Path | None:
     """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.
 
-    Its name holds a hash of every kernel's source, and of the processor. Numba looks only at the file of the function that it loads, and
-    would go on running the old code after a change in a function that is called from another file.
+    Its name holds a hash of every kernel's source, and of the processor. Numba looks only at the file of the function
+    that it loads, and would go on running the old code after a change in a function that is called from another file.
     """
     places = [os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__", _user_cache()]
     writable = (_writable(Path(place) / _fingerprint()) for place in places if place)

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from scratchnet.kernels.jit import helper, kernel
 from scratchnet.kernels.memory import empty, scratch, workspace
-from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
+from scratchnet.kernels.vectors import TILE_ROWS, lanes, lanes_of
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
@@ -122,17 +122,6 @@ else:
     tile_product = intrinsic(_tile_product_code)
 
 
-def panel_width_of(array):
-    """Columns of a panel for numbers of the array's type: a constant in a kernel."""
-    return panel_width(array.dtype)
-
-
-@numba.extending.overload(panel_width_of)
-def _panel_width_of(array):
-    width = panel_width(array.dtype.name)
-    return lambda array: width
-
-
 @helper
 def pack_line(b, k, first, packed):
     """packed (panel width,) = b[k, first:], zero beyond the last column."""
@@ -170,7 +159,7 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
     """
     height, width = c.shape
     depth = cols.size
-    columns = panel_width_of(c)
+    columns = 2 * lanes_of(c)
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
@@ -203,7 +192,7 @@ def chunks_of_product(a, rows, cols, b, partial):
     """
     chunks, height, width = partial.shape
     depth = cols.size
-    columns = panel_width_of(partial)
+    columns = 2 * lanes_of(partial)
     panels = (width + columns - 1) // columns
     for chunk in prange(chunks):
         sums = partial[chunk]

@@ -5,7 +5,8 @@ import numpy as np
 from scratchnet.kernels.jit import helper
 from scratchnet.kernels.memory import scratch
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, lanes_of, transform_square
+from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, transform_square
+from scratchnet.kernels.vectors import lanes_of
 from scratchnet.kernels.windows import CUT, pool_window, share_of_corner
 
 POINTS = TILE * TILE

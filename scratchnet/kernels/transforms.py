@@ -5,14 +5,13 @@ as the few additions and multiplications that are left of it: zeros and ones cos
 sums.
 """
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels import toom_cook
 from scratchnet.kernels.jit import helper
-from scratchnet.kernels.vectors import lanes
+from scratchnet.kernels.vectors import lanes, lanes_of
 
 TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
 
@@ -115,23 +114,12 @@ def _paired(row, other):
     return signs == {True, False} and all(abs(a) == abs(b) for a, b in zip(row, other, strict=True))
 
 
-def lanes_of(array):
-    """Numbers of the array's type in one vector: a constant in a kernel."""
-    return lanes(array.dtype)
-
-
-@numba.extending.overload(lanes_of)
-def _lanes_of(array):
-    count = lanes(array.dtype.name)
-    return lambda array: count
-
-
 @helper
 def transform_square(name, taps, source, start, down, across, side, target, place, down_step, across_step, half):
     """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
 
     source: `side` × `side` vectors, the first at `start`, the next ones `down` and `across` further on; target likewise,
-    from `place` on. half: memory for the square after the first axis, line by line.
+    from `place` on, with as many on a side as the matrix has rows. half: memory for the square after the first axis, line by line.
     """
     vector = lanes_of(half)
     lines = half.size // (side * vector)

@@ -6,6 +6,7 @@ Only speed hangs on the answer: code for wider vectors than the machine has is s
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from numba.extending import overload
 from numpy.typing import DTypeLike
 
 # Processors by the names that LLVM gives them, for when `NUMBA_CPU_NAME` asks for one that is not this machine.
@@ -61,3 +62,14 @@ def lanes(dtype: DTypeLike) -> int:
 def panel_width(dtype: DTypeLike) -> int:
     """Columns of a register tile, and so of a packed panel: two vectors."""
     return 2 * lanes(dtype)
+
+
+def lanes_of(array):
+    """Numbers of the array's type in one vector: a constant in a kernel."""
+    return lanes(array.dtype)
+
+
+@overload(lanes_of)
+def _lanes_of(array):
+    count = lanes(array.dtype.name)
+    return lambda array: count

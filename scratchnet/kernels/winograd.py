@@ -33,7 +33,7 @@ from numba import prange
 
 from scratchnet.kernels import toom_cook
 from scratchnet.kernels.jit import helper, kernel
-from scratchnet.kernels.matmul import tile_product, turn, whole_tiles
+from scratchnet.kernels.matmul import add_rows, tile_product, turn, whole_tiles
 from scratchnet.kernels.memory import empty, scratch, workspace
 from scratchnet.kernels.tiles import (
     GAP,
@@ -44,8 +44,8 @@ from scratchnet.kernels.tiles import (
     outputs_of_tiles,
 )
 from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_FILTERS, TO_FILTERS, lanes_of, transform_square
-from scratchnet.kernels.vectors import TILE_ROWS, lanes, panel_width
+from scratchnet.kernels.transforms import FROM_FILTERS, TO_FILTERS, transform_square
+from scratchnet.kernels.vectors import TILE_ROWS, lanes, lanes_of, panel_width
 from scratchnet.kernels.windows import CUT
 
 BLOCK_BYTES = 400 << 10  # of V and M of the tiles that a task takes through all steps: they stay in a core's own cache
@@ -65,14 +65,11 @@ def product_of_point(v, rows, cols, dm, point, add, du):
     tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
     for row in range(0, channels, TILE_ROWS):
         tile_product(v, rows, row, cols, 0, cols.size, dm, point, tile)
-        for r in range(min(TILE_ROWS, channels - row)):
-            sums, new = du[row + r], tile[r]
-            if add:
-                for f in range(columns):
-                    sums[f] += new[f]
-            else:
-                for f in range(columns):
-                    sums[f] = new[f]
+        used = min(TILE_ROWS, channels - row)
+        if add:
+            add_rows(tile, used, du[row:], 0)
+        else:
+            du[row : row + used] = tile[:used]
 
 
 @functools.cache
