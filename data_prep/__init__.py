@@ -4,6 +4,7 @@ The command is `python -m data_prep SOURCE OUT`.
 """
 
 from data_prep.prepare import SAMPLE, Settings, prepare, prepare_sample
-from data_prep.summary import describe, printable
+from data_prep.summary import describe
+from scratchnet.command_line import printable
 
 __all__ = ["SAMPLE", "Settings", "describe", "prepare", "prepare_sample", "printable"]

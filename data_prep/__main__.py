@@ -5,8 +5,8 @@ import signal
 import sys
 
 from data_prep.prepare import FITS, SPLITS, Settings, prepare
-from data_prep.summary import describe, printable
-from scratchnet.command_line import Parser
+from data_prep.summary import describe
+from scratchnet.command_line import Parser, printable
 from scratchnet.errors import ScratchnetError
 
 DESCRIPTION = """\

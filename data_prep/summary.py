@@ -3,16 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from scratchnet.command_line import printable
 from scratchnet.data import Manifest, Remark
-
-
-def printable(text: str) -> str:
-    """The text with everything that would disturb a terminal escaped: newlines, control and direction characters, broken Unicode.
-
-    >>> printable("cell\\n1.png")
-    'cell\\\\n1.png'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def describe(manifest: Manifest) -> str:

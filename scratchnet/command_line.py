@@ -13,6 +13,15 @@ def as_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def printable(text: str) -> str:
+    """The text with everything that would disturb a terminal escaped: newlines, control and direction characters, broken Unicode.
+
+    >>> printable("cell\\n1.png")
+    'cell\\\\n1.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, and whose options are written out."""
 

@@ -31,3 +31,7 @@ class ConfigError(ScratchnetError, ValueError):
 
 class DataError(ScratchnetError):
     """A file of images, shards or weights is missing, damaged or of another kind than expected."""
+
+
+class MissingExtraError(ScratchnetError, ImportError):
+    """A library that comes with an extra of this package is not installed; the message names the extra."""

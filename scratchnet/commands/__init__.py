@@ -1,0 +1,10 @@
+"""What `python -m scratchnet` can do: one file a command, named like it.
+
+Each has `add_arguments(parser)`, which describes its command line, and `run(options)`, which returns the exit code. A
+command is a front door, like train.py: the one room of this package that may use data_prep.
+"""
+
+COMMANDS = {
+    "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+}
+"""Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""
