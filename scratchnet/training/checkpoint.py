@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
 from scratchnet.files import write_atomically
-from scratchnet.hdf5 import NUMBERS, VERSIONS, GuardedFile
+from scratchnet.hdf5 import NUMBERS, WRITTEN_WITH, HDF5File
+from scratchnet.hdf5_format import MAX_LINKS, MAX_NAME, MAX_NAMES
 from scratchnet.json_text import parse_json
 
 FORMAT = "scratchnet-checkpoint"
@@ -84,16 +85,15 @@ def save_checkpoint(
     """Writes a checkpoint to `path`, which at every moment holds the old file or the new one.
 
     weights, optimizer: arrays by name. about: whatever JSON can hold. Raises OSError where the disk is full, and the
-    old file stays; DtypeError for an array that is no array of numbers.
+    old file stays; DtypeError for an array that is no array of numbers, DataError for names that the format can't hold.
     """
     texts = (json.dumps(about), json.dumps(None if progress is None else asdict(progress)))
-    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in zip(TEXTS, texts, strict=True)} | {
-        f"weights/{name}": _storable(name, array) for name, array in weights.items()
-    }
+    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in zip(TEXTS, texts, strict=True)}
+    arrays |= _storable("weights", weights)
     if optimizer is not None:
-        arrays |= {f"optimizer/{name}": _storable(name, array) for name, array in optimizer.items()}
+        arrays |= _storable("optimizer", optimizer)
     checksums = {name: _checksum(name, array) for name, array in arrays.items()}
-    with write_atomically(path) as temporary, h5py.File(temporary, "w", libver=VERSIONS) as file:
+    with write_atomically(path) as temporary, h5py.File(temporary, "w", libver=WRITTEN_WITH) as file:
         for group in GROUPS if optimizer is not None else GROUPS[:1]:
             file.create_group(group)
         for name, array in arrays.items():
@@ -110,7 +110,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises DataError, naming the file, where it is missing, damaged, of another format or version, or holds anything but
     plain arrays of its own.
     """
-    with GuardedFile(path, "checkpoint", REMEDY) as file, file.refusing():
+    with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
         about, progress = _read_texts(file)
         groups: dict[str, Arrays] = {group: {} for group in file.groups}
         for name in file.datasets:
@@ -125,11 +125,11 @@ def read_about(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Progress |
 
     Raises DataError like `load_checkpoint`, but doesn't notice damage among the weights.
     """
-    with GuardedFile(path, "checkpoint", REMEDY) as file, file.refusing():
+    with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
         return _read_texts(file)
 
 
-def _read_texts(file: GuardedFile) -> tuple[dict[str, Any], Progress | None]:
+def _read_texts(file: HDF5File) -> tuple[dict[str, Any], Progress | None]:
     """Checks format, version and the list of arrays, then reads the two texts."""
     if (form := file.text("format")) != FORMAT:
         raise file.refusal(f"its format is {form!r}, not {FORMAT!r}")
@@ -155,7 +155,7 @@ def _read_texts(file: GuardedFile) -> tuple[dict[str, Any], Progress | None]:
         raise file.refusal(f"its progress cannot be used: {error}") from error
 
 
-def _read_checked(file: GuardedFile, name: str) -> NDArray[Any]:
+def _read_checked(file: HDF5File, name: str) -> NDArray[Any]:
     array = file.array(name)
     if _checksum(name, array) != file.integer("crc32", name):
         raise file.refusal(f"{name} does not agree with its checksum: the file is damaged")
@@ -192,12 +192,22 @@ def _fits(value: Any, kind: Any, *, finite: bool) -> bool:
     return type(value) is kind
 
 
-def _storable(name: str, array: Any) -> NDArray[Any]:
-    """The array as it is stored: contiguous, low byte first."""
-    array = np.asarray(array, order="C")
-    if array.dtype.newbyteorder("<") not in NUMBERS:
-        raise DtypeError(f"{name}: a checkpoint holds {', '.join(one.name for one in NUMBERS)}; got {array.dtype}")
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+def _storable(group: str, arrays: Arrays) -> Arrays:
+    """The arrays as they are stored, by path: contiguous, low byte first."""
+    lengths = [len(name.encode()) for name in arrays]
+    if len(arrays) > MAX_LINKS or max(lengths, default=0) > MAX_NAME or sum(lengths) + 32 * len(lengths) > MAX_NAMES:
+        raise DataError(f"{len(arrays)} arrays of {group} are more, or have longer names, than a checkpoint holds")
+    found: Arrays = {}
+    for name, array in arrays.items():
+        array = np.asarray(array, order="C")
+        stored_as = array.dtype.newbyteorder("<")
+        if stored_as not in NUMBERS.values():
+            known = ", ".join(dtype.name for dtype in NUMBERS.values())
+            raise DtypeError(f"{group}/{name}: a checkpoint holds {known}; got {array.dtype}: convert it first")
+        if not name or name == "." or "/" in name or "\0" in name:
+            raise DataError(f"{group}: an array cannot be called {name!r}: give it a name without slashes")
+        found[f"{group}/{name}"] = array.astype(stored_as, copy=False)
+    return found
 
 
 def _checksum(name: str, array: NDArray[Any]) -> int:
