@@ -26,6 +26,7 @@ import json
 import math
 import os
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -113,10 +114,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
         about, progress = _read_texts(file)
         groups: dict[str, Arrays] = {group: {} for group in file.groups}
-        for name in file.datasets:
-            if name not in TEXTS:
-                group, _, parameter = name.partition("/")
-                groups[group][parameter] = _read_checked(file, name)
+        for group, name, array in _read_arrays(file):
+            groups[group][name] = array
         return Checkpoint(groups["weights"], about, groups.get("optimizer"), progress)
 
 
@@ -127,6 +126,17 @@ def read_about(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Progress |
     """
     with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
         return _read_texts(file)
+
+
+def verify_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Progress | None, list[str]]:
+    """Compares everything in a checkpoint with its checksums, one array in memory at a time.
+
+    Returns what `read_about` does, and the paths of the arrays that hold NaN or infinities. Raises DataError like `load_checkpoint`.
+    """
+    with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
+        about, progress = _read_texts(file)
+        odd = [f"{group}/{name}" for group, name, array in _read_arrays(file) if not np.isfinite(array).all()]
+        return about, progress, odd
 
 
 def _read_texts(file: HDF5File) -> tuple[dict[str, Any], Progress | None]:
@@ -153,6 +163,14 @@ def _read_texts(file: HDF5File) -> tuple[dict[str, Any], Progress | None]:
         return about, None if progress is None else _parse_progress(progress)
     except ValueError as error:
         raise file.refusal(f"its progress cannot be used: {error}") from error
+
+
+def _read_arrays(file: HDF5File) -> Iterator[tuple[str, str, NDArray[Any]]]:
+    """Group, name and content of each array, compared with its checksum."""
+    for path in file.datasets:
+        if path not in TEXTS:
+            group, _, name = path.partition("/")
+            yield group, name, _read_checked(file, path)
 
 
 def _read_checked(file: HDF5File, name: str) -> NDArray[Any]:
