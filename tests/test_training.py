@@ -1,20 +1,22 @@
 """The trainer and the loop: micro-batches, evaluation, interruption and resumption."""
 
 import signal
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from data_prep import Settings, prepare_sample
+from scratchnet import reference
 from scratchnet.config import Config
-from scratchnet.data import Batch
+from scratchnet.data import Augmentation, Batch, symmetry
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, fit
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.loop import advice, just_found_stuck
 
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
+OPTIONS = {"schedule": "step", "step_epochs": 1, "brightness": 0.2, "class_weights": "balanced"}
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +49,15 @@ def train(config, shards, folder, stop_after=None):
     return fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display), run
 
 
-@pytest.mark.parametrize("stops", [[1], [3, 5], [7, 7]])
-def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
+@pytest.mark.parametrize(("stops", "options"), [([1], {}), ([3, 5], OPTIONS), ([7, 7], {})])
+def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops, options):
     """197 images in batches of 32 are 7 steps an epoch: the run stops inside the first epoch, at its end, and later."""
-    whole, whole_run = train(CONFIG, shards, tmp_path / "whole")
+    config = replace(CONFIG, **options)
+    whole, whole_run = train(config, shards, tmp_path / "whole")
     for stop in stops:
-        evaluation, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
+        evaluation, _ = train(config, shards, tmp_path / "cut", stop_after=stop)
         assert evaluation is None
-    evaluation, run = train(CONFIG, shards, tmp_path / "cut")
+    evaluation, run = train(config, shards, tmp_path / "cut")
     np.testing.assert_array_equal(evaluation.logits, whole.logits)
     for name, value in whole_run.load().weights.items():
         np.testing.assert_array_equal(run.load().weights[name], value)
@@ -63,11 +66,9 @@ def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
 
 def test_a_cut_batch_gives_the_step_of_the_whole(shards):
     """In float64 only rounding can differ, because every dropout mask belongs to its image."""
-    weights = []
+    weights, options = [], {"dtype": "float64", "optimizer": "sgd", "warmup": 0, "class_weights": "balanced"}
     for micro_batch in (32, 5):
-        experiment = Experiment(
-            Config(image_size=32, dtype="float64", optimizer="sgd", micro_batch=micro_batch, warmup=0), shards
-        )
+        experiment = Experiment(Config(image_size=32, micro_batch=micro_batch, **options), shards)
         batch = next(iter(experiment.data.train.epoch(0)))
         experiment.trainer.step(batch, 0)
         weights.append(experiment.network.state_dict())
@@ -76,6 +77,58 @@ def test_a_cut_batch_gives_the_step_of_the_whole(shards):
         moved = np.abs(value - start[name]).max()
         assert moved > 0, name
         np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=1e-11 * moved)
+
+
+def test_each_option_reaches_what_it_is_for(shards):
+    trained = Experiment(
+        Config(
+            image_size=32, epochs=9, warmup=0, schedule="step", step_epochs=2, step_factor=0.5, augment="rotations", brightness=0.3,
+            class_weights="balanced", test_symmetries="average",
+        ),
+        shards,
+    )  # fmt: skip
+    steps = len(trained.data.train)
+    rates = [trained.trainer.schedule.rate(e * steps) for e in (2, 3, 4, 8)]
+    assert rates == pytest.approx([0.00015, 0.00015, 0.000075, 0.00001875])
+    assert trained.data.train.augment == Augmentation("rotations", 0.3)
+    assert trained.data.train_check.augment is trained.data.test.augment is None
+    counts = np.bincount(trained.train_set.labels)
+    np.testing.assert_allclose(trained.trainer.loss.class_weights, counts.sum() / (2 * counts))
+    assert trained.data.test_symmetries
+    plain = Experiment(Config(image_size=32), shards)
+    assert plain.trainer.loss.class_weights is None
+    assert not plain.data.test_symmetries
+
+
+@pytest.mark.parametrize("micro_batch", [32, 5])
+def test_an_evaluation_counts_every_image_the_same(shards, micro_batch):
+    """Whatever the class weights of training are, and however the batches are cut."""
+    config = Config(image_size=32, dtype="float64", class_weights="balanced", micro_batch=micro_batch)
+    experiment = Experiment(config, shards)
+    plain = experiment.trainer.evaluate(experiment.data.test.epoch(0))
+    expected = reference.softmax_cross_entropy(plain.logits, plain.labels).mean()
+    assert plain.loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("micro_batch", [32, 5])
+def test_an_evaluation_averaged_over_the_symmetries(shards, micro_batch):
+    experiment = Experiment(Config(image_size=32, dtype="float64", micro_batch=micro_batch), shards)
+    batch = next(iter(experiment.data.test.epoch(0)))
+    averaged = experiment.trainer.evaluate([batch], symmetries=True)
+    views = [experiment.network.forward(symmetry(batch.images, s), training=False) for s in range(8)]
+    np.testing.assert_allclose(averaged.logits, reference.log_mean_softmax(np.stack(views)), rtol=1e-9)
+    assert averaged.loss == pytest.approx(-averaged.logits[np.arange(len(batch)), batch.labels].mean(), rel=1e-9)
+
+
+def test_test_images_are_averaged_and_training_images_are_not(shards, tmp_path):
+    config = Config(image_size=32, epochs=1, batch_size=64, test_symmetries="average")
+    evaluation, run = train(config, shards, tmp_path / "run")
+    experiment = Experiment(config, shards)
+    progress = experiment.take_over(run.load())
+    again = experiment.trainer.evaluate(experiment.data.test.epoch(0), symmetries=True)
+    np.testing.assert_array_equal(evaluation.logits, again.logits)
+    check = experiment.trainer.evaluate(experiment.data.train_check.epoch(0))
+    assert (progress.rows[0]["test_loss"], progress.rows[0]["train_loss"]) == (again.loss, check.loss)
 
 
 def test_evaluation_counts():

@@ -8,10 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scratchnet.config import Config
-from scratchnet.data import Batches, Dataset, PixelScaling
+from scratchnet.data import Augmentation, Batches, Dataset, PixelScaling
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.optimizers import SGD, Adam, Optimizer
@@ -42,9 +45,10 @@ class Experiment:
             )
         self.scaling = PixelScaling.measured(config.pixels, self.train_set.channel_mean, self.train_set.channel_std)
         self.data = Data(
-            train=self._batches(self.train_set, shuffle=True, augment=config.augment == "symmetries"),
+            train=self._batches(self.train_set, shuffle=True, augment=Augmentation(config.augment, config.brightness)),
             train_check=self._batches(self.train_set),
             test=self._batches(self.test_set),
+            test_symmetries=config.test_symmetries == "average",
         )
         self.network = MODELS[config.model](
             config.image_size,
@@ -53,7 +57,10 @@ class Experiment:
             weight_init=config.weight_init,
         )
         self.network.build(seed=config.seed, dtype=config.dtype)
-        self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.data.train))
+        weights = None
+        if config.class_weights == "balanced":
+            weights = balanced_class_weights(self.train_set.labels, len(self.train_set.class_names))
+        self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.data.train), class_weights=weights)
         self.about: dict[str, Any] = {
             "config": asdict(config),
             "class_names": list(self.train_set.class_names),
@@ -68,7 +75,7 @@ class Experiment:
             },
         }
 
-    def _batches(self, dataset: Dataset, *, shuffle: bool = False, augment: bool = False) -> Batches:
+    def _batches(self, dataset: Dataset, *, shuffle: bool = False, augment: Augmentation | None = None) -> Batches:
         config = self.config
         return Batches(
             dataset,
@@ -97,8 +104,13 @@ class Experiment:
         return checkpoint.progress
 
 
-def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> Trainer:
-    """Loss, optimiser and schedule as the configuration says, around a network that has been built."""
+def make_trainer(
+    config: Config, network: Sequential, steps_per_epoch: int, class_weights: NDArray[np.float64] | None = None
+) -> Trainer:
+    """Loss, optimiser and schedule as the configuration says, around a network that has been built.
+
+    class_weights (classes,): of the loss; None where all images count the same.
+    """
     optimizer: Optimizer
     rate, decay, parameters = config.learning_rate, config.weight_decay, network.parameters()
     if config.optimizer == "sgd":
@@ -107,5 +119,9 @@ def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> T
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, weight_decay=decay)
     else:
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
-    schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=config.epochs * steps_per_epoch)
-    return Trainer(network, SoftmaxCrossEntropy(), optimizer, schedule, micro_batch=config.micro_batch)
+    steps: dict[str, Any] = {}
+    if config.schedule == "step":
+        steps = {"every": config.step_epochs * steps_per_epoch, "factor": config.step_factor}
+    total = config.epochs * steps_per_epoch
+    schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=total, **steps)
+    return Trainer(network, SoftmaxCrossEntropy(class_weights), optimizer, schedule, micro_batch=config.micro_batch)

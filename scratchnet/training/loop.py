@@ -20,11 +20,16 @@ STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and 
 
 @dataclass(frozen=True)
 class Data:
-    """The batches that a run draws on: `train` shuffled and augmented, `train_check` the same images as they are, `test` the others."""
+    """The batches that a run draws on: `train` shuffled and augmented, `train_check` the same images as they are, `test` the others.
+
+    test_symmetries: whether test images are judged by the mean over their symmetries. Those of train_check never are: it
+    would take longer than the training.
+    """
 
     train: Batches
     train_check: Batches
     test: Batches
+    test_symmetries: bool = False
 
 
 def fit(
@@ -48,7 +53,7 @@ def fit(
                 speed = display.images_per_second
                 display.evaluating()
                 check = trainer.evaluate(interrupt.watch(data.train_check.epoch(0)))
-                evaluation = trainer.evaluate(interrupt.watch(data.test.epoch(0)))
+                evaluation = trainer.evaluate(interrupt.watch(data.test.epoch(0)), symmetries=data.test_symmetries)
                 progress.rows.append(row(progress.epoch + 1, trainer, check, evaluation))
                 progress.epoch, progress.batches_done, progress.loss_sum = progress.epoch + 1, 0, 0.0
                 save()
@@ -62,7 +67,7 @@ def fit(
             return None
         finally:
             display.close()
-        return evaluation or trainer.evaluate(data.test.epoch(0))
+        return evaluation or trainer.evaluate(data.test.epoch(0), symmetries=data.test_symmetries)
 
 
 def train_one_epoch(
