@@ -74,7 +74,7 @@ class Config:
     )
     augment: str = option(
         "symmetries",
-        "symmetries: each image turned and mirrored at random, anew in each epoch; rotations: turned only, by 90°",
+        "symmetries: each image turned and mirrored at random, anew in each epoch; rotations: by quarter turns only",
         choices=("symmetries", "rotations", "none"),
     )
     brightness: float = option(
@@ -127,7 +127,7 @@ class Config:
             ("step_factor", "schedule", ("step",)),
             ("beta2", "optimizer", ("adam", "adamw")),
         ):
-            default = type(self).__dataclass_fields__[name].default
+            default = getattr(Config, name)
             if getattr(self, name) != default and getattr(self, other) not in needed:
                 raise ConfigError(
                     f"{name} must be left at {default} unless {other} is {' or '.join(needed)}, got {getattr(self, name)}: "

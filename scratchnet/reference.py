@@ -109,7 +109,7 @@ def log_mean_softmax(logits: Array) -> Array:
 
 
 def softmax_cross_entropy(logits: Array, labels: NDArray[np.int64], weights: Array | None = None) -> Array:
-    """−weights[label] · log p[label] of each image: logits (N, classes), labels (N,), weights (classes,), all 1 → (N,)."""
+    """−weights[label] · log p[label] of each image: logits (N, classes), labels (N,), weights (classes,), 1 unless given → (N,)."""
     loss = -log_softmax(logits)[np.arange(len(labels)), labels]
     return loss if weights is None else weights[labels] * loss
 

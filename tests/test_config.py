@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchnet.config import PRESETS, Config, from_toml
+from scratchnet.data.augment import TURNS
 from scratchnet.errors import ConfigError
 
 INVALID = [
@@ -69,6 +70,11 @@ def test_what_would_have_no_effect_is_refused(name, value, without, with_):
     Config(**without)
     with pytest.raises(ConfigError, match=f"{name} must be left at .* unless .* got {value}: it would have no effect"):
         Config(**without, **{name: value})
+
+
+def test_every_kind_of_turning_can_be_chosen():
+    choices = next(one for one in fields(Config) if one.name == "augment").metadata["choices"]
+    assert set(choices) == set(TURNS)
 
 
 def test_an_integer_will_do_for_a_number():

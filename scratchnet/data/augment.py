@@ -63,8 +63,8 @@ def brighten(images: NDArray[np.uint8], factors: ArrayLike) -> NDArray[np.uint8]
     sees is an image that could have been in a file. Rounding moves a pixel by half a grey level at most.
 
     images (N, H, W, C) uint8. factors (N,) ≥ 0. Returns a new array. Raises DtypeError if the images are not uint8.
-    Source: the brightness jitter of Howard, "Some improvements on deep convolutional neural network based image
-    classification", 2013, section 2.2 (after Krizhevsky et al. 2012).
+    Source: Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image Classification", who adds
+    brightness to what Krizhevsky et al. 2012 change at random.
 
     >>> brighten(np.array([[[[0, 99, 250]]]], np.uint8), [1.5])
     array([[[[  0, 148, 255]]]], dtype=uint8)

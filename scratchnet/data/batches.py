@@ -89,7 +89,7 @@ class Batches:
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
 
-        One thread reads, turns and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
+        One thread reads, augments and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
         it is raised here, where the batch was expected. It ends with the iteration, also if that is left early.
         Raises ConfigError if `start` is not 0 … len(batches).
         """
