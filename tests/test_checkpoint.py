@@ -16,7 +16,9 @@ ROWS = [{"epoch": 1, "train_loss": 0.1 + 0.2}]
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "checkpoint.h5"
-    save_checkpoint(path, WEIGHTS, ABOUT, optimizer=MOMENTS, progress=Progress(epoch=2, batches_done=5, loss_sum=0.1, rows=ROWS))
+    save_checkpoint(
+        path, WEIGHTS, ABOUT, optimizer=MOMENTS, progress=Progress(epoch=2, batches_done=5, loss_sum=0.1, rows=ROWS)
+    )
     return path
 
 
