@@ -18,7 +18,7 @@ from data_prep.__main__ import main
 from scratchnet.data import Dataset, Shard, read_manifest
 from scratchnet.errors import ConfigError, DataError
 
-PREPARE = importlib.import_module("data_prep.prepare")  # the module; data_prep.prepare is the function in it
+SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
 
 
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(tmp_path):
         {"seed": 1},
         {"image_size": 9},
         {"fit": "stretch"},
-        {"split": "random"},
+        {"split": "report"},
         {"test_fraction": 0.4},
         {"shard_size": 7},
     ],
@@ -169,7 +169,7 @@ def test_duplicates_and_merged_subjects(tmp_path):
     assert "20 = 21" in describe(manifest)
 
 
-@pytest.mark.parametrize("split", ["subject", "random"])
+@pytest.mark.parametrize("split", ["subject", "report"])
 def test_kept_duplicates_stand_on_one_side(tmp_path, split):
     source = make_cnmc(tmp_path / "source")
     for k in range(20):
@@ -238,16 +238,16 @@ def test_printable():
     assert printable("a\nb\t\x1b\udcff\u202e") == "a\\nb\\t\\x1b\\udcff\\u202e"
 
 
-def test_the_random_split_says_what_it_does(tmp_path, capsys):
+def test_the_reports_split_says_what_it_does(tmp_path, capsys):
     source = make_cnmc(tmp_path / "source")
-    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--split", "random"]) == 0
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--split", "report"]) == 0
     train = {subject for _, subject, _, _ in shards_of(tmp_path / "out", "train")}
     test = [subject for _, subject, _, _ in shards_of(tmp_path / "out", "test")]
     seen = sum(subject in train for subject in test)
     assert seen > 0
     assert read_manifest(tmp_path / "out").preparation["test_images_of_training_subjects"] == seen
     assert (
-        f"WARNING: split at random, images of one subject stand on both sides: {seen} of {len(test)}"
+        f"images of one subject stand on both sides. Of {len(test)} test images,\n  {seen} have their subject in training"
         in capsys.readouterr().out
     )
 
@@ -352,14 +352,14 @@ def test_a_class_without_a_usable_image(tmp_path):
 
 
 def test_too_few_subjects(tmp_path):
-    with pytest.raises(DataError, match="--split random"):
+    with pytest.raises(DataError, match="--split report"):
         prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "new" / "folders" / "out", SMALL)
     assert os.listdir(tmp_path) == ["source"]
 
 
 def test_interrupted_between_images(tmp_path, monkeypatch, capsys):
     source = make_cnmc(tmp_path / "source")
-    monkeypatch.setattr(PREPARE, "pack_image", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(SPOOL, "pack_image", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main([str(source), str(tmp_path / "out")]) == 130
     assert "Nothing was written" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
@@ -371,7 +371,7 @@ def test_disk_full(tmp_path, monkeypatch, capsys):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(PREPARE, "write_shard", full)
+    monkeypatch.setattr(WRITING, "write_shard", full)
     assert main([str(source), str(tmp_path / "out")]) == 2
     assert "No space left on device. Free some space" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
