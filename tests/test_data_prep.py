@@ -11,26 +11,15 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from PIL import Image
-from small_data import make_cnmc, save_image
+from small_data import make_cnmc, save_image, shards_of
 
 from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
 from data_prep.__main__ import main
-from scratchnet.data import Dataset, Shard, read_manifest
+from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError
 
 SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
-
-
-def shards_of(folder, split):
-    """What the shards on the disk say, whatever the manifest says: (label, subject, path, pixels) of each image."""
-    images = []
-    for path in sorted(folder.glob(f"{split}-*.h5")):
-        with Shard(path) as shard:
-            assert shard.header.split == split
-            for k in range(len(shard)):
-                images.append((int(shard.labels[k]), shard.subjects[k], shard.paths[k], shard.read(k)))
-    return images
 
 
 def reasons(manifest):
