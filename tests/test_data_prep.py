@@ -15,6 +15,7 @@ from small_data import make_cnmc, save_image, shards_of
 
 from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
 from data_prep.__main__ import main
+from data_prep.options import OPTIONS
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError
 
@@ -117,6 +118,11 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(tmp_path):
         {"split": "report"},
         {"test_fraction": 0.4},
         {"shard_size": 7},
+        {"crop": True},
+        {"split": "fold", "test_fold": 1},
+        {"split": "fold", "test_fold": 0},
+        {"validation_fraction": 0.3},
+        {"augment_offline": "symmetries"},
     ],
 )
 def test_other_settings_give_another_dataset(tmp_path, changed):
@@ -293,6 +299,19 @@ WRONG = [
     ["SOURCE", "OUT", "--subject-pattern", "(nowhere)"],
     ["SOURCE", "OUT", "--subjects", "missing.csv"],
     ["SOURCE", "OUT", "--fit", "crop"],
+    ["SOURCE", "OUT", "--split", "random"],
+    ["SOURCE", "OUT", "--split", "kfold", "--folds", "1"],
+    ["SOURCE", "OUT", "--split", "kfold", "--folds", "6"],
+    ["SOURCE", "OUT", "--split", "kfold", "--test-fraction", "0.2"],
+    ["SOURCE", "OUT", "--folds", "5"],
+    ["SOURCE", "OUT", "--split", "fold", "--test-fold", "2"],
+    ["SOURCE", "OUT", "--split", "fold", "--test-fold", "-1"],
+    ["SOURCE", "OUT", "--test-fold", "1"],
+    ["SOURCE", "OUT", "--split", "prelim"],
+    ["SOURCE", "OUT", "--validation-fraction", "1"],
+    ["SOURCE", "OUT", "--validation-fraction", "-0.1"],
+    ["SOURCE", "OUT", "--validation-fraction", "nan"],
+    ["SOURCE", "OUT", "--augment-offline", "all"],
     ["SOURCE", "OUT", "--shard-size", "0"],
     ["SOURCE", "OUT", "--threads", "0"],
     ["NOTHING", "OUT"],
@@ -405,6 +424,35 @@ def test_help_is_complete(capsys):
 def test_settings_check_themselves():
     with pytest.raises(ConfigError, match="--image-size is 0"):
         Settings(image_size=0)
+    with pytest.raises(
+        ConfigError, match="--test-fold means nothing with --split subject: leave it out, or choose --split fold"
+    ):
+        Settings(test_fold=1)
+    assert (Settings().test_fraction, Settings().test_fold, Settings().folds) == (0.2, None, None)
+    assert Settings(split="kfold").folds == 5
+
+
+def test_the_options_are_the_settings():
+    assert set(OPTIONS) == {field.name for field in fields(Settings)}
+
+
+def test_kfold_on_the_command_line(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    assert main([str(source), str(tmp_path / "out"), "--split", "kfold", "--folds", "3", "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert f"python train.py --data {tmp_path / 'out'}/fold-0" in said
+    assert [read_manifest(tmp_path / "out" / f"fold-{k}").preparation["fold"] for k in range(3)] == [0, 1, 2]
+
+
+def test_a_long_list_is_cut_short_on_the_screen_only(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    for k in range(35):
+        (source / "fold_0" / "all" / f"UID_77_{k}_1_all.bmp").write_bytes(b"")
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("UID_77_") == 30
+    assert "and 5 more, which manifest.json names" in said
+    assert sum("UID_77_" in remark.path for remark in read_manifest(tmp_path / "out").left_out) == 35
 
 
 def test_images_that_are_not_square(tmp_path):
