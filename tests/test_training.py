@@ -1,7 +1,8 @@
 """The trainer and the loop: micro-batches, evaluation, interruption and resumption."""
 
+import dataclasses
+import errno
 import signal
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,10 +10,20 @@ import pytest
 from data_prep import Settings, prepare_sample
 from scratchnet.config import Config
 from scratchnet.data import Batch
-from scratchnet.errors import ConfigError, DataError
-from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, fit
+from scratchnet.errors import ConfigError, DataError, NonFiniteError
+from scratchnet.training import (
+    Display,
+    Evaluation,
+    Experiment,
+    Progress,
+    Run,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+)
 from scratchnet.training.interrupt import Interrupt, Interrupted
-from scratchnet.training.loop import advice, just_found_stuck
+from scratchnet.training.selection import best_epoch
+from scratchnet.training.trouble import advice, just_found_stuck
 
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
 
@@ -24,27 +35,27 @@ def shards(tmp_path_factory):
     return folder
 
 
-def train(config, shards, folder, stop_after=None):
-    """A run from its beginning, or from its checkpoint; `stop_after` steps it is interrupted."""
+def train(config, shards, folder, stop_after=None, step=None):
+    """A run from its beginning, or from its checkpoint; `stop_after` steps it is interrupted. step: called before each one."""
     experiment = Experiment(config, shards)
     if folder.exists():
         run = Run(folder)
         progress = experiment.take_over(run.load())
     else:
         run, progress = Run.create(folder, config), Progress()
-    if stop_after is not None:
-        step = experiment.trainer.step
+    do_step, done = experiment.trainer.step, 0
 
-        def step_then_stop(batch, epoch):
-            nonlocal stop_after
-            stop_after -= 1
-            if stop_after == 0:
-                signal.raise_signal(signal.SIGINT)
-            return step(batch, epoch)
+    def observed_step(batch, epoch):
+        nonlocal done
+        done += 1
+        if done == stop_after:
+            signal.raise_signal(signal.SIGINT)
+        if step:
+            step(experiment, done)
+        return do_step(batch, epoch)
 
-        experiment.trainer.step = step_then_stop
-    display = Display(config.epochs, total=1)
-    return fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display), run
+    experiment.trainer.step = observed_step
+    return fit(experiment, run, progress, Display(config.epochs, total=1)), run
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 5], [7, 7]])
@@ -52,13 +63,133 @@ def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
     """197 images in batches of 32 are 7 steps an epoch: the run stops inside the first epoch, at its end, and later."""
     whole, whole_run = train(CONFIG, shards, tmp_path / "whole")
     for stop in stops:
-        evaluation, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
-        assert evaluation is None
-    evaluation, run = train(CONFIG, shards, tmp_path / "cut")
-    np.testing.assert_array_equal(evaluation.logits, whole.logits)
+        evaluations, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
+        assert evaluations is None
+    evaluations, run = train(CONFIG, shards, tmp_path / "cut")
+    np.testing.assert_array_equal(evaluations["test"].logits, whole["test"].logits)
     for name, value in whole_run.load().weights.items():
         np.testing.assert_array_equal(run.load().weights[name], value)
     assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
+
+
+def test_a_process_that_dies_between_two_timed_checkpoints_ends_with_the_same_bits(shards, tmp_path):
+    """A checkpoint after each step; the process "dies" in the middle of an epoch without a chance to save."""
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    whole, whole_run = train(config, shards, tmp_path / "whole")
+    assert [path.name for path in whole_run.checkpoints()] == ["epoch-0002.h5", "epoch-0001-batch-00007.h5"]
+
+    class PowerError(Exception):
+        pass
+
+    def fail(experiment, step):
+        if step == 4:
+            raise PowerError
+
+    with pytest.raises(PowerError):
+        train(config, shards, tmp_path / "cut", step=fail)
+    assert Run(tmp_path / "cut").load().progress.batches_done == 3
+    evaluations, run = train(config, shards, tmp_path / "cut")
+    np.testing.assert_array_equal(evaluations["test"].logits, whole["test"].logits)
+    assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
+    for name, value in load_checkpoint(whole_run.best_path).weights.items():
+        np.testing.assert_array_equal(load_checkpoint(run.best_path).weights[name], value)
+
+
+def test_divergence_is_reported_and_what_was_saved_last_is_whole(shards, tmp_path):
+    def spoil(experiment, step):
+        if step == 10:
+            experiment.network.parameters()[4].value[...] = np.nan
+
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    with pytest.raises(NonFiniteError):
+        train(config, shards, tmp_path / "run", step=spoil)
+    run = Run(tmp_path / "run")
+    trouble = run.trouble_path.read_text(encoding="utf-8")
+    for expected in ("epoch 2, batch 3, after 9 steps", "--learning-rate 0.0001 or --clip-norm 1", "conv3.weight"):
+        assert expected in trouble
+    assert [line.split()[1] for line in trouble.splitlines() if line.startswith("conv3.weight")] == ["nan"]
+    checkpoint = run.load()
+    assert (checkpoint.progress.epoch, checkpoint.progress.batches_done) == (1, 2)
+    assert all(np.isfinite(value).all() for value in checkpoint.weights.values())
+
+
+def test_weights_that_are_no_numbers_are_not_saved(shards, tmp_path):
+    """The step that ruins the weights may be the last one before a checkpoint is due."""
+
+    def spoil(experiment, step):
+        if step == 3:
+            update = experiment.trainer.optimizer.step
+
+            def ruin():
+                update()
+                experiment.network.parameters()[-1].value[0] = np.inf
+
+            experiment.trainer.optimizer.step = ruin
+
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    with pytest.raises(NonFiniteError, match=r"dense3\.bias holds a NaN or an infinity"):
+        train(config, shards, tmp_path / "run", step=spoil)
+    assert Run(tmp_path / "run").load().progress.batches_done == 2
+    assert Run(tmp_path / "run").trouble_path.is_file()
+
+
+def test_a_disk_that_fills_up_does_not_end_the_training(shards, tmp_path, monkeypatch, capsys):
+    written = []
+
+    def fill_up(path, *arguments, **options):
+        written.append(path)
+        if 2 <= len(written) <= 4:
+            raise OSError(errno.ENOSPC, "full")
+        return save_checkpoint(path, *arguments, **options)
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fill_up)
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    evaluations, run = train(config, shards, tmp_path / "run")
+    assert evaluations is not None
+    said = capsys.readouterr().out
+    assert said.count("CAUTION: the run could not be saved") == 3
+    assert "free some space" in said
+    assert run.load().progress.epoch == 2
+
+
+def test_a_disk_that_is_full_from_the_start_does(shards, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fail)
+    steps = []
+    with pytest.raises(OSError, match="full"):
+        train(CONFIG, shards, tmp_path / "run", step=lambda experiment, step: steps.append(step))
+    assert not steps
+
+
+def test_a_damaged_image_ends_the_training_after_a_save(shards, tmp_path):
+    def damage(experiment, step):
+        if step == 2:
+
+            def refuse(number):
+                raise DataError("train-0000.h5: image 7 does not agree with its checksum")
+
+            experiment.train_set._read_one = refuse
+            experiment.train_set._is_kept[:] = False
+
+    with pytest.raises(DataError, match="image 7"):
+        train(CONFIG, shards, tmp_path / "run", step=damage)
+    assert 1 <= Run(tmp_path / "run").load().progress.batches_done < 7
+
+
+def test_it_ends_early_when_nothing_gets_better(shards, tmp_path):
+    config = Config(image_size=32, epochs=9, batch_size=128, learning_rate=1e-12, best_metric="loss", patience=2)
+    _, run = train(config, shards, tmp_path / "run")
+    rows = run.load().progress.rows
+    best = best_epoch(rows, "loss")
+    assert len(rows) == best + 2 < 9
+    assert load_checkpoint(run.best_path).about["epoch"] == best
+    # A run that has ended early goes on when it is asked for more patience, and not before.
+    train(config, shards, run.folder)
+    assert len(run.load().progress.rows) == len(rows)
+    train(dataclasses.replace(config, patience=0), shards, run.folder)
+    assert len(run.load().progress.rows) == 9
 
 
 def test_a_cut_batch_gives_the_step_of_the_whole(shards):
@@ -111,8 +242,9 @@ def test_images_of_another_size_are_refused(shards):
         Experiment(Config(image_size=64), shards)
 
 
-def test_an_interrupt_waits_for_the_step_and_a_second_does_not():
+def test_an_interrupt_waits_for_the_step():
     seen = []
+    before = signal.getsignal(signal.SIGINT)
     with Interrupt() as interrupt:
 
         def loop():
@@ -123,9 +255,21 @@ def test_an_interrupt_waits_for_the_step_and_a_second_does_not():
 
         with pytest.raises(Interrupted):
             loop()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second one ends the process at once
     assert seen == [0, 1, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of Unix")
+def test_what_the_process_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.asked
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_collapsed_start_is_noticed_once():
@@ -134,16 +278,16 @@ def test_a_collapsed_start_is_noticed_once():
     learning = {"train_loss": 0.5, "train_balanced_accuracy": 0.6}
     stuck = {"train_loss": constant * 1.01, "train_balanced_accuracy": 0.5}
     rows = [learning, *[stuck] * 5]
-    assert [just_found_stuck(rows[:n], labels) for n in range(1, 7)] == [False, False, False, True, False, False]
-    assert not just_found_stuck([learning] * 3, labels)
-    assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels)
+    assert [just_found_stuck(rows[:n], labels, 3) for n in range(1, 7)] == [False, False, False, True, False, False]
+    assert not just_found_stuck([learning] * 3, labels, 3)
+    assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels, 3)
 
 
 def test_advice_names_only_what_is_not_set_yet():
-    faithful = asdict(Config(pixels="unit", warmup=0, learning_rate=0.001))
-    assert "--pixels standardised" in advice(faithful)
-    assert "--learning-rate 0.00033" in advice(faithful)
-    assert "--pixels" not in advice(asdict(Config(pixels="standardised")))
+    faithful = Config(pixels="unit", warmup=0, learning_rate=0.001)
+    assert "--pixels standardised" in advice(faithful, 3)
+    assert "--learning-rate 0.00033" in advice(faithful, 3)
+    assert "--pixels" not in advice(Config(pixels="standardised"), 3)
 
 
 def test_a_batch_larger_than_memory_allows_is_cut(shards):
