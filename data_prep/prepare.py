@@ -4,13 +4,11 @@ Only when every image has been read, so that duplicates are known and sides can 
 appears under its name when it is complete, and not before.
 """
 
-import contextlib
 import errno
 import os
-import secrets
-import shutil
+import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import PIL
 
+from data_prep.folder import new_folder
 from data_prep.settings import Settings
 from data_prep.sides import Usable, divide, find_usable
 from data_prep.sources import Found, find_images
@@ -27,7 +26,6 @@ from data_prep.writing import write_dataset
 from scratchnet.data import Manifest, Remark
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.files import sync_folder
 
 SAMPLE = Path(__file__).parent / "sample"
 
@@ -89,7 +87,7 @@ def _prepare(
     how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop)
     manifests = []
     try:
-        with _new_folder(out) as folder, tempfile.TemporaryFile(dir=folder) as file:
+        with new_folder(out) as folder, tempfile.TemporaryFile(dir=folder) as file:
             spool = Spool(file, how, threads=settings.threads, quiet=quiet)
             prepared, unusable = spool.fill(found.images)
             usable = find_usable(prepared, found.class_names, settings)
@@ -102,11 +100,25 @@ def _prepare(
                 if settings.split == "kfold":
                     asked["fold"] = number
                 manifests.append(write_dataset(dataset, division, usable, spool, settings.shard_size, left_out, asked))
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "Free some space or choose another place." if full else "Choose another place."
-        raise DataError(f"{out}: cannot be written: {error.strerror or error}. {remedy}") from error
+    except (OSError, RuntimeError) as error:  # HDF5 raises RuntimeError if a file cannot be closed on a full disk
+        reason = _reason(error)
+        if not reason:
+            raise
+        raise DataError(f"{out}: cannot be written: {reason}") from error
     return tuple(manifests)
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """What the operating system says, and the remedy; "" for an error that is not its own.
+
+    HDF5 hides the number of the system's error in a long message.
+    """
+    hidden = re.search(r"errno = (\d+)", str(error))
+    number = int(hidden[1]) if hidden else getattr(error, "errno", None)
+    if number is None:
+        return f"{error}. Choose another place." if isinstance(error, OSError) else ""
+    full = number in (errno.ENOSPC, errno.EDQUOT)
+    return f"{os.strerror(number)}. {'Free some space or choose another place.' if full else 'Choose another place.'}"
 
 
 def _require_free(out: Path, source: Path) -> None:
@@ -120,24 +132,6 @@ def _require_free(out: Path, source: Path) -> None:
         raise DataError(
             f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
         )
-
-
-@contextlib.contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name at the end, or is removed, with the parents made for it, if anything goes wrong."""
-    missing = [parent for parent in out.parents if not parent.exists()]
-    folder = out.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        os.rename(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in missing:  # from the inside out
-            with contextlib.suppress(OSError):  # never made, or in use by now
-                parent.rmdir()
-        raise
-    sync_folder(out.parent)
 
 
 def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark]) -> None:
