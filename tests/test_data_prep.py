@@ -1,7 +1,9 @@
 import csv
+import doctest
 import errno
 import importlib
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 from small_data import make_cnmc, save_image, shards_of
 
+import data_prep
 from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
 from data_prep.__main__ import main
 from data_prep.options import OPTIONS
@@ -21,6 +24,12 @@ from scratchnet.errors import ConfigError, DataError
 
 SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
+
+
+@pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(data_prep.__path__)])
+def test_examples_in_docstrings(name):
+    failures, _ = doctest.testmod(importlib.import_module(f"data_prep.{name}"))
+    assert failures == 0
 
 
 def reasons(manifest):
