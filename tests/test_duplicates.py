@@ -5,6 +5,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from small_data import save_image
 
+from data_prep import duplicates
 from data_prep.duplicates import find_duplicates, identify, merge_subjects
 from scratchnet.data.images import decode
 
@@ -41,6 +42,17 @@ def test_the_position_is_the_symmetry_that_leads_to_the_standard():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     standards = {positions(turned)[picture(turned).position].tobytes() for turned in positions(pixels)}
     assert len(standards) == 1
+
+
+def test_one_position_is_hashed_unless_quarters_are_equally_bright(monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        duplicates, "_hash", lambda image, position: hashed.append(position) or duplicates.Picture(b"", 0)
+    )
+    picture(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    assert len(hashed) == 1
+    picture(np.zeros((8, 8, 3), np.uint8))
+    assert len(hashed) == 9
 
 
 def test_the_format_of_a_file_does_not_matter(tmp_path):

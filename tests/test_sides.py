@@ -257,6 +257,20 @@ def test_the_reports_split_and_its_leak(tmp_path, source):
     assert f"{copies} have their own picture in training" in text
 
 
+def test_a_turned_copy_in_a_file_of_its_own_is_a_leak(tmp_path, source):
+    """UID_23 is UID_22 turned; some seeds put them on two sides."""
+    counted = set()
+    for seed in range(6):
+        settings = Settings(image_size=SIZE, split="report", test_fraction=0.5, seed=seed)
+        manifest = prepare(source, tmp_path / f"{seed}", settings)
+        sides = sides_of(tmp_path / f"{seed}")
+        cells = {cell(source, path) for _, _, path, _ in sides["train"]}
+        copies = sum(cell(source, path) in cells for _, _, path, _ in sides["test"])
+        assert manifest.preparation["test_images_with_a_copy_in_training"] == copies
+        counted.add(copies)
+    assert counted == {0, 1}
+
+
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
 def test_identical_images_stand_on_one_side_of_the_reports_split(tmp_path, source, augment):
     for seed in range(3):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_prep import SAMPLE
 from data_prep.sources import find_images
-from data_prep.splits import fold_groups, split_groups
+from data_prep.splits import _even_out, fold_groups, split_groups
 from scratchnet.errors import DataError
 
 CLASSES = ("all", "hem")
@@ -158,6 +158,10 @@ def test_few_subjects_are_folded_as_well_as_can_be(seed):
     choices = np.array(list(itertools.product(range(3), repeat=7)))
     costs = sum(((choices == fold) @ sizes) ** 2 for fold in range(3))
     assert (counts**2).sum() <= costs.min() * 1.02
+
+
+def test_a_fold_may_take_several_groups_from_another():
+    assert np.bincount(_even_out(np.full((9, 1), 1 / 9), np.zeros(9, np.int64), 3)).tolist() == [3, 3, 3]
 
 
 def test_folds_are_a_function_of_their_arguments():
