@@ -93,6 +93,7 @@ def divide(usable: Usable, settings: Settings) -> Iterator[Division]:
     for in_test in _test_sides(everything.items, usable.class_names, settings):
         train, test = _cut(everything.items, in_test)
         train, left_out = _without_subjects_of(test, train) if honest else (train, [])
+        _require_all_classes(usable, {"test": test, "training": train}, settings)
         validation: list[Item] = []
         if settings.validation_fraction:
             fraction, labels = settings.validation_fraction, _labels(train)
@@ -124,15 +125,18 @@ def _test_sides(items: Sequence[Item], class_names: tuple[str, ...], settings: S
         fold_of = fold_groups(labels, groups, settings.folds, settings.seed, class_names)
         yield from (fold_of == fold for fold in range(settings.folds))
     else:
-        in_test = np.array([_is_test(item.image, settings) for item in items])
-        for side, members in (("test", in_test), ("training", ~in_test)):
-            for label in np.flatnonzero(np.bincount(labels[members], minlength=len(class_names)) == 0):
-                parts = ", ".join(sorted({item.image.source.part for item in items} - {"", PRELIM})) or "no folds"
-                raise DataError(
-                    f"The {side} side of --split {settings.split} has no image of class {class_names[label]!r}. "
-                    f"The source holds {parts}; choose another --test-fold or --split."
-                )
-        yield in_test
+        yield np.array([_is_test(item.image, settings) for item in items])
+
+
+def _require_all_classes(usable: Usable, sides: dict[str, list[Item]], settings: Settings) -> None:
+    """Raises DataError if a side lacks a class, which can happen where the test side is given."""
+    for side, items in sides.items():
+        for label in sorted(set(range(len(usable.class_names))) - {item.label for item in items}):
+            parts = ", ".join(sorted({item.image.source.part for item in usable.items} - {"", PRELIM})) or "no folds"
+            raise DataError(
+                f"The {side} side of --split {settings.split} has no image of class {usable.class_names[label]!r} whose subject "
+                f"stands on no other side. The source holds {parts}; choose another --test-fold or --split."
+            )
 
 
 def _is_test(image: Prepared, settings: Settings) -> bool:

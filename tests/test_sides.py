@@ -327,7 +327,7 @@ def test_the_sample_through_every_split(tmp_path, small_sample):
 
 def test_sides_that_cannot_be_had(tmp_path, source):
     with pytest.raises(
-        DataError, match=r"The test side .* no image of class 'all'\. The source holds fold_0, fold_1, fold_2;"
+        DataError, match=r"The test side .* no image of class 'all' .* The source holds fold_0, fold_1, fold_2;"
     ):
         prepare(source, tmp_path / "out", Settings(split="fold", test_fold=7))
     with pytest.raises(DataError, match=r"Class 'all' has 13 distinct subjects, too few for each of 20 folds.*--folds"):
@@ -339,6 +339,14 @@ def test_sides_that_cannot_be_had(tmp_path, source):
     with pytest.raises(ConfigError, match="call prepare"):
         prepare_folds(source, tmp_path / "out", Settings())
     assert [path.name for path in tmp_path.iterdir()] == ["two subjects a class"]
+
+
+def test_training_may_lose_its_last_subject_of_a_class(tmp_path):
+    for k, name in enumerate(("fold_0/all/UID_1", "fold_0/hem/UID_H1", "fold_1/all/UID_2", "fold_1/hem/UID_H2")):
+        save_image(tmp_path / "source" / f"{name}_1_1_{name[7:10]}.png", k)
+        save_image(tmp_path / "source" / f"{name}_2_1_{name[7:10]}.png", 10 if "hem" in name else 20 + k)  # H1 is H2
+    with pytest.raises(DataError, match=r"The training side of --split fold has no image of class 'hem'"):
+        prepare(tmp_path / "source", tmp_path / "out", Settings(split="fold", test_fold=1))
 
 
 def one_subject_left(folder):
