@@ -104,6 +104,18 @@ def tiff_circle(seed):
     return bytes(content)
 
 
+def tiff_many_pages(seed):
+    """Fifty thousand pages that all show the same pixels."""
+    content = bytearray(bytes_of(seed, "TIFF"))
+    first = struct.unpack_from("<I", content, 4)[0]
+    length = 2 + 12 * struct.unpack_from("<H", content, first)[0]
+    tags = bytes(content[first : first + length])
+    struct.pack_into("<I", content, first + length, len(content))
+    for _ in range(50_000):
+        content += tags + struct.pack("<I", len(content) + length + 4)
+    return bytes(content)
+
+
 def tiff_many_tags(seed):
     content = bytearray(bytes_of(seed, "TIFF"))
     struct.pack_into("<H", content, struct.unpack_from("<I", content, 4)[0], 65535)
@@ -170,6 +182,7 @@ CONTENT = {
     "wrong-sum.png": (png_wrong_sum, "not an image"),
     "far-away.bmp": (bmp_pixels_far_away, "truncated or damaged"),
     "circle.tif": (tiff_circle, EXACT),
+    "many-pages.tif": (tiff_many_pages, "several frames"),
     "many-tags.tif": (tiff_many_tags, EXACT),
     "huge.jpg": (jpeg_sides(65_500, 65_500), "too large"),
     "no-height.jpg": (jpeg_sides(12, 0), "not an image"),
@@ -368,10 +381,19 @@ def test_secrets_stay_outside(prepared):
 
 
 @pytest.mark.parametrize(
-    "content", [png_text_bomb, png_profile_bomb, png_pixel_bomb, tiff_circle, tiff_many_tags, jpeg_sides(12, 2000)]
+    "content",
+    [
+        png_text_bomb,
+        png_profile_bomb,
+        png_pixel_bomb,
+        tiff_circle,
+        tiff_many_pages,
+        tiff_many_tags,
+        jpeg_sides(12, 2000),
+    ],
 )
 def test_bombs_are_cheap(tmp_path, content, run_python):
-    """In a process of its own: what one file of a few kilobytes takes at most."""
+    """In a process of its own: what one small file takes at most."""
     pytest.importorskip("resource")
     (tmp_path / "a.png").write_bytes(content(1))
     program = """
