@@ -3,6 +3,7 @@
 `fuzz.py` drives them with a coverage-guided fuzzer, `test_fuzz.py` with a few hundred changes in each run of the tests.
 """
 
+import functools
 import json
 import tempfile
 from pathlib import Path
@@ -63,6 +64,7 @@ def run(kind, content, folder):
         return str(error)
 
 
+@functools.cache
 def seeds(kind):
     """Small valid files of this kind, as bytes."""
     with tempfile.TemporaryDirectory() as name:
