@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from scratchnet.command_line import Parser, printable
+from scratchnet.command_line import Parser, one_line
 from scratchnet.commands import COMMANDS
 from scratchnet.errors import ScratchnetError
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(importlib.import_module(f"scratchnet.commands.{options.command}").run(options))
     except (ScratchnetError, OSError) as error:
-        print(f"python -m scratchnet {options.command}: {printable(str(error))}", file=sys.stderr)
+        print(f"python -m scratchnet {options.command}: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"python -m scratchnet {options.command}: stopped", file=sys.stderr)

@@ -142,7 +142,7 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
         (["--preset", "report-99"], "report-99"),
         (["--speed", "fast"], "--speed"),
         (["--test-fraction", "2"], "--test-fraction"),
-        (["--resume", ""], "has no checkpoint yet"),
+        (["--resume", ""], "--resume: is empty"),
         (["--resume", "nowhere", "--split", "report"], "leave out --split"),
         (["--resume", "nowhere", "--runs", "elsewhere"], "leave out --runs"),
         (["--fold", "1"], "--fold means nothing without --split kfold"),
