@@ -6,5 +6,6 @@ command is a front door, like train.py: the one room of this package that may us
 
 COMMANDS = {
     "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+    "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""
