@@ -43,8 +43,8 @@ def small():
 def test_it_is_a_table_for_people(tmp_path):
     small().write(tmp_path / "predictions.csv")
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert lines[0] == "path,subject,label,prediction,probability of all,probability of hem"
-    assert lines[2] == "b.png,P,hem,all,0.9,0.1"
+    assert lines[0] == '"path","subject","label","prediction","probability of all","probability of hem"'
+    assert lines[2] == '"b.png","P","hem","all",0.9,0.1'
 
 
 def test_mistakes_and_captions():
@@ -59,14 +59,14 @@ def test_mistakes_and_captions():
     [
         ("subject", "patient"),
         ("probability of hem", "probability of all"),
-        (",probability of hem", ""),
-        ("b.png,P,hem", "b.png,P,mystery"),
+        (',"probability of hem"', ""),
+        ('"P","hem"', '"P","mystery"'),
         ("0.9,0.1", "0.1,0.9"),
         ("0.9,0.1", "0.9,nan"),
         ("0.9,0.1", "0.9"),
         ("0.9,0.1", "1.9,-0.9"),
         ("0.9,0.1", "x,0.1"),
-        ("path,", "\0"),
+        ('"path",', "\0"),
     ],
 )
 def test_a_changed_table_is_refused(old, new, tmp_path):
