@@ -6,5 +6,7 @@ command is a front door, like train.py: the one room of this package that may us
 
 COMMANDS = {
     "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+    "report": "one page on a run: curves, measures with intervals, mistakes, settings",
+    "compare": "runs side by side: settings that differ, measures with intervals, curves",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""
