@@ -77,7 +77,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, **ring)
         text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
         axes.plot([], [], "o", markersize=7, label=text, **ring)
-    axes.set_title(panel.title)
+    axes.set_title(_literal(panel.title))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if panel.share:
@@ -113,7 +113,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
         axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.25)
         for i, j in np.ndindex(matrix.shape):
             axes.text(j, i, f"{matrix[i, j]:.0f}\n{shares[i, j]:.0%}", ha="center", va="center", color=GUIDE)
-        names = [_literal(name if len(name) <= 14 else name[:13] + "…") for name in class_names]
+        names = [_literal(name, longest=14) for name in class_names]
         axes.set_xticks(range(len(matrix)), names)
         axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")
         axes.set_xlabel("predicted")
@@ -140,9 +140,10 @@ def _bytes(axes: Any, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _literal(text: str) -> str:
+def _literal(text: str, longest: int = 32) -> str:
     """The text as it is: Matplotlib would read $…$ as mathematics, and a name that begins with _ as none."""
-    return text.replace("$", r"\$") if not text.startswith("_") else "\u200b" + text.replace("$", r"\$")
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
 def colours(count: int) -> list[str]:

@@ -83,12 +83,9 @@ class Comparison:
         """A line a run, with every setting, the metrics of its last epoch, and its measures with their intervals, as numbers."""
         lines: list[dict[str, Any]] = []
         for name, run in zip(self.names, self.runs, strict=True):
-            line: dict[str, Any] = {
-                "run": name,
-                **run.config,
-                **run.last,
-                "seconds": run.seconds if run.timings else "",
-            }
+            metrics = {column: value for column, value in run.last.items() if column not in ("epoch", "learning_rate")}
+            line: dict[str, Any] = {"run": name, **run.config, "epochs_done": len(run.rows), **metrics}
+            line["seconds"] = round(run.seconds, 2) if run.timings else ""
             for what in ("images", "subjects"):
                 level = getattr(run.scores, what) if run.scores else None
                 for measure, score in level.overall.items() if level else ():
