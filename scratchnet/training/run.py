@@ -26,8 +26,9 @@ class Run:
     config.toml       every hyper-parameter; `python train.py --config` repeats the run
     metrics.csv       one line an epoch, for a spreadsheet: the same bytes whenever the run is repeated
     timings.csv       seconds and images/s of each epoch, which are another time's business
-    checkpoints/      everything that `--resume` needs: epoch-0003.h5 after three epochs, epoch-0003-batch-00120.h5 in
-                      the fourth. The newest two are kept, and one every `keep_every` epochs
+    checkpoints/      everything that `--resume` needs: epoch-0000.h5 before the first step, epoch-0003.h5 after three
+                      epochs, epoch-0003-batch-00120.h5 in the fourth. The newest two are kept, and one every
+                      `keep_every` epochs
     best.h5           the network after the best epoch so far, and which one it was
     weights.h5        the network after the last epoch, with class names and pixel scaling
     predictions.csv   what the network of weights.h5 says of each test image
@@ -124,7 +125,8 @@ class Run:
         self.write_tables(progress)
         for old in self.checkpoints()[NEWEST:]:
             epoch, batch = _place(old)
-            if batch or not keep_every or epoch % keep_every:
+            kept = keep_every and epoch and not batch and epoch % keep_every == 0
+            if not kept:
                 old.unlink()
         return path
 
