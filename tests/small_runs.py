@@ -71,7 +71,7 @@ def make_run(folder, data, class_names=NAMES, *, epochs=3, finished=True, datase
     progress = Progress(epoch=epochs, rows=make_rows(epochs), timings=timings)
     run.write_tables(progress)
     if finished:
-        run.save_weights(network.state_dict(), about)
+        run.save_weights(network.state_dict(), about | {"epoch": epochs})
     else:
         run.save(network.state_dict(), {}, about, progress)
     return run

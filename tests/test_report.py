@@ -156,6 +156,17 @@ def test_a_run_that_is_not_finished(tmp_path):
     assert "What the first layer looks for" in text
 
 
+def test_a_finished_run_that_goes_on_is_not_finished(tmp_path):
+    """weights.h5 is of epoch 3, the checkpoint and the metrics of epoch 4."""
+    data = make_sides(tmp_path / "data")
+    run = make_run(tmp_path / "run", data)
+    later = make_run(tmp_path / "later", data, epochs=4, finished=False)
+    shutil.copytree(later.checkpoints_folder, run.checkpoints_folder, dirs_exist_ok=True)
+    assert "not finished" not in page_of(run)
+    shutil.copy(later.folder / "metrics.csv", run.folder / "metrics.csv")
+    assert "not finished" in page_of(run)
+
+
 def test_cautions(tmp_path):
     shared = make_run(tmp_path / "one", make_sides(tmp_path / "shared", shared=True))
     assert "5 subjects stand on both sides" in page_of(shared)
