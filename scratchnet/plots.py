@@ -74,7 +74,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     if panel.mark:
         epoch, value = panel.mark
         ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
-        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, **ring)
+        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, clip_on=False, **ring)
         text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
         axes.plot([], [], "o", markersize=7, label=text, **ring)
     axes.set_title(_literal(panel.title))

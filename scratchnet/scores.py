@@ -104,7 +104,7 @@ class Scores:
     """What `scores` found.
 
     positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
-    of the baseline. images; subjects: None where they are not known, or none has a class of its own. notes: what a
+    of the baseline. images; subjects: None where they are not known, or a class has none of its own. notes: what a
     reader has to know of the figures, a sentence each.
     """
 
@@ -189,6 +189,8 @@ def scores(
 
     A subject's probabilities are the mean over its images, and its class is that of its images. A subject with images
     of several classes has no class: it counts in the measures per image and their intervals, not in those per subject.
+    Those are left out where a class has no subject of its own, as when every infected patient has sound cells too: they
+    would be of the other kind of subject alone.
 
     Raises ShapeError, LabelError or ConfigError where the arguments do not fit each other.
 
@@ -263,13 +265,13 @@ class _Cases:
 def _of_subjects(
     labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
-    """Label, mean probabilities and number of each subject that has a class; None where no subject has one."""
+    """Label, mean probabilities and number of each subject that has a class; None where one of the classes has no subject."""
     images = np.bincount(owner)
     lowest, highest = np.full(len(images), labels.max()), np.zeros(len(images), np.int64)
     np.minimum.at(lowest, owner, labels)
     np.maximum.at(highest, owner, labels)
     pure = np.flatnonzero(lowest == highest)
-    if len(pure) == 0:
+    if set(lowest[pure]) != set(labels):
         return None
     sums = [np.bincount(owner, weights=column) for column in probabilities.T]
     return lowest[pure], (np.stack(sums, axis=1) / images[:, None])[pure], pure
@@ -337,11 +339,12 @@ def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int
             f"No subject went wrong; of others still {min(1, 3 / subjects.count):.0%} may (rule of three): "
             "a bootstrap knows no mistakes that the test does not hold."
         )
-    mixed = len(groups) - (subjects.count if subjects else 0)
-    if known and mixed:
+    if known and subjects is None:
+        notes.append("Nothing is measured per subject: of some class no subject has images of that class alone.")
+    elif subjects and (mixed := len(groups) - subjects.count):
         notes.append(
-            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class: "
-            "counted per image only."
+            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class, and "
+            f"{'is' if mixed == 1 else 'are'} counted per image only."
         )
     return notes
 

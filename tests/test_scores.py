@@ -55,6 +55,9 @@ def test_subjects_of_two_classes_have_none(rng):
     both = scores([0, 1], [[0.9, 0.1], [0.4, 0.6]], ["P", "P"], ("all", "hem"), bootstrap=20)
     assert both.subjects is None
     assert "subjects" not in both.titles()
+    assert any("Nothing is measured per subject" in note for note in both.notes)
+    sick = scores([0, 1, 1, 1], [[0.9, 0.1]] * 4, ["P", "P", "Q", "R"], ("sick", "sound"), bootstrap=20)
+    assert sick.subjects is None  # Q and R alone would say how well the sound are recognised
 
 
 def test_intervals_are_over_subjects(rng):

@@ -92,7 +92,7 @@ def _cautions(results: Results) -> list[str]:
     if not results.finished:
         lines.append("The run is not finished: these are the epochs so far.")
     if scores is not None and np.count_nonzero(scores.images.confusion.sum(axis=0)) == 1:
-        lines.append("The network gives the same answer to every image: it has learnt nothing from them.")
+        lines.append("The network gives the same answer to every image: as it is, it is of no use.")
     if train is not None and test is not None:
         if not train.manifest.subjects_known:
             lines.append("The subjects are not known: images of one subject may stand on both sides of the split.")
@@ -102,11 +102,9 @@ def _cautions(results: Results) -> list[str]:
             )
         if train.manifest.preparation.get("sample"):
             lines.append("The sample's cells are a demonstration: everything works, and they are too few for a result.")
-    if scores is not None and scores.subjects and scores.subjects.count < FEW_SUBJECTS:
-        lines.append(
-            f"{scores.subjects.count} test subjects are few: one more or less that is recognised moves the accuracy per "
-            f"subject by {1 / scores.subjects.count:.0%}."
-        )
+    subjects = set(results.predictions.subjects or ()) if results.predictions else set()
+    if 0 < len(subjects) < FEW_SUBJECTS:
+        lines.append(f"{len(subjects)} test subjects are few: all that is said here of new subjects rests on them.")
     if not results.test_set:
         lines.append(f"The prepared images are not to be had, so there are no pictures of cells. {results.no_data}")
     return lines
