@@ -118,7 +118,7 @@ def test_no_resample_lacks_a_class(rng):
     found = scores(labels, chances, [str(k) for k in range(20)], ("all", "hem"))
     assert found.images.overall["roc_auc"].resamples == 1000
     assert found.images.overall["specificity"].resamples == 1000
-    assert any("only 3 subjects" in note for note in found.notes)
+    assert any("the smallest has 3" in note for note in found.notes)
 
 
 def test_strata_are_sets_of_classes():

@@ -55,10 +55,7 @@ def _head(results: Results) -> str:
 def _verdict(results: Results) -> str:
     scores, last = results.scores, results.last
     if scores is None:
-        value = (
-            f"After {len(results.rows)} epochs the network is right on {last['test_accuracy']:.1%} of the test images."
-        )
-        return safe(value)
+        return f"The network is right on {last['test_accuracy']:.1%} of the test images after epoch {last['epoch']:g}."
     images, constant = scores.images.overall["accuracy"].value, scores.images.baseline["accuracy"].value
     new = " of subjects never seen in training" if _new_subjects(results) else " that it was not trained on"
     return safe(
@@ -78,8 +75,8 @@ def _cards(scores: Scores) -> str:
     cards = []
     for label, level, name, share in shown:
         score = level.overall[name]
-        value, _, ends = score.text(share=share).partition(" ")
-        below = [f"95 %: {ends.strip('()')}"] if ends else []
+        value, ends = score.value_text(share=share), score.interval_text(share=share)
+        below = [f"95 %: {ends}"] if ends else []
         below.append(f"constant answer: {level.baseline[name].text(share=share)}")
         cards.append(f"<div><dt>{label}</dt><dd>{value}<span class='interval'>{'<br>'.join(below)}</span></dd></div>")
     return f"<dl class='cards'>{''.join(cards)}</dl>"
@@ -145,8 +142,8 @@ def _measures(scores: Scores) -> str:
 
 
 def _with_interval(score: Score, share: bool) -> str:
-    value, _, ends = score.text(share=share).partition(" ")
-    return value + (f'<span class="interval">{ends.strip("()")}</span>' if ends else "")
+    value, ends = score.value_text(share=share), score.interval_text(share=share)
+    return value + (f'<span class="interval">{ends}</span>' if ends else "")
 
 
 def _confusion_and_roc(scores: Scores) -> str:
