@@ -141,7 +141,8 @@ def test_lookup3():
 def test_progress_is_checked_against_its_annotations(tmp_path):
     from scratchnet.training import checkpoint
 
-    good = {"epoch": 2, "batches_done": 3, "loss_sum": 1, "rows": [{"epoch": 1, "auc": float("nan")}]}
+    rows = [{"epoch": 1, "auc": float("nan")}]
+    good = {"epoch": 2, "batches_done": 3, "loss_sum": 1, "seconds": 0.5, "rows": rows, "timings": []}
     assert checkpoint._parse_progress(good).batches_done == 3
     for change in (
         {"epoch": 1.5}, {"epoch": True}, {"epoch": None}, {"loss_sum": float("inf")}, {"loss_sum": "1"}, {"rows": {}}, {"rows": [1]},

@@ -115,7 +115,7 @@ def test_predictions_are_made_where_they_are_missing(made):
     with Results.read(made.folder) as results:
         experiment = Experiment(config_of(results), made.folder.parent / "data")
         experiment.network.load_state_dict(results.weights)
-        evaluation = experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0))
+        evaluation = experiment.evaluate("test")
         assert results.scores.images.count == 10
     np.testing.assert_array_equal(found.probabilities, evaluation.probabilities)
     assert found.paths == experiment.test_set.paths

@@ -3,7 +3,7 @@
 `python -m data_prep` writes what this package reads; nothing here knows it.
 """
 
-from scratchnet.data.augment import random_symmetries, symmetry
+from scratchnet.data.augment import Augmentation, brighten, random_symmetries, symmetry
 from scratchnet.data.batches import Batch, Batches
 from scratchnet.data.dataset import Dataset
 from scratchnet.data.manifest import Manifest, Remark, ShardFile, Split, read_manifest, write_manifest
@@ -12,6 +12,7 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.shards import PackedImage, Shard, ShardHeader, pack_image, write_shard
 
 __all__ = [
+    "Augmentation",
     "Batch",
     "Batches",
     "Dataset",
@@ -23,6 +24,7 @@ __all__ = [
     "ShardFile",
     "ShardHeader",
     "Split",
+    "brighten",
     "epoch_order",
     "pack_image",
     "random_symmetries",

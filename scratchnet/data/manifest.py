@@ -103,7 +103,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         if not path.is_file():
             raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {REMEDY}")
         with open(path, "rb") as stream:
-            content = parse_json(stream.read(MAX_BYTES + 1), max_bytes=MAX_BYTES)
+            size = os.fstat(stream.fileno()).st_size  # asked for more, `read` would take that much at once
+            content = parse_json(stream.read(min(size, MAX_BYTES + 1)), max_bytes=MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except JsonError as error:

@@ -177,4 +177,4 @@ def ask(run: Run, checkpoint: Checkpoint) -> Predictions:
     except ConfigError as error:
         raise DataError(f"{run.folder}: its network cannot be built: {error}") from error
     with experiment.train_set, experiment.test_set:
-        return predictions_of(experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0)), experiment.test_set)
+        return predictions_of(experiment.evaluate("test"), experiment.test_set)

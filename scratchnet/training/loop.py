@@ -64,10 +64,7 @@ def train_epochs(
 
     def evaluate() -> dict[str, Evaluation]:
         display.evaluating()
-        return {
-            side: experiment.trainer.evaluate(interrupt.watch(batches.epoch(0)))
-            for side, batches in data.checks.items()
-        }
+        return {side: experiment.evaluate(side, interrupt.watch) for side in data.checks}
 
     evaluations = None
     while progress.epoch < config.epochs and not out_of_patience(progress.rows, config.best_metric, config.patience):
@@ -75,9 +72,8 @@ def train_epochs(
         began = time.perf_counter()
         evaluations = evaluate()
         end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
-        if (
-            board is not None
-        ):  # before the run is saved: what is written twice is void once, what is missing stays missing
+        if board is not None:
+            # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
             record_epoch(board, experiment, progress, evaluations["test"], display.say)
         is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
         saver.save(is_best=is_best)

@@ -71,7 +71,7 @@ def seeds(kind):
             paths = [make_shard(folder / f"{n}.h5", random_images(n), np.arange(n) % 2) for n in (1, 3)]
         elif kind == "checkpoint":
             paths = [folder / "few.h5", folder / "many.h5", folder / "weights.h5"]
-            progress = Progress(2, 5, 0.5, [{"epoch": 1, "train_loss": 0.25}])
+            progress = Progress(epoch=2, batches_done=5, loss_sum=0.5, rows=[{"epoch": 1, "train_loss": 0.25}])
             few = {"conv1.weight": np.ones((2, 3), np.float32), "conv1.bias": np.zeros(3)}
             many = {f"dense{k}.weight": np.full(2, k, np.float32) for k in range(60)}  # more names than a header holds
             save_checkpoint(paths[0], few, {"seed": 3}, optimizer={"steps": np.array(7)}, progress=progress)
