@@ -73,6 +73,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if panel.share:
         low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))  # whole per cents
         axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
     elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
         axes.set_ylim(bottom=0)
