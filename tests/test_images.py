@@ -1,5 +1,5 @@
-import hashlib
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +9,19 @@ import pytest
 from PIL import Image
 from small_data import save_image
 
-from scratchnet.data.images import EXTENSIONS, FORMATS, MAX_PIXELS, UnusableImage, decode, fit_to_square
+from scratchnet.data.images import (
+    CROP,
+    EXTENSIONS,
+    FORMATS,
+    MAX_PIXELS,
+    UnusableImage,
+    crop_to_content,
+    decode,
+    fit_to_square,
+    preprocess,
+    preprocessing,
+)
+from scratchnet.errors import DataError
 
 
 def pixels_of(decoded):
@@ -240,19 +252,6 @@ def test_damage_is_either_named_or_yields_an_image(tmp_path, kind):
             assert said
 
 
-def test_content_hash_is_of_pixels_and_shape(tmp_path):
-    png_file, bmp_file = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.bmp")
-    assert decode(png_file).content_hash() == decode(bmp_file).content_hash()
-    assert decode(png_file).content_hash() != decode(save_image(tmp_path / "c.png", seed=1)).content_hash()
-    hashes = {hashlib.sha256(decode_shape(tmp_path, shape)).digest() for shape in ((2, 8), (4, 4), (8, 2))}
-    assert len(hashes) == 3
-
-
-def decode_shape(folder, size):
-    Image.new("RGB", size).save(folder / "shape.png")
-    return decode(folder / "shape.png").content_hash()
-
-
 def test_shrinking_averages_areas():
     image = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     small = fit_to_square(Image.fromarray(image), 4, "pad")
@@ -287,3 +286,57 @@ def test_enlarging_is_linear():
     image[:, 1] = 100
     large = fit_to_square(Image.fromarray(image), 4, "pad")
     np.testing.assert_array_equal(large[0, :, 0], [0, 25, 75, 100])
+
+
+def test_preprocessing_is_followed(rng):
+    image = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    for fit in ("pad", "stretch"):
+        np.testing.assert_array_equal(preprocess(image, preprocessing(8, fit=fit)), fit_to_square(image, 8, fit))
+    stored = json.loads(json.dumps(preprocessing(8, crop=True)))
+    np.testing.assert_array_equal(preprocess(image, stored), preprocess(image, preprocessing(8, crop=True)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"image_size": 0}, {"image_size": 8.0}, {"image_size": True}, {"image_size": 10**6}, {"image_size": None}, {"fit": "x"},
+     {"fit": []}, {"crop": True}, {"crop": {}}, {"crop": {"brighter_than": 8, "margin": 1e9}}],
+)  # fmt: skip
+def test_preprocessing_that_nobody_made_is_refused(changed):
+    with pytest.raises(DataError, match="cannot repeat"):
+        preprocess(Image.new("RGB", (4, 4)), preprocessing(8) | changed)
+
+
+def test_stored_preprocessing_of_before_cropping_still_works():
+    old = {"image_size": 8, "fit": "pad", "background": 0, "shrink": "area average", "enlarge": "bilinear"}
+    assert preprocess(Image.new("RGB", (4, 4)), old).shape == (8, 8, 3)
+
+
+def cell_on_black(size, box, noise=0):
+    image = Image.new("RGB", size, (noise, 0, noise))
+    image.paste((90, 9, 200), box)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "expected"),
+    [
+        ((450, 450), (100, 200, 300, 300), (240, 240)),  # 200 × 100, 20 on each side
+        ((450, 450), (0, 0, 100, 100), (110, 110)),  # in the corner: cut off where the image ends
+        ((450, 450), (225, 225, 226, 226), (1, 1)),
+        ((60, 40), (10, 0, 50, 40), (48, 40)),
+        ((60, 40), (0, 0, 60, 40), (60, 40)),  # nothing black
+        ((60, 40), (0, 0, 0, 0), (60, 40)),  # nothing but black
+    ],
+)
+@pytest.mark.parametrize("noise", [0, 8])
+def test_cropping_keeps_the_cell_and_a_margin(size, box, expected, noise):
+    cropped = crop_to_content(cell_on_black(size, box, noise), **CROP)
+    assert cropped.size == expected
+    cell = (np.asarray(cropped) == (90, 9, 200)).all(axis=2)
+    assert cell.sum() == (box[2] - box[0]) * (box[3] - box[1])
+
+
+def test_a_cropped_cell_is_in_the_middle_and_large():
+    pixels = preprocess(cell_on_black((450, 450), (100, 100, 148, 148)), preprocessing(58, crop=True))
+    np.testing.assert_array_equal(pixels.any(axis=2).nonzero()[0][[0, -1]], (5, 52))
+    np.testing.assert_array_equal(pixels.any(axis=2).nonzero()[1][[0, -1]], (5, 52))

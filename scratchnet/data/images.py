@@ -18,14 +18,17 @@
 "Listed" and "left out" mean: by path, with the reason, in the summary and in the manifest. Colour profiles are not applied.
 """
 
-import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scratchnet.errors import DataError
 
 FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
 EXTENSIONS = {
@@ -48,6 +51,9 @@ CONVERSIONS = {
     "PA": "palette colours with opaque alpha, converted to RGB",
     "RGBA": "alpha dropped, every pixel was opaque",
 }
+FITS = ("pad", "stretch")
+MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
+CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
 EXIF_ORIENTATION = 0x0112
 TIFF_BITS_PER_SAMPLE = 258
 
@@ -62,11 +68,6 @@ class DecodedImage:
 
     image: Image.Image
     alterations: tuple[str, ...]
-
-    def content_hash(self) -> bytes:
-        """BLAKE2b of shape and RGB pixels, 16 bytes: equal for two files exactly if they show the same picture."""
-        width, height = self.image.size
-        return hashlib.blake2b(f"{height} {width} ".encode() + self.image.tobytes(), digest_size=16).digest()
 
 
 def decode(file: Path) -> DecodedImage:
@@ -137,6 +138,66 @@ def _bits_per_channel(image: Image.Image, data: bytes) -> int:
         bits = getattr(image, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE, 8)
         return max(bits) if isinstance(bits, tuple) else int(bits)
     return 8
+
+
+def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> dict[str, Any]:
+    """How a decoded image becomes pixels, in words that JSON holds: what shards and weights keep, and `preprocess` follows.
+
+    >>> preprocessing(64)["fit"]
+    'pad'
+    """
+    return {
+        "image_size": image_size,
+        "fit": fit,
+        "crop": dict(CROP) if crop else None,
+        "background": 0,
+        "shrink": "area average",
+        "enlarge": "bilinear",
+    }
+
+
+def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """What every image goes through, while preparing and when it is predicted alike: cropped if asked, scaled to a square.
+
+    image: RGB of any size. how: from `preprocessing`, or as it was stored with the weights. Returns (S, S, 3) uint8, S =
+    how["image_size"]. Raises DataError if `how` is nothing that `preprocessing` makes.
+
+    >>> preprocess(Image.new("RGB", (450, 300)), preprocessing(64)).shape
+    (64, 64, 3)
+    """
+    size, fit, crop = how.get("image_size"), how.get("fit"), how.get("crop")
+    if not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE) or fit not in FITS or crop not in (None, CROP):
+        raise DataError(
+            f"images were prepared with image_size {size!r}, fit {fit!r}, crop {crop!r}, which this program cannot repeat: "
+            "use the version of scratchnet that prepared them"
+        )
+    if crop:
+        image = crop_to_content(image, **crop)
+    return fit_to_square(image, size, fit)
+
+
+def crop_to_content(image: Image.Image, *, brighter_than: int, margin: float) -> Image.Image:
+    """The square around all that is not black, such as a cell that was cut out, as far as it lies in the image.
+
+    The smallest box around the pixels that are brighter than `brighter_than` (of 255) in any channel is made a square
+    about its centre and grown by `margin` of its longer side on all four sides. What of it would lie outside the image is
+    cut off. An image without black comes back unchanged, and so does one that is black all over.
+
+    >>> cell = Image.new("RGB", (100, 100))
+    >>> cell.paste((200, 100, 200), (40, 50, 60, 60))           # 20 × 10 pixels
+    >>> crop_to_content(cell, brighter_than=8, margin=0.1).size
+    (24, 24)
+    """
+    not_black = [int(value > brighter_than) for value in range(256)] * 3
+    box = image.point(not_black).getbbox()
+    if box is None:
+        return image
+    left, top, right, bottom = box
+    longer = max(right - left, bottom - top)
+    side = longer + 2 * round(margin * longer)
+    left, top = (left + right - side) // 2, (top + bottom - side) // 2
+    width, height = image.size
+    return image.crop((max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)))
 
 
 def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
