@@ -168,8 +168,11 @@ def test_a_finished_run_that_goes_on_is_not_finished(tmp_path):
 
 
 def test_cautions(tmp_path):
-    shared = make_run(tmp_path / "one", make_sides(tmp_path / "shared", shared=True))
-    assert "5 subjects stand on both sides" in page_of(shared)
+    shared = make_run(tmp_path / "one", make_sides(tmp_path / "shared", shared=True, copies=7))
+    text = page_of(shared)
+    assert "5 subjects stand on both sides" in text
+    assert "7 test images have a copy in training" in text
+    assert "all 3, hem 4" in text
     unknown = make_run(tmp_path / "two", make_sides(tmp_path / "unknown", known=False))
     text = page_of(unknown)
     assert "subjects are not known" in text

@@ -97,6 +97,10 @@ def _cautions(results: Results) -> list[str]:
             lines.append(
                 f"{shared} subjects stand on both sides of the split: the figures say little about new subjects."
             )
+        if copies := train.manifest.preparation.get("test_images_with_a_copy_in_training"):
+            lines.append(
+                f"{copies:,} test images have a copy in training, turned, mirrored or as it is: they are no test."
+            )
         if train.manifest.preparation.get("sample"):
             lines.append("The sample's cells are a demonstration: everything works, and they are too few for a result.")
     subjects = set(results.predictions.subjects or ()) if results.predictions else set()
@@ -260,7 +264,7 @@ def _data(results: Results) -> str:
         "folder": results.about["data"],
         "dataset_id": train.dataset_id,
     }
-    details = [[safe(name), safe(value)] for name, value in preparing.items() if value is not None]
+    details = [[safe(name), safe(_words(value))] for name, value in preparing.items() if value is not None]
     return section(
         "Data",
         table(head, rows, "numbers"),
@@ -272,7 +276,7 @@ def _data(results: Results) -> str:
 def _settings(results: Results) -> str:
     report = {one.name: one.metadata["report"] for one in fields(Config)}
     rows = [
-        [safe(name), safe(value), "" if report.get(name) is None else safe(report[name])]
+        [safe(name), safe(_words(value)), "" if report.get(name) is None else safe(report[name])]
         for name, value in results.config.items()
     ]
     return section("Hyper-parameters", table(["", "this run", "the report, 256 × 256"], rows))
@@ -303,6 +307,13 @@ def _new_subjects(results: Results) -> bool:
     if train is None or test is None or not train.manifest.subjects_known:
         return False
     return not set(train.subjects) & set(test.subjects)
+
+
+def _words(value: object) -> str:
+    """A setting for people: yes and no, and a table of counts in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _number(value: float, share: bool) -> str:
