@@ -6,6 +6,8 @@ command is a front door, like train.py: the one room of this package that may us
 
 COMMANDS = {
     "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+    "report": "one page on a run: curves, measures with intervals, mistakes, settings",
+    "compare": "runs side by side: settings that differ, measures with intervals, curves",
     "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""

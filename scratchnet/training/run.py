@@ -31,6 +31,9 @@ class Run:
                       `keep_every` epochs
     best.h5           the network after the best epoch so far, and which one it was
     weights.h5        the network after the last epoch, with class names and pixel scaling
+    predictions.csv   what the network of weights.h5 says of each test image
+    tensorboard/      the curves and more, if the extra [viz] is installed: `tensorboard --logdir runs`
+    report.html       all of it on one page, likewise
     trouble.txt       if training has diverged: the step, and the size of every weight and gradient
     run.lock          held by the process that writes the run; it means nothing once that has ended
     """
@@ -42,6 +45,9 @@ class Run:
         self.best_path = folder / "best.h5"
         self.config_path = folder / "config.toml"
         self.trouble_path = folder / "trouble.txt"
+        self.predictions_path = folder / "predictions.csv"
+        self.board_folder = folder / "tensorboard"
+        self.report_path = folder / "report.html"
 
     @staticmethod
     def require_free(folder: Path) -> None:

@@ -1,0 +1,143 @@
+"""Plots: learning curves, ROC, confusion matrix. They need the extra [viz]; Matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scratchnet.extras import require
+from scratchnet.metrics import RocCurve
+
+TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for what counts, slate beside it, near black for text
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same on every machine
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa5b1",
+    "axes.labelcolor": GUIDE,
+    "axes.titlecolor": GUIDE,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "xtick.color": GUIDE,
+    "ytick.color": GUIDE,
+    "axes.grid": True,
+    "grid.color": "#e6e9ec",
+    "legend.frameon": False,
+    "svg.hashsalt": "scratchnet",  # the same plot has the same bytes
+}
+Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are parts of one, shown in
+    per cent. mark: epoch and value to put a ring around."""
+
+    title: str
+    curves: Sequence[Curve]
+    share: bool = False
+    mark: tuple[float, float] | None = None
+
+
+def learning_curves(panels: Sequence[Panel], form: str = "svg") -> bytes:
+    """The panels side by side; returns the bytes of an SVG or PNG file."""
+    with _drawing(4.6 * len(panels), 3.1, columns=len(panels)) as all_axes:
+        for axes, panel in zip(all_axes, panels, strict=True):
+            _draw_panel(axes, panel)
+        return _bytes(all_axes[0], form)
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    ticker = require("matplotlib.ticker")
+    for name, x, y, colour in panel.curves:
+        alone = {"marker": "o", "markersize": 4} if len(x) == 1 else {}
+        axes.plot(x, y, color=colour, linewidth=2, label=_literal(name), **alone)
+    if panel.mark:
+        epoch, value = panel.mark
+        ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
+        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, clip_on=False, **ring)
+        text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
+        axes.plot([], [], "o", markersize=7, label=text, **ring)
+    axes.set_title(_literal(panel.title))
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    if panel.share:
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))  # whole per cents
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
+    elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
+        axes.set_ylim(bottom=0)
+    axes.legend(fontsize=9)
+
+
+def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg") -> bytes:
+    """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file."""
+    with _drawing(4.6, 4.3) as (axes,):
+        axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle="--", label="a coin (AUC 0.5)")
+        for (name, curve), colour in zip(curves, colours(len(curves)), strict=True):
+            axes.plot(
+                curve.false_positive_rate, curve.true_positive_rate, color=colour, linewidth=2, label=_literal(name)
+            )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.set_title("ROC")
+        axes.set_xlabel("false positives (1 − specificity)")
+        axes.set_ylabel("true positives (sensitivity)")
+        axes.legend(loc="lower right", fontsize=9)
+        return _bytes(axes, form)
+
+
+def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") -> bytes:
+    """The confusion matrix, shaded by the share of each row; returns the bytes of an SVG or PNG file."""
+    matrix = np.asarray(counts, np.float64)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    with _drawing(1.6 + 1.1 * len(matrix), 1.3 + 1.0 * len(matrix)) as (axes,):
+        axes.grid(visible=False)
+        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.7)
+        for i, j in np.ndindex(matrix.shape):
+            axes.text(j, i, f"{matrix[i, j]:.0f}\n{shares[i, j]:.0%}", ha="center", va="center", color=GUIDE)
+        names = [_literal(name, longest=14) for name in class_names]
+        axes.set_xticks(range(len(matrix)), names)
+        axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("is")
+        axes.tick_params(length=0)
+        return _bytes(axes, form)
+
+
+@contextlib.contextmanager
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
+    """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
+    with require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
+        figure = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+        yield figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _bytes(axes: Any, form: str) -> bytes:
+    buffer = io.BytesIO()
+    axes.figure.savefig(buffer, format=form, dpi=160, metadata={"Date": None} if form == "svg" else None)
+    return buffer.getvalue()
+
+
+def _literal(text: str, longest: int = 32) -> str:
+    """The text as it is: Matplotlib would read $…$ as mathematics, and a name that begins with _ as none."""
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
+
+
+def colours(count: int) -> list[str]:
+    """So many colours, which the colour-blind tell apart too; beyond eight they come again.
+
+    Source: Okabe & Ito 2008, "Color Universal Design", with grey for its black and a darker yellow for its yellow.
+    """
+    return [COLOURS[k % len(COLOURS)] for k in range(count)]

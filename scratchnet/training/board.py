@@ -1,0 +1,175 @@
+"""What TensorBoard shows of a run: `tensorboard --logdir runs`. Needs the extra [viz], and no TensorFlow.
+
+Two runs with the same tags stand in one plot, so each side writes into a folder of its own:
+
+| run                   | tag                                                          | what                                     |
+|-----------------------|--------------------------------------------------------------|------------------------------------------|
+| `train`, `test`, …    | `loss`, `accuracy`, `balanced_accuracy`                      | the four figures of the report, and more |
+| `train`               | `learning_rate`, `images_per_second`                         |                                          |
+| `train`               | `weight_norm/<parameter>`, `gradient_norm/<parameter>`       | of the last batch of the epoch           |
+| `test`                | `confusion_matrix`, `mistakes`                               | pictures                                 |
+
+Scalars are written as plain numbers (`simple_value`), which every reader of event files knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet import pictures, plots
+from scratchnet.extras import require
+from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.training.checkpoint import Progress
+from scratchnet.training.experiment import Experiment
+from scratchnet.training.norms import norms
+from scratchnet.training.trainer import Evaluation
+
+MISTAKES = 9  # on the sheet
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")
+SIDES = ("train", "validation", "test")
+
+
+class Board:
+    """The event files of one run.
+
+    folder: of the event files, such as runs/<name>/tensorboard. epochs_done: epochs that the run has behind it when it
+    is resumed; whatever was written of later ones, by a part of the run that was killed, is declared void, so that no
+    curve goes back and forth.
+
+    Each epoch is on the disk when `epoch` returns: a process that is killed loses nothing before it. Call it before the
+    checkpoint is saved; then a run that is killed between the two writes the epoch once more, and the first is void.
+    Raises MissingExtraError where tensorboard or matplotlib is not installed, OSError where the disk is full.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], epochs_done: int = 0) -> None:
+        self.folder = Path(folder)
+        self._next = epochs_done + 1
+        self._record_writer = require("tensorboard.summary.writer.record_writer").RecordWriter
+        self._proto = require("tensorboard.compat.proto.event_pb2")
+        self._summary = require("tensorboard.compat.proto.summary_pb2").Summary
+        require("matplotlib")
+        self._files: dict[str, Any] = {}
+
+    def epoch(
+        self,
+        row: Mapping[str, float],
+        *,
+        images_per_second: float | None = None,
+        norms: Mapping[str, tuple[float, float]] | None = None,
+        predictions: Predictions | None = None,
+        dataset: Any = None,
+    ) -> None:
+        """Writes one epoch.
+
+        row: its line of metrics.csv: epoch (from 1), learning_rate, and <side>_<measure> for each side. norms: of
+        `scratchnet.training.norms.norms`. predictions: of the test images, for the confusion matrix. dataset: the
+        `Dataset` of the test images in the same order, for the pictures of the mistakes.
+
+        Raises OSError where the disk is full; the next epoch begins new files, after what was written of this one.
+        """
+        values: dict[str, dict[str, float]] = {"train": {"learning_rate": row["learning_rate"]}}
+        for column, value in row.items():
+            side, _, measure = column.partition("_")
+            if side in SIDES:
+                values.setdefault(side, {})[measure] = value
+        if images_per_second is not None:
+            values["train"]["images_per_second"] = images_per_second
+        for name, (weight, gradient) in (norms or {}).items():
+            values["train"] |= {f"weight_norm/{name}": weight, f"gradient_norm/{name}": gradient}
+        drawn = {} if predictions is None else _pictures(predictions, dataset)
+        try:
+            for side, measured in values.items():
+                self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
+        except OSError:
+            # A record may be cut off, and nothing that followed it in its file would be read.
+            for file in self._files.values():
+                with contextlib.suppress(OSError):
+                    file.close()
+            self._files, self._next = {}, int(row["epoch"])
+            raise
+
+    def close(self) -> None:
+        """Closes the files; nothing more can be written."""
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _write(self, side: str, step: int, values: Mapping[str, float], drawn: Mapping[str, bytes]) -> None:
+        summary = self._summary(
+            value=[self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        )
+        for tag, content in drawn.items():
+            width, height = _png_size(content)
+            image = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=content)
+            summary.value.add(tag=tag, image=image)
+        self._add(side, self._proto.Event(wall_time=time.time(), step=step, summary=summary))
+        self._files[side].flush()
+
+    def _add(self, side: str, event: Any) -> None:
+        if side not in self._files:
+            self._files[side] = self._new_file(self.folder / side)
+            start = self._proto.SessionLog(status=self._proto.SessionLog.START)  # makes later steps before it void
+            self._add(side, self._proto.Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._add(side, self._proto.Event(wall_time=time.time(), step=self._next, session_log=start))
+        self._files[side].write(event.SerializeToString())
+
+    def _new_file(self, folder: Path) -> Any:
+        """A file that comes after all that are there, in the order of names, which is the order that readers follow.
+
+        TensorBoard's own writer puts clock, host and process into the name instead; a clock that was set back would turn
+        the parts of a run round.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        there = [int(match[1]) for path in folder.iterdir() if (match := EVENT_FILE.fullmatch(path.name))]
+        path = folder / f"events.out.tfevents.{max(there, default=0) + 1:010d}"
+        return self._record_writer(open(path, "xb"))  # closed by the writer's close
+
+
+def record_epoch(
+    board: Board, experiment: Experiment, progress: Progress, test: Evaluation, say: Callable[[str], None]
+) -> None:
+    """Writes the epoch that `progress` has just finished, with all that belongs to it; test: its evaluation.
+
+    Whatever goes wrong here is said through `say` and ends nothing: a picture is not worth a night's training.
+    """
+    try:
+        board.epoch(
+            progress.rows[-1],
+            images_per_second=progress.timings[-1]["training_images_per_second"],
+            norms=norms(experiment.network),
+            predictions=predictions_of(test, experiment.test_set),
+            dataset=experiment.test_set,
+        )
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        say(f"CAUTION: TensorBoard gets nothing of epoch {progress.epoch}: {reason}")
+
+
+def _pictures(predictions: Predictions, dataset: Any) -> dict[str, bytes]:
+    """The confusion matrix, and the most confident mistakes with path, label, answer and probability."""
+    names = predictions.class_names
+    drawn = {"confusion_matrix": plots.confusion(predictions.confusion(), names)}
+    mistakes = predictions.mistakes()[:MISTAKES]
+    if dataset is not None and len(mistakes):
+        captions = [predictions.caption(n) for n in mistakes]
+        drawn["mistakes"] = pictures.png(pictures.sheet(list(dataset.read(np.asarray(mistakes))), captions))
+    return drawn
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    """Width and height, from the first chunk of a PNG file (RFC 2083, section 4.1.1)."""
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
