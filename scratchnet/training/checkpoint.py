@@ -30,13 +30,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.files import write_atomically
-from scratchnet.hdf5 import NUMBERS, WRITTEN_WITH, HDF5File
+from scratchnet.hdf5 import NUMBERS, HDF5File, create
 from scratchnet.hdf5_format import MAX_LINKS, MAX_NAME, MAX_NAMES
 from scratchnet.json_text import parse_json
 
@@ -94,7 +92,7 @@ def save_checkpoint(
     if optimizer is not None:
         arrays |= _storable("optimizer", optimizer)
     checksums = {name: _checksum(name, array) for name, array in arrays.items()}
-    with write_atomically(path) as temporary, h5py.File(temporary, "w", libver=WRITTEN_WITH) as file:
+    with create(path) as file:
         for group in GROUPS if optimizer is not None else GROUPS[:1]:
             file.create_group(group)
         for name, array in arrays.items():
