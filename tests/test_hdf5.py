@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scratchnet.data import Shard
 from scratchnet.errors import DataError, DtypeError
 from scratchnet.hdf5 import MAX_TEXT_BYTES, NUMBERS, WRITTEN_WITH, HDF5File
-from scratchnet.hdf5_checksum import lookup3
+from scratchnet.hdf5.checksum import lookup3
 from scratchnet.json_text import MAX_VALUES, JsonError, parse_json
 from scratchnet.training import load_checkpoint, save_checkpoint
 from scratchnet.training.checkpoint import MAX_LINKS, MAX_NAME, Progress, read_about

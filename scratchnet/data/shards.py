@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import DataError
 from scratchnet.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
-from scratchnet.hdf5_format import Chunk
+from scratchnet.hdf5.format import Chunk
 from scratchnet.json_text import parse_json
 
 FORMAT = "scratchnet-shard"

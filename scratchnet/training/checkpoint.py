@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
 from scratchnet.hdf5 import NUMBERS, HDF5File, create
-from scratchnet.hdf5_format import MAX_LINKS, MAX_NAME, MAX_NAMES
+from scratchnet.hdf5.format import MAX_LINKS, MAX_NAME, MAX_NAMES
 from scratchnet.json_text import parse_json
 
 FORMAT = "scratchnet-checkpoint"

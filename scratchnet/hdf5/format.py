@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from scratchnet.hdf5_checksum import lookup3
+from scratchnet.hdf5.checksum import lookup3
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1  # the address of what is not there

@@ -1,6 +1,4 @@
-"""HDF5 files: written whole or not at all, and read so that neither damage nor malice gets further than a one-line error.
-
-What is accepted by the reader, for a file may come from anyone:
+"""HDF5 files from anyone: read so that neither damage nor malice gets further than a one-line error.
 
 | what                | what is accepted                                                                               |
 |---------------------|------------------------------------------------------------------------------------------------|
@@ -12,7 +10,7 @@ What is accepted by the reader, for a file may come from anyone:
 
 What a file of S bytes can make a reader allocate: S bytes for its arrays, since each byte of them must be stored and they are
 counted; and for headers, names and the places of chunks, which are counted too, at most about 200 MB. Compressed images are not
-inflated here: see `scratchnet.data.shards`. Files are written by h5py; `scratchnet.hdf5_format` says why they aren't read by it.
+inflated here: see `scratchnet.data.shards`. `scratchnet.hdf5.format` says why h5py, which writes these files, doesn't read them.
 """
 
 import itertools
@@ -21,22 +19,17 @@ import os
 import stat
 import struct
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet import hdf5_format as form
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.files import write_atomically
-from scratchnet.hdf5_format import Chunk, Extent, FormatError, Message
-
-WRITTEN_WITH = ("v110", "v110")
-"""h5py's `libver`: HDF5 1.14 and 2.0 then write the same structures, each with a checksum, and read each other's."""
+from scratchnet.hdf5 import format as form
+from scratchnet.hdf5.format import Chunk, Extent, FormatError, Message
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
 DEFLATE = 1  # the number of zlib among HDF5's filters
@@ -61,73 +54,6 @@ NUMBERS = {
 }  # fmt: skip
 
 
-@contextmanager
-def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """A new HDF5 file to fill, which takes the place of `path` at the end of the block, in one step, or not at all.
-
-    Raises OSError where the disk is full, and whatever the block raises; then `path` stays as it was.
-    """
-    with write_atomically(path) as temporary, open(temporary, "w+b") as stream:
-        sink = _Sink(stream)
-        try:
-            with h5py.File(sink, "w", libver=WRITTEN_WITH) as file:
-                yield file
-        except Exception:
-            sink.finish()  # what the disk said goes before what HDF5 made of it
-            raise
-        sink.finish()
-
-
-class _Sink:
-    """The file that HDF5 writes to. It never fails: HDF5 2.0 crashes when a write does. The first error is kept for `finish`."""
-
-    def __init__(self, stream: BinaryIO):
-        self._stream = stream
-        self._error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes there, which first writes what is in the buffer."""
-        return self._attempt(lambda: self._stream.seek(offset, whence), offset)
-
-    def write(self, data: Any) -> int:
-        """Writes, or pretends to once the disk has refused."""
-        return self._attempt(lambda: self._stream.write(data), len(data))
-
-    def truncate(self, size: int) -> int:
-        """Sets the file's length, or pretends to."""
-        return self._attempt(lambda: self._stream.truncate(size), size)
-
-    def flush(self) -> None:
-        """Nothing: `finish` does it."""
-
-    def readinto(self, buffer: Any) -> int:
-        """What was written before; zeros where the disk refused it."""
-        found = self._attempt(lambda: self._stream.readinto(buffer), 0)  # type: ignore[attr-defined]
-        return found or len(buffer)
-
-    def read(self, size: int = -1) -> bytes:
-        """By this method h5py knows an object for a file; it reads with `readinto`."""
-        return self._stream.read(size)
-
-    def tell(self) -> int:
-        """Where it is."""
-        return self._stream.tell()
-
-    def finish(self) -> None:
-        """Raises the first error of the disk, if there was any."""
-        self._attempt(self._stream.flush, None)
-        if self._error is not None:
-            raise self._error
-
-    def _attempt(self, call: Callable[[], Any], otherwise: Any) -> Any:
-        if self._error is None:
-            try:
-                return call()
-            except OSError as error:
-                self._error = error
-        return otherwise
-
-
 class Member:
     """An object in a file: a group or an array, and its attributes."""
 
@@ -148,7 +74,7 @@ class Member:
 
     @property
     def layout(self) -> bytes:
-        """Where an array is stored, as `hdf5_format` reads it."""
+        """Where an array is stored, as `format` reads it."""
         return form.one(self.messages, form.LAYOUT)
 
     @property
