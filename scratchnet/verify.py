@@ -22,7 +22,7 @@ from scratchnet.training.checkpoint import Progress, verify_checkpoint
 
 OK, DAMAGED, UNKNOWN = "ok", "damaged", "unknown"
 LEFT_OVER = "left over from a write that was stopped: it can be deleted"
-MAX_METRICS_BYTES = 2**26
+MAX_METRICS_BYTES = 2**24
 Advance = Callable[[int], Any]
 
 

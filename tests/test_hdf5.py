@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scratchnet.data import Shard
 from scratchnet.errors import DataError, DtypeError
 from scratchnet.hdf5 import MAX_TEXT_BYTES, NUMBERS, WRITTEN_WITH, HDF5File
-from scratchnet.hdf5_checksum import lookup3
+from scratchnet.hdf5.checksum import lookup3
 from scratchnet.json_text import MAX_VALUES, JsonError, parse_json
 from scratchnet.training import load_checkpoint, save_checkpoint
 from scratchnet.training.checkpoint import MAX_LINKS, MAX_NAME, Progress, read_about
@@ -208,3 +208,35 @@ def test_shards_with_texts_that_no_reader_accepts_are_not_written(tmp_path):
     with pytest.raises(DataError, match="class_names takes more than"):
         make_shard(tmp_path / "a.h5", random_images(2), [0, 1], class_names=("x" * MAX_TEXT_BYTES, "y"))
     assert not (tmp_path / "a.h5").exists()
+
+
+FULL = """
+import os, resource, signal, sys
+import numpy as np
+from pathlib import Path
+from scratchnet.training import load_checkpoint, save_checkpoint
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit fails as on a full disk
+path = Path(sys.argv[1], "a.h5")
+weights = {f"dense{number}.weight": np.full(700, number, np.float32) for number in range(20)}
+save_checkpoint(path, weights, {"run": "old"})
+size = path.stat().st_size
+failed = 0
+for limit in [*range(0, size, 997), size - 1]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
+    try:
+        save_checkpoint(path, weights, {"run": "new"})
+    except OSError as error:
+        failed += 1
+        assert error.strerror, error
+    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+    assert load_checkpoint(path).about == {"run": "old"}
+    assert os.listdir(path.parent) == ["a.h5"]
+print(failed == len([*range(0, size, 997), size - 1]))
+"""
+
+
+def test_a_disk_that_is_full_at_any_byte(tmp_path, run_python):
+    """HDF5 itself crashes where a write fails, so it never hears of it; the old file stays, and the error is the disk's."""
+    pytest.importorskip("resource")
+    assert run_python(FULL, str(tmp_path)) == "True"

@@ -165,7 +165,7 @@ def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
         (["--batch-size", "-1"], "batch_size must be at least 1"),
         (["--learning-rate", "0"], "learning_rate must be greater than 0"),
         (["--learning-rate", "nan"], "learning_rate must be greater than 0"),
-        (["--dropout", "1"], "dropout must be at least 0 and less than 1"),
+        (["--dropout", "1"], "dropout must be less than 1, got 1.0"),
         (["--image-size", "16"], "image_size must be at least 32"),
         (["--threads", "1000"], "threads must be"),
         (["--data", "nowhere"], "there is no such folder"),

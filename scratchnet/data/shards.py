@@ -43,9 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError
-from scratchnet.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, first_line
-from scratchnet.hdf5_format import Chunk
-from scratchnet.hdf5_writing import write_hdf5
+from scratchnet.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
+from scratchnet.hdf5.format import Chunk
 from scratchnet.json_text import parse_json
 
 FORMAT = "scratchnet-shard"
@@ -144,7 +143,7 @@ def write_shard(
     for name, text in texts.items():
         if len(str(text).encode()) > MAX_TEXT_BYTES:
             raise DataError(f"{path}: its {name} takes more than {MAX_TEXT_BYTES} bytes as text. Shorten it.")
-    with write_hdf5(path) as file:
+    with create(path) as file:
         dataset = file.create_dataset(
             "images", (count, *image_shape), np.uint8, chunks=(1, *image_shape), compression="gzip", compression_opts=1
         )

@@ -34,9 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.hdf5 import NUMBERS, HDF5File
-from scratchnet.hdf5_format import MAX_LINKS, MAX_NAME, MAX_NAMES
-from scratchnet.hdf5_writing import write_hdf5
+from scratchnet.hdf5 import NUMBERS, HDF5File, create
+from scratchnet.hdf5.format import MAX_LINKS, MAX_NAME, MAX_NAMES
 from scratchnet.json_text import parse_json
 
 FORMAT = "scratchnet-checkpoint"
@@ -88,15 +87,17 @@ def save_checkpoint(
     """Writes a checkpoint to `path`, which at every moment holds the old file or the new one.
 
     weights, optimizer: arrays by name. about: whatever JSON can hold. Raises OSError where the disk is full, and the
-    old file stays; DtypeError for an array that is no array of numbers, DataError for names that the format can't hold.
+    old file stays; DtypeError for an array that is no array of numbers, DataError for what could be written and not read again:
+    names that the format can't hold, a Progress that doesn't fit its annotations.
     """
-    texts = (json.dumps(about), json.dumps(None if progress is None else asdict(progress)))
-    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in zip(TEXTS, texts, strict=True)}
+    texts = {"about": json.dumps(about).encode(), "progress": json.dumps(progress and asdict(progress)).encode()}
+    _require_readable(texts)
+    arrays: Arrays = {name: np.frombuffer(text, np.uint8) for name, text in texts.items()}
     arrays |= _storable("weights", weights)
     if optimizer is not None:
         arrays |= _storable("optimizer", optimizer)
     checksums = {name: _checksum(name, array) for name, array in arrays.items()}
-    with write_hdf5(path) as file:
+    with create(path) as file:
         for group in GROUPS if optimizer is not None else GROUPS[:1]:
             file.create_group(group)
         for name, array in arrays.items():
@@ -210,6 +211,17 @@ def _fits(value: Any, kind: Any, *, finite: bool) -> bool:
     if inner:  # a union
         return any(_fits(value, one, finite=finite) for one in inner)
     return type(value) is kind
+
+
+def _require_readable(texts: dict[str, bytes]) -> None:
+    """Raises DataError for texts that `load_checkpoint` would refuse: a run would find out when it wants to go on."""
+    try:
+        for text in texts.values():
+            parse_json(text, max_bytes=MAX_TEXT_BYTES, allow_nan=True)
+        if (progress := json.loads(texts["progress"])) is not None:
+            _parse_progress(progress)
+    except ValueError as error:
+        raise DataError(f"this checkpoint could not be read again: {error}") from error
 
 
 def _storable(group: str, arrays: Arrays) -> Arrays:

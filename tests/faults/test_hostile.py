@@ -9,6 +9,7 @@ import json
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -264,7 +265,7 @@ def test_hostile_checkpoints_are_refused(checkpoint, tmp_path, change):
         assert SECRET.decode() not in said
 
 
-@pytest.mark.parametrize("libver", ["earliest", "latest", ("v108", "v108"), ("v114", "v114")])
+@pytest.mark.parametrize("libver", ["earliest", "latest", ("v114", "v114")])
 def test_the_same_content_in_other_versions_of_hdf5(checkpoint, tmp_path, libver):
     """An old file, with tables of names and B-trees that have no checksum, is not scratchnet's; a newer one may be read."""
     with h5py.File(checkpoint) as file, h5py.File(tmp_path / "b.h5", "w", libver=libver) as copy:
@@ -406,22 +407,21 @@ def test_hostile_manifests(tmp_path, content):
     assert len(said) < 500
 
 
-READ_ALL = """
-import resource, sys
+READ_ALL = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from peak_memory import peak_memory
 from scratchnet.data import Shard, read_manifest
 from scratchnet.errors import ScratchnetError
 from scratchnet.training import load_checkpoint
 from pathlib import Path
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 def read_shard(path):
     with Shard(path) as shard:
         for number in range(len(shard)):
             shard.read(number)
 
-before = peak()
+before = peak_memory()
 for name in sys.argv[1:]:
     path = Path(name)
     readers = [lambda path: read_manifest(path.parent)] if path.suffix == ".json" else [read_shard, load_checkpoint]
@@ -430,7 +430,7 @@ for name in sys.argv[1:]:
             read(path)
         except ScratchnetError:
             pass
-print(peak() - before)
+print(peak_memory() - before)
 """
 
 
@@ -461,7 +461,8 @@ def test_a_manifest_at_its_limits_is_read_in_bounded_memory(tmp_path, run_python
     content = b'{"checksum": "x", "format": "x", "version": 1, "y": [' + b'{"a":0},' * 10**6 + b"0]}"
     (tmp_path / "manifest.json").write_bytes(content)
     program = READ_ALL.replace(
-        "before = peak()", "before = peak(); resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))"
+        "before = peak_memory()",
+        "before = peak_memory(); import resource; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))",
     )
     assert int(run_python(program, str(tmp_path / "manifest.json"))) < 2 * MEMORY
 

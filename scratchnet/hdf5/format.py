@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from scratchnet.hdf5_checksum import lookup3
+from scratchnet.hdf5.checksum import lookup3
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1  # the address of what is not there
@@ -40,6 +40,8 @@ DATASPACE, LINK_INFO, DATATYPE, FILL_VALUE, LINK, LAYOUT = 0x01, 0x02, 0x03, 0x0
 GROUP_INFO, FILTERS, ATTRIBUTE, CONTINUATION, ATTRIBUTE_INFO, NOTHING = 0x0A, 0x0B, 0x0C, 0x10, 0x15, 0x00
 IN_ANY, IN_GROUPS = {NOTHING, CONTINUATION, ATTRIBUTE, ATTRIBUTE_INFO}, {LINK_INFO, GROUP_INFO, LINK}
 IN_DATASETS = {DATASPACE, DATATYPE, FILL_VALUE, LAYOUT, FILTERS}
+KNOWN = IN_ANY | IN_GROUPS | IN_DATASETS
+SHARED = 2  # among a message's flags: its content stands elsewhere
 
 
 class FormatError(ValueError):
@@ -135,9 +137,8 @@ def read_messages(extent: Extent, address: int) -> list[Message]:
         block = extent.checked(signature, start, length)
         for message in _split(block[head:-4], 6 if flags & 4 else 4):
             if message.kind == CONTINUATION:
-                blocks.append(
-                    (b"OCHK", *struct.unpack_from("<Q", message.body), 4, *struct.unpack_from("<Q", message.body, 8))
-                )
+                where, extra = struct.unpack_from("<QQ", message.body)
+                blocks.append((b"OCHK", where, 4, extra))
             found.append(message)
         if len(found) > MAX_MESSAGES:
             raise FormatError(f"an object's header holds more than {MAX_MESSAGES} messages")
@@ -150,9 +151,7 @@ def _split(block: bytes, head: int) -> Iterator[Message]:
     while position + head <= len(block):  # a shorter rest is padding
         kind, length, flags = struct.unpack_from("<BHB", block, position)
         body = block[position + head : position + head + length]
-        if (
-            kind not in IN_ANY | IN_GROUPS | IN_DATASETS or flags & 2 or len(body) < length
-        ):  # 2: shared with other objects
+        if kind not in KNOWN or flags & SHARED or len(body) < length:
             raise FormatError(f"an object's header holds something that scratchnet never writes (message {kind:#04x})")
         yield Message(kind, body)
         position += head + length
@@ -239,11 +238,8 @@ def _read_index(extent: Extent, address: int) -> list[bytes]:
         node = extent.checked(b"BTIN\0\x05" if level else b"BTLF\0\x05", address, length)
         identifiers += [node[at + 4 : at + 11] for at in range(6, 6 + records * record, record)]
         for at in range(6 + records * record, length - 4, step or 1):
-            child, count = (
-                int.from_bytes(node[at : at + 8], "little"),
-                int.from_bytes(node[at + 8 : at + 8 + own], "little"),
-            )
-            nodes.append((child, count, level - 1))
+            child, count = node[at : at + 8], node[at + 8 : at + 8 + own]
+            nodes.append((int.from_bytes(child, "little"), int.from_bytes(count, "little"), level - 1))
             if len(nodes) > total:
                 raise FormatError("a group's index is larger than it declares")
     if len(identifiers) != total:
@@ -293,10 +289,17 @@ class Heap:
         """The objects with these IDs: a byte of flags (0), four of offset, two of length."""
         contents: dict[_Block, bytes] = {}
         found = []
+        left = sum(block.bytes for block in self._blocks)  # objects don't share bytes
         for identifier in identifiers:
             kind, offset, length = struct.unpack("<BIH", identifier)
+            left -= length
             block = next((one for one in self._blocks if one.first <= offset < one.first + one.bytes), None)
-            if kind or block is None or offset - block.first + length > block.bytes or length > self._largest:
+            if (
+                kind
+                or block is None
+                or offset - block.first + length > block.bytes
+                or min(left, self._largest - length) < 0
+            ):
                 raise FormatError("a group's index names what its heap does not hold")
             if block not in contents:
                 contents[block] = self._read_block(block)
@@ -308,9 +311,8 @@ class Heap:
         content = self._extent.take(block.address, block.bytes)
         if content[:5] != b"FHDB\0" or struct.unpack_from("<QI", content, 5) != (self._address, block.first):
             raise FormatError("there is no block of a heap where one should be")
-        if self._flags & 2 and struct.unpack_from("<I", content, 17)[0] != lookup3(
-            content[:17] + bytes(4) + content[21:]
-        ):
+        covered = content[:17] + bytes(4) + content[21:]
+        if self._flags & 2 and struct.unpack_from("<I", content, 17)[0] != lookup3(covered):
             raise FormatError("a block of a heap does not agree with its checksum")
         return content
 
@@ -339,10 +341,10 @@ def read_chunks(extent: Extent, layout: bytes) -> tuple[tuple[int, ...], list[Ch
 
 
 def _read_fixed_array(extent: Extent, address: int) -> list[Chunk]:
-    """Its elements: address, bytes and mask of each chunk. Beyond 2^page_bits of them they stand in pages."""
+    """Its elements: address, bytes and mask of each chunk. Beyond 1024 of them they stand in pages of 1024."""
     head = extent.checked(b"FAHD\0\x01", address, 28)
     element, page_bits, entries, block = struct.unpack_from("<BBQQ", head, 6)
-    if not 13 <= element <= 20 or not 0 < entries <= MAX_CHUNKS or entries * element > extent.size or page_bits > 20:
+    if not 13 <= element <= 20 or not 0 < entries <= MAX_CHUNKS or entries * element > extent.size or page_bits != 10:
         raise FormatError("an array's index of chunks declares more than the file holds")
     page = 1 << page_bits
     if entries <= page:

@@ -10,7 +10,7 @@
 
 What a file of S bytes can make a reader allocate: S bytes for its arrays, since each byte of them must be stored and they are
 counted; and for headers, names and the places of chunks, which are counted too, at most about 200 MB. Compressed images are not
-inflated here: see `scratchnet.data.shards`. Files are written by h5py; `scratchnet.hdf5_format` says why they aren't read by it.
+inflated here: see `scratchnet.data.shards`. `scratchnet.hdf5.format` says why h5py, which writes these files, doesn't read them.
 """
 
 import itertools
@@ -27,12 +27,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet import hdf5_format as form
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.hdf5_format import Chunk, Extent, FormatError, Message
-
-WRITTEN_WITH = ("v110", "v110")
-"""h5py's `libver` for files that are to be read here: HDF5 1.10, 1.14 and 2.0 write the same structures, each with a checksum."""
+from scratchnet.hdf5 import format as form
+from scratchnet.hdf5.format import Chunk, Extent, FormatError, Message
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
 DEFLATE = 1  # the number of zlib among HDF5's filters
@@ -77,7 +74,7 @@ class Member:
 
     @property
     def layout(self) -> bytes:
-        """Where an array is stored, as `hdf5_format` reads it."""
+        """Where an array is stored, as `format` reads it."""
         return form.one(self.messages, form.LAYOUT)
 
     @property
