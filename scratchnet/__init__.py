@@ -7,6 +7,7 @@ from scratchnet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D,
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.network import Sequential
 from scratchnet.optimizers import SGD, Adam
+from scratchnet.predictor import Predictor, load
 from scratchnet.schedules import Schedule
 from scratchnet.version import __version__
 
@@ -22,6 +23,7 @@ __all__ = [
     "Layer",
     "MaxPool2D",
     "Parameter",
+    "Predictor",
     "ReLU",
     "Schedule",
     "ScratchnetError",
@@ -29,5 +31,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "__version__",
     "gradient_check",
+    "load",
     "models",
 ]

@@ -22,6 +22,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +138,14 @@ def _bits_per_channel(image: Image.Image, data: bytes) -> int:
         bits = getattr(image, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE, 8)
         return max(bits) if isinstance(bits, tuple) else int(bits)
     return 8
+
+
+def preprocess(image: Image.Image, preprocessing: dict[str, Any]) -> NDArray[np.uint8]:
+    """An RGB image → (S, S, 3) uint8, in the way that a dataset or a checkpoint has recorded.
+
+    preprocessing: of a manifest, or of a checkpoint's `about`: "image_size" S and "fit".
+    """
+    return fit_to_square(image, preprocessing["image_size"], preprocessing["fit"])
 
 
 def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:

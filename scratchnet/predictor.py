@@ -1,0 +1,261 @@
+"""A trained network in use: images in, probabilities out, scaled and fitted as the training was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scratchnet.data.augment import symmetry
+from scratchnet.data.images import UnusableImage, decode, preprocess
+from scratchnet.data.pixels import PixelScaling
+from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
+from scratchnet.models import MODELS
+from scratchnet.network import Sequential
+from scratchnet.reference import log_softmax
+from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
+from scratchnet.training.trainer import micro_batch_size
+
+WEIGHTS = ("last", "best")
+DECODERS = min(os.cpu_count() or 1, 8)  # threads that decode files while the network computes
+Picture = str | os.PathLike[str] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why."""
+
+    path: Path
+    probabilities: NDArray[Any] | None
+    problem: str | None = None
+
+
+class Predictor:
+    """A network with all that is needed to use it: class names, pixel scaling, and how a file becomes an image.
+
+    network: built. class_names: the text for each output. scaling: of the training. preprocessing: how a file became
+    (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
+    about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
+
+    A Predictor is made by `load`; by hand it is
+
+    >>> network = MODELS["report"](32)
+    >>> _ = network.build(seed=0)
+    >>> predictor = Predictor(network, ("all", "hem"), PixelScaling("unit"))
+    >>> p = predictor.predict_proba(np.zeros((5, 450, 450, 3), np.uint8))
+    >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+    ((5, 2), True)
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        class_names: Iterable[str],
+        scaling: PixelScaling,
+        preprocessing: dict[str, Any] | None = None,
+        *,
+        about: dict[str, Any] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        assert network.input_shape is not None
+        self.network, self.scaling, self.source = network, scaling, source
+        self.class_names = tuple(class_names)
+        self.image_size = network.input_shape[0]
+        self.preprocessing = preprocessing or {"image_size": self.image_size, "fit": "pad"}
+        self.about = about or {}
+        config = self.about.get("config", {})
+        # Cut as the evaluation while training cuts, so that the bits are the same.
+        self.batch_size = int(config.get("batch_size", 32))
+        self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], weights: str = "last") -> Predictor:
+        """The network of a run, or of a weights or checkpoint file.
+
+        path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, while training has not ended, the
+        newest checkpoint) or "best" (best.h5). `source` names the file that was taken.
+
+        Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word.
+        """
+        file = weights_file(Path(path), weights)
+        checkpoint = load_checkpoint(file)
+        about = checkpoint.about
+        try:
+            network = network_of(about)
+            network.load_state_dict(checkpoint.weights)
+            scaling = PixelScaling.from_dict(about["pixel_scaling"])
+            return cls(network, about["class_names"], scaling, about["preprocessing"], about=about, source=file)
+        except (KeyError, TypeError, ScratchnetError) as error:
+            what = f"its description lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(
+                f"{file}: not the weights of a network that this version can build: {what}. Use the version that wrote it."
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a file of weights that `load` reads back. Raises ConfigError for a network that has no configuration."""
+        if "config" not in self.about:
+            raise ConfigError(f"{path}: a network of your own making has no configuration to be saved with its weights")
+        save_checkpoint(path, self.network.state_dict(), self.about)
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """What the network puts out, (N, classes), for images that are prepared: (N, S, S, 3) uint8 of its own size.
+
+        They are cut into batches as in training's evaluation, which gives the same bits.
+        """
+        cuts = [
+            self.network.forward(self.scaling.apply(part, self.network.dtype))
+            for batch in _cut(pixels, self.batch_size)
+            for part in _cut(batch, self.micro_batch)
+        ]
+        return np.concatenate(cuts) if cuts else np.empty((0, len(self.class_names)), self.network.dtype)
+
+    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool = False) -> NDArray[Any]:
+        """p (N, classes) for images that are prepared, (N, S, S, 3) uint8: p = softmax(logits), each row adds up to 1.
+
+        symmetries: p is the mean over the eight symmetries of the square, in each of which a cell is the same cell; takes
+        eight times as long. Source: Simonyan & Zisserman 2015, section 3.2, who average over an image and its mirror.
+        """
+        if not symmetries:
+            return np.exp(log_softmax(self.logits(pixels)))
+        total = sum(np.exp(log_softmax(self.logits(symmetry(pixels, which)))) for which in range(8))
+        return np.asarray(total / self.network.dtype.type(8))
+
+    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool = False) -> NDArray[Any]:
+        """The probability of each class, (N, classes) of the network's dtype.
+
+        images: an array (N, H, W, 3) uint8, or any iterable of files and of arrays (H, W, 3) uint8, which is read a
+        batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
+        training images were. symmetries: see `probabilities`.
+
+        Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
+        """
+        self._check_iterable(images)
+        parts, rest = [], iter(images)
+        while batch := [self._pixels(image) for image in islice(rest, self.batch_size)]:
+            parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.network.dtype)
+
+    def predict(self, images: Iterable[Picture], *, symmetries: bool = False) -> NDArray[np.str_]:
+        """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
+        return np.array(self.class_names)[self.predict_proba(images, symmetries=symmetries).argmax(axis=1)]
+
+    def stream(self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool = False) -> Iterator[Prediction]:
+        """A Prediction for each file, in order, also for those that cannot be used; in bounded memory, however many there are.
+
+        A few threads decode the next files while the network computes.
+        """
+        decoded = self._decode_ahead(map(Path, files))
+        while batch := list(islice(decoded, self.batch_size)):
+            good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+            found = iter(self.probabilities(np.stack(good), symmetries=symmetries) if good else ())
+            for path, pixels in batch:
+                yield Prediction(path, None, pixels) if isinstance(pixels, str) else Prediction(path, next(found))
+
+    def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
+        """Each file with its pixels, or with the reason why it has none."""
+
+        def read(file: Path) -> NDArray[np.uint8] | str:
+            try:
+                return preprocess(decode(file).image, self.preprocessing)
+            except UnusableImage as reason:
+                return str(reason)
+
+        ahead = max(self.batch_size, 2 * DECODERS)
+        waiting: deque[tuple[Path, Future[NDArray[np.uint8] | str]]] = deque()
+        pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="scratchnet-decoder")
+        try:
+            for file in files:
+                waiting.append((file, pool.submit(read, file)))
+                if len(waiting) > ahead:
+                    path, result = waiting.popleft()
+                    yield path, result.result()
+            for path, result in waiting:
+                yield path, result.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _pixels(self, image: Picture) -> NDArray[np.uint8]:
+        """One image as (S, S, 3) uint8."""
+        if isinstance(image, str | os.PathLike):
+            try:
+                return preprocess(decode(Path(image)).image, self.preprocessing)
+            except UnusableImage as reason:
+                raise DataError(f"{image}: {reason}") from reason
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            came = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise DtypeError(f"an image is a file, or an array of uint8 from 0 to 255 as it was stored, got {came}")
+        if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ShapeError(f"an image is an array (H, W, 3), red, green, blue, got {image.shape}")
+        if image.shape[:2] == (self.image_size, self.image_size):
+            return image
+        return preprocess(Image.fromarray(image), self.preprocessing)
+
+    @staticmethod
+    def _check_iterable(images: Any) -> None:
+        """One image in place of many is the likeliest slip."""
+        if isinstance(images, str | os.PathLike):
+            raise ShapeError(f"expected several images, got the one file {str(images)!r}: put it into a list")
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            raise ShapeError(f"expected images (N, H, W, 3), got {images.shape}: one image is a batch of one, x[None]")
+
+
+load = Predictor.load
+
+
+def weights_file(path: Path, weights: str = "last") -> Path:
+    """The file of weights that `Predictor.load` takes for a run's folder; a file is taken as it is.
+
+    Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best".
+    """
+    if weights not in WEIGHTS:
+        raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
+    if not path.is_dir():
+        return path  # load_checkpoint says what is wrong with it
+    if weights == "best":
+        if not (path / "best.h5").is_file():
+            raise DataError(f"{path}: has no best.h5; take the last weights instead")
+        return path / "best.h5"
+    if (path / "weights.h5").is_file():
+        return path / "weights.h5"
+    checkpoints = [*(path / "checkpoints").glob("epoch-*.h5"), *path.glob("checkpoint.h5")]
+    if not checkpoints:
+        raise DataError(
+            f"{path}: holds no weights: give the folder of a run that has saved something, or a file of weights"
+        )
+    return max(checkpoints, key=_progress)
+
+
+def network_of(about: dict[str, Any]) -> Sequential:
+    """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded."""
+    config = about["config"]
+    if config["model"] not in MODELS:
+        raise ConfigError(f"there is no model {config['model']!r} here; there are {', '.join(MODELS)}")
+    network = MODELS[config["model"]](config["image_size"], classes=len(about["class_names"]))
+    network.build(dtype=config["dtype"])
+    return network
+
+
+def _progress(path: Path) -> tuple[int, int]:
+    """How far a checkpoint has come, epochs and batches; before everything else for one that cannot be read."""
+    try:
+        with h5py.File(path, "r", locking="best-effort") as file:
+            progress = json.loads(str(file.attrs["progress"]))
+        return int(progress["epoch"]), int(progress["batches_done"])
+    except Exception:  # h5py raises nearly anything on damaged structures
+        return -1, -1
+
+
+def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
