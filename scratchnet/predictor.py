@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,7 +22,7 @@ from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetErro
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.reference import log_softmax
-from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
+from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
@@ -249,11 +247,10 @@ def network_of(about: dict[str, Any]) -> Sequential:
 def _progress(path: Path) -> tuple[int, int]:
     """How far a checkpoint has come, epochs and batches; before everything else for one that cannot be read."""
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
-            progress = json.loads(str(file.attrs["progress"]))
-        return int(progress["epoch"]), int(progress["batches_done"])
-    except Exception:  # h5py raises nearly anything on damaged structures
+        progress = read_about(path)[1]
+    except DataError:
         return -1, -1
+    return (progress.epoch, progress.batches_done) if progress else (-1, -1)
 
 
 def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

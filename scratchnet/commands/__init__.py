@@ -6,6 +6,6 @@ command is a front door, like train.py: the one room of this package that may us
 
 COMMANDS = {
     "predict": "the class and the probabilities of images, as CSV or JSON",
-    "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+    "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""

@@ -1,6 +1,6 @@
 """Training a network: the loop, its checkpoints, and what it shows."""
 
-from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.display import Display
 from scratchnet.training.experiment import Experiment, make_trainer
@@ -23,5 +23,6 @@ __all__ = [
     "load_checkpoint",
     "make_trainer",
     "micro_batch_size",
+    "read_about",
     "save_checkpoint",
 ]

@@ -20,6 +20,8 @@ import json
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,32 +90,54 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises DataError, naming the file, where it is missing, damaged, of another format or version, or holds anything but
     plain arrays of its own.
     """
-    path = Path(path)
-    if not path.is_file():
+    with _opened(path) as file:
+        about, progress = _read_texts(file)
+        return Checkpoint(
+            weights=_read_group(Path(path), file, "weights"),
+            about=about,
+            optimizer=_read_group(Path(path), file, "optimizer") if "optimizer" in file else None,
+            progress=progress,
+        )
+
+
+def read_about(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Progress | None]:
+    """What a checkpoint says of itself, `about` and `progress`, without reading its weights.
+
+    Raises DataError like `load_checkpoint`, but doesn't notice damage among the weights.
+    """
+    with _opened(path) as file:
+        return _read_texts(file)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The HDF5 file; whatever goes wrong with it becomes a DataError."""
+    if not Path(path).is_file():
         raise DataError(f"{path}: there is no such checkpoint")
     try:
         with h5py.File(path, "r", locking="best-effort") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise DataError(f"{path}: not a checkpoint of scratchnet")
-            if file.attrs["version"] != VERSION:
-                raise DataError(
-                    f"{path}: a checkpoint of version {file.attrs['version']}; this program reads version {VERSION}"
-                )
-            texts = {name: str(file.attrs[name]) for name in ("about", "progress")}
-            if _text_checksum(texts) != file.attrs["text_crc32"]:
-                raise DataError(f"{path}: its description does not agree with its checksum: the file is damaged")
-            progress = json.loads(texts["progress"])
-            return Checkpoint(
-                weights=_read_group(path, file, "weights"),
-                about=json.loads(texts["about"]),
-                optimizer=_read_group(path, file, "optimizer") if "optimizer" in file else None,
-                progress=None if progress is None else Progress(**progress),
-            )
+            yield file
     except DataError:
         raise
     except Exception as error:  # h5py raises nearly anything on damaged structures
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: not a readable checkpoint, truncated or damaged ({reason})") from error
+
+
+def _read_texts(file: Any) -> tuple[dict[str, Any], Progress | None]:
+    """about and progress, after a look at format, version and checksum."""
+    path = file.filename
+    if file.attrs.get("format") != FORMAT:
+        raise DataError(f"{path}: not a checkpoint of scratchnet")
+    if file.attrs["version"] != VERSION:
+        raise DataError(
+            f"{path}: a checkpoint of version {file.attrs['version']}; this program reads version {VERSION}"
+        )
+    texts = {name: str(file.attrs[name]) for name in ("about", "progress")}
+    if _text_checksum(texts) != file.attrs["text_crc32"]:
+        raise DataError(f"{path}: its description does not agree with its checksum: the file is damaged")
+    progress = json.loads(texts["progress"])
+    return json.loads(texts["about"]), None if progress is None else Progress(**progress)
 
 
 def _read_group(path: Path, file: Any, group: str) -> Arrays:
