@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scratchnet import metrics, reference
 from scratchnet.data import Batch
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.network import Sequential
@@ -37,19 +38,21 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """The part of the images whose prediction is their label."""
-        return float(np.mean(self.predictions == self.labels))
+        return float(metrics.accuracy(self.confusion()))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The softmax of the logits, in float64: (N, classes)."""
+        return np.exp(reference.log_softmax(self.logits.astype(np.float64)))
 
     def confusion(self) -> NDArray[np.int64]:
         """How many images of each class (rows) were given each class (columns): (classes, classes)."""
-        classes = self.logits.shape[1]
-        return np.bincount(self.labels * classes + self.predictions, minlength=classes**2).reshape(classes, classes)
+        return metrics.confusion_matrix(self.labels, self.predictions, self.logits.shape[1]).astype(np.int64)
 
     @property
     def balanced_accuracy(self) -> float:
         """The mean over the classes of the part of its images that was recognised; 1 / classes for a constant answer."""
-        confusion = self.confusion()
-        present = confusion.sum(axis=1) > 0
-        return float(np.mean(np.diag(confusion)[present] / confusion.sum(axis=1)[present]))
+        return float(metrics.balanced_accuracy(self.confusion()))
 
 
 class Trainer:

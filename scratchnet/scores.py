@@ -1,0 +1,376 @@
+"""All measures of a set of answers in one table: per image and per subject, each with its interval, beside a constant answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scratchnet import metrics
+from scratchnet.bootstrap import interval, resamples, strata
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.losses import checked_labels
+from scratchnet.metrics import Floats, RocCurve
+
+NAMES = {
+    "balanced_accuracy": "balanced accuracy",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "f1": "F1",
+}
+NOT_A_SHARE = ("roc_auc", "log_loss")  # printed as 0.912; all others as 91.2%
+Measured = tuple[dict[str, Floats], dict[str, Floats]]  # by name (…); by name and class (…, classes)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measure, its 95 % interval, and in how many resamples it exists. NaN where there is no such number."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    resamples: int = 0
+
+    def text(self, *, share: bool = True) -> str:
+        """For people: a share in per cent, anything else with three digits, "–" where it does not exist.
+
+        >>> Score(0.878, 0.78, 0.95, 1000).text(), Score(0.91).text(share=False), Score(math.nan).text()
+        ('87.8% (78.0–95.0)', '0.910', '–')
+        """
+        if math.isnan(self.value):
+            return "–"
+        value = f"{self.value:.1%}" if share else f"{self.value:.3f}"
+        ends = [f"{end * 100:.1f}" if share else f"{end:.3f}" for end in (self.low, self.high)]
+        return value if math.isnan(self.low) else f"{value} ({'–'.join(ends)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no NaN: None."""
+        value, low, high = (None if math.isnan(one) else one for one in (self.value, self.low, self.high))
+        return {"value": value, "low": low, "high": high, "resamples": self.resamples}
+
+
+@dataclass(frozen=True)
+class Level:
+    """The measures over one kind of thing: images, or subjects.
+
+    count: how many. confusion (classes, classes): row = its class, column = the answer. overall: by the measure's name.
+    per_class: by class, then by measure. baseline: `overall` of the constant answer. curves: the ROC curve by class.
+    """
+
+    count: int
+    confusion: Floats
+    overall: dict[str, Score]
+    per_class: dict[str, dict[str, Score]]
+    baseline: dict[str, Score]
+    curves: dict[str, RocCurve]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, without the curves."""
+        return {
+            "count": self.count,
+            "confusion": self.confusion.astype(int).tolist(),
+            **{name: score.to_dict() for name, score in self.overall.items()},
+            "per_class": {one: {name: s.to_dict() for name, s in of.items()} for one, of in self.per_class.items()},
+            "baseline": {name: score.to_dict()["value"] for name, score in self.baseline.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what is measured and whether it is a share; per image, per subject if there are any, and of
+    the constant answer."""
+
+    label: str
+    share: bool
+    image: Score
+    subject: Score | None
+    baseline: Score | None
+
+    def cells(self) -> list[str]:
+        """The line as texts: label, image, subject if there are any, baseline."""
+        scores = [self.image, *([self.subject] if self.subject else [])]
+        constant = self.baseline.text(share=self.share) if self.baseline else ""
+        return [self.label, *(score.text(share=self.share) for score in scores), constant]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `scores` found.
+
+    positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
+    of the baseline. images; subjects: None where they are not known, or none has a class of its own. notes: what a
+    reader has to know of the figures, a sentence each.
+    """
+
+    class_names: tuple[str, ...]
+    positive: str | None
+    majority: str
+    images: Level
+    subjects: Level | None
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[Row]:
+        """The table, line by line, for whoever prints it."""
+        levels = [self.images, *([self.subjects] if self.subjects else [])]
+        rows = []
+        for name in self.images.overall:
+            found = [level.overall[name] for level in levels]
+            rows.append(Row(self._label(name), name not in NOT_A_SHARE, *_pair(found), self.images.baseline[name]))
+        for one in self.class_names:
+            for name in self.images.per_class[one]:
+                if self.positive is None or name != "recall":  # of two classes it is sensitivity or specificity
+                    found = [level.per_class[one][name] for level in levels]
+                    label = f"{NAMES.get(name, name)} of {one!r}"
+                    rows.append(Row(label, name not in NOT_A_SHARE, *_pair(found), None))
+        return rows
+
+    def titles(self) -> list[str]:
+        """The head of the table, for the cells of each of `rows`."""
+        subjects = [_count(self.subjects.count, "subject")] if self.subjects else []
+        return ["", _count(self.images.count, "image"), *subjects, f"always {self.majority!r}"]
+
+    def table(self) -> str:
+        """The measures as text: value (interval) per image and per subject, beside the constant answer, then the notes.
+
+        >>> found = scores([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], class_names=("all", "hem"), bootstrap=0)
+        >>> print(found.table().splitlines()[1])
+        accuracy                          66.7%         66.7%
+        """
+        lines = [self.titles(), *(row.cells() for row in self.rows())]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        texts = [
+            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+            for line in lines
+        ]
+        return "\n".join([*(text.rstrip() for text in texts), *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what does not exist is None."""
+        return {
+            "class_names": list(self.class_names),
+            "positive": self.positive,
+            "majority": self.majority,
+            "images": self.images.to_dict(),
+            "subjects": self.subjects.to_dict() if self.subjects else None,
+            "notes": list(self.notes),
+        }
+
+    def _label(self, name: str) -> str:
+        if name in ("sensitivity", "specificity"):
+            other = next(one for one in self.class_names if one != self.positive)
+            return f"{name} (recall of {self.positive if name == 'sensitivity' else other!r})"
+        return NAMES.get(name, name)
+
+
+def scores(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    subjects: Sequence[str] | None = None,
+    class_names: Sequence[str] = (),
+    *,
+    positive: str | None = None,
+    prior: ArrayLike | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Scores:
+    """Every measure of these answers, per image and per subject, with 95 % intervals over resampled subjects.
+
+    labels (N,): integers, places in class_names. probabilities (N, classes): the network's; its answer is the largest
+    one, the first among equals. subjects: N names, or None where they are not known; each image counts as a subject then.
+    positive: of two classes the one that a test looks for (the first). prior (classes,): how often each class occurs in
+    training; the baseline answers this to every image (None: the frequencies among the labels). bootstrap: resamples, 0
+    for no intervals. seed: the same seed gives the same intervals.
+
+    A subject's probabilities are the mean over its images, and its class is that of its images. A subject with images
+    of several classes has no class: it counts in the measures per image and their intervals, not in those per subject.
+
+    Raises ShapeError, LabelError or ConfigError where the arguments do not fit each other.
+
+    >>> p = np.array([0.9, 0.6, 0.4, 0.3])
+    >>> found = scores([0, 0, 0, 1], np.stack([p, 1 - p], axis=1), ["Ann", "Ann", "Bob", "Eve"], ("all", "hem"))
+    >>> found.images.overall["accuracy"].value, found.subjects.overall["accuracy"].value
+    (0.75, 0.6666666666666666)
+    """
+    given, chances, names = _checked(labels, probabilities, class_names)
+    if subjects is not None and len(subjects) != len(given):
+        raise ShapeError(f"expected a subject for each of the {len(given)} images, got {len(subjects)}")
+    if positive is not None and (positive not in names or len(names) != 2):
+        raise ConfigError(f"positive must be one of two classes, got {positive!r} for {', '.join(names)}")
+    if len(names) == 2 and positive is None:
+        positive = names[0]
+    if bootstrap < 0:
+        raise ConfigError(f"bootstrap must be a number of resamples from 0 up, got {bootstrap}")
+    frequencies = np.bincount(given, minlength=len(names)) if prior is None else np.asarray(prior, np.float64)
+    if frequencies.shape != (len(names),) or not (frequencies >= 0).all() or not frequencies.sum() > 0:
+        raise ShapeError(f"prior must hold a frequency for each of the {len(names)} classes, got {prior!r}")
+
+    owner = np.unique(np.asarray(subjects), return_inverse=True)[1] if subjects is not None else np.arange(len(given))
+    whole = None if subjects is None else _of_subjects(given, chances, owner)
+    cases = [_Cases(given, chances, owner, names, positive)]
+    if whole is not None:
+        cases.append(_Cases(*whole, names, positive))
+    groups = strata(given, owner, len(names))
+    drawn = _resampled(cases, groups, bootstrap, seed)
+    frequencies = frequencies / frequencies.sum()
+    levels = [_level(case, values, frequencies) for case, values in zip(cases, drawn, strict=True)]
+    return Scores(
+        names,
+        positive,
+        names[int(frequencies.argmax())],
+        levels[0],
+        levels[1] if len(levels) == 2 else None,
+        tuple(_notes(levels, groups, bootstrap, seed, known=subjects is not None)),
+    )
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """Images, or subjects, with their answers; owner (N,): the subject that each belongs to."""
+
+    labels: NDArray[np.int64]
+    probabilities: Floats
+    owner: NDArray[np.int64]
+    names: tuple[str, ...]
+    positive: str | None
+
+    def measure(self, weights: Floats | None = None, probabilities: Floats | None = None) -> Measured:
+        """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's."""
+        chances = self.probabilities if probabilities is None else probabilities
+        classes = len(self.names)
+        confusion = metrics.confusion_matrix(self.labels, chances.argmax(axis=1), classes, weights)
+        recall = metrics.recall(confusion)
+        of_class = {"recall": recall, "precision": metrics.precision(confusion), "f1": metrics.f1(confusion)}
+        overall = {"accuracy": metrics.accuracy(confusion), "balanced_accuracy": metrics.balanced_accuracy(confusion)}
+        if self.positive is None:
+            areas = [metrics.roc_auc(self.labels == k, chances[:, k], weights) for k in range(classes)]
+            of_class["roc_auc"] = np.stack(areas, axis=-1)
+            area = of_class["roc_auc"].mean(axis=-1)  # does not exist where that of one class does not
+        else:
+            place = self.names.index(self.positive)
+            overall |= {"sensitivity": recall[..., place], "specificity": recall[..., 1 - place]}
+            area = metrics.roc_auc(self.labels == place, chances[:, place], weights)
+        overall |= {"weighted_f1": metrics.weighted_f1(confusion), "macro_f1": metrics.macro_f1(confusion)}
+        overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
+        return overall, of_class
+
+
+def _of_subjects(
+    labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
+    """Label, mean probabilities and number of each subject that has a class; None where no subject has one."""
+    images = np.bincount(owner)
+    lowest, highest = np.full(len(images), labels.max()), np.zeros(len(images), np.int64)
+    np.minimum.at(lowest, owner, labels)
+    np.maximum.at(highest, owner, labels)
+    pure = np.flatnonzero(lowest == highest)
+    if len(pure) == 0:
+        return None
+    sums = [np.bincount(owner, weights=column) for column in probabilities.T]
+    return lowest[pure], (np.stack(sums, axis=1) / images[:, None])[pure], pure
+
+
+def _resampled(cases: list[_Cases], groups: NDArray[np.int64], count: int, seed: int) -> list[Measured]:
+    """The measures of each of `cases` in each resample: by name (B,), by name and class (B, classes)."""
+    blocks: list[list[Measured]] = [[] for _ in cases]
+    for times in resamples(groups, count, seed, images=len(cases[0].labels)):
+        for case, measured in zip(cases, blocks, strict=True):
+            measured.append(case.measure(times[:, case.owner].astype(np.float64)))
+    return [(_joined([overall for overall, _ in one]), _joined([of_class for _, of_class in one])) for one in blocks]
+
+
+def _joined(blocks: list[dict[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
+
+
+def _level(case: _Cases, drawn: Measured, prior: Floats) -> Level:
+    overall, of_class = case.measure()
+    constant, _ = case.measure(probabilities=np.tile(prior, (len(case.labels), 1)))
+    places = range(len(case.names)) if case.positive is None else [case.names.index(case.positive)]
+
+    def score(value: Any, values: Floats | None) -> Score:
+        return (
+            Score(float(value))
+            if values is None
+            else Score(float(value), *interval(values), int((~np.isnan(values)).sum()))
+        )
+
+    return Level(
+        count=len(case.labels),
+        confusion=metrics.confusion_matrix(case.labels, case.probabilities.argmax(axis=1), len(case.names)),
+        overall={name: score(value, drawn[0].get(name)) for name, value in overall.items()},
+        per_class={
+            one: {
+                name: score(values[k], drawn[1][name][:, k] if drawn[1] else None) for name, values in of_class.items()
+            }
+            for k, one in enumerate(case.names)
+        },
+        baseline={name: Score(float(value)) for name, value in constant.items()},
+        curves={case.names[k]: metrics.roc_curve(case.labels == k, case.probabilities[:, k]) for k in places},
+    )
+
+
+def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int, *, known: bool) -> list[str]:
+    """What a reader has to know of the figures."""
+    notes = []
+    if count:
+        who = f"{len(groups)} subjects" if known else f"{len(groups)} images"
+        notes.append(f"In brackets: 95 % bootstrap intervals, {count:,} resamples of the {who}, seed {seed}.")
+        if not known:
+            notes.append("The subjects are not known: the intervals are too narrow if images of one subject are alike.")
+        sizes = np.bincount(groups)
+        if known and sizes.min() < 5:
+            notes.append(
+                f"A class has only {_count(int(sizes.min()), 'subject')} to resample: its intervals say little."
+            )
+        rare = sum(0 < score.resamples < count for level in levels for score in _all_scores(level))
+        if rare:
+            notes.append(f"{_count(rare, 'measure')} did not exist in some resamples, which their intervals leave out.")
+    subjects = levels[1] if len(levels) == 2 else None
+    if subjects and subjects.overall["accuracy"].value == 1:
+        notes.append(
+            f"No subject went wrong; of others still {min(1, 3 / subjects.count):.0%} may (rule of three): "
+            "a bootstrap knows no mistakes that the test does not hold."
+        )
+    mixed = len(groups) - (subjects.count if subjects else 0)
+    if known and mixed:
+        notes.append(
+            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class: "
+            "counted per image only."
+        )
+    return notes
+
+
+def _all_scores(level: Level) -> list[Score]:
+    return [*level.overall.values(), *(score for of in level.per_class.values() for score in of.values())]
+
+
+def _checked(
+    labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]
+) -> tuple[NDArray[np.int64], Floats, tuple[str, ...]]:
+    chances = np.asarray(probabilities, np.float64)
+    if chances.ndim != 2 or len(chances) == 0 or chances.shape[1] < 2:
+        raise ShapeError(
+            f"probabilities must be (N, classes), N at least 1 and classes at least 2, got {chances.shape}"
+        )
+    names = tuple(class_names) or tuple(str(k) for k in range(chances.shape[1]))
+    if len(names) != chances.shape[1] or len(set(names)) < len(names):
+        raise ShapeError(f"expected {chances.shape[1]} different class_names, one for each probability, got {names}")
+    if not (chances >= 0).all() or np.abs(chances.sum(axis=1) - 1).max() > 1e-3:
+        raise ShapeError(
+            "probabilities must be at least 0 and add up to 1 in each row: are they logits? Take their softmax"
+        )
+    return checked_labels(np.asarray(labels), *chances.shape), chances, names
+
+
+def _pair(found: list[Score]) -> tuple[Score, Score | None]:
+    return found[0], found[1] if len(found) == 2 else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
