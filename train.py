@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shlex
+import signal
 import sys
 import time
 from dataclasses import fields
@@ -18,9 +19,9 @@ import numpy as np
 
 import scratchnet as sn
 from data_prep import SAMPLE, Settings, describe, prepare
-from scratchnet.command_line import Parser, as_option
+from scratchnet.command_line import Parser, as_option, printable
 from scratchnet.config import PRESETS, Config, from_toml
-from scratchnet.data import Dataset, read_manifest
+from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.kernels.threads import set_threads
 from scratchnet.training import (
@@ -33,93 +34,126 @@ from scratchnet.training import (
     fit,
     kernels_are_compiled,
 )
-from scratchnet.training.checkpoint import Checkpoint
+from scratchnet.training.resume import resumed_config, resumed_data
+from scratchnet.training.selection import best_epoch, watched_side
+from scratchnet.training.trouble import hint
 
-RESUMABLE = ("epochs",)  # what may change from one part of a run to the next
 PREPARING = ("split", "test_fraction", "subject_pattern", "subjects", "prepared")  # means nothing for prepared shards
-NEW_RUN = ("data", "name", "runs", "preset", "config")  # means nothing for a run that is resumed
+NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = command_line().parse_args(arguments)
+    options.command = shlex.join(["python", "train.py", *arguments])
     try:
-        return train(options)
+        if options.resume is not None:
+            senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
+            if senseless:
+                raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
+            run = Run(Path(options.resume))
+            run.require_there()
+            with run.lock():
+                return resume(options, run)
+        return begin(options)
     except (sn.ScratchnetError, OSError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        print(f"train.py: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("train.py: stopped", file=sys.stderr)
         return 130
 
 
-def train(options: argparse.Namespace) -> int:
-    """One experiment, new or resumed."""
-    folder, checkpoint, config, shards = begin(options)
-    threads = set_threads(options.threads)
-    experiment = Experiment(config, shards)
-    progress = experiment.take_over(checkpoint) if checkpoint else Progress()
-    if config.epochs < progress.epoch:
-        raise ConfigError(f"{folder} has {progress.epoch} epochs behind it; --epochs {config.epochs} is less")
-    if not checkpoint:
-        Run.require_free(folder)
-
-    announce(experiment, threads, folder, progress)
-    if not kernels_are_compiled(config):
-        print("Compiling the kernels, once for this machine …", end=" ", flush=True)
-        began = time.perf_counter()
-        compile_kernels(config)
-        print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
-
-    if checkpoint:
-        run = Run(folder)
-        run.write_config(config)  # epochs may have been raised
-    else:
-        run = Run.create(folder, config)
-    images = len(experiment.train_set)
-    done = progress.epoch * images + progress.batches_done * config.batch_size
-    display = Display(config.epochs, total=config.epochs * images, done=done)
-    try:
-        evaluation = fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display)
-    except NonFiniteError as error:
-        print(
-            f"train.py: training has diverged in epoch {progress.epoch + 1}: {error} "
-            f"Try --learning-rate {config.learning_rate / 3:.2g}. What was saved last is in {folder}.",
-            file=sys.stderr,
-        )
-        return 1
-    if evaluation is None:
-        print(f"\nStopped in epoch {progress.epoch + 1} and saved. Go on with:")
-        print(f"  python train.py --resume {shlex.quote(str(folder))}")
-        return 130
-    run.save_weights(experiment.network.state_dict(), experiment.about)
-    conclude(evaluation, experiment.train_set, experiment.test_set, run)
-    return 0
-
-
-def begin(options: argparse.Namespace) -> tuple[Path, Checkpoint | None, Config, Path]:
-    """The run's folder, its checkpoint if it is resumed, its configuration, and the folder of its shards."""
-    given = {one.name: getattr(options, one.name) for one in fields(Config) if getattr(options, one.name) is not None}
-    if options.resume is not None:
-        fixed = [name for name in given if name not in RESUMABLE]
-        fixed += [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
-        if fixed:
-            raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(fixed[0])}")
-        checkpoint = Run(Path(options.resume)).load()
-        config = Config(**{**checkpoint.about["config"], **given})
-        return Path(options.resume), checkpoint, config, Path(checkpoint.about["data"])
+def begin(options: argparse.Namespace) -> int:
+    """A new run."""
     settings = dict(PRESETS[options.preset]) if options.preset else {}
     if options.config:
         settings = from_toml(Path(options.config), settings)
-    settings |= given
+    settings |= hyper_parameters(options)
     config = Config(**settings)
     if options.name is not None and (not options.name.isprintable() or Path(options.name).name != options.name):
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
     shards, name = find_data(options, config)
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
-    name = options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    return Path(options.runs or "runs") / name, None, config, shards
+    folder = Path(options.runs or "runs") / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    Run.require_free(folder)
+    threads = set_threads(options.threads)
+    experiment = Experiment(config, shards, command=options.command)
+    announce(experiment, threads, folder, Progress())
+    compile_first(config)
+    run = Run.create(folder, config)
+    with run.lock():
+        return train(experiment, run, Progress())
+
+
+def resume(options: argparse.Namespace, run: Run) -> int:
+    """Goes on with a run whose lock is held, from its newest checkpoint that is whole."""
+    run.remove_leftovers()
+    checkpoint = run.load(set_aside=True)
+    config = resumed_config(run, checkpoint, hyper_parameters(options))
+    threads = set_threads(options.threads)
+    command = checkpoint.about.get("command", "")
+    experiment = Experiment(config, resumed_data(run, checkpoint, options.data), command=command)
+    progress = experiment.take_over(checkpoint)
+    announce(experiment, threads, run.folder, progress)
+    changed = experiment.other_arithmetic(checkpoint)
+    if changed:
+        print(
+            f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
+            "that was never interrupted, and from there on in more.\n"
+        )
+    compile_first(config)
+    run.write_config(config)  # epochs may have been raised
+    run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+    return train(experiment, run, progress)
+
+
+def train(experiment: Experiment, run: Run, progress: Progress) -> int:
+    """The training, and what is said at its end."""
+    config, images = experiment.config, len(experiment.train_set)
+    done = progress.epoch * images + progress.batches_done * config.batch_size
+    display = Display(config.epochs, total=config.epochs * images, done=done)
+    resuming = f"python train.py --resume {shlex.quote(str(run.folder))}"
+    try:
+        evaluations = fit(experiment, run, progress, display)
+    except NonFiniteError as error:
+        print(
+            f"train.py: training has diverged in epoch {progress.epoch + 1}, step {progress.batches_done + 1}: {error} "
+            f"{hint(config)} The size of every weight and gradient is in {run.trouble_path}; what was saved last is whole.",
+            file=sys.stderr,
+        )
+        return 1
+    except DataError as error:
+        print(f"train.py: {printable(str(error))} Then go on with: {resuming}", file=sys.stderr)
+        return 2
+    if evaluations is None:
+        print(f"\nStopped in epoch {progress.epoch + 1}. Go on with:\n  {resuming}")
+        return 130
+    try:
+        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+    except OSError as error:
+        print(f"train.py: the weights cannot be saved: {error}. Mend that, then: {resuming}", file=sys.stderr)
+        return 2
+    if progress.epoch < config.epochs:
+        print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
+    conclude(experiment, progress, evaluations["test"], run)
+    return 0
+
+
+def hyper_parameters(options: argparse.Namespace) -> dict[str, object]:
+    """Those that were given on the command line."""
+    return {one.name: getattr(options, one.name) for one in fields(Config) if getattr(options, one.name) is not None}
+
+
+def compile_first(config: Config) -> None:
+    """Compiles the kernels, and says so where it takes more than a moment."""
+    if not kernels_are_compiled(config):
+        print("Compiling the kernels, once for this machine …", end=" ", flush=True)
+        began = time.perf_counter()
+        compile_kernels(config)
+        print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
 
 
 def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
@@ -164,10 +198,10 @@ def announce(experiment: Experiment, threads: int, run: Path, progress: Progress
     """Prints what is about to happen."""
     config, train_set, test_set = experiment.config, experiment.train_set, experiment.test_set
     print(f"data      {experiment.folder}")
-    for side, dataset in (("train", train_set), ("test", test_set)):
+    for side, dataset in experiment.sides.items():
         counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
         classes = ", ".join(f"{count} {name}" for count, name in zip(counts, dataset.class_names, strict=True))
-        print(f"  {side:<7} {len(dataset)} images ({classes}) of {len(set(dataset.subjects))} subjects")
+        print(f"  {side:<10} {len(dataset)} images ({classes}) of {len(set(dataset.subjects))} subjects")
     shared = set(train_set.subjects) & set(test_set.subjects)
     if not train_set.manifest.subjects_known:
         print("  CAUTION: the subjects are not known; images of one subject may stand on both sides.")
@@ -179,20 +213,23 @@ def announce(experiment: Experiment, threads: int, run: Path, progress: Progress
         print("  no subject stands on both sides")
     print(f"\nnetwork   {config.model}, {config.dtype}")
     print(experiment.network.summary_table())
-    print(f"\n{'hyper-parameter':<15}  {'here':<15}  the report, 256 × 256")
+    print(f"\n{'hyper-parameter':<18}  {'here':<17}  the report, 256 × 256")
     for one in fields(Config):
         report = one.metadata["report"]
-        print(f"{one.name:<15}  {getattr(config, one.name)!s:<15}  {'' if report is None else report}")
+        print(f"{one.name:<18}  {getattr(config, one.name)!s:<17}  {'' if report is None else report}".rstrip())
     print(
         f"\nmicro-batch {experiment.trainer.micro_batch}, {threads} thread{'s' if threads > 1 else ''}, results in {run}"
     )
-    if progress.epoch or progress.batches_done:
+    if progress.epoch >= config.epochs:
+        print(f"its {progress.epoch} epochs are done; --epochs adds more")
+    elif progress.epoch or progress.batches_done:
         print(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
     print(flush=True)
 
 
-def conclude(evaluation: Evaluation, train_set: Dataset, test_set: Dataset, run: Run) -> None:
+def conclude(experiment: Experiment, progress: Progress, evaluation: Evaluation, run: Run) -> None:
     """Says what a person wants to know."""
+    config, train_set, test_set = experiment.config, experiment.train_set, experiment.test_set
     names = test_set.class_names
     counts = np.bincount(test_set.labels, minlength=len(names))
     larger = int(np.bincount(train_set.labels, minlength=len(names)).argmax())
@@ -208,6 +245,15 @@ def conclude(evaluation: Evaluation, train_set: Dataset, test_set: Dataset, run:
         print(f"  {name:<{width}}  {shares}")
     if len(np.unique(evaluation.predictions)) == 1:
         print("  The network gives the same answer to every image: it has learnt nothing from them.")
+    if len(progress.rows) > 1:
+        best = progress.rows[best_epoch(progress.rows, config.best_metric) - 1]
+        side = watched_side(best)
+        value = f"{best[f'{side}_{config.best_metric}']:.{'4f' if config.best_metric == 'loss' else '1%'}}"
+        print(f"  best {config.best_metric} of the {side} side: {value}, after epoch {best['epoch']} (best.h5)")
+        if side == "test":
+            print("  (chosen on the test side, it flatters; it is no result)")
+        else:
+            print(f"  its accuracy on the test side: {best['test_accuracy']:.1%}")
     if test_set.manifest.preparation.get("sample"):
         print("\nThe 260 cells of the sample are a demonstration: everything works, and they are too few for a result.")
     print(f"\nWeights, metrics and configuration are in {run.folder}.")
@@ -234,7 +280,12 @@ def command_line() -> argparse.ArgumentParser:
     add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
     add("--runs", metavar="FOLDER", help="where runs are kept (runs)")
     add("--name", help="name of the run (the data's name and the time)")
-    add("--resume", metavar="RUN", help="go on with a run; --epochs may be raised, which stretches a cosine schedule")
+    add(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run, from its newest checkpoint that is whole; --epochs may be raised (which stretches a cosine "
+        "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
+    )
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="a row of the report's table, as far as the report tells")
     add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")
@@ -253,4 +304,5 @@ def command_line() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # where nothing is to be saved yet, and nothing left behind
     sys.exit(main())

@@ -19,6 +19,12 @@ def option(default: Any, help: str, *, report: Any = None, choices: tuple[str, .
     return field(default=default, metadata={"help": help, "report": report, "choices": choices})
 
 
+RESUMABLE = ("epochs", "patience", "checkpoint_minutes", "keep_every")
+"""What may change from one part of a run to the next: when to stop and what to keep, but nothing that moves the weights.
+
+`epochs` does move them under a schedule that depends on the end: "cosine" is stretched."""
+
+
 @dataclass(frozen=True)
 class Config:
     """An experiment. Two runs with the same Config on the same data end with the same weights, to the bit.
@@ -51,6 +57,7 @@ class Config:
     beta1: float = option(0.9, "Adam's decay of the gradient's running mean; the momentum of sgd")
     beta2: float = option(0.999, "Adam's decay of the squared gradient's running mean")
     weight_decay: float = option(0.0005, "L2 penalty on the weights: weight_decay/2 · Σ w²", report=0.0005)
+    clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)")
     dropout: float = option(0.5, "part of the dense features that is left out while training")
     weight_init: str = option("xavier_uniform", "initial weights", report="xavier_uniform", choices=tuple(INITIALIZERS))
     pixels: str = option(
@@ -64,6 +71,14 @@ class Config:
         choices=("symmetries", "none"),
     )
     dtype: str = option("float32", "numbers of the network", choices=("float32", "float64"))
+    best_metric: str = option(
+        "balanced_accuracy",
+        "what makes an epoch the best, measured on the validation side, or on the test side where there is no other",
+        choices=("balanced_accuracy", "accuracy", "loss"),
+    )
+    patience: int = option(0, "epochs without a better one after which training ends early (0: never)")
+    checkpoint_minutes: float = option(10.0, "a checkpoint so often inside an epoch too (0: only after each epoch)")
+    keep_every: int = option(0, "each checkpoint of so many epochs is kept (0: only the newest two)")
     seed: int = option(0, "of the split, the weights, the order, dropout and augmentation")
 
     def __post_init__(self) -> None:
@@ -80,18 +95,38 @@ class Config:
             "warmup": 0,
             "seed": 0,
             "weight_decay": 0,
+            "clip_norm": 0,
+            "patience": 0,
+            "checkpoint_minutes": 0,
+            "keep_every": 0,
         }.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name in ("dropout", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
-        if not self.weight_decay < math.inf:
-            raise ConfigError(f"weight_decay must be a finite number, got {self.weight_decay}: the report uses 0.0005")
+        for name, usual in (
+            ("weight_decay", "the report uses 0.0005"),
+            ("clip_norm", "0 never clips"),
+            ("checkpoint_minutes", "0 saves after each epoch"),
+        ):
+            if not getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)}: {usual}")
         if not self.seed < 2**63:
             raise ConfigError(f"seed must be less than 2**63, got {self.seed}")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be greater than 0, got {self.learning_rate}: the report uses 0.001")
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> Config:
+        """The inverse of `dataclasses.asdict`, for a configuration that was stored in a file.
+
+        Options that this version has and the file lacks get their defaults. Raises ConfigError for anything else.
+        """
+        if not isinstance(stored, dict):
+            raise ConfigError(f"a configuration is a table of options, got {type(stored).__name__}")
+        _require_known(stored)
+        return cls(**stored)
 
     def to_toml(self) -> str:
         """The text of a TOML file that `from_toml` reads back."""
@@ -107,11 +142,18 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
         options = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+    try:
+        _require_known(options)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return {**(defaults or {}), **options}
+
+
+def _require_known(options: dict[str, Any]) -> None:
     known = [one.name for one in fields(Config)]
     for name in options:
         if name not in known:
-            raise ConfigError(f"{path}: there is no option {name!r}; the options are {', '.join(known)}")
-    return {**(defaults or {}), **options}
+            raise ConfigError(f"there is no option {name!r}; the options are {', '.join(known)}")
 
 
 def _checked_type(name: str, value: Any, kind: type) -> Any:

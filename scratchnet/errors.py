@@ -35,3 +35,7 @@ class DataError(ScratchnetError):
 
 class MissingExtraError(ScratchnetError, ImportError):
     """A library that comes with an extra of this package is not installed; the message names the extra."""
+
+
+class LockedError(ScratchnetError):
+    """Another process is at work on the same files."""

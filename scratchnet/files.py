@@ -6,9 +6,13 @@ another name beside its target, forced to the disk, and then renamed over the ta
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.partial(\.\w+)?")
+"""The names of the files that `write_atomically` writes to; one that is left over is of a process that was killed."""
 
 
 @contextlib.contextmanager

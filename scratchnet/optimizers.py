@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, OrderError
+from scratchnet.kernels.elementwise import sum_of_squares
 from scratchnet.kernels.update import adam_step, sgd_step
 from scratchnet.layers.base import Parameter, is_number
 
@@ -49,6 +51,24 @@ class Optimizer:
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
         raise NotImplementedError(f"{type(self).__name__} lacks _update(self, parameter, *moments): write it")
+
+    def clip(self, largest_norm: float) -> float:
+        """Shortens the gradient of all parameters together to `largest_norm`, if it is longer; returns the norm it had.
+
+        g ← g · min(1, largest_norm / ‖g‖),  ‖g‖² = Σ over all parameters of Σ g². The direction stays. Call it between
+        backward and step; the L2 term, which step adds, is not counted.
+        Source: Pascanu, Mikolov & Bengio 2013, algorithm 1.
+
+        >>> w = Parameter("w", np.zeros(2), decay=True)
+        >>> w.grad[:] = 3.0, 4.0
+        >>> SGD([w]).clip(1.0), w.grad.round(3).tolist()
+        (5.0, [0.6, 0.8])
+        """
+        norm = math.sqrt(sum(sum_of_squares(parameter.grad) for parameter in self.parameters))
+        if norm > largest_norm:
+            for parameter in self.parameters:
+                parameter.grad *= parameter.grad.dtype.type(largest_norm / norm)
+        return norm
 
     def penalty(self) -> float:
         """The L2 term of the loss as it stands: l2/2 · Σ w² over the weights."""

@@ -1,7 +1,6 @@
 """The trainer and the loop: micro-batches, evaluation, interruption and resumption."""
 
 import signal
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from scratchnet.data import Batch
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, fit
 from scratchnet.training.interrupt import Interrupt, Interrupted
-from scratchnet.training.loop import advice, just_found_stuck
+from scratchnet.training.trouble import advice, just_found_stuck
 
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
 
@@ -24,27 +23,27 @@ def shards(tmp_path_factory):
     return folder
 
 
-def train(config, shards, folder, stop_after=None):
-    """A run from its beginning, or from its checkpoint; `stop_after` steps it is interrupted."""
+def train(config, shards, folder, stop_after=None, step=None):
+    """A run from its beginning, or from its checkpoint; `stop_after` steps it is interrupted. step: called before each one."""
     experiment = Experiment(config, shards)
     if folder.exists():
         run = Run(folder)
         progress = experiment.take_over(run.load())
     else:
         run, progress = Run.create(folder, config), Progress()
-    if stop_after is not None:
-        step = experiment.trainer.step
+    do_step, done = experiment.trainer.step, 0
 
-        def step_then_stop(batch, epoch):
-            nonlocal stop_after
-            stop_after -= 1
-            if stop_after == 0:
-                signal.raise_signal(signal.SIGINT)
-            return step(batch, epoch)
+    def observed_step(batch, epoch):
+        nonlocal done
+        done += 1
+        if done == stop_after:
+            signal.raise_signal(signal.SIGINT)
+        if step:
+            step(experiment, done)
+        return do_step(batch, epoch)
 
-        experiment.trainer.step = step_then_stop
-    display = Display(config.epochs, total=1)
-    return fit(experiment.trainer, experiment.data, config.epochs, run, experiment.about, progress, display), run
+    experiment.trainer.step = observed_step
+    return fit(experiment, run, progress, Display(config.epochs, total=1)), run
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 5], [7, 7]])
@@ -52,10 +51,10 @@ def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
     """197 images in batches of 32 are 7 steps an epoch: the run stops inside the first epoch, at its end, and later."""
     whole, whole_run = train(CONFIG, shards, tmp_path / "whole")
     for stop in stops:
-        evaluation, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
-        assert evaluation is None
-    evaluation, run = train(CONFIG, shards, tmp_path / "cut")
-    np.testing.assert_array_equal(evaluation.logits, whole.logits)
+        evaluations, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
+        assert evaluations is None
+    evaluations, run = train(CONFIG, shards, tmp_path / "cut")
+    np.testing.assert_array_equal(evaluations["test"].logits, whole["test"].logits)
     for name, value in whole_run.load().weights.items():
         np.testing.assert_array_equal(run.load().weights[name], value)
     assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
@@ -111,8 +110,9 @@ def test_images_of_another_size_are_refused(shards):
         Experiment(Config(image_size=64), shards)
 
 
-def test_an_interrupt_waits_for_the_step_and_a_second_does_not():
+def test_an_interrupt_waits_for_the_step():
     seen = []
+    before = signal.getsignal(signal.SIGINT)
     with Interrupt() as interrupt:
 
         def loop():
@@ -123,9 +123,21 @@ def test_an_interrupt_waits_for_the_step_and_a_second_does_not():
 
         with pytest.raises(Interrupted):
             loop()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second one ends the process at once
     assert seen == [0, 1, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of Unix")
+def test_what_the_process_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.asked
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_collapsed_start_is_noticed_once():
@@ -134,16 +146,16 @@ def test_a_collapsed_start_is_noticed_once():
     learning = {"train_loss": 0.5, "train_balanced_accuracy": 0.6}
     stuck = {"train_loss": constant * 1.01, "train_balanced_accuracy": 0.5}
     rows = [learning, *[stuck] * 5]
-    assert [just_found_stuck(rows[:n], labels) for n in range(1, 7)] == [False, False, False, True, False, False]
-    assert not just_found_stuck([learning] * 3, labels)
-    assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels)
+    assert [just_found_stuck(rows[:n], labels, 3) for n in range(1, 7)] == [False, False, False, True, False, False]
+    assert not just_found_stuck([learning] * 3, labels, 3)
+    assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels, 3)
 
 
 def test_advice_names_only_what_is_not_set_yet():
-    faithful = asdict(Config(pixels="unit", warmup=0, learning_rate=0.001))
-    assert "--pixels standardised" in advice(faithful)
-    assert "--learning-rate 0.00033" in advice(faithful)
-    assert "--pixels" not in advice(asdict(Config(pixels="standardised")))
+    faithful = Config(pixels="unit", warmup=0, learning_rate=0.001)
+    assert "--pixels standardised" in advice(faithful, 3)
+    assert "--learning-rate 0.00033" in advice(faithful, 3)
+    assert "--pixels" not in advice(Config(pixels="standardised"), 3)
 
 
 def test_a_batch_larger_than_memory_allows_is_cut(shards):

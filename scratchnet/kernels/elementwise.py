@@ -1,4 +1,4 @@
-"""What is done to each number alone: ReLU, dropout, and the look for numbers that are none. Arrays come flat, (size,)."""
+"""What is done to each number alone: ReLU, dropout, the look for numbers that are none, and squares. Arrays come flat, (size,)."""
 
 import numpy as np
 from numba import prange
@@ -64,3 +64,20 @@ def all_finite(x):
     finite = np.empty(-(-x.size // BLOCK), np.bool_)
     block_finite(x.reshape(-1), np.finfo(x.dtype).max, finite)
     return bool(finite.all())
+
+
+@kernel
+def block_squares(x, sums):
+    """sums[i] = Σ x² over the i-th block, in float64."""
+    for i in prange(sums.size):
+        total = 0.0
+        for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
+            total += np.float64(x[k]) * np.float64(x[k])
+        sums[i] = total
+
+
+def sum_of_squares(x):
+    """Σ x² over an array of any shape, float64: the same bits on any number of threads."""
+    sums = np.empty(-(-x.size // BLOCK), np.float64)
+    block_squares(x.reshape(-1), sums)
+    return float(sums.sum())

@@ -43,13 +43,16 @@ Arrays = dict[str, NDArray[Any]]
 class Progress:
     """How far a run has come.
 
-    epoch: the one it is in, from 0. batches_done, loss_sum: of that epoch. rows: the metrics of the epochs before.
+    epoch: the one it is in, from 0. batches_done, loss_sum, seconds (of training): of that epoch. rows: the metrics of
+    the epochs before. timings: how long they took. Only the times differ when a run is repeated.
     """
 
     epoch: int = 0
     batches_done: int = 0
     loss_sum: float = 0.0
+    seconds: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
+    timings: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def small_step(config: Config, images: int) -> None:
     logits = network.forward(np.zeros((images, *(network.input_shape or ())), config.dtype), training=True)
     trainer.loss.forward(logits, np.zeros(images, np.int64))
     network.backward(trainer.loss.backward(), need_dx=False)
+    if config.clip_norm:
+        trainer.optimizer.clip(config.clip_norm)
     trainer.optimizer.step()
     # Larger images leave so many features that the first dense layer takes another kernel.
     dense = Dense(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 from tqdm import tqdm
@@ -21,35 +20,33 @@ class Display:
         self.epochs = epochs
         quiet = not sys.stderr.isatty()
         self.bar = tqdm(desc="starting", total=total, initial=done, bar_format=BAR, disable=quiet, leave=False)
-        self._images, self._seconds, self._mark = 0, 0.0, time.perf_counter()
+        self._images, self._seconds = 0, 0.0
 
     def start_epoch(self, epoch: int) -> None:
-        """Names the epoch, from 0, and starts its clock."""
+        """Names the epoch, from 0."""
         self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
-        self._images, self._seconds, self._mark = 0, 0.0, time.perf_counter()
+        self._images, self._seconds = 0, 0.0
 
-    def step(self, images: int, loss: float) -> None:
-        """After each step: how many images it saw, and the mean loss of the epoch so far."""
-        now = time.perf_counter()
-        self._images, self._seconds, self._mark = self._images + images, self._seconds + now - self._mark, now
-        self.bar.set_postfix_str(f"loss {loss:.3f}, {self.images_per_second:.0f} images/s", refresh=False)
+    def step(self, images: int, seconds: float, loss: float) -> None:
+        """After each step: how many images it saw, how long it took, and the mean loss of the epoch so far."""
+        self._images, self._seconds = self._images + images, self._seconds + seconds
+        speed = self._images / self._seconds
+        self.bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} images/s", refresh=False)
         self.bar.update(images)
 
     def evaluating(self) -> None:
-        """The epoch's training is over, the evaluation begins; its time doesn't count as training."""
+        """The epoch's training is over, the evaluation begins."""
         self.bar.set_description_str(f"evaluating {self.bar.desc.strip()}")
 
-    @property
-    def images_per_second(self) -> float:
-        """Training speed of this epoch."""
-        return self._images / self._seconds if self._seconds > 0 else 0.0
-
-    def epoch_line(self, row: dict[str, Any], best: bool) -> None:
-        """Train and test loss and accuracy of an epoch; a star where the test accuracy is the best so far."""
+    def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
+        """Train and test loss and accuracy of an epoch; a star where it is the best so far."""
+        sides = [side for side in ("train", "validation", "test") if f"{side}_loss" in row]
+        numbers = "   ".join(
+            f"{side} loss {row[f'{side}_loss']:.4f}  accuracy {row[f'{side}_accuracy']:6.1%}" for side in sides
+        )
         self.say(
-            f"epoch {row['epoch']:>3}  train loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:6.1%}   "
-            f"test loss {row['test_loss']:.4f}  accuracy {row['test_accuracy']:6.1%}  {'★' if best else ' '} "
-            f"{self.images_per_second:.0f} images/s"
+            f"epoch {row['epoch']:>3}  {numbers}  {'★' if best else ' '} "
+            f"{timing['training_images_per_second']:.0f} images/s"
         )
 
     def say(self, line: str) -> None:

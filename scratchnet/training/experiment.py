@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from scratchnet.config import Config
-from scratchnet.data import Batches, Dataset, PixelScaling
+from scratchnet.data import Batches, Dataset, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.kernels.vectors import VECTOR_BYTES
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.optimizers import SGD, Adam, Optimizer
 from scratchnet.schedules import Schedule
 from scratchnet.training.checkpoint import Checkpoint, Progress
-from scratchnet.training.loop import Data
 from scratchnet.training.trainer import Trainer
 from scratchnet.version import __version__
+
+SIDES = ("train", "validation", "test")  # the second only where the preparation has set one aside
+SAME_DATA = ("dataset_id", "class_names", "pixel_scaling", "preprocessing")  # what a resumed run must find as it was
+
+
+@dataclass(frozen=True)
+class Data:
+    """The batches that a run draws on.
+
+    train: shuffled and augmented. checks: the sides that are evaluated after each epoch, "train", "validation" if there
+    is one, and "test", each image as it is.
+    """
+
+    train: Batches
+    checks: dict[str, Batches]
 
 
 class Experiment:
     """Everything that a configuration asks for, built on the shards in `folder`.
 
-    train_set, test_set: the two sides. data: their batches, scaled as the configuration says. network, trainer: ready
-    for the first step, with the weights of the seed. about: what every checkpoint of this experiment says of itself.
+    sides: the datasets by name, "train", "validation" if there is one, and "test". data: their batches, scaled as the
+    configuration says. network, trainer: ready for the first step, with the weights of the seed. about: what every
+    checkpoint of this experiment says of itself, with the command that began it.
 
     Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, *, command: str = "") -> None:
         self.config, self.folder = config, folder
-        self.train_set, self.test_set = Dataset(folder, "train"), Dataset(folder, "test")
+        there = read_manifest(folder).splits
+        self.sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
+        self.train_set, self.test_set = self.sides["train"], self.sides["test"]
         size = self.train_set.image_shape[0]
         if size != config.image_size:
             raise ConfigError(
@@ -43,8 +62,7 @@ class Experiment:
         self.scaling = PixelScaling.measured(config.pixels, self.train_set.channel_mean, self.train_set.channel_std)
         self.data = Data(
             train=self._batches(self.train_set, shuffle=True, augment=config.augment == "symmetries"),
-            train_check=self._batches(self.train_set),
-            test=self._batches(self.test_set),
+            checks={name: self._batches(side) for name, side in self.sides.items()},
         )
         self.network = MODELS[config.model](
             config.image_size,
@@ -55,6 +73,7 @@ class Experiment:
         self.network.build(seed=config.seed, dtype=config.dtype)
         self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.data.train))
         self.about: dict[str, Any] = {
+            "command": command,
             "config": asdict(config),
             "class_names": list(self.train_set.class_names),
             "pixel_scaling": self.scaling.to_dict(),
@@ -66,6 +85,8 @@ class Experiment:
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "numba", "h5py")},
             },
+            # What else the last bit of a sum depends on.
+            "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
 
     def _batches(self, dataset: Dataset, *, shuffle: bool = False, augment: bool = False) -> Batches:
@@ -83,18 +104,32 @@ class Experiment:
     def take_over(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
 
-        Raises DataError where the checkpoint belongs to other data or cannot be resumed.
+        Raises DataError where the checkpoint belongs to other data, naming each difference, or cannot be resumed.
         """
-        if checkpoint.about["dataset_id"] != self.train_set.dataset_id:
+        different = [
+            f"its {name} was {recorded!r}, now it is {self.about[name]!r}"
+            for name in SAME_DATA
+            if (recorded := checkpoint.about.get(name)) != self.about[name]
+        ]
+        if different:
             raise DataError(
-                f"{self.folder} is not the data that this run was trained on: "
-                "it was prepared again, from other images or with other settings"
+                f"{self.folder} is not the data that this run was trained on: {'; '.join(different)}. "
+                "Give the shards it was trained on with --data, or start a new run"
             )
         if checkpoint.optimizer is None or checkpoint.progress is None:
             raise DataError("the checkpoint holds weights alone, from which a run cannot go on")
         self.network.load_state_dict(checkpoint.weights)
         self.trainer.optimizer.load_state_dict(checkpoint.optimizer)
         return checkpoint.progress
+
+    def other_arithmetic(self, checkpoint: Checkpoint) -> list[str]:
+        """What is not as it was and may change the last bits of a resumed run, though nothing that a person would see."""
+        return [
+            f"{name} {before or 'unset'} → {now or 'unset'}"
+            for part in ("versions", "arithmetic")
+            for name, now in self.about[part].items()
+            if name != "h5py" and (before := checkpoint.about.get(part, {}).get(name)) != now
+        ]
 
 
 def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> Trainer:
@@ -108,4 +143,11 @@ def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> T
     else:
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
     schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=config.epochs * steps_per_epoch)
-    return Trainer(network, SoftmaxCrossEntropy(), optimizer, schedule, micro_batch=config.micro_batch)
+    return Trainer(
+        network,
+        SoftmaxCrossEntropy(),
+        optimizer,
+        schedule,
+        micro_batch=config.micro_batch,
+        clip_norm=config.clip_norm,
+    )

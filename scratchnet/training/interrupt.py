@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from types import FrameType
@@ -9,15 +11,19 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
+# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: as many of them as the system knows.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
     """Somebody asked the program to stop; raised between two steps, when all state is whole."""
 
 
 class Interrupt:
-    """While the `with` block runs, Ctrl-C (SIGINT) and SIGTERM raise a flag instead of stopping whatever line is being run.
+    """While the `with` block runs, Ctrl-C and its like raise a flag instead of stopping whatever line is being run.
 
-    A second Ctrl-C ends the program at once, as it would without this.
+    A second Ctrl-C ends the process at once, also in the middle of a kernel or a write: files are written whole or not
+    at all. A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -25,8 +31,9 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._ask)
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -35,7 +42,9 @@ class Interrupt:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # not print: the signal may have come in the middle of one
+            os.write(2, b"\nStopping after this step, and saving. Ctrl-C once more ends at once.\n")
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, one by one; raises Interrupted before the next one once a stop was asked for."""

@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from scratchnet.config import Config
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.files import write_text_atomically
+from scratchnet.files import TEMPORARY, write_text_atomically
+from scratchnet.lock import Lock
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
 
-METRICS = (
-    "epoch",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "train_balanced_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "test_balanced_accuracy",
-)
+CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
+NEWEST = 2  # checkpoints that are kept: should the newest be damaged, there is the one before
+DAMAGED = ".damaged"
 
 
 class Run:
     """The files of one run.
 
-    config.toml      every hyper-parameter; `python train.py --config` repeats the run
-    metrics.csv      one line an epoch, for a spreadsheet: the same bytes whenever the run is repeated
-    timings.csv      seconds and images/s of each epoch, which are another time's business
-    checkpoint.h5    everything that `--resume` needs
-    weights.h5       the network after the last epoch, with class names and pixel scaling
+    config.toml       every hyper-parameter; `python train.py --config` repeats the run
+    metrics.csv       one line an epoch, for a spreadsheet: the same bytes whenever the run is repeated
+    timings.csv       seconds and images/s of each epoch, which are another time's business
+    checkpoints/      everything that `--resume` needs: epoch-0003.h5 after three epochs, epoch-0003-batch-00120.h5 in
+                      the fourth. The newest two are kept, and one every `keep_every` epochs
+    best.h5           the network after the best epoch so far, and which one it was
+    weights.h5        the network after the last epoch, with class names and pixel scaling
+    trouble.txt       if training has diverged: the step, and the size of every weight and gradient
+    run.lock          held by the process that writes the run; it means nothing once that has ended
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.checkpoint_path = folder / "checkpoint.h5"
+        self.checkpoints_folder = folder / "checkpoints"
         self.weights_path = folder / "weights.h5"
+        self.best_path = folder / "best.h5"
+        self.config_path = folder / "config.toml"
+        self.trouble_path = folder / "trouble.txt"
 
     @staticmethod
     def require_free(folder: Path) -> None:
@@ -47,49 +50,110 @@ class Run:
                 f"the run {folder} exists and is not overwritten: choose another --name, or go on with --resume {folder}"
             )
 
+    def require_there(self) -> None:
+        """Raises DataError where there is no such run."""
+        if not self.folder.is_dir():
+            raise DataError(f"{self.folder}: there is no such run")
+
     @classmethod
     def create(cls, folder: Path, config: Config) -> Run:
         """A new, empty run. Raises ConfigError where the folder exists."""
         cls.require_free(folder)
+        run = cls(folder)
         try:
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()  # of two processes that come here at once, one fails
+            run.checkpoints_folder.mkdir()
         except OSError as error:
             raise ConfigError(f"the run {folder} cannot be made: {error}") from error
-        run = cls(folder)
         run.write_config(config)
         return run
 
+    def lock(self) -> Lock:
+        """The right to write this run, for a `with` block. Raises LockedError there while another process has it."""
+        return Lock(self.folder / "run.lock")
+
     def write_config(self, config: Config) -> None:
         """Writes config.toml."""
-        write_text_atomically(self.folder / "config.toml", config.to_toml())
+        write_text_atomically(self.config_path, config.to_toml())
 
-    def load(self) -> Checkpoint:
-        """The checkpoint to go on from. Raises DataError where there is none."""
-        if not self.folder.is_dir():
-            raise DataError(f"{self.folder}: there is no such run")
-        if not self.checkpoint_path.is_file():
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints, the newest first: the one that is furthest in the run."""
+        if not self.checkpoints_folder.is_dir():
+            return []
+        found = [path for path in self.checkpoints_folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=_place, reverse=True)
+
+    def load(self, say: Callable[[str], None] = print, *, set_aside: bool = False) -> Checkpoint:
+        """The newest checkpoint that is whole; each newer one that is damaged is named through `say`.
+
+        set_aside: renames the damaged ones, so that they are never counted among those to go back to; for the process
+        that holds the lock. Raises DataError where there is no run, no checkpoint, or none that is whole.
+        """
+        self.require_there()
+        paths = self.checkpoints()
+        if not paths:
             raise DataError(
                 f"{self.folder}: has no checkpoint yet, so there is nothing to resume: start anew under another --name"
             )
-        return load_checkpoint(self.checkpoint_path)
+        for path in paths:
+            try:
+                return load_checkpoint(path)
+            except DataError as error:
+                say(f"CAUTION: {error}")
+                if set_aside:
+                    path.replace(path.with_name(path.name + DAMAGED))
+        raise DataError(
+            f"{self.folder}: none of its {len(paths)} checkpoints is whole: start anew under another --name"
+        )
 
-    def save(self, weights: Arrays, optimizer: Arrays, about: dict[str, Any], progress: Progress) -> None:
-        """Writes the checkpoint, then the table of metrics."""
-        save_checkpoint(self.checkpoint_path, weights, about, optimizer=optimizer, progress=progress)
-        if progress.rows:
-            table = io.StringIO()
-            writer = csv.DictWriter(table, METRICS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(progress.rows)
-            write_text_atomically(self.folder / "metrics.csv", table.getvalue())
+    def save(
+        self, weights: Arrays, optimizer: Arrays, about: dict[str, Any], progress: Progress, *, keep_every: int = 0
+    ) -> Path:
+        """Writes a checkpoint, then the tables, and only then removes the checkpoints that nothing needs any more."""
+        self.checkpoints_folder.mkdir(exist_ok=True)
+        inside = f"-batch-{progress.batches_done:05d}" if progress.batches_done else ""
+        path = self.checkpoints_folder / f"epoch-{progress.epoch:04d}{inside}.h5"
+        save_checkpoint(path, weights, about, optimizer=optimizer, progress=progress)
+        self.write_tables(progress)
+        for old in self.checkpoints()[NEWEST:]:
+            epoch, batch = _place(old)
+            if batch or not keep_every or epoch % keep_every:
+                old.unlink()
+        return path
+
+    def save_best(self, weights: Arrays, about: dict[str, Any]) -> None:
+        """Writes best.h5."""
+        save_checkpoint(self.best_path, weights, about)
 
     def save_weights(self, weights: Arrays, about: dict[str, Any]) -> None:
-        """Writes the weights alone, for use."""
+        """Writes weights.h5."""
         save_checkpoint(self.weights_path, weights, about)
 
-    def add_timing(self, epoch: int, seconds: float, images_per_second: float) -> None:
-        """Adds a line to timings.csv."""
-        path = self.folder / "timings.csv"
-        line = f"{epoch},{seconds:.1f},{images_per_second:.1f}\n"
-        with open(path, "a", encoding="utf-8", newline="\n") as file:
-            file.write(line if file.tell() else f"epoch,seconds,training_images_per_second\n{line}")
+    def write_trouble(self, text: str) -> None:
+        """Writes trouble.txt."""
+        write_text_atomically(self.trouble_path, text)
+
+    def write_tables(self, progress: Progress) -> None:
+        """Writes metrics.csv and timings.csv."""
+        for name, rows in (("metrics.csv", progress.rows), ("timings.csv", progress.timings)):
+            if rows:
+                table = io.StringIO()
+                writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+                write_text_atomically(self.folder / name, table.getvalue())
+
+    def remove_leftovers(self) -> None:
+        """Removes what a process that was killed in the middle of a write has left. For the process that holds the lock."""
+        for folder in (self.folder, self.checkpoints_folder):
+            for path in folder.glob("*") if folder.is_dir() else ():
+                if TEMPORARY.fullmatch(path.name):
+                    path.unlink()
+
+
+def _place(checkpoint: Path) -> tuple[int, int]:
+    """How far a checkpoint is: epochs done, and batches of the next one."""
+    match = CHECKPOINT.fullmatch(checkpoint.name)
+    assert match
+    return int(match["epoch"]), int(match["batch"] or 0)

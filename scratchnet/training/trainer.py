@@ -60,7 +60,7 @@ class Trainer:
 
     micro_batch: images that are in memory together; 0 chooses. A batch that is larger is run in parts whose gradients
     are added up, which is the gradient of the whole: the mean over N images is a sum of N terms, and every draw belongs
-    to its image.
+    to its image. clip_norm: gradients of a greater norm are shortened to it; 0 never does.
     """
 
     def __init__(
@@ -71,9 +71,11 @@ class Trainer:
         schedule: Schedule,
         *,
         micro_batch: int = 0,
+        clip_norm: float = 0.0,
     ) -> None:
         self.network, self.loss, self.optimizer, self.schedule = network, loss, optimizer, schedule
         self.micro_batch = micro_batch or micro_batch_size(network)
+        self.clip_norm = clip_norm
 
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser on one batch; returns the batch's mean loss, without the L2 penalty."""
@@ -85,6 +87,8 @@ class Trainer:
             logits = self.network.forward(batch.images[part], training=True)
             total += self.loss.forward(logits, batch.labels[part]) * len(logits)
             self.network.backward(self.loss.backward(images), need_dx=False, accumulate=start > 0)
+        if self.clip_norm:
+            self.optimizer.clip(self.clip_norm)
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
         self.optimizer.step()
         return total / images

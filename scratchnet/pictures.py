@@ -1,0 +1,79 @@
+"""Pictures that are made of pixels: filters, and sheets of cells with a caption under each."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Pixels = NDArray[np.uint8]
+PAPER, INK = (255, 255, 255), (43, 47, 54)
+
+
+def png(pixels: Pixels) -> bytes:
+    """An image (H, W, 3) uint8 as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def fitted(image: Pixels, size: int) -> Pixels:
+    """The image (H, W, 3) uint8 shrunk so that no side is longer than `size`; a smaller one stays as it is."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def filters(weight: NDArray[Any], scale: int = 8, gap: int = 4) -> Pixels:
+    """The filters of a first layer as colours: weight (KH, KW, 3, F) → a sheet (H, W, 3) uint8 of F squares.
+
+    Grey is a weight of 0. Each filter is scaled by its own largest weight: the sheet shows patterns, not strengths.
+
+    >>> filters(np.zeros((5, 5, 3, 8)), scale=1, gap=0).shape
+    (10, 20, 3)
+    """
+    height, width, _, count = weight.shape
+    largest = np.abs(weight).max(axis=(0, 1, 2), keepdims=True)
+    values = 0.5 + 0.5 * weight / np.where(largest > 0, largest, 1)
+    columns = next(c for c in range(int(np.ceil(np.sqrt(2 * count))), count + 1) if count % c == 0)
+    rows = count // columns
+    tiles = (values * 255).round().astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+    sheet = np.full((rows * (height * scale + gap) - gap, columns * (width * scale + gap) - gap, 3), 255, np.uint8)
+    for k in range(count):
+        top, left = k // columns * (height * scale + gap), k % columns * (width * scale + gap)
+        sheet[top : top + height * scale, left : left + width * scale] = tiles[..., k]
+    return sheet
+
+
+def sheet(images: Sequence[Pixels], captions: Sequence[str], columns: int = 4, size: int = 128) -> Pixels:
+    """Images (H, W, 3) uint8 in a grid, each enlarged or shrunk to `size` pixels, with its caption of a few lines below.
+
+    >>> sheet([np.zeros((32, 32, 3), np.uint8)], ["one\\nline more"], columns=2).shape[1] > 256
+    True
+    """
+    font = ImageFont.load_default(11)
+    gap, line = 10, 15
+    wide, high = size + 3 * gap, size + gap + line * max(1 + text.count("\n") for text in captions)
+    rows = -(-len(images) // columns)
+    canvas = Image.new("RGB", (columns * wide + gap, rows * (high + gap) + gap), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for k, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = gap + k % columns * wide, gap + k // columns * (high + gap)
+        factor = size / max(image.shape[:2])
+        shape = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+        canvas.paste(Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC), (left, top))
+        for row, text in enumerate(caption.split("\n")):
+            draw.text((left, top + size + 4 + row * line), shortened(text, draw, font, wide - gap), INK, font)
+    return np.asarray(canvas)
+
+
+def shortened(text: str, draw: ImageDraw.ImageDraw, font: Any, width: float) -> str:
+    """The text, or its end after an ellipsis, such that it is not wider than `width` pixels: the end of a path tells most."""
+    if draw.textlength(text, font) <= width:
+        return text
+    start = next(k for k in range(1, len(text) + 1) if draw.textlength("…" + text[k:], font) <= width)
+    return "…" + text[start:]

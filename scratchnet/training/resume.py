@@ -1,0 +1,58 @@
+"""Going on with a run: with its own settings, and with nothing changed that matters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scratchnet.command_line import as_option
+from scratchnet.config import RESUMABLE, Config, from_toml
+from scratchnet.errors import ConfigError, DataError
+from scratchnet.training.checkpoint import Checkpoint
+from scratchnet.training.run import Run
+
+
+def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> Config:
+    """The configuration to go on with: the run's own, with what may change (`RESUMABLE`) as it was last asked for.
+
+    asked: options of the command line. The run's config.toml may have been edited: what it says counts as asked for too.
+    Raises ConfigError that names every difference which may not be, DataError for a checkpoint without configuration.
+    """
+    try:
+        recorded = asdict(Config.from_dict(checkpoint.about.get("config")))
+    except ConfigError as error:
+        raise DataError(
+            f"{run.folder}: its checkpoint holds no configuration that this version knows: {error}"
+        ) from error
+    edited = from_toml(run.config_path) if run.config_path.is_file() else {}
+    different = [
+        f"{name} is {recorded[name]!r} there, {value!r} {where}"
+        for where, options in (("in its config.toml", edited), ("on the command line", asked))
+        for name, value in options.items()
+        if name not in RESUMABLE and value != recorded[name]
+    ]
+    if different:
+        raise ConfigError(
+            f"--resume {run.folder} goes on with the run's own settings: {'; '.join(different)}. "
+            "Leave that out, or start a new run with --config"
+        )
+    config = Config(**{**recorded, **{name: edited[name] for name in RESUMABLE if name in edited}, **asked})
+    epochs = checkpoint.progress.epoch if checkpoint.progress else 0
+    if config.epochs < epochs:
+        raise ConfigError(f"{run.folder} has {epochs} epochs behind it; {as_option('epochs')} {config.epochs} is less")
+    return config
+
+
+def resumed_data(run: Run, checkpoint: Checkpoint, asked: str | None) -> Path:
+    """The folder of shards to go on with: the run's own, or where it has been moved to.
+
+    Raises DataError where it isn't there any more. Whether it holds what it held is for `Experiment.take_over` to see.
+    """
+    folder = Path(asked if asked is not None else str(checkpoint.about.get("data")))
+    if not (folder / "manifest.json").is_file():
+        raise DataError(
+            f"{folder}: the prepared images of {run.folder} are not there: say where they are now with --data, "
+            "which takes a folder of shards here"
+        )
+    return folder

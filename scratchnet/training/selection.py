@@ -1,0 +1,36 @@
+"""Which epoch is the best so far, and whether it pays to go on. All of it follows from the metrics of the epochs behind."""
+
+from __future__ import annotations
+
+Row = dict[str, float]
+
+
+def watched_side(row: Row) -> str:
+    """The side that epochs are compared on: "validation" where there is one, else "test".
+
+    An epoch that is chosen on the test side looks better there than it is; the program says so where it happens.
+    """
+    return "validation" if "validation_loss" in row else "test"
+
+
+def best_epoch(rows: list[Row], metric: str) -> int:
+    """The number, from 1, of the epoch with the best value of the metric: the lowest loss, or the highest of the others.
+
+    Of equally good ones the first. 0 where there is none yet.
+
+    >>> rows = [{"epoch": 1, "test_loss": 0.6}, {"epoch": 2, "test_loss": 0.5}, {"epoch": 3, "test_loss": 0.5}]
+    >>> best_epoch(rows, "loss")
+    2
+    """
+    if not rows:
+        return 0
+    column, sign = f"{watched_side(rows[0])}_{metric}", -1 if metric == "loss" else 1
+    return int(max(rows, key=lambda row: (sign * row[column], -row["epoch"]))["epoch"])
+
+
+def out_of_patience(rows: list[Row], metric: str, patience: int) -> bool:
+    """Whether so many epochs have passed since the best one; never with a patience of 0.
+
+    Source: Prechelt 1998, "Early stopping – but when?", criterion UP in its plainest form.
+    """
+    return patience > 0 and len(rows) - best_epoch(rows, metric) >= patience

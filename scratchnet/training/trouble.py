@@ -1,0 +1,61 @@
+"""What can go wrong while a network learns, how it is noticed, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scratchnet.config import Config
+from scratchnet.training.checkpoint import Progress
+from scratchnet.training.experiment import Experiment
+from scratchnet.training.norms import norms_table
+
+
+def report_of_divergence(experiment: Experiment, progress: Progress, error: Exception) -> str:
+    """The text of trouble.txt: the step at which a number was none, and the size of every weight and gradient there."""
+    trainer = experiment.trainer
+    return (
+        f"{error}\n\n"
+        f"epoch {progress.epoch + 1}, batch {progress.batches_done + 1}, "
+        f"after {trainer.optimizer.steps} steps, learning rate {trainer.optimizer.learning_rate:.3g}\n"
+        f"{hint(experiment.config)}\n\n{norms_table(experiment.network)}\n"
+    )
+
+
+def hint(config: Config) -> str:
+    """What to try when training has diverged."""
+    clip = "" if config.clip_norm else " or --clip-norm 1"
+    return f"Try --learning-rate {config.learning_rate / 3:.2g}{clip}."
+
+
+def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> bool:
+    """Whether the last `epochs` epochs, and not those before them already, ended with one answer to every image.
+
+    Such a network has learnt the classes' frequencies p and nothing of the images: its balanced accuracy is 1 / classes,
+    and its loss at least about −Σ p log p, ln 2 for two classes of equal size.
+    """
+    frequencies = np.bincount(labels) / len(labels)
+    frequencies = frequencies[frequencies > 0]
+    constant = -float(np.sum(frequencies * np.log(frequencies)))
+
+    def stuck(some: list[dict[str, float]]) -> bool:
+        return len(some) == epochs and all(
+            one["train_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 and one["train_loss"] > 0.95 * constant
+            for one in some
+        )
+
+    return stuck(rows[-epochs:]) and not stuck(rows[-epochs - 1 : -1])
+
+
+def advice(config: Config, epochs: int) -> str:
+    """What to say of a collapsed start: of all that helps, what this configuration does not have yet."""
+    helps = [
+        f"--learning-rate {config.learning_rate / 3:.2g}",
+        *(["--pixels standardised"] if config.pixels == "unit" else []),
+        *(["--warmup 100"] if config.warmup < 100 else []),
+    ]
+    return (
+        f"For {epochs} epochs the network has given one answer to every image: this start has collapsed, which this "
+        f"network is prone to. If it goes on, stop it (Ctrl-C) and try {', '.join(helps)} or another --seed."
+    )
