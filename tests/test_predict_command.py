@@ -37,11 +37,11 @@ def test_csv(predict, trained_run):
     code, out, err = predict(HEM)
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert list(rows[0]) == ["path", "prediction", "probability_all", "probability_hem", "problem"]
+    assert list(rows[0]) == ["path", "prediction", "probability of all", "probability of hem", "problem"]
     files = sorted(HEM.iterdir())
     assert [Path(row["path"]) for row in rows] == files
     expected = sn.load(trained_run.folder).predict_proba(files)
-    found = np.array([[row["probability_all"], row["probability_hem"]] for row in rows], np.float32)
+    found = np.array([[row["probability of all"], row["probability of hem"]] for row in rows], np.float32)
     np.testing.assert_array_equal(found, expected)
     assert [row["prediction"] for row in rows] == [("all", "hem")[k] for k in expected.argmax(axis=1)]
     assert "weights.h5" in err
@@ -64,7 +64,7 @@ def test_json(predict, tmp_path, name, read):
 
 def test_symmetries_change_the_answer_a_little(predict):
     def probabilities(*options):
-        return [float(row["probability_hem"]) for row in csv.DictReader(io.StringIO(predict(HEM, *options)[1]))]
+        return [float(row["probability of hem"]) for row in csv.DictReader(io.StringIO(predict(HEM, *options)[1]))]
 
     plain, averaged = probabilities(), probabilities("--symmetries")
     assert plain != averaged

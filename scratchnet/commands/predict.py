@@ -15,6 +15,7 @@ from scratchnet.codalab import require_numbered, write_submission
 from scratchnet.command_line import printable
 from scratchnet.commands.shared import add_network_arguments, add_symmetries_argument, find_files, load_network, say
 from scratchnet.files import write_atomically
+from scratchnet.predictions import PROBABILITY
 from scratchnet.predictor import Prediction
 
 FORMATS = ("csv", "json", "jsonl")
@@ -97,7 +98,7 @@ def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callab
     """A function that writes one prediction, in the format that was asked for."""
     if form == "csv":
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["path", "prediction", *(f"probability_{name}" for name in names), "problem"])
+        table.writerow(["path", "prediction", *(PROBABILITY + name for name in names), "problem"])
         yield lambda one: table.writerow(_csv_row(one, names))
     elif form == "jsonl":
         yield lambda one: print(json.dumps(_json_object(one, names)), file=file)
