@@ -23,6 +23,7 @@ from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.reference import log_softmax
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
+from scratchnet.training.run import Run
 from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
@@ -81,7 +82,7 @@ class Predictor:
     def load(cls, path: str | os.PathLike[str], weights: str = "last") -> Predictor:
         """The network of a run, or of a weights or checkpoint file.
 
-        path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, while training has not ended, the
+        path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, where training has not ended, the
         newest checkpoint) or "best" (best.h5). `source` names the file that was taken.
 
         Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word.
@@ -214,24 +215,32 @@ load = Predictor.load
 def weights_file(path: Path, weights: str = "last") -> Path:
     """The file of weights that `Predictor.load` takes for a run's folder; a file is taken as it is.
 
+    "last" is weights.h5, or the newest checkpoint where training has not ended or has gone on since.
     Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best".
     """
     if weights not in WEIGHTS:
         raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
     if not path.is_dir():
         return path  # load_checkpoint says what is wrong with it
+    run = Run(path)
     if weights == "best":
-        if not (path / "best.h5").is_file():
+        if not run.best_path.is_file():
             raise DataError(f"{path}: has no best.h5; take the last weights instead")
-        return path / "best.h5"
-    if (path / "weights.h5").is_file():
-        return path / "weights.h5"
-    checkpoints = [*(path / "checkpoints").glob("epoch-*.h5"), *path.glob("checkpoint.h5")]
+        return run.best_path
+    checkpoints = [*run.checkpoints(), *path.glob("checkpoint.h5")]  # the second as early versions wrote it
+    if run.weights_path.is_file() and not (checkpoints and _is_further(checkpoints[0], run.weights_path)):
+        return run.weights_path
     if not checkpoints:
         raise DataError(
             f"{path}: holds no weights: give the folder of a run that has saved something, or a file of weights"
         )
-    return max(checkpoints, key=_progress)
+    return checkpoints[0]
+
+
+def _is_further(checkpoint: Path, ended: Path) -> bool:
+    """Whether a run that had ended has been resumed since, with more epochs, and has come further."""
+    progress, epoch = read_about(checkpoint)[1], read_about(ended)[0].get("epoch")
+    return progress is not None and epoch is not None and (progress.epoch, progress.batches_done) > (epoch, 0)
 
 
 def network_of(about: dict[str, Any]) -> Sequential:
@@ -242,15 +251,6 @@ def network_of(about: dict[str, Any]) -> Sequential:
     network = MODELS[config["model"]](config["image_size"], classes=len(about["class_names"]))
     network.build(dtype=config["dtype"])
     return network
-
-
-def _progress(path: Path) -> tuple[int, int]:
-    """How far a checkpoint has come, epochs and batches; before everything else for one that cannot be read."""
-    try:
-        progress = read_about(path)[1]
-    except DataError:
-        return -1, -1
-    return (progress.epoch, progress.batches_done) if progress else (-1, -1)
 
 
 def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

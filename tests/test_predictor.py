@@ -44,7 +44,7 @@ def test_the_bits_of_training_s_own_evaluation(trained_run, predictor, test_set)
     checkpoint = load_checkpoint(trained_run.folder / "weights.h5")
     experiment = Experiment(Config(**checkpoint.about["config"]), trained_run.data)
     experiment.network.load_state_dict(checkpoint.weights)
-    evaluation = experiment.trainer.evaluate(experiment.data.test.epoch(0))
+    evaluation = experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0))
     assert predictor.logits(test_set.read(np.arange(len(test_set)))).tobytes() == evaluation.logits.tobytes()
 
 
@@ -167,10 +167,8 @@ def test_what_is_saved_loads_again(predictor, test_set, tmp_path):
         untrained().save(tmp_path / "other.h5")
 
 
-def test_which_file_of_a_run(trained_run, tmp_path):
-    about = load_checkpoint(trained_run.folder / "weights.h5").about
-
-    def saved(name, epoch=0, batch=0):
+def test_which_file_of_a_run(tmp_path):
+    def saved(name, epoch=0, batch=0, **about):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         save_checkpoint(path, {"w": np.zeros(1)}, about, progress=Progress(epoch, batch))
@@ -178,19 +176,28 @@ def test_which_file_of_a_run(trained_run, tmp_path):
 
     with pytest.raises(DataError, match="holds no weights"):
         weights_file(tmp_path)
-    assert weights_file(saved("checkpoint.h5", 2)).name == "checkpoint.h5"
-    assert weights_file(tmp_path).name == "checkpoint.h5"
+    assert weights_file(tmp_path / saved("checkpoint.h5", 2).parent).name == "checkpoint.h5"
     newest = saved("checkpoints/epoch-0010-batch-00009.h5", 10, 9)
     saved("checkpoints/epoch-0010.h5", 10)
     saved("checkpoints/epoch-0009.h5", 9)
-    (tmp_path / "checkpoints" / "epoch-0099.h5").write_bytes(b"damaged")
     assert weights_file(tmp_path) == newest
-    assert weights_file(saved("weights.h5").parent).name == "weights.h5"
+    ended = saved("weights.h5", epoch=10)
+    assert weights_file(tmp_path) == ended
+    saved("weights.h5", 0, 0, **{"class_names": []})  # an early version did not say after which epoch
+    assert weights_file(tmp_path) == ended
     with pytest.raises(DataError, match=r"no best\.h5"):
         weights_file(tmp_path, "best")
     assert weights_file(saved("best.h5").parent, "best").name == "best.h5"
     with pytest.raises(ConfigError, match="last, best"):
         weights_file(tmp_path, "first")
+
+
+@pytest.mark.parametrize(("epoch", "taken"), [(11, "weights.h5"), (10, "epoch-0010-batch-00001.h5")])
+def test_a_run_that_went_on_after_its_end(tmp_path, epoch, taken):
+    (tmp_path / "checkpoints").mkdir()
+    save_checkpoint(tmp_path / "weights.h5", {}, {"epoch": epoch})
+    save_checkpoint(tmp_path / "checkpoints/epoch-0010-batch-00001.h5", {}, {}, progress=Progress(10, 1))
+    assert weights_file(tmp_path).name == taken
 
 
 def test_what_cannot_be_loaded(trained_run, tmp_path):

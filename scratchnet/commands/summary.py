@@ -11,6 +11,7 @@ from scratchnet.config import PRESETS, Config
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.predictor import network_of, weights_file
 from scratchnet.training.checkpoint import Progress, read_about
+from scratchnet.training.selection import best_epoch, watched_side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,10 +47,11 @@ def _of_run(path: Path) -> list[str]:
     try:
         lines = [
             f"{'run' if path.is_dir() else 'file':<9} {path}",
-            *(_progress(path, progress) if path.is_dir() else []),
+            *(_progress(path, about, progress) if path.is_dir() else []),
             f"data      {about['data']}",
             f"classes   {', '.join(about['class_names'])}",
             f"pixels    {_pixels(about['pixel_scaling'])}",
+            *([f"command   {about['command']}"] if about.get("command") else []),
             f"made by   {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
             "",
             *_network(about),
@@ -61,35 +63,34 @@ def _of_run(path: Path) -> list[str]:
         raise DataError(f"{file}: what it or metrics.csv say cannot be understood: {error}") from error
 
 
-def _progress(folder: Path, progress: Progress | None) -> list[str]:
+def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) -> list[str]:
     """How far the run is, and how good its last and its best epoch were, as metrics.csv says."""
     rows = _metrics(folder)
     more = f", and {progress.batches_done} batches of the next" if progress and progress.batches_done else ""
     lines = [f"epochs    {len(rows)} done{more}"]
     if rows:
-        # The best is the first among equals, as in training.
-        lines += [_epoch("last", rows[-1]), _epoch("best", max(rows, key=_accuracy))]
+        metric = about["config"]["best_metric"]
+        best = rows[best_epoch(rows, metric) - 1]
+        lines += [f"  last    {_epoch(rows[-1])}", f"  best    {_epoch(best)}"]
+        lines.append(f"          by {metric} of the {watched_side(best)} side")
     return lines
 
 
-def _epoch(title: str, row: dict[str, str]) -> str:
-    return (
-        f"  {title:<8}epoch {row['epoch']}: train loss {float(row['train_loss']):.4f}, "
-        f"test loss {float(row['test_loss']):.4f}, test accuracy {_accuracy(row):.1%}"
-    )
-
-
-def _metrics(folder: Path) -> list[dict[str, str]]:
+def _metrics(folder: Path) -> list[dict[str, float]]:
     """The lines of metrics.csv; none before the end of the first epoch."""
     table = folder / "metrics.csv"
     if not table.is_file():
         return []
     with open(table, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def _accuracy(row: dict[str, str]) -> float:
-    return float(row["test_accuracy"])
+def _epoch(row: dict[str, float]) -> str:
+    losses = ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in row if name.endswith("_loss"))
+    return (
+        f"epoch {row['epoch']:.0f}: {losses}, "
+        f"test accuracy {row['test_accuracy']:.1%}, balanced {row['test_balanced_accuracy']:.1%}"
+    )
 
 
 def _pixels(scaling: dict[str, Any]) -> str:
