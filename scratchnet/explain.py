@@ -7,6 +7,7 @@ mattered; neither proves that the reason was a good one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,16 +42,18 @@ def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
     return maps
 
 
-def decisive_layer(network: Sequential) -> str:
-    """The layer that Grad-CAM looks at unless told otherwise: the last convolution, with the ReLU that follows it.
+def layers_with_maps(network: Sequential) -> list[str]:
+    """The convolutions of a network, or rather the ReLU that follows each of them, where the maps are ready to be looked at.
 
-    It is the deepest one that still knows places. Raises ConfigError where the network has no convolution.
+    Raises ConfigError where the network has no convolution.
     """
-    for number, layer in reversed(list(enumerate(network.layers))):
+    names = []
+    for layer, after in itertools.pairwise([*network.layers, None]):
         if isinstance(layer, Conv2D):
-            after = network.layers[number + 1 : number + 2]
-            return str(after[0].name if after and isinstance(after[0], ReLU) else layer.name)
-    raise ConfigError("the network has no convolution, whose maps Grad-CAM could weigh")
+            names.append(str(after.name if isinstance(after, ReLU) else layer.name))
+    if not names:
+        raise ConfigError("the network has no convolution, whose maps could be looked at")
+    return names
 
 
 def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tuple[Array, Array]:
@@ -96,7 +99,7 @@ def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = 
     the class is left out.
 
     x (N, *input_shape): scaled images. classes (N,): the class that is asked about for each. layer: any layer whose
-    output has places, (N, h, w, C); by default `decisive_layer`.
+    output has places, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still knows places.
     Raises ConfigError for a layer that does not exist, ShapeError for one without places.
     Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
 
@@ -107,7 +110,7 @@ def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = 
     >>> grad_cam(network, x, np.array([0, 1])).shape
     (2, 4, 4)
     """
-    layer = layer or decisive_layer(network)
+    layer = layer or layers_with_maps(network)[-1]
     maps, gradient = gradient_at(network, x, layer, classes)
     if maps.ndim != 4:
         raise ShapeError(f"{layer} puts out {maps.shape[1:]}, which has no places: choose a layer before Flatten")

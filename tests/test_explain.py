@@ -5,7 +5,7 @@ import pytest
 
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.explain import decisive_layer, enlarged, feature_maps, grad_cam, gradient_at, occlusion
+from scratchnet.explain import enlarged, feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion
 from scratchnet.models import report
 
 
@@ -52,7 +52,7 @@ def test_the_gradient_is_the_derivative(network, rng, layer):
 def test_grad_cam_is_its_equation(network, rng):
     x = rng.normal(size=(3, 8, 8, 3))
     classes = np.array([0, 1, 2])
-    assert decisive_layer(network) == "relu2"
+    assert layers_with_maps(network) == ["relu1", "relu2"]
     maps, gradient = gradient_at(network, x, "relu2", classes)
     heat = grad_cam(network, x, classes)
     for n in range(3):
@@ -92,7 +92,7 @@ def test_a_layer_that_will_not_do(network, rng):
     dense = Sequential([Flatten(), Dense(2)])
     dense.build((4, 4, 3))
     with pytest.raises(ConfigError, match="no convolution"):
-        decisive_layer(dense)
+        layers_with_maps(dense)
 
 
 def test_both_find_a_planted_reason(rng):
