@@ -141,7 +141,7 @@ class Predictor:
         """
         self._check_iterable(images)
         parts, rest = [], iter(images)
-        while batch := [self._pixels(image) for image in islice(rest, self.batch_size)]:
+        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
             parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.network.dtype)
 
@@ -184,8 +184,8 @@ class Predictor:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _pixels(self, image: Picture) -> NDArray[np.uint8]:
-        """One image as (S, S, 3) uint8."""
+    def pixels(self, image: Picture) -> NDArray[np.uint8]:
+        """One image as the network gets it, (S, S, 3) uint8. Raises as `predict_proba` does."""
         if isinstance(image, str | os.PathLike):
             try:
                 return preprocess(decode(Path(image)).image, self.preprocessing)

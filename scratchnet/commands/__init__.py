@@ -8,6 +8,8 @@ COMMANDS = {
     "predict": "the class and the probabilities of images, as CSV or JSON",
     "evaluate": "how good a network is on images whose classes are known, with intervals",
     "explain": "what the network sees in an image, and where it decided, as pictures",
+    "export": "a network for other programs: ONNX or safetensors",
+    "import": "a network from safetensors, written by export or by PyTorch",
     "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scratchnet.commands.shared import add_network_arguments, find_files, load_network, say
-from scratchnet.data.images import UnusableImage, decode, preprocess
-from scratchnet.errors import ConfigError
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.explain_sheets import decision_sheet, layers_sheet
 from scratchnet.extras import require
 
@@ -42,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     bad = 0
     for file, name in zip(files, _distinct(file.stem for file in files), strict=True):
         try:
-            pixels = preprocess(decode(file).image, predictor.preprocessing)
-        except UnusableImage as reason:
+            pixels = predictor.pixels(file)
+        except DataError as error:
             bad += 1
-            say(f"{file}: {reason}")
+            say(str(error))
             continue
         title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
         decision_sheet(decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch)
