@@ -39,7 +39,7 @@ def filters(weight: NDArray[Any], scale: int = 8, gap: int = 4) -> Pixels:
     height, width, _, count = weight.shape
     largest = np.abs(weight).max(axis=(0, 1, 2), keepdims=True)
     values = 0.5 + 0.5 * weight / np.where(largest > 0, largest, 1)
-    columns = next(c for c in range(int(np.ceil(np.sqrt(2 * count))), count + 1) if count % c == 0)
+    columns = next(c for c in range(min(count, int(np.ceil(np.sqrt(2 * count)))), count + 1) if count % c == 0)
     rows = count // columns
     tiles = (values * 255).round().astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
     sheet = np.full((rows * (height * scale + gap) - gap, columns * (width * scale + gap) - gap, 3), 255, np.uint8)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,43 +47,52 @@ STYLE = {
 Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
 
 
-def learning_curves(
-    curves: Sequence[Curve],
-    title: str,
-    *,
-    share: bool = False,
-    mark: tuple[float, float] | None = None,
-    form: str = "svg",
-) -> bytes:
-    """A measure by epoch: one line a curve, its name at its end; returns the bytes of an SVG or PNG file.
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are parts of one, shown in
+    per cent. mark: epoch and value to put a ring around."""
 
-    share: the values are parts of one, shown in per cent. mark: epoch and value to put a ring around.
-    """
-    with _drawing(4.6, 3.1) as axes:
-        for name, x, y, colour in curves:
-            axes.plot(
-                x, y, color=colour, linewidth=2, label=_literal(name), marker="o" if len(x) == 1 else "", markersize=4
-            )
-        if mark:
-            axes.plot(*mark, "o", markersize=9, markerfacecolor="none", markeredgecolor=GUIDE, markeredgewidth=1.4)
-            text = f"best: {mark[1]:.1%}, epoch {mark[0]:g}" if share else f"best: {mark[1]:.3g}, epoch {mark[0]:g}"
-            axes.plot([], [], "o", markersize=7, markerfacecolor="none", markeredgecolor=GUIDE, label=text)
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(require("matplotlib.ticker").MaxNLocator(integer=True, min_n_ticks=1))
-        if share:
-            axes.yaxis.set_major_formatter(require("matplotlib.ticker").PercentFormatter(1, decimals=None))
-        elif all(value >= 0 for _, _, y, _ in curves for value in y if np.isfinite(value)):
-            axes.set_ylim(bottom=0)
-        axes.legend(fontsize=9)
-        return _bytes(axes, form)
+    title: str
+    curves: Sequence[Curve]
+    share: bool = False
+    mark: tuple[float, float] | None = None
+
+
+def learning_curves(panels: Sequence[Panel], form: str = "svg") -> bytes:
+    """The panels side by side; returns the bytes of an SVG or PNG file."""
+    with _drawing(4.6 * len(panels), 3.1, columns=len(panels)) as all_axes:
+        for axes, panel in zip(all_axes, panels, strict=True):
+            _draw_panel(axes, panel)
+        return _bytes(all_axes[0], form)
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    ticker = require("matplotlib.ticker")
+    for name, x, y, colour in panel.curves:
+        alone = {"marker": "o", "markersize": 4} if len(x) == 1 else {}
+        axes.plot(x, y, color=colour, linewidth=2, label=_literal(name), **alone)
+    if panel.mark:
+        epoch, value = panel.mark
+        ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
+        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, **ring)
+        text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
+        axes.plot([], [], "o", markersize=7, label=text, **ring)
+    axes.set_title(_literal(panel.title))
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    if panel.share:
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
+    elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
+        axes.set_ylim(bottom=0)
+    axes.legend(fontsize=9)
 
 
 def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg") -> bytes:
     """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file."""
-    with _drawing(4.6, 4.3) as axes:
+    with _drawing(4.6, 4.3) as (axes,):
         axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle="--", label="a coin (AUC 0.5)")
-        for (name, curve), colour in zip(curves, _cycled(len(curves)), strict=True):
+        for (name, curve), colour in zip(curves, colours(len(curves)), strict=True):
             axes.plot(
                 curve.false_positive_rate, curve.true_positive_rate, color=colour, linewidth=2, label=_literal(name)
             )
@@ -98,12 +108,12 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
     """The confusion matrix, shaded by the share of each row; returns the bytes of an SVG or PNG file."""
     matrix = np.asarray(counts, np.float64)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    with _drawing(1.6 + 1.1 * len(matrix), 1.3 + 1.0 * len(matrix)) as axes:
+    with _drawing(1.6 + 1.1 * len(matrix), 1.3 + 1.0 * len(matrix)) as (axes,):
         axes.grid(visible=False)
         axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.25)
         for i, j in np.ndindex(matrix.shape):
             axes.text(j, i, f"{matrix[i, j]:.0f}\n{shares[i, j]:.0%}", ha="center", va="center", color=GUIDE)
-        names = [_literal(name if len(name) <= 14 else name[:13] + "…") for name in class_names]
+        names = [_literal(name, longest=14) for name in class_names]
         axes.set_xticks(range(len(matrix)), names)
         axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")
         axes.set_xlabel("predicted")
@@ -113,11 +123,15 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
 
 
 @contextlib.contextmanager
-def _drawing(width: float, height: float) -> Iterator[Any]:
-    """Axes of a new figure of that many inches, in the style of the house while the block lasts."""
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
+    """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
     with require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
-        yield require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained").subplots()
+        yield (
+            require("matplotlib.figure")
+            .Figure(figsize=(width, height), layout="constrained")
+            .subplots(1, columns, squeeze=False)[0]
+        )
 
 
 def _bytes(axes: Any, form: str) -> bytes:
@@ -126,10 +140,12 @@ def _bytes(axes: Any, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _literal(text: str) -> str:
+def _literal(text: str, longest: int = 32) -> str:
     """The text as it is: Matplotlib would read $…$ as mathematics, and a name that begins with _ as none."""
-    return text.replace("$", r"\$") if not text.startswith("_") else "\u200b" + text.replace("$", r"\$")
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
-def _cycled(count: int) -> list[str]:
+def colours(count: int) -> list[str]:
+    """So many colours that are told apart, also by people who do not see all; beyond eight they come again."""
     return [COLOURS[k % len(COLOURS)] for k in range(count)]

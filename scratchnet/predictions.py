@@ -85,13 +85,15 @@ class Predictions:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as CSV, whole or not at all."""
         table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
+        writer = csv.writer(
+            table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
+        )  # a lone \r in a name must be quoted too
         writer.writerow([*FACTS, *(PROBABILITY + name for name in self.class_names)])
         subjects = self.subjects or ("",) * len(self.paths)
         answers = self.answers
         for n, chances in enumerate(self.probabilities.tolist()):
             names = self.class_names[self.labels[n]], self.class_names[answers[n]]
-            writer.writerow([self.paths[n], subjects[n], *names, *map(repr, chances)])
+            writer.writerow([self.paths[n], subjects[n], *names, *chances])
         write_text_atomically(path, table.getvalue())
 
     @classmethod

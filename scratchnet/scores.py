@@ -320,7 +320,7 @@ def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int
     notes = []
     if count:
         who = f"{len(groups)} subjects" if known else f"{len(groups)} images"
-        notes.append(f"In brackets: 95 % bootstrap intervals, {count:,} resamples of the {who}, seed {seed}.")
+        notes.append(f"Intervals: 95 %, by the bootstrap, {count:,} resamples of the {who}, seed {seed}.")
         if not known:
             notes.append("The subjects are not known: the intervals are too narrow if images of one subject are alike.")
         sizes = np.bincount(groups)

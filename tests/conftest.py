@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis runs, random numbers, other processes, and real images beside the repository."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,3 +75,18 @@ def run_python() -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; the test is skipped where there is none, or no playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, headless=True, args=quiet)
+        yield chromium
+        chromium.close()

@@ -5,6 +5,7 @@ import pytest
 
 from scratchnet import SGD, Adam, Dense, Parameter, Sequential, reference
 from scratchnet.errors import ConfigError
+from scratchnet.kernels.threads import set_threads
 
 
 def weight_and_bias(rng, dtype="float64"):
@@ -171,3 +172,40 @@ def test_everything_stays_in_the_parameters_dtype(rng, make, dtype):
     optimizer.step()
     arrays = [p.value for p in parameters] + [m for moments in optimizer.moments.values() for m in moments]
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+
+
+def test_clipping_keeps_the_direction(rng):
+    for dtype in ("float32", "float64"):
+        parameters = weight_and_bias(rng, dtype)
+        draw_gradients(parameters, rng)
+        before = np.concatenate([p.grad.reshape(-1) for p in parameters])
+        norm = SGD(parameters).clip(0.5)
+        after = np.concatenate([p.grad.reshape(-1) for p in parameters])
+        assert after.dtype == dtype
+        assert norm == pytest.approx(np.linalg.norm(before), rel=1e-6)
+        np.testing.assert_allclose(after, 0.5 * before / norm, rtol=1e-6)
+        assert SGD(parameters).clip(0.6) == pytest.approx(0.5, rel=1e-6)
+        np.testing.assert_array_equal(np.concatenate([p.grad.reshape(-1) for p in parameters]), after)  # short enough
+
+
+def test_clipping_agrees_with_pytorch(rng):
+    torch = pytest.importorskip("torch")
+    parameters = weight_and_bias(rng)
+    draw_gradients(parameters, rng)
+    theirs = [torch.tensor(p.value, requires_grad=True) for p in parameters]
+    for one, other in zip(parameters, theirs, strict=True):
+        other.grad = torch.tensor(one.grad)
+    norm = torch.nn.utils.clip_grad_norm_(theirs, 1.5)
+    assert SGD(parameters).clip(1.5) == pytest.approx(float(norm), rel=1e-12)
+    for one, other in zip(parameters, theirs, strict=True):
+        np.testing.assert_allclose(one.grad, other.grad.numpy(), rtol=1e-5)  # it adds 1e-6 to the norm
+
+
+def test_the_norm_has_the_same_bits_on_any_number_of_threads(rng):
+    parameter = Parameter("w", rng.normal(size=300_001).astype("float32"), decay=True)
+    parameter.grad[:] = parameter.value
+    found = set()
+    for threads in (1, set_threads(0)):
+        set_threads(threads)
+        found.add(SGD([parameter]).clip(1e9))
+    assert len(found) == 1

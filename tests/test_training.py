@@ -1,5 +1,7 @@
 """The trainer and the loop: micro-batches, evaluation, interruption and resumption."""
 
+import dataclasses
+import errno
 import signal
 
 import numpy as np
@@ -8,9 +10,19 @@ import pytest
 from data_prep import Settings, prepare_sample
 from scratchnet.config import Config
 from scratchnet.data import Batch
-from scratchnet.errors import ConfigError, DataError
-from scratchnet.training import Display, Evaluation, Experiment, Progress, Run, fit
+from scratchnet.errors import ConfigError, DataError, NonFiniteError
+from scratchnet.training import (
+    Display,
+    Evaluation,
+    Experiment,
+    Progress,
+    Run,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+)
 from scratchnet.training.interrupt import Interrupt, Interrupted
+from scratchnet.training.selection import best_epoch
 from scratchnet.training.trouble import advice, just_found_stuck
 
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
@@ -58,6 +70,126 @@ def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
     for name, value in whole_run.load().weights.items():
         np.testing.assert_array_equal(run.load().weights[name], value)
     assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
+
+
+def test_a_process_that_dies_between_two_timed_checkpoints_ends_with_the_same_bits(shards, tmp_path):
+    """A checkpoint after each step; the process "dies" in the middle of an epoch without a chance to save."""
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    whole, whole_run = train(config, shards, tmp_path / "whole")
+    assert [path.name for path in whole_run.checkpoints()] == ["epoch-0002.h5", "epoch-0001-batch-00007.h5"]
+
+    class PowerError(Exception):
+        pass
+
+    def fail(experiment, step):
+        if step == 4:
+            raise PowerError
+
+    with pytest.raises(PowerError):
+        train(config, shards, tmp_path / "cut", step=fail)
+    assert Run(tmp_path / "cut").load().progress.batches_done == 3
+    evaluations, run = train(config, shards, tmp_path / "cut")
+    np.testing.assert_array_equal(evaluations["test"].logits, whole["test"].logits)
+    assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
+    for name, value in load_checkpoint(whole_run.best_path).weights.items():
+        np.testing.assert_array_equal(load_checkpoint(run.best_path).weights[name], value)
+
+
+def test_divergence_is_reported_and_what_was_saved_last_is_whole(shards, tmp_path):
+    def spoil(experiment, step):
+        if step == 10:
+            experiment.network.parameters()[4].value[...] = np.nan
+
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    with pytest.raises(NonFiniteError):
+        train(config, shards, tmp_path / "run", step=spoil)
+    run = Run(tmp_path / "run")
+    trouble = run.trouble_path.read_text(encoding="utf-8")
+    for expected in ("epoch 2, batch 3, after 9 steps", "--learning-rate 0.0001 or --clip-norm 1", "conv3.weight"):
+        assert expected in trouble
+    assert [line.split()[1] for line in trouble.splitlines() if line.startswith("conv3.weight")] == ["nan"]
+    checkpoint = run.load()
+    assert (checkpoint.progress.epoch, checkpoint.progress.batches_done) == (1, 2)
+    assert all(np.isfinite(value).all() for value in checkpoint.weights.values())
+
+
+def test_weights_that_are_no_numbers_are_not_saved(shards, tmp_path):
+    """The step that ruins the weights may be the last one before a checkpoint is due."""
+
+    def spoil(experiment, step):
+        if step == 3:
+            update = experiment.trainer.optimizer.step
+
+            def ruin():
+                update()
+                experiment.network.parameters()[-1].value[0] = np.inf
+
+            experiment.trainer.optimizer.step = ruin
+
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    with pytest.raises(NonFiniteError, match=r"dense3\.bias holds a NaN or an infinity"):
+        train(config, shards, tmp_path / "run", step=spoil)
+    assert Run(tmp_path / "run").load().progress.batches_done == 2
+    assert Run(tmp_path / "run").trouble_path.is_file()
+
+
+def test_a_disk_that_fills_up_does_not_end_the_training(shards, tmp_path, monkeypatch, capsys):
+    written = []
+
+    def fill_up(path, *arguments, **options):
+        written.append(path)
+        if 2 <= len(written) <= 4:
+            raise OSError(errno.ENOSPC, "full")
+        return save_checkpoint(path, *arguments, **options)
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fill_up)
+    config = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)
+    evaluations, run = train(config, shards, tmp_path / "run")
+    assert evaluations is not None
+    said = capsys.readouterr().out
+    assert said.count("CAUTION: the run could not be saved") == 3
+    assert "free some space" in said
+    assert run.load().progress.epoch == 2
+
+
+def test_a_disk_that_is_full_from_the_start_does(shards, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fail)
+    steps = []
+    with pytest.raises(OSError, match="full"):
+        train(CONFIG, shards, tmp_path / "run", step=lambda experiment, step: steps.append(step))
+    assert not steps
+
+
+def test_a_damaged_image_ends_the_training_after_a_save(shards, tmp_path):
+    def damage(experiment, step):
+        if step == 2:
+
+            def refuse(number):
+                raise DataError("train-0000.h5: image 7 does not agree with its checksum")
+
+            experiment.train_set._read_one = refuse
+            experiment.train_set._is_kept[:] = False
+
+    with pytest.raises(DataError, match="image 7"):
+        train(CONFIG, shards, tmp_path / "run", step=damage)
+    assert 1 <= Run(tmp_path / "run").load().progress.batches_done < 7
+
+
+def test_it_ends_early_when_nothing_gets_better(shards, tmp_path):
+    config = Config(image_size=32, epochs=9, batch_size=128, learning_rate=1e-12, best_metric="loss", patience=2)
+    _, run = train(config, shards, tmp_path / "run")
+    rows = run.load().progress.rows
+    best = best_epoch(rows, "loss")
+    assert len(rows) == best + 2 < 9
+    assert load_checkpoint(run.best_path).about["epoch"] == best
+    # A run that has ended early goes on when it is asked for more patience, and not before.
+    train(config, shards, run.folder)
+    assert len(run.load().progress.rows) == len(rows)
+    train(dataclasses.replace(config, patience=0), shards, run.folder)
+    assert len(run.load().progress.rows) == 9
 
 
 def test_a_cut_batch_gives_the_step_of_the_whole(shards):

@@ -11,5 +11,7 @@ COMMANDS = {
     "export": "a network for other programs: ONNX or safetensors",
     "import": "a network from safetensors, written by export or by PyTorch",
     "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
+    "report": "one page on a run: curves, measures with intervals, mistakes, settings",
+    "compare": "runs side by side: settings that differ, measures with intervals, curves",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""

@@ -15,6 +15,7 @@ Scalars are written as plain numbers (`simple_value`), which every reader of eve
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,9 +26,9 @@ import numpy as np
 from scratchnet import pictures, plots
 from scratchnet.extras import require
 from scratchnet.predictions import Predictions
-from scratchnet.training.norms import Norms
 
 MISTAKES = 12  # on the sheet
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")
 SIDES = ("train", "validation", "test")
 
 
@@ -46,18 +47,18 @@ class Board:
     def __init__(self, folder: str | os.PathLike[str], epochs_done: int = 0) -> None:
         self.folder = Path(folder)
         self._next = epochs_done + 1
-        self._open = require("tensorboard.summary.writer.event_file_writer").EventFileWriter
+        self._record_writer = require("tensorboard.summary.writer.record_writer").RecordWriter
         self._proto = require("tensorboard.compat.proto.event_pb2")
         self._summary = require("tensorboard.compat.proto.summary_pb2").Summary
         require("matplotlib")
-        self._writers: dict[str, Any] = {}
+        self._files: dict[str, Any] = {}
 
     def epoch(
         self,
         row: Mapping[str, float],
         *,
         images_per_second: float | None = None,
-        norms: Mapping[str, Norms] | None = None,
+        norms: Mapping[str, tuple[float, float]] | None = None,
         predictions: Predictions | None = None,
         dataset: Any = None,
     ) -> None:
@@ -74,18 +75,17 @@ class Board:
                 values.setdefault(side, {})[measure] = value
         if images_per_second is not None:
             values["train"]["images_per_second"] = images_per_second
-        for name, norm in (norms or {}).items():
-            values["train"][f"weight_norm/{name}"] = norm.value
-            values["train"][f"gradient_norm/{name}"] = norm.gradient
+        for name, (weight, gradient) in (norms or {}).items():
+            values["train"] |= {f"weight_norm/{name}": weight, f"gradient_norm/{name}": gradient}
         drawn = {} if predictions is None else _pictures(predictions, dataset)
         for side, measured in values.items():
             self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
 
     def close(self) -> None:
         """Closes the files; nothing more can be written."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
+        for file in self._files.values():
+            file.close()
+        self._files = {}
 
     def __enter__(self) -> Board:
         return self
@@ -101,18 +101,27 @@ class Board:
             width, height = _png_size(content)
             image = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=content)
             summary.value.add(tag=tag, image=image)
-        writer = self._writer(side)
-        writer.add_event(self._proto.Event(wall_time=time.time(), step=step, summary=summary))
-        writer.flush()
+        self._add(side, self._proto.Event(wall_time=time.time(), step=step, summary=summary))
+        self._files[side].flush()
 
-    def _writer(self, side: str) -> Any:
-        """The writer of one side. A new one first declares void what an earlier part of the run wrote of later epochs."""
-        if side not in self._writers:
-            self._writers[side] = self._open(str(self.folder / side))
-            log = self._proto.SessionLog(status=self._proto.SessionLog.START)
-            event = self._proto.Event(wall_time=time.time(), step=self._next, session_log=log)
-            self._writers[side].add_event(event)
-        return self._writers[side]
+    def _add(self, side: str, event: Any) -> None:
+        if side not in self._files:
+            self._files[side] = self._new_file(self.folder / side)
+            start = self._proto.SessionLog(status=self._proto.SessionLog.START)  # makes later steps before it void
+            self._add(side, self._proto.Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._add(side, self._proto.Event(wall_time=time.time(), step=self._next, session_log=start))
+        self._files[side].write(event.SerializeToString())
+
+    def _new_file(self, folder: Path) -> Any:
+        """A file that comes after all that are there, in the order of names, which is the order that readers follow.
+
+        TensorBoard's own writer puts clock, host and process into the name instead; a clock that was set back would turn
+        the parts of a run round.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        there = [int(match[1]) for path in folder.iterdir() if (match := EVENT_FILE.fullmatch(path.name))]
+        path = folder / f"events.out.tfevents.{max(there, default=0) + 1:010d}"
+        return self._record_writer(open(path, "xb"))  # closed by the writer's close
 
 
 def _pictures(predictions: Predictions, dataset: Any) -> dict[str, bytes]:

@@ -20,12 +20,12 @@ class Display:
         self.epochs = epochs
         quiet = not sys.stderr.isatty()
         self.bar = tqdm(desc="starting", total=total, initial=done, bar_format=BAR, disable=quiet, leave=False)
-        self._images, self._seconds = 0, 0.0
+        self._name, self._images, self._seconds = "", 0, 0.0
 
     def start_epoch(self, epoch: int) -> None:
         """Names the epoch, from 0."""
-        self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
-        self._images, self._seconds = 0, 0.0
+        self._name, self._images, self._seconds = f"epoch {epoch + 1}/{self.epochs}", 0, 0.0
+        self.bar.set_description_str(self._name, refresh=False)
 
     def step(self, images: int, seconds: float, loss: float) -> None:
         """After each step: how many images it saw, how long it took, and the mean loss of the epoch so far."""
@@ -36,7 +36,7 @@ class Display:
 
     def evaluating(self) -> None:
         """The epoch's training is over, the evaluation begins."""
-        self.bar.set_description_str(f"evaluating {self.bar.desc.strip()}")
+        self.bar.set_description_str(f"evaluating {self._name}")
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
         """Train and test loss and accuracy of an epoch; a star where it is the best so far."""

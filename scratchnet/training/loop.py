@@ -21,46 +21,59 @@ STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and 
 def fit(experiment: Experiment, run: Run, progress: Progress, display: Display) -> dict[str, Evaluation] | None:
     """Trains from `progress` to the last epoch of the configuration; returns the last evaluation of each side.
 
-    After each epoch it evaluates every side and saves, and inside an epoch it saves when `checkpoint_minutes` have
-    passed. Ctrl-C ends it between two steps, saves, and returns None; `Run.load` and another call go on from there as if
-    nothing had happened.
+    It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
+    passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
+    None; `Run.load` and another call go on from there as if nothing had happened.
 
     Raises NonFiniteError where training has diverged, once the run's trouble.txt says how, and DataError where an image
     is damaged, once it has saved: what was saved last is whole in both cases.
     """
-    config, trainer, data = experiment.config, experiment.trainer, experiment.data
     saver = Saver(experiment, run, progress, display)
-    evaluations: dict[str, Evaluation] = {}
-    with Interrupt() as interrupt:
-        try:
-            while progress.epoch < config.epochs and not out_of_patience(
-                progress.rows, config.best_metric, config.patience
-            ):
-                train_one_epoch(experiment, progress, display, interrupt, saver)
-                display.evaluating()
-                began = time.perf_counter()
-                evaluations = {
-                    side: trainer.evaluate(interrupt.watch(batches.epoch(0))) for side, batches in data.checks.items()
-                }
-                end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
-                is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
-                saver.save(is_best=is_best)
-                display.epoch_line(progress.rows[-1], progress.timings[-1], is_best)
-                warm = trainer.optimizer.steps >= trainer.schedule.warmup + STUCK_EPOCHS * len(data.train)
-                if warm and just_found_stuck(progress.rows, data.train.dataset.labels, STUCK_EPOCHS):
-                    display.say(advice(config, STUCK_EPOCHS))
-        except Interrupted:
-            saver.save()
-            return None
-        except DataError:
-            saver.save()
-            raise
-        except NonFiniteError as error:
-            run.write_trouble(report_of_divergence(experiment, progress, error))
-            raise
-        finally:
-            display.close()
-    return evaluations or {side: trainer.evaluate(batches.epoch(0)) for side, batches in data.checks.items()}
+    if not run.checkpoints():
+        saver.save_or_raise()
+    try:
+        with Interrupt() as interrupt:
+            try:
+                return train_epochs(experiment, progress, display, interrupt, saver)
+            except Interrupted:
+                saver.save()
+                return None
+            except DataError:
+                saver.save()
+                raise
+    except NonFiniteError as error:
+        run.write_trouble(report_of_divergence(experiment, progress, error))
+        raise
+    finally:
+        display.close()
+
+
+def train_epochs(
+    experiment: Experiment, progress: Progress, display: Display, interrupt: Interrupt, saver: Saver
+) -> dict[str, Evaluation]:
+    """The epochs that are still to do, each with its evaluation; returns the last one."""
+    config, data = experiment.config, experiment.data
+
+    def evaluate() -> dict[str, Evaluation]:
+        display.evaluating()
+        return {
+            side: experiment.trainer.evaluate(interrupt.watch(batches.epoch(0)))
+            for side, batches in data.checks.items()
+        }
+
+    evaluations = None
+    while progress.epoch < config.epochs and not out_of_patience(progress.rows, config.best_metric, config.patience):
+        train_one_epoch(experiment, progress, display, interrupt, saver)
+        began = time.perf_counter()
+        evaluations = evaluate()
+        end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
+        is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
+        saver.save(is_best=is_best)
+        display.epoch_line(progress.rows[-1], progress.timings[-1], is_best)
+        warm = experiment.trainer.optimizer.steps >= config.warmup + STUCK_EPOCHS * len(data.train)
+        if warm and just_found_stuck(progress.rows, data.train.dataset.labels, STUCK_EPOCHS):
+            display.say(advice(config, STUCK_EPOCHS))
+    return evaluations or evaluate()
 
 
 def train_one_epoch(

@@ -26,10 +26,14 @@ class Run:
     config.toml       every hyper-parameter; `python train.py --config` repeats the run
     metrics.csv       one line an epoch, for a spreadsheet: the same bytes whenever the run is repeated
     timings.csv       seconds and images/s of each epoch, which are another time's business
-    checkpoints/      everything that `--resume` needs: epoch-0003.h5 after three epochs, epoch-0003-batch-00120.h5 in
-                      the fourth. The newest two are kept, and one every `keep_every` epochs
+    checkpoints/      everything that `--resume` needs: epoch-0000.h5 before the first step, epoch-0003.h5 after three
+                      epochs, epoch-0003-batch-00120.h5 in the fourth. The newest two are kept, and one every
+                      `keep_every` epochs
     best.h5           the network after the best epoch so far, and which one it was
     weights.h5        the network after the last epoch, with class names and pixel scaling
+    predictions.csv   what the network of weights.h5 says of each test image
+    tensorboard/      the curves and more, if the extra [viz] is installed: `tensorboard --logdir runs`
+    report.html       all of it on one page, likewise
     trouble.txt       if training has diverged: the step, and the size of every weight and gradient
     run.lock          held by the process that writes the run; it means nothing once that has ended
     """
@@ -41,6 +45,9 @@ class Run:
         self.best_path = folder / "best.h5"
         self.config_path = folder / "config.toml"
         self.trouble_path = folder / "trouble.txt"
+        self.predictions_path = folder / "predictions.csv"
+        self.board_folder = folder / "tensorboard"
+        self.report_path = folder / "report.html"
 
     @staticmethod
     def require_free(folder: Path) -> None:
@@ -118,7 +125,8 @@ class Run:
         self.write_tables(progress)
         for old in self.checkpoints()[NEWEST:]:
             epoch, batch = _place(old)
-            if batch or not keep_every or epoch % keep_every:
+            kept = keep_every and epoch and not batch and epoch % keep_every == 0
+            if not kept:
                 old.unlink()
         return path
 

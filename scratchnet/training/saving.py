@@ -31,23 +31,26 @@ class Saver:
         if minutes and time.monotonic() - self._saved >= 60 * minutes:
             self.save()
 
+    def save_or_raise(self) -> None:
+        """Writes a checkpoint. Raises OSError where that fails: before the first step it is better to end at once."""
+        experiment, config = self.experiment, self.experiment.config
+        weights, state = experiment.network.state_dict(), experiment.trainer.optimizer.state_dict()
+        self.run.save(weights, state, experiment.about, self.progress, keep_every=config.keep_every)
+
     def save(self, *, is_best: bool = False) -> None:
         """Saves now, and before that the weights as the best ones, which are then never older than the checkpoint says.
 
         Raises NonFiniteError, and saves nothing, where a weight is no number any more.
         """
         self._saved = time.monotonic()
-        network, about = self.experiment.network, self.experiment.about
+        network = self.experiment.network
         for parameter in network.parameters():
             if not all_finite(parameter.value):
                 raise NonFiniteError(f"{parameter.name} holds a NaN or an infinity after the last step.")
-        weights = network.state_dict()
         try:
             if is_best:
-                self.run.save_best(weights, about | {"epoch": self.progress.epoch})
-            state = self.experiment.trainer.optimizer.state_dict()
-            keep_every = self.experiment.config.keep_every
-            self.run.save(weights, state, about, self.progress, keep_every=keep_every)
+                self.run.save_best(network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch})
+            self.save_or_raise()
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]  # HDF5's has many lines

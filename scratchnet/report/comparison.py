@@ -1,0 +1,153 @@
+"""Runs side by side: what differs between them, what came of it, and their curves in one plot."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from scratchnet import plots
+from scratchnet.command_line import printable
+from scratchnet.report.html import document, figure, picture, safe, section, table
+from scratchnet.report.page import duration
+from scratchnet.report.results import Results
+from scratchnet.scores import NAMES, NOT_A_SHARE
+from scratchnet.training.selection import watched_side
+
+MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")
+
+
+class Comparison:
+    """Several runs.
+
+    Attributes:
+        names: of the runs; a run whose name another one has too is called by its path.
+        caution: why their figures may not be compared, "" where they may.
+        settings: each setting that differs, with its value in each run.
+        results: each measure, with its value in each run.
+    """
+
+    def __init__(self, runs: Sequence[Results]) -> None:
+        self.runs = runs
+        names = [run.name for run in runs]
+        self.names = [str(run.folder) if names.count(run.name) > 1 else run.name for run in runs]
+        self.caution = self._caution()
+        known = dict.fromkeys(name for run in runs for name in run.config)
+        values = {name: [str(run.config.get(name, "–")) for run in runs] for name in known}
+        self.settings = {name: found for name, found in values.items() if len(set(found)) > 1}
+        self.results = {
+            "epochs": [f"{len(run.rows)}{'' if run.finished else ' so far'}" for run in runs],
+            **self._of_scores("images"),
+            **self._of_scores("subjects"),
+            **{f"last epoch: {label}": self._of_rows("last", column) for label, column in self._columns()},
+            "best epoch": [f"{run.best['epoch']:g}" for run in runs],
+            **{
+                f"best epoch: {self._side()} {measure}": self._of_rows("best", f"{self._side()}_{measure}")
+                for measure in ("loss", "accuracy")
+            },
+            "time": [duration(run.seconds) if run.timings else "–" for run in runs],
+        }
+
+    def text(self) -> str:
+        """A table for the terminal: settings, then results; a column a run."""
+        lines = [("", *self.names)]
+        for part in (self.settings, self.results):
+            lines += [(name, *values) for name, values in part.items()] + [("",)]
+        lines = [tuple(map(printable, line)) for line in lines[:-1]]
+        columns = len(self.names) + 1
+        widths = [max(len(line[k]) for line in lines if len(line) == columns) for k in range(columns)]
+        texts = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip() for line in lines
+        ]
+        same = [] if self.settings else ["The settings are the same."]
+        return "\n".join([*texts, *same, *([f"CAUTION: {printable(self.caution)}"] if self.caution else [])])
+
+    def html(self) -> str:
+        """The same as a page that opens from disk, with the curves."""
+        caution = f'<div class="caution" role="note"><p>{safe(self.caution)}</p></div>' if self.caution else ""
+        head = ["", *(safe(name) for name in self.names)]
+        plotted = [
+            figure(picture(plots.learning_curves([panel]), f"{panel.title} by epoch, a curve a run"))
+            for panel in self._panels()
+        ]
+        parts = [section("Curves", f'<div class="pair">{"".join(plotted)}</div>')]
+        for title, part in (("What came of it", self.results), ("Settings that differ", self.settings)):
+            rows = [[safe(cell) for cell in (name, *values)] for name, values in part.items()]
+            parts.append(section(title, f'<div class="wide">{table(head, rows)}</div>' if rows else "<p>None.</p>"))
+        title = f"{len(self.runs)} runs compared"
+        return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
+
+    def csv(self) -> str:
+        """A line a run, with every setting, the metrics of its last epoch, and its measures with their intervals, as numbers."""
+        lines: list[dict[str, Any]] = []
+        for name, run in zip(self.names, self.runs, strict=True):
+            metrics = {column: value for column, value in run.last.items() if column not in ("epoch", "learning_rate")}
+            line: dict[str, Any] = {"run": name, **run.config, "epochs_done": len(run.rows), **metrics}
+            line["seconds"] = round(run.seconds, 2) if run.timings else ""
+            for what in ("images", "subjects"):
+                level = getattr(run.scores, what) if run.scores else None
+                for measure, score in level.overall.items() if level else ():
+                    key = f"{what}_{measure}"
+                    found = {key: score.value, f"{key}_low": score.low, f"{key}_high": score.high}
+                    line |= {column: "" if math.isnan(value) else value for column, value in found.items()}
+            lines.append(line)
+        table = io.StringIO()
+        columns = dict.fromkeys(name for line in lines for name in line)
+        writer = csv.DictWriter(table, list(columns), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        return table.getvalue()
+
+    def plot(self, form: str) -> bytes:
+        """Loss and accuracy by epoch, a curve a run, as the bytes of an SVG or PNG file."""
+        return plots.learning_curves(self._panels(), form)
+
+    def _panels(self) -> list[plots.Panel]:
+        side = self._side()
+        panels = []
+        for measure, share in (("loss", False), ("accuracy", True)):
+            curves = [
+                (name, [row["epoch"] for row in run.rows], [row[f"{side}_{measure}"] for row in run.rows], colour)
+                for name, run, colour in zip(self.names, self.runs, plots.colours(len(self.runs)), strict=True)
+            ]
+            panels.append(plots.Panel(f"{side.capitalize()} {measure}", curves, share))
+        return panels
+
+    def _side(self) -> str:
+        """What every run has: the validation side where each has one, else the test side."""
+        return "validation" if all(watched_side(run.rows[0]) == "validation" for run in self.runs) else "test"
+
+    def _caution(self) -> str:
+        data = [run.about.get("dataset_id") for run in self.runs]
+        if len(set(data)) > 1:
+            return (
+                "These runs are of different data, or of the same images prepared or split differently: "
+                "their figures are not comparable."
+            )
+        if not all(run.finished for run in self.runs):
+            return "Not every run is finished: the figures are of the epochs so far."
+        return ""
+
+    def _columns(self) -> list[tuple[str, str]]:
+        sides = [
+            side for side in ("train", "validation", "test") if all(f"{side}_loss" in run.rows[0] for run in self.runs)
+        ]
+        return [(f"{side} {measure}", f"{side}_{measure}") for side in sides for measure in ("loss", "accuracy")]
+
+    def _of_rows(self, epoch: str, column: str) -> list[str]:
+        values = [getattr(run, epoch)[column] for run in self.runs]
+        return [f"{value:.4f}" if column.endswith("loss") else f"{value:.1%}" for value in values]
+
+    def _of_scores(self, what: str) -> dict[str, list[str]]:
+        """The measures per image or per subject with their intervals, where at least one run has them."""
+        levels = [getattr(run.scores, what) if run.scores else None for run in self.runs]
+        if not any(levels):
+            return {}
+        return {
+            f"{NAMES.get(measure, measure)}, {what}": [
+                level.overall[measure].text(share=measure not in NOT_A_SHARE) if level else "–" for level in levels
+            ]
+            for measure in MEASURES
+        }

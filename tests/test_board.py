@@ -1,0 +1,230 @@
+"""TensorBoard: what was written is read back by readers that are not ours, also after a kill and a resume, and in a browser."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scratchnet.data import Dataset
+from scratchnet.errors import MissingExtraError
+from scratchnet.predictions import Predictions
+from scratchnet.training.board import Board
+from tests.small_data import make_dataset
+
+pytest.importorskip("tensorboard")
+pytest.importorskip("matplotlib")
+
+
+def row(epoch, train_loss=0.5):
+    return {
+        "epoch": epoch, "learning_rate": 0.001, "train_loss": train_loss, "train_accuracy": 0.8, "validation_loss": 0.55,
+        "test_loss": 0.6, "test_accuracy": 0.7, "test_balanced_accuracy": 0.65,
+    }  # fmt: skip
+
+
+def predictions(count=12):
+    chances = np.random.default_rng(0).dirichlet([1, 1], count)
+    paths = tuple(f"a/{k}.png" for k in range(count))
+    return Predictions(("all", "$hem_"), paths, None, np.arange(count) % 2, chances)
+
+
+def read(folder):
+    """TensorBoard's own reader."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    reader.Reload()
+    return reader
+
+
+def scalars(folder, tag):
+    return [(event.step, event.value) for event in read(folder).Scalars(tag)]
+
+
+def test_everything_reads_back(tmp_path):
+    make_dataset(tmp_path / "data")
+    with Dataset(tmp_path / "data", "train") as dataset, Board(tmp_path / "board") as board:
+        for epoch in (1, 2):
+            board.epoch(
+                row(epoch, 1 / epoch),
+                images_per_second=100.5,
+                norms={"conv1.weight": (2.0, 0.25)},
+                predictions=predictions(),
+                dataset=dataset,
+            )
+    train, test = tmp_path / "board" / "train", tmp_path / "board" / "test"
+    assert scalars(train, "loss") == [(1, 1.0), (2, 0.5)]
+    assert scalars(train, "images_per_second") == [(1, 100.5), (2, 100.5)]
+    assert scalars(train, "weight_norm/conv1.weight")[0] == (1, 2.0)
+    assert scalars(train, "gradient_norm/conv1.weight")[0] == (1, 0.25)
+    assert scalars(train, "learning_rate")[0] == (1, pytest.approx(0.001))
+    assert scalars(tmp_path / "board" / "validation", "loss")[0] == (1, pytest.approx(0.55))
+    assert scalars(test, "accuracy") == [(1, pytest.approx(0.7)), (2, pytest.approx(0.7))]
+    assert set(read(test).Tags()["scalars"]) == {"loss", "accuracy", "balanced_accuracy"}
+    assert set(read(test).Tags()["images"]) == {"confusion_matrix", "mistakes"}
+    for tag in ("confusion_matrix", "mistakes"):
+        drawn = read(test).Images(tag)
+        assert [event.step for event in drawn] == [1, 2]
+        picture = Image.open(BytesIO(drawn[0].encoded_image_string))
+        assert (picture.width, picture.height) == (drawn[0].width, drawn[0].height)
+
+
+def test_without_mistakes_there_is_no_sheet(tmp_path):
+    right = Predictions(("a", "b"), ("x", "y"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]]))
+    with Board(tmp_path) as board:
+        board.epoch(row(1), predictions=right, dataset=object())
+    assert read(tmp_path / "test").Tags()["images"] == ["confusion_matrix"]
+
+
+def test_a_resumed_run_does_not_zigzag(tmp_path):
+    """Epochs 3 and 4 were written, then the process was killed and the run resumed from the checkpoint after epoch 2."""
+    with Board(tmp_path) as board:
+        for epoch in (1, 2, 3, 4):
+            board.epoch(row(epoch, float(epoch)))
+    with Board(tmp_path, epochs_done=2) as board:
+        board.epoch(row(3, 30.0))
+        assert scalars(tmp_path / "train", "loss") == [(1, 1.0), (2, 2.0), (3, 30.0)]
+        board.epoch(row(4, 40.0))
+        board.epoch(row(5, 50.0))
+    expected = [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0), (5, 50.0)]
+    assert scalars(tmp_path / "train", "loss") == expected
+    assert [step for step, _ in scalars(tmp_path / "test", "loss")] == [1, 2, 3, 4, 5]
+
+
+def test_a_record_that_was_cut_off_ends_nothing(tmp_path):
+    """The power failed in the middle of a write: what came before is read, and what the resumed run writes."""
+    with Board(tmp_path) as board:
+        board.epoch(row(1, 1.0))
+        board.epoch(row(2, 2.0))
+    (path,) = (tmp_path / "train").iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    with Board(tmp_path, epochs_done=1) as board:
+        board.epoch(row(2, 20.0))
+    assert scalars(tmp_path / "train", "loss") == [(1, 1.0), (2, 20.0)]
+
+
+def test_many_parts_stay_in_order(tmp_path):
+    for epoch in range(1, 13):
+        with Board(tmp_path, epochs_done=epoch - 1) as board:
+            board.epoch(row(epoch, float(epoch)))
+    assert scalars(tmp_path / "test", "accuracy") == [(epoch, pytest.approx(0.7)) for epoch in range(1, 13)]
+    assert [step for step, _ in scalars(tmp_path / "train", "loss")] == list(range(1, 13))
+
+
+def test_the_records_are_whole(tmp_path):
+    """A reader by hand: TFRecord is length, its CRC, bytes, their CRC; both are CRC-32C, masked."""
+    with Board(tmp_path) as board:
+        board.epoch(row(1))
+    (path,) = (tmp_path / "train").iterdir()
+    content, place, records = path.read_bytes(), 0, 0
+    while place < len(content):
+        (length,) = struct.unpack("<Q", content[place : place + 8])
+        assert struct.unpack("<I", content[place + 8 : place + 12]) == (masked_crc32c(content[place : place + 8]),)
+        data = content[place + 12 : place + 12 + length]
+        end = place + 12 + length
+        assert struct.unpack("<I", content[end : end + 4]) == (masked_crc32c(data),)
+        place, records = end + 4, records + 1
+    assert place == len(content)
+    assert records == 3  # version, where it begins, the epoch
+
+
+def masked_crc32c(data):
+    """CRC-32C (RFC 3720, appendix B.4), bit by bit, rotated and shifted as TFRecord wants it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_the_crc_is_the_right_one():
+    assert masked_crc32c(b"123456789") == ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert zlib.crc32(b"123456789") != 0xE3069283  # the other polynomial
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_process_has_lost_nothing(tmp_path, repository):
+    program = textwrap.dedent(
+        f"""
+        import os, signal, sys
+        from tests.test_board import row
+        from scratchnet.training.board import Board
+        board = Board({str(tmp_path)!r})
+        for epoch in (1, 2, 3):
+            board.epoch(row(epoch))
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=repository, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [step for step, _ in scalars(tmp_path / "train", "loss")] == [1, 2, 3]
+    assert [step for step, _ in scalars(tmp_path / "test", "accuracy")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("library", ["tensorboard", "matplotlib"])
+def test_the_extra_is_named(library, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=r"\[viz\]"):
+        Board(tmp_path)
+
+
+def test_a_browser_shows_it(tmp_path, browser):
+    """`tensorboard --logdir runs`, on this machine's own address: both curves, and the pictures, after a resume."""
+    folder = tmp_path / "runs" / "first" / "tensorboard"
+    with Board(folder) as board:
+        for epoch in (1, 2, 3):
+            board.epoch(row(epoch, float(epoch)), predictions=predictions())
+    with Board(folder, epochs_done=2) as board:
+        board.epoch(row(3, 30.0), predictions=predictions())
+    with served(tmp_path / "runs") as address:
+        query = "run=first%2Ftensorboard%2Ftrain&tag=loss"
+        with urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?{query}", timeout=30) as answer:
+            assert [point[1:] for point in json.load(answer)] == [[1, 1.0], [2, 2.0], [3, 30.0]]
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(address)
+        page.get_by_text("first/tensorboard/train").first.wait_for(timeout=60_000)
+        page.get_by_text("balanced_accuracy").first.wait_for(timeout=60_000)
+        page.close()
+
+
+@contextlib.contextmanager
+def served(folder):
+    """The address of a TensorBoard that serves a folder on a free port of this machine's own address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--reload_interval", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/data/runs", timeout=5) as answer:
+                if json.load(answer):
+                    break
+            time.sleep(0.5)
+        else:
+            raise AssertionError("TensorBoard did not start")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

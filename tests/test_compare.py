@@ -1,0 +1,97 @@
+"""python -m scratchnet compare: what differs, what came of it, and when it may not be compared."""
+
+import csv
+import io
+
+import pytest
+from PIL import Image
+
+from scratchnet.__main__ import main
+from scratchnet.report import Comparison, Results
+from tests.small_runs import HOSTILE, make_run, make_sides
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    data = make_sides(folder / "data", HOSTILE)
+    return [
+        make_run(folder / "slow <b>", data, HOSTILE, learning_rate=0.0001),
+        make_run(folder / "fast", data, HOSTILE, learning_rate=0.001, epochs=5),
+        make_run(folder / "other", make_sides(folder / "others", dataset_id="id-2"), dataset_id="id-2"),
+    ]
+
+
+def compare(*runs):
+    opened = [Results.read(run.folder) for run in runs]
+    for results in opened:
+        results.train_set.close()
+        results.test_set.close()
+    return Comparison(opened)
+
+
+def test_the_table_shows_what_differs(runs, capsys):
+    assert main(["compare", str(runs[0].folder), str(runs[1].folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["slow", "<b>", "fast"]
+    settings = lines[1 : lines.index("")]
+    assert [line.split() for line in settings] == [["epochs", "3", "5"], ["learning_rate", "0.0001", "0.001"]]
+    assert any(line.startswith("accuracy, images") and line.count("(") == 2 for line in lines)
+    assert any(line.startswith("accuracy, subjects") for line in lines)
+    assert any(line.split()[:2] == ["time", "2"] for line in lines)
+    assert not any("CAUTION" in line for line in lines)
+
+
+def test_other_data_are_not_comparable(runs):
+    assert "not comparable" in compare(runs[0], runs[2]).text()
+    assert "not comparable" in compare(runs[0], runs[2]).html()
+
+
+def test_a_run_that_goes_on_is_said(runs, tmp_path):
+    going = make_run(tmp_path / "going", runs[0].folder.parent / "data", HOSTILE, finished=False)
+    text = compare(runs[0], going).text()
+    assert "3 so far" in text
+    assert "Not every run is finished" in text
+
+
+def test_runs_of_one_name_are_called_by_their_path(runs, tmp_path):
+    twin = make_run(tmp_path / "fast", runs[0].folder.parent / "data", HOSTILE, learning_rate=0.001, epochs=5)
+    comparison = compare(runs[1], twin)
+    assert comparison.names == [str(runs[1].folder), str(twin.folder)]
+    assert "The settings are the same." in comparison.text()
+
+
+def test_csv_is_a_line_a_run(runs):
+    lines = list(csv.DictReader(io.StringIO(compare(runs[0], runs[1]).csv())))
+    assert [line["run"] for line in lines] == ["slow <b>", "fast"]
+    assert float(lines[1]["learning_rate"]) == 0.001
+    assert float(lines[0]["test_loss"]) == pytest.approx(0.68)
+    assert float(lines[0]["images_accuracy_low"]) <= float(lines[0]["images_accuracy"])
+    assert lines[1]["epochs_done"] == "5"
+
+
+def test_every_form_is_written(runs, tmp_path, browser):
+    names = ("c.html", "c.csv", "c.png", "c.svg")
+    outs = [part for name in names for part in ("--out", str(tmp_path / name))]
+    assert main(["compare", *(str(run.folder) for run in runs), *outs]) == 0
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.width > 1000
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    assert "<b>" not in (tmp_path / "c.html").read_text().replace("&lt;b&gt;", "")
+    page = browser.new_page(viewport={"width": 360, "height": 700})
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((tmp_path / "c.html").as_uri())
+    assert said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    page.close()
+
+
+@pytest.mark.parametrize("extra", [[], ["{other}", "--out", "table.xlsx"]])
+def test_a_wrong_call_is_one_line(extra, runs, capsys):
+    arguments = [part.format(other=runs[1].folder) for part in extra]
+    assert main(["compare", str(runs[0].folder), *arguments]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

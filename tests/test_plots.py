@@ -1,0 +1,77 @@
+"""Plots and pictures: they are drawn from whatever comes, and show it."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scratchnet import metrics, pictures
+
+plots = pytest.importorskip("scratchnet.plots")
+pytest.importorskip("matplotlib")
+
+
+def read(png):
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
+
+
+@pytest.mark.parametrize("name", ["$x^2$", "_hidden", "細胞", "<svg>&", "a" * 200, "$"])
+def test_any_name_is_drawn_as_it_is(name):
+    curve = (name, [1, 2], [0.5, 0.4], plots.TEST)
+    assert plots.learning_curves([plots.Panel(name, [curve])], "png").startswith(b"\x89PNG")
+    assert b"<svg" in plots.confusion([[3, 1], [0, 2]], (name, "b"), "svg")
+    assert plots.roc([(name, metrics.roc_curve([0, 1], [0.1, 0.2]))], "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("values", [[0.5], [np.nan, 0.4], [np.inf, 0.3], [np.nan], [0.0, 0.0]])
+def test_any_values_are_drawn(values):
+    curve = ("train", list(range(1, len(values) + 1)), values, plots.TRAIN)
+    for share in (False, True):
+        assert plots.learning_curves([plots.Panel("Loss", [curve], share, mark=(1, values[0]))], "png")
+
+
+def test_a_plot_has_the_same_bytes_again():
+    panel = plots.Panel("Loss", [("train", [1, 2], [0.5, 0.4], plots.TRAIN)])
+    assert plots.learning_curves([panel]) == plots.learning_curves([panel])
+
+
+def test_the_curve_is_where_its_values_are():
+    """A falling curve: its colour is high on the left and low on the right."""
+    shown = read(plots.learning_curves([plots.Panel("", [("x", range(10), np.linspace(1, 0, 10), "#ff0000")])], "png"))
+    rows, columns = np.nonzero((shown[..., 0] > 200) & (shown[..., 1] < 60))
+    left, right = columns < np.quantile(columns, 0.2), columns > np.quantile(columns, 0.8)
+    assert rows[left].mean() < rows[right].mean() - 50
+
+
+def test_matplotlib_is_left_as_it_was():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plots.confusion([[1, 0], [0, 1]], ("a", "b"))
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 32, 64])
+def test_filters_are_coloured_by_their_weights(count, rng):
+    weight = np.zeros((3, 3, 3, count), "float32")
+    weight[0, 0, 0, :] = 2.0  # the first pixel asks for red
+    shown = pictures.filters(weight, scale=1, gap=0)
+    assert shown.shape[0] * shown.shape[1] == 9 * count
+    np.testing.assert_array_equal(shown[0, 0], [255, 128, 128])
+    np.testing.assert_array_equal(shown[1, 1], [128, 128, 128])
+
+
+def test_a_sheet_holds_its_images():
+    red, blue = np.zeros((2, 20, 30, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 255, 255
+    shown = pictures.sheet([red, blue], ["a very long path/that/does/not/fit.png\nis all", "b"], columns=2, size=60)
+    assert (shown == [255, 0, 0]).all(axis=2).sum() == 60 * 40
+    assert (shown == [0, 0, 255]).all(axis=2).sum() == 60 * 40
+
+
+def test_a_picture_is_shrunk_but_never_enlarged(rng):
+    image = rng.integers(0, 256, (40, 20, 3), dtype=np.uint8)
+    assert pictures.fitted(image, 10).shape == (10, 5, 3)
+    np.testing.assert_array_equal(pictures.fitted(image, 64), image)
+    np.testing.assert_array_equal(read(pictures.png(image)), image)
