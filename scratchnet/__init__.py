@@ -1,6 +1,7 @@
 """scratchnet: a convolutional network, every part of it hand-written in Python on NumPy and Numba."""
 
 from scratchnet import models
+from scratchnet.classifier import Classifier
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradient_check import GradientCheck, GradientError, gradient_check
 from scratchnet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Parameter, ReLU
@@ -14,6 +15,7 @@ from scratchnet.version import __version__
 __all__ = [
     "SGD",
     "Adam",
+    "Classifier",
     "Conv2D",
     "Dense",
     "Dropout",

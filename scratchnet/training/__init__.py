@@ -3,7 +3,7 @@
 from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.display import Display
-from scratchnet.training.experiment import Data, Experiment, make_trainer
+from scratchnet.training.experiment import Data, Experiment, Training, make_trainer
 from scratchnet.training.loop import fit
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size
@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "Run",
     "Trainer",
+    "Training",
     "compile_kernels",
     "fit",
     "kernels_are_compiled",
