@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import memory as machine_memory
@@ -17,6 +18,12 @@ from benchmarks.settings import Settings, processors, say
 from benchmarks.work import Work
 
 STEPS = (("report", 256), ("report-wide", 256), ("report", 64), ("report", 32))
+SIZES = (32, 64, 128, 256)  # of the images that are read
+READS = {  # whether images are kept in memory, and whether they are augmented
+    "shards": {"kept": False, "augmented": False},
+    "shards, augmented": {"kept": False, "augmented": True},
+    "memory, augmented": {"kept": True, "augmented": True},
+}
 HELD = 0.85  # of the memory that is free: more is not asked of a peer
 
 
@@ -125,6 +132,32 @@ def first_step(
         return time.perf_counter() - began, compilation
 
 
+def reader(settings: Settings) -> dict[str, Any]:
+    """Images/s of the reader alone at every size, in turns with our training step."""
+    return {"sizes": [reading(size, settings) for size in (SIZES[:1] if settings.tiny else SIZES)]}
+
+
+def reading(image_size: int, settings: Settings) -> dict[str, Any]:
+    """At one size: images/s of the training step and of each way of reading, and the second by the first."""
+    work = Work("train", "report", image_size, settings.usual_batch())
+    with tempfile.TemporaryDirectory() as empty, ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker("reader", settings.threads)) for name in READS}
+        folder = str(Path(empty) / "sample")
+        say(f"reading, {image_size}×{image_size}")
+        images = next(iter(workers.values())).ask("prepare", folder=folder, image_size=image_size)
+        for name, worker in workers.items():
+            worker.ask("begin", folder=folder, **READS[name])
+        workers["step"] = stack.enter_context(Worker("scratchnet", settings.threads))
+        workers["step"].ask("begin", **asdict(work))
+        works = {**dict.fromkeys(READS, replace(work, batch=images)), "step": work}
+        turns = {
+            name: max(1, round(settings.turn_seconds / worker.ask("run", steps=1))) for name, worker in workers.items()
+        }
+        rates = take_turns(workers, works, turns, settings.rounds)
+    ratios = {name: paired(rates[name], rates["step"]) for name in READS}
+    return {"image_size": image_size, "images": images, "images_per_s": rates, "ratios": ratios}
+
+
 def accuracy(settings: Settings) -> dict[str, Any]:
     """The error of each layer's fast path, and the loss of the same training by the fast and by the direct path."""
     say("error of each layer")
@@ -146,5 +179,6 @@ SECTIONS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "threads": threads,
     "memory": memory,
     "start": start,
+    "reader": reader,
     "accuracy": accuracy,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ FASTER = {
 SHARE = 0.5  # of the machine's limit
 SCALING = {2: 1.8, 16: 11.0}  # images/s as a multiple of one thread's
 MEMORY = 1.5e9  # bytes
+READER = 20.0  # images/s of the reader alone as a multiple of the training step's
 WARM, COLD = 3.0, 25.0  # seconds
 ERROR = 2e-4  # of the root mean square
 CURVES = 0.02  # mean distance of two loss curves that count as one; a training goes down from 0.69
@@ -149,6 +151,20 @@ def started(figures: dict[str, Any]) -> list[Row]:
     return made
 
 
+def read(figures: dict[str, Any]) -> list[Row]:
+    """Of the section reader: at each size, the slowest way of reading decides."""
+    made = []
+    for one in figures["sizes"]:
+        step = statistics.median(one["images_per_s"]["step"])
+        said = [f"training step {per_second(step)} images/s"]
+        for name, ratio in one["ratios"].items():
+            said.append(f"{name} {per_second(statistics.median(one['images_per_s'][name]))}: {ratio['median']:.0f}×")
+        slowest = min(ratio["median"] for ratio in one["ratios"].values())
+        title = f"reader alone, {one['image_size']}×{one['image_size']}"
+        made.append(Row(title, f"at least {READER:g}× the training step", "; ".join(said), slowest >= READER))
+    return made
+
+
 def accurate(figures: dict[str, Any]) -> list[Row]:
     """Of the section accuracy."""
     error, where = max((e, f"{name} {what}") for name, one in figures["errors"].items() for what, e in one.items())
@@ -175,5 +191,6 @@ ROWS = {
     "threads": scaled,
     "memory": remembered,
     "start": started,
+    "reader": read,
     "accuracy": accurate,
 }

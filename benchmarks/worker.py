@@ -23,6 +23,7 @@ ROLES = {
     "torch-compile": "benchmarks.systems.pytorch:Compiled",
     "tensorflow": "benchmarks.systems.tensorflow:TensorFlow",
     "layers": "benchmarks.layers:Layers",
+    "reader": "benchmarks.reader:Reader",
     "accuracy": "benchmarks.accuracy:Accuracy",
 }
 

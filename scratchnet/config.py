@@ -48,15 +48,29 @@ class Config:
     )
     learning_rate: float = option(0.0003, "of the optimiser, after the warm-up", report=0.001)
     schedule: str = option(
-        "constant", "how the learning rate goes on after the warm-up", report="constant", choices=Schedule.SHAPES
+        "constant",
+        "how the learning rate goes on after the warm-up; step: falls every step_epochs; cosine: down to 0 at the last "
+        "epoch, so that a resumed run with more epochs rises to a longer cosine",
+        report="constant",
+        choices=Schedule.SHAPES,
     )
+    step_epochs: int = option(
+        10, "of schedule step: epochs, counted from the first, after which the rate falls each time"
+    )
+    step_factor: float = option(0.1, "of schedule step: what the rate is multiplied by each time")
     warmup: int = option(50, "steps over which the learning rate climbs to its value", report=0)
     optimizer: str = option(
         "adam", "adamw decouples the weight decay from the gradient", report="adam", choices=("adam", "adamw", "sgd")
     )
     beta1: float = option(0.9, "Adam's decay of the gradient's running mean; the momentum of sgd")
-    beta2: float = option(0.999, "Adam's decay of the squared gradient's running mean")
+    beta2: float = option(0.999, "Adam's decay of the squared gradient's running mean; sgd has none")
     weight_decay: float = option(0.0005, "L2 penalty on the weights: weight_decay/2 · Σ w²", report=0.0005)
+    class_weights: str = option(
+        "none",
+        "balanced: the loss that is made small weighs each class by n / (classes · n of it), counted on the training "
+        "images; losses of the metrics stay unweighted",
+        choices=("none", "balanced"),
+    )
     clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)")
     dropout: float = option(0.5, "part of the dense features that is left out while training")
     weight_init: str = option("xavier_uniform", "initial weights", report="xavier_uniform", choices=tuple(INITIALIZERS))
@@ -67,8 +81,17 @@ class Config:
     )
     augment: str = option(
         "symmetries",
-        "symmetries: each image turned and mirrored at random, anew in each epoch",
-        choices=("symmetries", "none"),
+        "symmetries: each image turned and mirrored at random, anew in each epoch; rotations: by quarter turns only",
+        choices=("symmetries", "rotations", "none"),
+    )
+    brightness: float = option(
+        0.0, "b: each image's pixels times a factor from 1 − b to 1 + b, drawn anew in each epoch"
+    )
+    test_symmetries: str = option(
+        "none",
+        "average: validation and test images are judged by the mean probability over their 8 symmetries, which takes 8 "
+        "times as long; the training images' accuracy is measured without",
+        choices=("none", "average"),
     )
     dtype: str = option("float32", "numbers of the network", choices=("float32", "float64"))
     best_metric: str = option(
@@ -90,6 +113,7 @@ class Config:
         for name, least in {
             "image_size": 32,
             "epochs": 1,
+            "step_epochs": 1,
             "batch_size": 1,
             "micro_batch": 0,
             "warmup": 0,
@@ -102,9 +126,11 @@ class Config:
         }.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("dropout", "beta1", "beta2"):
+        for name in ("dropout", "beta1", "beta2", "brightness"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
+        if not 0 < self.step_factor < 1:
+            raise ConfigError(f"step_factor must be greater than 0 and less than 1, got {self.step_factor}")
         for name, usual in (
             ("weight_decay", "the report uses 0.0005"),
             ("clip_norm", "0 never clips"),
@@ -116,6 +142,21 @@ class Config:
             raise ConfigError(f"seed must be less than 2**63, got {self.seed}")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be greater than 0, got {self.learning_rate}: the report uses 0.001")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        """Raises ConfigError for a value that was chosen and that another option makes meaningless."""
+        for name, other, needed in (
+            ("step_epochs", "schedule", ("step",)),
+            ("step_factor", "schedule", ("step",)),
+            ("beta2", "optimizer", ("adam", "adamw")),
+        ):
+            default = getattr(Config, name)
+            if getattr(self, name) != default and getattr(self, other) not in needed:
+                raise ConfigError(
+                    f"{name} must be left at {default} unless {other} is {' or '.join(needed)}, got {getattr(self, name)}: "
+                    "it would have no effect"
+                )
 
     @classmethod
     def from_dict(cls, stored: Any) -> Config:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,13 @@ def decision_sheet(
     place among the class names (None: the most probable one). patch: of the occlusion, see `occlusion`.
     """
     network, names = predictor.network, predictor.class_names
-    p = predictor.probabilities(pixels[None])[0]
+    probabilities = partial(predictor.probabilities, symmetries=False)  # Grad-CAM too is of one position
+    p = probabilities(pixels[None])[0]
     asked = int(p.argmax()) if asked is None else asked
     layer = layer or layers_with_maps(network)[-1]
     x = predictor.scaling.apply(pixels[None], network.dtype)
     cam = grad_cam(network, x, np.array([asked]), layer)[0]
-    missed = occlusion(lambda images: predictor.probabilities(images)[:, asked], pixels, patch=patch)
+    missed = occlusion(lambda images: probabilities(images)[:, asked], pixels, patch=patch)
     about = ", ".join(f"{name} {value:.1%}" for name, value in zip(names, p, strict=True))
 
     with _figure(10.4, 3.8) as figure:

@@ -5,9 +5,11 @@ another name beside its target, forced to the disk, and then renamed over the ta
 """
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +22,10 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path to write to; at the end of the block that file takes the place of `path`, in one step.
 
     The temporary path does not exist yet, stands in the same folder and has the same suffix. The block must close what
-    it opens. If the block raises, or is interrupted, the temporary file is removed and `path` stays as it was.
+    it opens. If the block raises, or is interrupted, the temporary file is removed and `path` stays as it was. Where `path`
+    is a link, the file takes the place of the link, and what it led to stays as it was.
 
-    Raises whatever the block raises, and OSError if the disk is full or the folder cannot be written to.
+    Raises whatever the block raises, and OSError if the disk is full, the folder cannot be written to, or `path` is a folder.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -36,10 +39,11 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+            _sync(file.fileno())
+        _replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong first is what matters
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
 
@@ -53,12 +57,40 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Forces a folder's list of names to the disk: without it, a rename may be forgotten when the power fails.
 
-    Windows has no such call and needs none.
+    Windows has no such call and needs none; nor have some network file systems, and a folder that may not be read can't be
+    synced: then the file is in its place, and only the power cut just after it is not covered.
     """
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM):
+            raise
+
+
+def _sync(descriptor: int) -> None:
+    """Forces a file to the disk. On macOS `fsync` stops at the drive's own cache, which a power cut empties."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        if hasattr(fcntl, "F_FULLFSYNC"):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Renames over the target. On Windows that fails while another program reads the old file, so it is tried for two seconds."""
+    for attempt in range(6):
+        try:
+            os.replace(temporary, target)
+            return
+        except PermissionError:
+            if os.name != "nt" or attempt == 5 or target.is_dir():
+                raise
+            time.sleep(0.06 * 2**attempt)

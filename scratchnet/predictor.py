@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scratchnet.data.augment import symmetry
+from scratchnet.averaging import averaged_logits
+from scratchnet.config import Config
 from scratchnet.data.images import UnusableImage, decode, preprocess
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
@@ -76,6 +78,7 @@ class Predictor:
         config = self.about.get("config", {})
         # Cut as the evaluation while training cuts, so that the bits are the same.
         self.batch_size = int(config.get("batch_size", 32))
+        self.symmetries = config.get("test_symmetries") == "average"
         self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
 
     @classmethod
@@ -91,11 +94,12 @@ class Predictor:
         checkpoint = load_checkpoint(file)
         about = checkpoint.about
         try:
+            _require_plausible(about, sum(array.size for array in checkpoint.weights.values()))
             network = network_of(about)
             network.load_state_dict(checkpoint.weights)
             scaling = PixelScaling.from_dict(about["pixel_scaling"])
             return cls(network, about["class_names"], scaling, about["preprocessing"], about=about, source=file)
-        except (KeyError, TypeError, ScratchnetError) as error:
+        except (KeyError, TypeError, ValueError, ScratchnetError) as error:
             what = f"its description lacks {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(
                 f"{file}: not the weights of a network that this version can build: {what}. Use the version that wrote it."
@@ -107,35 +111,31 @@ class Predictor:
             raise ConfigError(f"{path}: a network of your own making has no configuration to be saved with its weights")
         save_checkpoint(path, self.network.state_dict(), self.about)
 
-    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    def logits(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
         """What the network puts out, (N, classes), for images that are prepared: (N, S, S, 3) uint8 of its own size.
 
-        They are cut into batches as in training's evaluation, which gives the same bits.
+        symmetries: whether each image is shown in all eight positions, `averaged_logits`; by default as in training's
+        evaluation (`test_symmetries`), whose bits come out again, since batches are cut as there.
         """
+        average = self.symmetries if symmetries is None else symmetries
+        forward = partial(averaged_logits, self.network) if average else self.network.forward
         cuts = [
-            self.network.forward(self.scaling.apply(part, self.network.dtype))
+            forward(self.scaling.apply(part, self.network.dtype))
             for batch in _cut(pixels, self.batch_size)
             for part in _cut(batch, self.micro_batch)
         ]
         return np.concatenate(cuts) if cuts else np.empty((0, len(self.class_names)), self.network.dtype)
 
-    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool = False) -> NDArray[Any]:
-        """p (N, classes) for images that are prepared, (N, S, S, 3) uint8: p = softmax(logits), each row adds up to 1.
+    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
+        """p = softmax(logits), (N, classes), for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`."""
+        return np.exp(log_softmax(self.logits(pixels, symmetries=symmetries)))
 
-        symmetries: p is the mean over the eight symmetries of the square, in each of which a cell is the same cell; takes
-        eight times as long. Source: Simonyan & Zisserman 2015, section 3.2, who average over an image and its mirror.
-        """
-        if not symmetries:
-            return np.exp(log_softmax(self.logits(pixels)))
-        total = sum(np.exp(log_softmax(self.logits(symmetry(pixels, which)))) for which in range(8))
-        return np.asarray(total / self.network.dtype.type(8))
-
-    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool = False) -> NDArray[Any]:
+    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[Any]:
         """The probability of each class, (N, classes) of the network's dtype.
 
         images: an array (N, H, W, 3) uint8, or any iterable of files and of arrays (H, W, 3) uint8, which is read a
         batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
-        training images were. symmetries: see `probabilities`.
+        training images were. symmetries: see `logits`.
 
         Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
         """
@@ -145,11 +145,13 @@ class Predictor:
             parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.network.dtype)
 
-    def predict(self, images: Iterable[Picture], *, symmetries: bool = False) -> NDArray[np.str_]:
+    def predict(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.str_]:
         """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
         return np.array(self.class_names)[self.predict_proba(images, symmetries=symmetries).argmax(axis=1)]
 
-    def stream(self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool = False) -> Iterator[Prediction]:
+    def stream(
+        self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool | None = None
+    ) -> Iterator[Prediction]:
         """A Prediction for each file, in order, also for those that cannot be used; in bounded memory, however many there are.
 
         A few threads decode the next files while the network computes.
@@ -245,12 +247,24 @@ def _is_further(checkpoint: Path, ended: Path) -> bool:
 
 def network_of(about: dict[str, Any]) -> Sequential:
     """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded."""
-    config = about["config"]
-    if config["model"] not in MODELS:
-        raise ConfigError(f"there is no model {config['model']!r} here; there are {', '.join(MODELS)}")
-    network = MODELS[config["model"]](config["image_size"], classes=len(about["class_names"]))
-    network.build(dtype=config["dtype"])
+    config = Config.from_dict(about["config"])
+    network = MODELS[config.model](config.image_size, classes=len(about["class_names"]))
+    network.build(dtype=config.dtype)
     return network
+
+
+def _require_plausible(about: dict[str, Any], weights: int) -> None:
+    """Raises ConfigError before a network is built that is far larger than the file it comes from.
+
+    The first dense layer alone has 512 weights or so for each pixel of the image.
+    """
+    config = Config.from_dict(about["config"])
+    if 128 * config.image_size**2 > weights or len(about["class_names"]) > weights:
+        raise ConfigError(f"it speaks of images of {config.image_size} pixels and holds only {weights} weights")
+    if about["preprocessing"]["image_size"] != config.image_size:
+        raise ConfigError(
+            f"images of {config.image_size} pixels are prepared in {about['preprocessing']['image_size']}"
+        )
 
 
 def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

@@ -101,16 +101,24 @@ def log_softmax(logits: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def softmax_cross_entropy(logits: Array, labels: NDArray[np.int64]) -> Array:
-    """−log p[label] of each image: logits (N, classes), labels (N,) → (N,)."""
-    return -log_softmax(logits)[np.arange(len(labels)), labels]
+def log_mean_softmax(logits: Array) -> Array:
+    """log of the mean over the views of the probabilities: logits (views, N, classes) → (N, classes), without overflow."""
+    logs = np.stack([log_softmax(one) for one in logits])
+    largest = logs.max(axis=0)
+    return largest + np.log(np.exp(logs - largest).mean(axis=0))
 
 
-def softmax_cross_entropy_gradient(logits: Array, labels: NDArray[np.int64]) -> Array:
-    """dlogits of the sum over the images: p − (1 at the label)."""
+def softmax_cross_entropy(logits: Array, labels: NDArray[np.int64], weights: Array | None = None) -> Array:
+    """−weights[label] · log p[label] of each image: logits (N, classes), labels (N,), weights (classes,), 1 unless given → (N,)."""
+    loss = -log_softmax(logits)[np.arange(len(labels)), labels]
+    return loss if weights is None else weights[labels] * loss
+
+
+def softmax_cross_entropy_gradient(logits: Array, labels: NDArray[np.int64], weights: Array | None = None) -> Array:
+    """dlogits of the sum over the images: weights[label] · (p − (1 at the label))."""
     gradient = np.exp(log_softmax(logits))
     gradient[np.arange(len(labels)), labels] -= 1
-    return gradient
+    return gradient if weights is None else weights[labels, None] * gradient
 
 
 def adam(

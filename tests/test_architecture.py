@@ -79,6 +79,7 @@ NEVER = {
     "scratchnet": ["data_prep", "train", "tests", "benchmarks"],
     "scratchnet.commands": ["train", "tests", "benchmarks"],
     "scratchnet.data": ["scratchnet.layers", "scratchnet.kernels", "scratchnet.network", "scratchnet.training"],
+    "scratchnet.averaging": ["scratchnet.training", "scratchnet.layers", "scratchnet.kernels"],
     "scratchnet.network": ["scratchnet.training", "scratchnet.data", "scratchnet.optimizers"],
     "scratchnet.optimizers": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
     "scratchnet.gradient_check": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],

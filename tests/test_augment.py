@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_data import random_images
 
-from scratchnet.data import random_symmetries, symmetry
-from scratchnet.errors import ShapeError
+from scratchnet.data import Augmentation, brighten, random_symmetries, symmetry
+from scratchnet.errors import ConfigError, DtypeError, ShapeError
 
 IMAGE = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1)
 
@@ -75,3 +78,74 @@ def test_what_cannot_be_turned():
         symmetry(np.zeros((1, 3, 4, 1)), 1)
     with pytest.raises(ValueError, match="0 to 7"):
         symmetry(IMAGE, 8)
+
+
+def test_rotations_are_the_four_quarter_turns_equally_often():
+    turned = Augmentation("rotations").apply(np.repeat(IMAGE, 4000, axis=0), 0, 0, np.arange(4000))
+    found, counts = np.unique(turned.reshape(4000, -1), axis=0, return_counts=True)
+    assert {image.tobytes() for image in found} == {symmetry(IMAGE, s).tobytes() for s in range(4)}
+    assert abs(counts - 1000).max() < 120
+
+
+def test_symmetries_are_drawn_as_they_always_were():
+    """Runs of version 0.1 can be resumed: the same bits decide."""
+    images, numbers = random_images(20), np.arange(20)
+    np.testing.assert_array_equal(Augmentation().apply(images, 3, 4, numbers), random_symmetries(images, 3, 4, numbers))
+
+
+def test_no_augmentation_changes_nothing():
+    images = random_images(20)
+    np.testing.assert_array_equal(Augmentation("none").apply(images, 3, 4, np.arange(20)), images)
+
+
+@given(st.floats(0, 3))
+def test_brightness_by_its_formula_for_every_grey_level(factor):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    brighter = brighten(levels, [factor])
+    assert brighter.dtype == np.uint8
+    exact = np.minimum(255, factor * np.arange(256))
+    assert np.abs(brighter.ravel() - exact).max() <= 0.5
+    assert brighter.ravel()[0] == 0
+    assert (np.diff(brighter.ravel().astype(int)) >= 0).all()
+
+
+def test_brightness_belongs_to_the_image_and_reaches_from_end_to_end():
+    """Grey 100 times the factor: the factors are spread evenly over [0.8, 1.2], and no channel or pixel has its own."""
+    grey, numbers = np.full((5000, 4, 4, 3), 100, np.uint8), np.arange(5000)
+    changed = Augmentation("none", 0.2).apply(grey, 1, 2, numbers)
+    levels = changed[:, 0, 0, 0].astype(int)
+    assert (changed == changed[:, :1, :1, :1]).all()
+    counts = np.bincount(levels)[80:121]
+    assert counts.sum() == 5000
+    assert counts[0] > 0
+    assert counts[-1] > 0
+    assert abs(counts[1:-1] - 125).max() < 50
+    assert (Augmentation("none", 0.2).apply(grey, 1, 3, numbers) != changed).any()
+    assert (Augmentation("none", 0.2).apply(grey, 2, 2, numbers) != changed).any()
+
+
+def test_brightness_and_turn_are_drawn_apart():
+    """Among images turned alike there are all brightnesses."""
+    images, numbers = np.repeat(100 + IMAGE, 800, axis=0), np.arange(800)
+    turn = np.array([name_of(image[None] - 100) for image in random_symmetries(images, 0, 0, numbers)])
+    bright = Augmentation("none", 0.5).apply(images, 0, 0, numbers)[:, 0, 0, 0] > 100
+    assert all(0.3 < bright[turn == s].mean() < 0.7 for s in range(8))
+
+
+@given(st.integers(0, 2**31), st.permutations(range(12)), st.integers(0, 12))
+def test_an_image_changes_alike_in_any_batch(seed, order, cut):
+    images, order = random_images(12, size=4), np.array(order)
+    augmentation = Augmentation("symmetries", 0.4)
+    whole = augmentation.apply(images, seed, 5, np.arange(12))
+    parts = [augmentation.apply(images[part], seed, 5, part) for part in (order[:cut], order[cut:])]
+    np.testing.assert_array_equal(np.concatenate(parts), whole[order])
+
+
+def test_augmentations_that_cannot_be():
+    with pytest.raises(ConfigError, match="turns must be one of none, rotations, symmetries, got 'spin'"):
+        Augmentation("spin")
+    for brightness in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ConfigError, match="brightness must be at least 0 and less than 1"):
+            Augmentation(brightness=brightness)
+    with pytest.raises(DtypeError, match="float32: brighten before scaling"):
+        brighten(np.zeros((1, 2, 2, 3), np.float32), [1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_data import make_dataset
 
-from scratchnet.data import Batches, Dataset, PixelScaling, epoch_order, random_symmetries
+from scratchnet.data import Augmentation, Batches, Dataset, PixelScaling, epoch_order
 from scratchnet.errors import ConfigError, DataError
 
 UNIT = PixelScaling("unit")
@@ -24,7 +24,7 @@ def readers():
 
 
 def test_batches_in_the_datasets_order(dataset):
-    batches = Batches(dataset, 5, UNIT, shuffle=False, augment=False, seed=0)
+    batches = Batches(dataset, 5, UNIT, shuffle=False, seed=0)
     assert len(batches) == 3
     seen = list(batches.epoch(0))
     assert [len(batch) for batch in seen] == [5, 5, 2]
@@ -38,19 +38,20 @@ def test_batches_in_the_datasets_order(dataset):
 
 
 def test_shuffled_and_augmented(dataset):
-    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=True, seed=7, dtype="float64")
+    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=Augmentation(brightness=0.3), seed=7, dtype="float64")
     for epoch in (0, 3):
         seen = list(batches.epoch(epoch))
         order = np.concatenate([batch.indices for batch in seen])
         np.testing.assert_array_equal(order, epoch_order(dataset.shard_sizes, 7, epoch))
-        turned = random_symmetries(dataset.read(order), 7, epoch, order)
+        changed = Augmentation(brightness=0.3).apply(dataset.read(order), 7, epoch, order)
+        assert (changed != dataset.read(order)).any(axis=(1, 2, 3)).all()
         images = np.concatenate([batch.images for batch in seen])
         assert images.dtype == np.float64
-        np.testing.assert_array_equal(images, UNIT.apply(turned, "float64"))
+        np.testing.assert_array_equal(images, UNIT.apply(changed, "float64"))
 
 
 def test_an_epoch_goes_on_where_it_stopped(dataset):
-    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=True, seed=7)
+    batches = Batches(dataset, 5, UNIT, shuffle=True, augment=Augmentation(brightness=0.3), seed=7)
     whole = list(batches.epoch(4))
     for start in range(4):
         rest = list(batches.epoch(4, start=start))
@@ -63,7 +64,12 @@ def test_an_epoch_goes_on_where_it_stopped(dataset):
 def test_the_size_of_a_batch_changes_no_image(dataset):
     small, large = (
         np.concatenate(
-            [batch.images for batch in Batches(dataset, size, UNIT, shuffle=True, augment=True, seed=7).epoch(2)]
+            [
+                batch.images
+                for batch in Batches(
+                    dataset, size, UNIT, shuffle=True, augment=Augmentation(brightness=0.3), seed=7
+                ).epoch(2)
+            ]
         )
         for size in (1, 12)
     )
@@ -71,7 +77,7 @@ def test_the_size_of_a_batch_changes_no_image(dataset):
 
 
 def test_an_epoch_left_early_leaves_no_thread(dataset):
-    batches = Batches(dataset, 1, UNIT, shuffle=True, augment=False, seed=0)
+    batches = Batches(dataset, 1, UNIT, shuffle=True, seed=0)
     epoch = batches.epoch(0)
     next(epoch)
     assert len(readers()) == 1
@@ -86,7 +92,7 @@ def test_an_epoch_left_early_leaves_no_thread(dataset):
 
 def test_an_error_in_the_consumer_leaves_no_thread(dataset):
     def train():
-        for _ in Batches(dataset, 1, UNIT, shuffle=True, augment=False, seed=0).epoch(0):
+        for _ in Batches(dataset, 1, UNIT, shuffle=True, seed=0).epoch(0):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -97,7 +103,7 @@ def test_an_error_in_the_consumer_leaves_no_thread(dataset):
 
 def test_only_a_few_batches_are_made_ahead(dataset, monkeypatch):
     made = []
-    batches = Batches(dataset, 1, UNIT, shuffle=False, augment=False, seed=0)
+    batches = Batches(dataset, 1, UNIT, shuffle=False, seed=0)
     make = batches.batch
     monkeypatch.setattr(batches, "batch", lambda *arguments: (made.append(1), make(*arguments))[1])
     epoch = batches.epoch(0)
@@ -109,7 +115,7 @@ def test_only_a_few_batches_are_made_ahead(dataset, monkeypatch):
 
 def test_batches_are_made_while_the_consumer_works(dataset, monkeypatch):
     """Eleven further batches of 30 ms each, and a consumer of 30 ms each, take less than one after the other would."""
-    batches = Batches(dataset, 1, UNIT, shuffle=False, augment=False, seed=0)
+    batches = Batches(dataset, 1, UNIT, shuffle=False, seed=0)
     make = batches.batch
     monkeypatch.setattr(batches, "batch", lambda *arguments: (time.sleep(0.03), make(*arguments))[1])
     begin = time.perf_counter()
@@ -125,7 +131,7 @@ def test_a_damaged_image_is_raised_where_the_batch_was_expected(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with Dataset(tmp_path, "train") as dataset:
-        epoch = Batches(dataset, 3, UNIT, shuffle=False, augment=False, seed=0).epoch(0)
+        epoch = Batches(dataset, 3, UNIT, shuffle=False, seed=0).epoch(0)
         for _ in range(3):
             assert len(next(epoch)) == 3
         with pytest.raises(DataError, match=r"train-0002\.h5"):
@@ -135,8 +141,8 @@ def test_a_damaged_image_is_raised_where_the_batch_was_expected(tmp_path):
 
 def test_wrong_arguments(dataset):
     with pytest.raises(ConfigError, match="batch size"):
-        Batches(dataset, 0, UNIT, shuffle=False, augment=False, seed=0)
-    batches = Batches(dataset, 5, UNIT, shuffle=False, augment=False, seed=0)
+        Batches(dataset, 0, UNIT, shuffle=False, seed=0)
+    batches = Batches(dataset, 5, UNIT, shuffle=False, seed=0)
     for start in (-1, 4):
         with pytest.raises(ConfigError, match="start"):
             batches.epoch(0, start=start)

@@ -39,7 +39,7 @@ def measured(repository, tmp_path_factory):
 def test_every_section_leaves_sensible_figures(measured):
     _, path = measured
     sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
-    assert list(sections) == ["steps", "inference", "limit", "threads", "memory", "start", "accuracy"]
+    assert list(sections) == ["steps", "inference", "limit", "threads", "memory", "start", "reader", "accuracy"]
     for name in ("steps", "inference"):
         (one,) = sections[name]["works"]
         ours = one["systems"]["scratchnet"]
@@ -56,6 +56,10 @@ def test_every_section_leaves_sensible_figures(measured):
     assert peak is None or peak > 5e7
     assert sections["start"]["median"] > 0
     assert "cold_compile_s" not in sections["start"]
+    (reading,) = sections["reader"]["sizes"]
+    assert reading["images"] == 197  # the training side of the sample
+    assert {*reading["images_per_s"]} == {"step", *reading["ratios"]}
+    assert all(len(rates) == 1 and rates[0] > 0 for rates in reading["images_per_s"].values())
     assert [*sections["accuracy"]["errors"]] == [f"conv{i}" for i in range(1, 6)] + ["dense1", "dense2", "dense3"]
     assert all(0 <= e < 1e-2 for one in sections["accuracy"]["errors"].values() for e in one.values())
     assert [len(losses) for losses in sections["accuracy"]["losses"].values()] == [3, 3]
@@ -142,6 +146,16 @@ def test_the_share_of_the_limit():
     assert targets.shares(figures) == {"least": 60, "measured": 100, "share": 0.6}
     (row,) = targets.limited(figures)
     assert (row.reached, row.verdict) == ("60% of 1e-09 GFLOP/s (sgemm, 2 threads)", "met")
+
+
+def test_the_slowest_way_of_reading_decides():
+    rates = {"step": [10.0, 12.0, 11.0], "shards": [300.0, 310.0, 290.0], "memory": [900.0, 900.0, 900.0]}
+    one = {"image_size": 64, "images_per_s": rates}
+    for slowest, verdict in ((19.9, "missed"), (20.0, "met")):
+        ratios = {"shards": {"median": slowest}, "memory": {"median": 82.0}}
+        (row,) = targets.read({"sizes": [{**one, "ratios": ratios}]})
+        assert row.verdict == verdict
+        assert row.reached == f"training step 11.0 images/s; shards 300: {slowest:.0f}×; memory 900: 82×"
 
 
 def test_the_examples():

@@ -16,14 +16,16 @@ ROWS = [{"epoch": 1, "train_loss": 0.1 + 0.2}]
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "checkpoint.h5"
-    save_checkpoint(path, WEIGHTS, ABOUT, optimizer=MOMENTS, progress=Progress(2, 5, 0.1, ROWS))
+    save_checkpoint(
+        path, WEIGHTS, ABOUT, optimizer=MOMENTS, progress=Progress(epoch=2, batches_done=5, loss_sum=0.1, rows=ROWS)
+    )
     return path
 
 
 def test_everything_comes_back(saved):
     found = load_checkpoint(saved)
     assert found.about == ABOUT
-    assert found.progress == Progress(2, 5, 0.1, ROWS)
+    assert found.progress == Progress(epoch=2, batches_done=5, loss_sum=0.1, rows=ROWS)
     for written, read in ((WEIGHTS, found.weights), (MOMENTS, found.optimizer)):
         assert written.keys() == read.keys()
         for name, array in written.items():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchnet.config import PRESETS, Config, from_toml
+from scratchnet.data.augment import TURNS
 from scratchnet.errors import ConfigError
 
 INVALID = [
@@ -18,6 +19,8 @@ INVALID = [
     ("learning_rate", 0), ("learning_rate", -0.1), ("learning_rate", float("nan")),
     ("learning_rate", float("inf")), ("learning_rate", "fast"),
     ("schedule", "linear"),
+    ("step_epochs", 0), ("step_epochs", 2.0), ("step_epochs", 5),
+    ("step_factor", 0), ("step_factor", 1.0), ("step_factor", float("nan")), ("step_factor", 0.5),
     ("warmup", -1),
     ("optimizer", "rmsprop"),
     ("beta1", 1.0), ("beta1", -0.1), ("beta2", 1), ("beta2", float("nan")),
@@ -29,7 +32,10 @@ INVALID = [
     ("dropout", 1), ("dropout", -0.1), ("dropout", None),
     ("weight_init", "zeros"),
     ("pixels", "raw"),
-    ("augment", True),
+    ("augment", True), ("augment", "rotation"),
+    ("brightness", -0.1), ("brightness", 1), ("brightness", float("nan")), ("brightness", True),
+    ("class_weights", "balance"), ("class_weights", 2.0),
+    ("test_symmetries", True), ("test_symmetries", "all"),
     ("dtype", "float16"),
     ("seed", -1), ("seed", 2**64), ("seed", 0.5),
 ]  # fmt: skip
@@ -55,6 +61,26 @@ def test_every_option_says_what_it_means():
         assert not one.metadata["choices"] or one.default in one.metadata["choices"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "without", "with_"),
+    [
+        ("step_epochs", 3, {"schedule": "cosine"}, {"schedule": "step"}),
+        ("step_factor", 0.5, {"schedule": "constant"}, {"schedule": "step"}),
+        ("beta2", 0.99, {"optimizer": "sgd"}, {"optimizer": "adamw"}),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(name, value, without, with_):
+    assert getattr(Config(**with_, **{name: value}), name) == value
+    Config(**without)
+    with pytest.raises(ConfigError, match=f"{name} must be left at .* unless .* got {value}: it would have no effect"):
+        Config(**without, **{name: value})
+
+
+def test_every_kind_of_turning_can_be_chosen():
+    choices = next(one for one in fields(Config) if one.name == "augment").metadata["choices"]
+    assert set(choices) == set(TURNS)
+
+
 def test_an_integer_will_do_for_a_number():
     assert type(Config(learning_rate=1).learning_rate) is float
 
@@ -68,6 +94,13 @@ configs = st.builds(
     weight_decay=st.floats(0, 1),
     dropout=st.floats(0, 1, exclude_max=True),
     optimizer=st.sampled_from(["adam", "adamw", "sgd"]),
+    schedule=st.just("step"),
+    step_epochs=st.integers(1, 100),
+    step_factor=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    augment=st.sampled_from(["symmetries", "rotations", "none"]),
+    brightness=st.floats(0, 1, exclude_max=True),
+    class_weights=st.sampled_from(["none", "balanced"]),
+    test_symmetries=st.sampled_from(["none", "average"]),
 )
 
 

@@ -1,4 +1,7 @@
+import errno
 import os
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +55,62 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), write_atomically(tmp_path / "a.txt"):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_in_the_place_of_the_target_stays(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(OSError, match=r"a\.txt"):
+        write_text_atomically(tmp_path / "a.txt", "x")
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_a_link_is_replaced_and_its_target_stays(tmp_path):
+    (tmp_path / "elsewhere.txt").write_text("old")
+    (tmp_path / "a.txt").symlink_to("elsewhere.txt")
+    write_text_atomically(tmp_path / "a.txt", "new")
+    assert not (tmp_path / "a.txt").is_symlink()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "elsewhere.txt").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+@pytest.mark.parametrize(("code", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch, code, fails):
+    """What the file system cannot do is no failure of the save; a broken disk is one."""
+    sync = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if fails:
+        with pytest.raises(OSError, match=os.strerror(code)):
+            write_text_atomically(tmp_path / "a.txt", "x")
+    else:
+        write_text_atomically(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").read_text() == "x"
+
+
+def test_windows_waits_for_a_reader_of_the_old_file(tmp_path, monkeypatch):
+    replace, refused = os.replace, []
+
+    def busy(a, b):
+        if len(refused) < 2:
+            refused.append(b)
+            raise PermissionError(errno.EACCES, "in use")
+        replace(a, b)
+
+    monkeypatch.setattr(os, "replace", busy)
+    with pytest.raises(PermissionError):
+        write_text_atomically(tmp_path / "a.txt", "x")
+    refused.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("scratchnet.files.os.name", "nt")
+        folder = type(tmp_path)  # the paths of this system, whatever os.name says
+        patch.setattr("scratchnet.files.Path", folder)
+        write_text_atomically(tmp_path / "a.txt", "y")
+    assert len(refused) == 2
+    assert Path(tmp_path, "a.txt").read_text() == "y"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchnet import SoftmaxCrossEntropy
-from scratchnet.errors import DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet import SoftmaxCrossEntropy, reference
+from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.losses import balanced_class_weights
 
 
 def test_no_opinion_costs_ln_of_the_classes():
@@ -40,13 +41,13 @@ def test_a_confident_mistake_costs_the_gap():
     assert SoftmaxCrossEntropy().forward(np.array([[1000.0, 0.0]]), np.array([1])) == 1000
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5))
-def test_gradient_is_the_difference_quotient(seed, images, classes):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5), st.booleans())
+def test_gradient_is_the_difference_quotient(seed, images, classes, weighted):
     rng = np.random.default_rng(seed)
     logits, labels, loss, h = (
         rng.normal(size=(images, classes)),
         rng.integers(classes, size=images),
-        SoftmaxCrossEntropy(),
+        SoftmaxCrossEntropy(rng.uniform(0, 3, size=classes) if weighted else None),
         1e-5,
     )
     quotient = np.empty_like(logits)
@@ -59,8 +60,9 @@ def test_gradient_is_the_difference_quotient(seed, images, classes):
     np.testing.assert_allclose(loss.backward().sum(axis=1), 0, atol=1e-15)
 
 
-def test_parts_of_a_batch_add_up(rng):
-    logits, labels, loss = rng.normal(size=(7, 3)), rng.integers(3, size=7), SoftmaxCrossEntropy()
+@pytest.mark.parametrize("weights", [None, [0.5, 3.0, 1.0]])
+def test_parts_of_a_batch_add_up(rng, weights):
+    logits, labels, loss = rng.normal(size=(7, 3)), rng.integers(3, size=7), SoftmaxCrossEntropy(weights)
     whole_loss = loss.forward(logits, labels)
     whole_gradient = loss.backward()
     parts, total = [], 0.0
@@ -124,3 +126,76 @@ def test_logits_that_are_no_numbers(bad):
 def test_backward_before_forward():
     with pytest.raises(OrderError, match=r"backward needs a forward\(logits, labels\)"):
         SoftmaxCrossEntropy().backward()
+
+
+def test_weights_by_their_formula():
+    """An image of class 1 counts 3, one of class 0 counts 1/2; the sum is divided by the two images, not by 3.5."""
+    loss = SoftmaxCrossEntropy([0.5, 3.0])
+    assert loss.forward(np.zeros((2, 2)), np.array([0, 1])) == pytest.approx((0.5 + 3) * math.log(2) / 2)
+    np.testing.assert_allclose(loss.backward(), [[-0.125, 0.125], [0.75, -0.75]])
+
+
+def test_a_weight_of_two_is_an_image_seen_twice(rng):
+    """... but for the N that the sum is divided by; a weight of 0 is an image not seen."""
+    logits, labels = rng.normal(size=(5, 3)), np.array([0, 1, 2, 1, 0])
+    weighted, plain = SoftmaxCrossEntropy([1, 2, 0]), SoftmaxCrossEntropy()
+    seen = np.array([0, 1, 1, 3, 3, 4])
+    assert weighted.forward(logits, labels) * 5 == pytest.approx(plain.forward(logits[seen], labels[seen]) * 6)
+
+
+def test_weights_of_one_change_no_bit(rng):
+    logits, labels = rng.normal(size=(6, 2)).astype("float32"), rng.integers(2, size=6)
+    weighted, plain = SoftmaxCrossEntropy([1, 1]), SoftmaxCrossEntropy()
+    assert weighted.forward(logits, labels) == plain.forward(logits, labels)
+    np.testing.assert_array_equal(weighted.backward(), plain.backward())
+    assert weighted.backward().dtype == np.float32
+
+
+def test_weights_keep_the_dtype_of_the_logits(rng):
+    loss = SoftmaxCrossEntropy([0.3, 1.7])
+    loss.forward(rng.normal(size=(6, 2)).astype("float32"), rng.integers(2, size=6))
+    assert loss.backward().dtype == np.float32
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60))
+def test_balanced_weights_give_each_class_the_same_say(labels):
+    weights = balanced_class_weights(labels, classes=5)
+    counts = np.bincount(labels, minlength=5)
+    say = (weights * counts)[counts > 0]
+    np.testing.assert_allclose(say, say[0])
+    assert say.sum() == pytest.approx(len(labels))  # a mean of 1 over the images
+    assert (weights[counts == 0] == 0).all()
+
+
+def test_balanced_weights_as_scikit_learn_has_them(rng):
+    class_weight = pytest.importorskip("sklearn.utils.class_weight", reason="scikit-learn is not installed")
+    labels = rng.choice(3, p=[0.7, 0.2, 0.1], size=200)
+    expected = class_weight.compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(balanced_class_weights(labels, 3), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, np.nan], [[1.0, 1.0]], 1.0, "balanced", [1.0, None, "x"]])
+def test_weights_that_cannot_be(weights):
+    with pytest.raises(ConfigError, match="class weights must be a row of finite numbers of at least 0, got"):
+        SoftmaxCrossEntropy(weights)
+
+
+def test_as_many_weights_as_classes():
+    with pytest.raises(ShapeError, match="3 class weights for logits of 2 classes: give one weight for each output"):
+        SoftmaxCrossEntropy([1, 1, 1]).forward(np.zeros((1, 2)), np.array([0]))
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [0.5], [[0], [1]]])
+def test_balanced_weights_of_labels_that_cannot_be(labels):
+    with pytest.raises(LabelError):
+        balanced_class_weights(labels, 3)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["float32", "float64"]), st.sampled_from([1, 100, 1e6]))
+def test_the_mean_of_probabilities(seed, dtype, scale):
+    logits = (scale * np.random.default_rng(seed).normal(size=(8, 5, 3))).astype(dtype)
+    mean = reference.log_mean_softmax(logits)
+    assert mean.dtype == dtype
+    assert np.isfinite(mean).all()
+    expected = np.mean([np.exp(reference.log_softmax(one.astype("float64"))) for one in logits], axis=0)
+    np.testing.assert_allclose(np.exp(mean), expected, atol=1e-6 if dtype == "float32" else 1e-14)

@@ -178,3 +178,19 @@ def test_twenty_steps_of_training(rng, optimizer, dtype, tolerance):
     for name, value, other in twins.weights():
         np.testing.assert_allclose(value, other, rtol=0, atol=tolerance, err_msg=name)
         assert np.abs(value - before[name]).max() > 10 * tolerance
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weighted_cross_entropy(rng, dtype):
+    """PyTorch's mean divides by the weights of the labels; ours by the images."""
+    weights, labels = np.array([0.4, 1.0, 2.5]), rng.integers(3, size=9)
+    loss, logits = SoftmaxCrossEntropy(weights), rng.normal(size=(9, 3)).astype(dtype)
+    value, gradient = loss.forward(logits, labels), loss.backward()
+
+    logits_ = theirs(logits).requires_grad_()
+    value_ = torch.nn.CrossEntropyLoss(theirs(weights.astype(dtype)))(logits_, torch.from_numpy(labels))
+    value_.backward()
+    ratio = weights[labels].sum() / len(labels)
+    tolerance = 1e-13 if dtype == "float64" else 1e-6
+    assert value == pytest.approx(value_.item() * ratio, rel=tolerance)
+    np.testing.assert_allclose(gradient, logits_.grad.numpy() * ratio, rtol=0, atol=tolerance)

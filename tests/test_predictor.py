@@ -44,8 +44,21 @@ def test_the_bits_of_training_s_own_evaluation(trained_run, predictor, test_set)
     checkpoint = load_checkpoint(trained_run.folder / "weights.h5")
     experiment = Experiment(Config(**checkpoint.about["config"]), trained_run.data)
     experiment.network.load_state_dict(checkpoint.weights)
-    evaluation = experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0))
+    evaluation = experiment.evaluate("test")
     assert predictor.logits(test_set.read(np.arange(len(test_set)))).tobytes() == evaluation.logits.tobytes()
+
+
+def test_a_run_that_was_judged_by_averages(trained_run, predictor, test_set, tmp_path):
+    """Unless told otherwise, the answers are those of training's evaluation, averages included."""
+    checkpoint = load_checkpoint(trained_run.folder / "weights.h5")
+    config = checkpoint.about["config"] | {"test_symmetries": "average"}
+    save_checkpoint(tmp_path / "averaged.h5", checkpoint.weights, checkpoint.about | {"config": config})
+    experiment = Experiment(Config(**config), trained_run.data)
+    experiment.network.load_state_dict(checkpoint.weights)
+    averaged, pixels = sn.load(tmp_path / "averaged.h5"), test_set.read(np.arange(len(test_set)))
+    assert averaged.logits(pixels).tobytes() == experiment.evaluate("test").logits.tobytes()
+    assert averaged.logits(pixels, symmetries=False).tobytes() == predictor.logits(pixels).tobytes()
+    assert predictor.logits(pixels, symmetries=True).tobytes() == averaged.logits(pixels).tobytes()
 
 
 def test_files_give_what_the_shards_give(predictor, test_set):
@@ -205,9 +218,15 @@ def test_what_cannot_be_loaded(trained_run, tmp_path):
     for about, message in (
         ({}, "lacks 'config'"),
         (checkpoint.about | {"class_names": ["a", "b", "c"]}, "another image size or preset"),
-        (checkpoint.about | {"config": {"model": "other"}}, "no model 'other'"),
+        (checkpoint.about | {"config": {"model": "other"}}, "model must be one of"),
+        (
+            checkpoint.about | {"config": checkpoint.about["config"] | {"image_size": 10**6}},
+            "holds only 5932354 weights",
+        ),
+        (checkpoint.about | {"config": checkpoint.about["config"] | {"new": 1}}, "no option 'new'"),
+        (checkpoint.about | {"preprocessing": {"image_size": 64}}, "32 pixels are prepared in 64"),
         (checkpoint.about | {"pixel_scaling": {"kind": "sepia"}}, "pixel scaling"),
-        (checkpoint.about | {"config": []}, "not the weights"),
+        (checkpoint.about | {"config": []}, "table of options"),
     ):
         save_checkpoint(tmp_path / "odd.h5", checkpoint.weights, about)
         with pytest.raises(DataError, match=message) as raised:

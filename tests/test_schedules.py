@@ -41,5 +41,43 @@ def test_a_step_before_the_first():
 
 
 def test_unknown_shape():
-    with pytest.raises(ConfigError, match="must be one of constant, cosine, got 'linear'"):
+    with pytest.raises(ConfigError, match="must be one of constant, step, cosine, got 'linear'"):
         Schedule("linear", peak=1.0, warmup=0, total=1)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5])
+def test_steps_multiply_the_rate_again_and_again(factor):
+    schedule = Schedule("step", peak=2.0, warmup=3, total=100, every=10, factor=factor)
+    assert [schedule.rate(t) for t in (0, 1, 2)] == pytest.approx([2 / 3, 4 / 3, 2])
+    for t in range(3, 100):
+        assert schedule.rate(t) == pytest.approx(2 * factor ** (t // 10))
+    assert schedule.rate(9) == 2.0
+    assert schedule.rate(10) == 2 * factor
+
+
+def test_a_longer_training_changes_constant_and_steps_nowhere_and_cosine_everywhere():
+    def rates(shape, total, **steps):
+        schedule = Schedule(shape, peak=1.0, warmup=2, total=total, **steps)
+        return [schedule.rate(t) for t in range(20)]
+
+    assert rates("constant", 20) == rates("constant", 40)
+    assert rates("step", 20, every=5, factor=0.5) == rates("step", 40, every=5, factor=0.5)
+    assert all(
+        longer > shorter for longer, shorter in zip(rates("cosine", 40)[3:], rates("cosine", 20)[3:], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "steps", [{}, {"every": 5}, {"factor": 0.5}, {"every": 0, "factor": 0.5}, {"every": 5, "factor": 1.0},
+              {"every": 5, "factor": 0.0}, {"every": 5, "factor": float("nan")}],
+)  # fmt: skip
+def test_steps_that_cannot_be(steps):
+    with pytest.raises(ConfigError, match="needs every ≥ 1 and 0 < factor < 1"):
+        Schedule("step", peak=1.0, warmup=0, total=10, **steps)
+
+
+@pytest.mark.parametrize("shape", ["constant", "cosine"])
+@pytest.mark.parametrize("steps", [{"every": 5}, {"factor": 0.5}])
+def test_what_only_steps_have_is_refused_elsewhere(shape, steps):
+    with pytest.raises(ConfigError, match=f"for the schedule 'step', got them for '{shape}'"):
+        Schedule(shape, peak=1.0, warmup=0, total=10, **steps)

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             "weights": str(predictor.source),
             "data": str(folder),
             "split": (options.split or "test") if prepared else None,
-            "symmetries": options.symmetries,
+            "symmetries": predictor.symmetries if options.symmetries is None else options.symmetries,
             "unreadable": bad,
             "subjects_seen_in_training": None if seen is None else sorted(seen),
         }

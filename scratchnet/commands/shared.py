@@ -27,8 +27,9 @@ def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
     """--symmetries."""
     parser.add_argument(
         "--symmetries",
-        action="store_true",
-        help="show the network each image in its eight symmetries and average the probabilities; takes eight times as long",
+        action=argparse.BooleanOptionalAction,
+        help="show the network each image in its eight symmetries and average the probabilities, which takes eight times "
+        "as long; or don't (as the run's test images were judged: test_symmetries)",
     )
 
 

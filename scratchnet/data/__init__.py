@@ -3,7 +3,7 @@
 `python -m data_prep` writes what this package reads; nothing here knows it.
 """
 
-from scratchnet.data.augment import random_symmetries, symmetry
+from scratchnet.data.augment import Augmentation, brighten, random_symmetries, symmetry
 from scratchnet.data.batches import Batch, Batches
 from scratchnet.data.dataset import Dataset
 from scratchnet.data.image_set import ArrayImages, ImageSet
@@ -14,6 +14,7 @@ from scratchnet.data.shards import PackedImage, Shard, ShardHeader, pack_image, 
 
 __all__ = [
     "ArrayImages",
+    "Augmentation",
     "Batch",
     "Batches",
     "Dataset",
@@ -26,6 +27,7 @@ __all__ = [
     "ShardFile",
     "ShardHeader",
     "Split",
+    "brighten",
     "epoch_order",
     "pack_image",
     "random_symmetries",

@@ -1,18 +1,83 @@
-"""The eight symmetries of the square: ways to turn and mirror a cell that leave it the same cell.
+"""Augmentation: ways to change an image that leave it the same cell, drawn anew for each image in each epoch.
 
-A microscope slide has no up and no left. Showing the network each image in all eight positions multiplies the data by
-eight and invents nothing.
+A microscope slide has no up and no left. Showing the network each image in all eight positions of the square multiplies
+the data by eight and invents nothing. A lamp is brighter on one day than on another, and so may an image be.
 """
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scratchnet.draws import bits
-from scratchnet.errors import ShapeError
+from scratchnet.draws import bits, uniform
+from scratchnet.errors import ConfigError, DtypeError, ShapeError
 
 AnyType = TypeVar("AnyType", bound=np.generic)
+
+TURNS = {"none": 1, "rotations": 4, "symmetries": 8}
+"""Positions that each kind of turning draws from: the image as it is, the quarter turns, all symmetries of the square."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to an image while training: a turn, and another brightness.
+
+    turns: "none"; "rotations", one of the four quarter turns, as in the report; "symmetries", one of the eight
+    symmetries of the square. brightness b: its pixels are multiplied by a factor from [1 − b, 1 + b]; 0 leaves them.
+    Both are drawn for the image from (seed, epoch, its number) alone: no batch, thread or resume changes them.
+
+    Raises ConfigError for another word, or a brightness outside 0 ≤ b < 1.
+
+    >>> grey = np.full((1, 2, 2, 3), 100, np.uint8)
+    >>> np.unique(Augmentation(brightness=0.2).apply(grey, seed=0, epoch=0, indices=[7]))
+    array([87], dtype=uint8)
+    """
+
+    turns: str = "symmetries"
+    brightness: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.turns not in TURNS:
+            raise ConfigError(f"turns must be one of {', '.join(TURNS)}, got {self.turns!r}")
+        if not 0 <= self.brightness < 1:
+            raise ConfigError(f"brightness must be at least 0 and less than 1, got {self.brightness}")
+
+    def apply(self, images: NDArray[np.uint8], seed: int, epoch: int, indices: ArrayLike) -> NDArray[np.uint8]:
+        """images (N, S, S, C) uint8, with their numbers in the dataset, indices (N,) → as this epoch shows them, same shape.
+
+        Raises ShapeError where images are to be turned that are not square, DtypeError where they are not uint8.
+        """
+        if self.turns != "none":
+            images = random_symmetries(images, seed, epoch, indices, TURNS[self.turns])
+        if self.brightness > 0:
+            drawn = uniform(bits(seed, "brightness", epoch, indices))
+            images = brighten(images, 1 + self.brightness * (2 * drawn - 1))
+        return images
+
+
+def brighten(images: NDArray[np.uint8], factors: ArrayLike) -> NDArray[np.uint8]:
+    """y = min(255, factor · x), rounded to the nearest grey level (to the even one of two): each image by its own factor.
+
+    It acts on the bytes, before they are scaled: black, around a cell that was cut out, stays black, and what training
+    sees is an image that could have been in a file. Rounding moves a pixel by half a grey level at most.
+
+    images (N, H, W, C) uint8. factors (N,) ≥ 0. Returns a new array. Raises DtypeError if the images are not uint8.
+    Source: Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image Classification", who adds
+    brightness to what Krizhevsky et al. 2012 change at random.
+
+    >>> brighten(np.array([[[[0, 99, 250]]]], np.uint8), [1.5])
+    array([[[[  0, 148, 255]]]], dtype=uint8)
+    """
+    if images.dtype != np.uint8:
+        raise DtypeError(f"brightness is changed in uint8, 0 to 255; got {images.dtype}: brighten before scaling")
+    levels = np.multiply.outer(np.asarray(factors, np.float64), np.arange(256))
+    tables = np.rint(np.minimum(levels, 255)).astype(np.uint8)  # 256 products an image; its pixels look theirs up
+    brighter = np.empty_like(images, order="C")
+    for k, table in enumerate(tables):
+        looked_up = images[k].tobytes().translate(table.tobytes())  # twice as fast as NumPy's table[images[k]]
+        brighter[k] = np.frombuffer(looked_up, np.uint8).reshape(images[k].shape)
+    return brighter
 
 
 def symmetry(images: NDArray[AnyType], which: ArrayLike) -> NDArray[AnyType]:
@@ -36,20 +101,21 @@ def symmetry(images: NDArray[AnyType], which: ArrayLike) -> NDArray[AnyType]:
     if chosen.size and (chosen.min() < 0 or chosen.max() > 7):
         raise ValueError(f"the symmetries of the square are numbered 0 to 7, got {chosen.min()} to {chosen.max()}")
     turned = np.empty_like(images, order="C")
-    for s in range(8):
-        mirrored, quarters = divmod(s, 4)
-        of_this_kind = chosen == s
-        if of_this_kind.any():
-            selected = images[of_this_kind]
-            if mirrored:
-                selected = selected[:, :, ::-1]
-            turned[of_this_kind] = np.rot90(selected, quarters, axes=(1, 2))
+    # A pixel as one element, which NumPy moves in one piece and not a channel at a time: more than twice as fast.
+    pixel = np.dtype((np.void, images.shape[3] * images.itemsize))
+    before, after = (array.view(pixel)[..., 0] for array in (np.ascontiguousarray(images), turned))
+    for k, s in enumerate(chosen):
+        mirrored, quarters = divmod(int(s), 4)
+        after[k] = np.rot90(before[k, :, ::-1] if mirrored else before[k], quarters)
     return turned
 
 
-def random_symmetries(images: NDArray[AnyType], seed: int, epoch: int, indices: ArrayLike) -> NDArray[AnyType]:
+def random_symmetries(
+    images: NDArray[AnyType], seed: int, epoch: int, indices: ArrayLike, kinds: int = 8
+) -> NDArray[AnyType]:
     """Each image under a symmetry drawn for it from (seed, epoch, its number), whatever batch it stands in.
 
-    images (N, S, S, C), any dtype. indices (N,) integers: the images' numbers in their dataset. Same shape and dtype out.
+    images (N, S, S, C), any dtype. indices (N,) integers: the images' numbers in their dataset. kinds: 8 draws from all
+    symmetries, 4 from the quarter turns, which are the first four. Same shape and dtype out.
     """
-    return symmetry(images, bits(seed, "symmetry", epoch, indices) % np.uint64(8))
+    return symmetry(images, bits(seed, "symmetry", epoch, indices) % np.uint64(kinds))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.data.augment import random_symmetries
+from scratchnet.data.augment import Augmentation
 from scratchnet.data.image_set import ImageSet
 from scratchnet.data.order import epoch_order
 from scratchnet.data.pixels import PixelScaling
@@ -40,12 +40,12 @@ class Batches:
 
     scaling: how pixels become numbers. dtype: of the images handed out. seed: of the order and the augmentation.
     shuffle: visit the images in a random order, another one each epoch (`epoch_order`); otherwise in the dataset's order.
-    augment: show each image under a random symmetry of the square, another one each epoch.
+    augment: how each image is changed at random, anew each epoch; None leaves all as they are.
 
     `len(batches)` is the number of batches in an epoch. Raises ConfigError if batch_size < 1.
 
-    >>> batches = Batches(dataset, 32, PixelScaling("unit"), shuffle=True, augment=True, seed=0)     # doctest: +SKIP
-    >>> for batch in batches.epoch(0):                                                              # doctest: +SKIP
+    >>> batches = Batches(dataset, 32, PixelScaling("unit"), shuffle=True, augment=Augmentation(), seed=0)  # doctest: +SKIP
+    >>> for batch in batches.epoch(0):                                                                      # doctest: +SKIP
     ...     loss = criterion.forward(network.forward(batch.images, training=True), batch.labels)
     """
 
@@ -56,7 +56,7 @@ class Batches:
         scaling: PixelScaling,
         *,
         shuffle: bool,
-        augment: bool,
+        augment: Augmentation | None = None,
         seed: int,
         dtype: str = "float32",
     ):
@@ -83,13 +83,13 @@ class Batches:
         """One batch of the images with these numbers, augmented as in this epoch. The same arguments give the same bits."""
         images = self.dataset.read(indices)
         if self.augment:
-            images = random_symmetries(images, self.seed, epoch, indices)
+            images = self.augment.apply(images, self.seed, epoch, indices)
         return Batch(self.scaling.apply(images, self.dtype), self.dataset.labels[indices], indices)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
 
-        One thread reads, turns and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
+        One thread reads, augments and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
         it is raised here, where the batch was expected. It ends with the iteration, also if that is left early.
         Raises ConfigError if `start` is not 0 … len(batches).
         """

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scratchnet.data.manifest import ShardFile, read_manifest
+from scratchnet.data.manifest import Manifest, ShardFile, read_manifest
 from scratchnet.data.shards import Shard
 from scratchnet.errors import DataError
 
@@ -56,7 +56,7 @@ class Dataset:
         self._shards: list[Shard] = []
         try:
             for file in files:
-                self._shards.append(self._open(file))
+                self._shards.append(open_shard(folder, self.manifest, split, file))
         except BaseException:
             self.close()
             raise
@@ -69,28 +69,6 @@ class Dataset:
         keep = len(self) * int(np.prod(self.image_shape)) <= memory_limit
         self._kept = np.empty((len(self) if keep else 0, *self.image_shape), np.uint8)
         self._is_kept = np.zeros(len(self), bool)
-
-    def _open(self, file: ShardFile) -> Shard:
-        """Opens one shard and holds it against the manifest."""
-        path = self.folder / file.file
-        if not path.is_file():
-            raise DataError(f"{path}: this shard is missing. {REMEDY}")
-        if path.stat().st_size != file.bytes:
-            raise DataError(
-                f"{path}: {path.stat().st_size} bytes where the manifest says {file.bytes}: truncated or damaged. {REMEDY}"
-            )
-        shard = Shard(path)
-        found = (shard.header.dataset_id, shard.header.split, shard.header.class_names, shard.image_shape, len(shard))
-        expected = (self.dataset_id, self.split, self.class_names, self.image_shape, file.images)
-        for what, value, wanted in zip(
-            ("preparation", "split", "classes", "image shape", "images"), found, expected, strict=True
-        ):
-            if value != wanted:
-                shard.close()
-                raise DataError(
-                    f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {REMEDY}"
-                )
-        return shard
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -128,13 +106,7 @@ class Dataset:
     def verify(self) -> None:
         """Compares every shard's bytes with the SHA-256 in the manifest. Raises DataError for the first that differs."""
         for file in self.manifest.splits[self.split].shards:
-            path = self.folder / file.file
-            with open(path, "rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if found != file.sha256:
-                raise DataError(
-                    f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {REMEDY}"
-                )
+            compare_digest(self.folder, file)
 
     def close(self) -> None:
         """Closes the shards. What was read stays; nothing more can be read from the disk."""
@@ -146,3 +118,42 @@ class Dataset:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, file: ShardFile) -> Shard:
+    """Opens one shard of a dataset and holds it against the manifest.
+
+    Raises DataError if it is missing, damaged, of another size than the manifest says, or of another dataset.
+    """
+    path = Path(folder) / file.file
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: this shard is missing. {REMEDY}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {REMEDY}") from error
+    if size != file.bytes:
+        raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {REMEDY}")
+    shard = Shard(path)
+    header = shard.header
+    found = (header.dataset_id, header.split, header.class_names, shard.image_shape, len(shard))
+    expected = (manifest.dataset_id, split, manifest.class_names, manifest.image_shape, file.images)
+    names = ("preparation", "split", "classes", "image shape", "images")
+    for what, value, wanted in zip(names, found, expected, strict=True):
+        if value != wanted:
+            shard.close()
+            raise DataError(
+                f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {REMEDY}"
+            )
+    return shard
+
+
+def compare_digest(folder: str | os.PathLike[str], file: ShardFile) -> None:
+    """Compares a shard's bytes with the SHA-256 in the manifest. Raises DataError where they differ."""
+    path = Path(folder) / file.file
+    with open(path, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != file.sha256:
+        raise DataError(
+            f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {REMEDY}"
+        )

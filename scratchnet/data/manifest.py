@@ -14,11 +14,12 @@ from typing import Any
 
 from scratchnet.errors import DataError
 from scratchnet.files import write_text_atomically
+from scratchnet.json_text import JsonError, parse_json
 
 FORMAT = "scratchnet-dataset"
 VERSION = 1
 FILE_NAME = "manifest.json"
-MAX_BYTES = 2**28
+MAX_BYTES = 2**26  # with `scratchnet.json_text`, which bounds what is in them, at most about half a gigabyte in memory
 REMEDY = "Prepare the images with `python -m data_prep SOURCE OUT`."
 
 
@@ -96,20 +97,26 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Raises DataError if the folder or the file is missing, damaged, edited, or of another version.
     """
     path = Path(folder) / FILE_NAME
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder}: there is no such folder. {REMEDY}")
-    if not path.is_file():
-        raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {REMEDY}")
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"{path}: larger than {MAX_BYTES} bytes, which no manifest is. {REMEDY}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        checksum, form, version = content.pop("checksum"), content.pop("format"), content.pop("version")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if not Path(folder).is_dir():
+            raise DataError(f"{folder}: there is no such folder. {REMEDY}")
+        if not path.is_file():
+            raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {REMEDY}")
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size  # asked for more, `read` would take that much at once
+            content = parse_json(stream.read(min(size, MAX_BYTES + 1)), max_bytes=MAX_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except JsonError as error:
         raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {REMEDY}") from error
+    if not isinstance(content, dict) or not {"format", "version", "checksum"} <= set(content):
+        raise DataError(
+            f"{path}: not a manifest of a prepared dataset: it has no format, version or checksum. {REMEDY}"
+        )
+    checksum, form, version = (content.pop(key) for key in ("checksum", "format", "version"))
     if form != FORMAT or version != VERSION:
         raise DataError(
-            f"{path}: format {form!r} version {version!r}; this program reads {FORMAT!r} version {VERSION}. "
+            f"{path}: format {str(form)[:40]!r} version {str(version)[:40]}; this program reads {FORMAT!r} version {VERSION}. "
             "Prepare the images again, or use the version of scratchnet that wrote it."
         )
     if checksum != _checksum({"format": form, "version": version, **content}):
@@ -118,39 +125,69 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         )
     try:
         return _parse(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: not a manifest that this version understands ({error}). {REMEDY}") from error
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
-    """Turns JSON into a Manifest. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
-    splits = {}
-    for name, split in content["splits"].items():
-        shards = tuple(ShardFile(**shard) for shard in split["shards"])
-        for shard in shards:
-            if Path(shard.file).name != shard.file or shard.file in ("", ".", "..") or "\\" in shard.file:
-                raise ValueError(f"{shard.file!r} is not the plain name of a file in this folder")
-        splits[name] = Split(tuple(split["images_per_class"]), tuple(split["subjects"]), shards)
-        if sum(shard.images for shard in shards) != splits[name].images:
-            raise ValueError(f"the shards of {name!r} do not add up to {splits[name].images} images")
-    height, width, channels = content["image_shape"]
+    """Turns JSON into a Manifest. Raises KeyError, TypeError, ValueError, AttributeError or OverflowError where it does not fit."""
+    height, width, channels = (_whole("image_shape", side, least=1) for side in content["image_shape"])
     mean, std = (tuple(map(float, content[key])) for key in ("channel_mean", "channel_std"))
     if channels != 3 or len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean + std)):
         raise ValueError("images have three channels, each with a finite mean and standard deviation")
+    class_names = _texts("class_names", content["class_names"])
     return Manifest(
-        dataset_id=str(content["dataset_id"]),
-        image_shape=(int(height), int(width), 3),
-        class_names=tuple(map(str, content["class_names"])),
+        dataset_id=_text("dataset_id", content["dataset_id"]),
+        image_shape=(height, width, 3),
+        class_names=class_names,
         channel_mean=mean,
         channel_std=std,
-        splits=splits,
+        splits={name: _parse_split(name, split, len(class_names)) for name, split in content["splits"].items()},
         preprocessing=dict(content["preprocessing"]),
         preparation=dict(content["preparation"]),
         subjects_known=bool(content["subjects_known"]),
-        merged_subjects=tuple(tuple(map(str, group)) for group in content["merged_subjects"]),
-        left_out=tuple(Remark(**remark) for remark in content["left_out"]),
-        altered=tuple(Remark(**remark) for remark in content["altered"]),
+        merged_subjects=tuple(_texts("merged_subjects", group) for group in content["merged_subjects"]),
+        left_out=_parse_remarks(content["left_out"]),
+        altered=_parse_remarks(content["altered"]),
     )
+
+
+def _parse_split(name: str, split: dict[str, Any], classes: int) -> Split:
+    shards = tuple(_parse_shard(shard) for shard in split["shards"])
+    if len({shard.file for shard in shards}) < len(shards):
+        raise ValueError(f"{name!r} names a shard twice")
+    counts = tuple(_whole("images_per_class", count, least=0) for count in split["images_per_class"])
+    if len(counts) != classes or sum(shard.images for shard in shards) != sum(counts):
+        raise ValueError(f"the shards of {name!r} do not add up to its images, or its classes are not {classes}")
+    return Split(counts, _texts("subjects", split["subjects"]), shards)
+
+
+def _parse_shard(shard: dict[str, Any]) -> ShardFile:
+    file = _text("file", shard["file"])
+    if Path(file).name != file or file in ("", ".", "..") or "\\" in file or "\0" in file:
+        raise ValueError(f"{file!r} is not the plain name of a file in this folder")
+    images, size = (_whole(key, shard[key], least=1) for key in ("images", "bytes"))
+    return ShardFile(file, images, size, _text("sha256", shard["sha256"]))
+
+
+def _parse_remarks(remarks: list[dict[str, Any]]) -> tuple[Remark, ...]:
+    return tuple(Remark(_text("path", remark["path"]), _text("reason", remark["reason"])) for remark in remarks)
+
+
+def _whole(name: str, value: Any, *, least: int) -> int:
+    if type(value) is not int or not least <= value < 2**63:
+        raise ValueError(f"{name} is {str(value)[:40]!r}; expected a whole number from {least}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {str(value)[:40]!r}; expected a text")
+    return value
+
+
+def _texts(name: str, values: list[Any]) -> tuple[str, ...]:
+    return tuple(_text(name, value) for value in values)
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scratchnet.config import Config
-from scratchnet.data import Batches, Dataset, ImageSet, PixelScaling, read_manifest
+from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.vectors import VECTOR_BYTES
-from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.optimizers import SGD, Adam, Optimizer
 from scratchnet.schedules import Schedule
 from scratchnet.training.checkpoint import Checkpoint, Progress
-from scratchnet.training.trainer import Trainer
+from scratchnet.training.trainer import Evaluation, Trainer
 from scratchnet.version import __version__
 
 SIDES = ("train", "validation", "test")  # the second only where the preparation has set one aside
@@ -48,7 +52,8 @@ class Training:
     def __init__(self, config: Config, train_set: ImageSet) -> None:
         self.config = config
         self.scaling = PixelScaling.measured(config.pixels, train_set.channel_mean, train_set.channel_std)
-        self.train_batches = self._batches(train_set, shuffle=True, augment=config.augment == "symmetries")
+        augment = Augmentation(config.augment, config.brightness)
+        self.train_batches = self._batches(train_set, shuffle=True, augment=augment)
         self.network = MODELS[config.model](
             config.image_size,
             classes=len(train_set.class_names),
@@ -56,7 +61,10 @@ class Training:
             weight_init=config.weight_init,
         )
         self.network.build(seed=config.seed, dtype=config.dtype)
-        self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.train_batches))
+        weights = None
+        if config.class_weights == "balanced":
+            weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
+        self.trainer = make_trainer(config, self.network, len(self.train_batches), class_weights=weights)
         self.about: dict[str, Any] = {
             "config": asdict(config),
             "class_names": list(train_set.class_names),
@@ -72,7 +80,7 @@ class Training:
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
 
-    def _batches(self, dataset: ImageSet, *, shuffle: bool = False, augment: bool = False) -> Batches:
+    def _batches(self, dataset: ImageSet, *, shuffle: bool = False, augment: Augmentation | None = None) -> Batches:
         config = self.config
         return Batches(
             dataset,
@@ -112,6 +120,15 @@ class Experiment(Training):
         )
         self.about |= {"command": command, "data": str(folder.resolve())}
 
+    def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
+        """How the network does on one of the sides, judged as the configuration says.
+
+        test_symmetries averages over the symmetries of what the network was not trained on; of the training images it
+        would take longer than the training. watch: goes over the batches, and may stop it.
+        """
+        average = self.config.test_symmetries == "average" and side != "train"
+        return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=average)
+
     def take_over(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
 
@@ -143,8 +160,13 @@ class Experiment(Training):
         ]
 
 
-def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> Trainer:
-    """Loss, optimiser and schedule as the configuration says, around a network that has been built."""
+def make_trainer(
+    config: Config, network: Sequential, steps_per_epoch: int, class_weights: NDArray[np.float64] | None = None
+) -> Trainer:
+    """Loss, optimiser and schedule as the configuration says, around a network that has been built.
+
+    class_weights (classes,): of the loss; None where all images count the same.
+    """
     optimizer: Optimizer
     rate, decay, parameters = config.learning_rate, config.weight_decay, network.parameters()
     if config.optimizer == "sgd":
@@ -153,12 +175,15 @@ def make_trainer(config: Config, network: Sequential, steps_per_epoch: int) -> T
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, weight_decay=decay)
     else:
         optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
-    schedule = Schedule(config.schedule, peak=rate, warmup=config.warmup, total=config.epochs * steps_per_epoch)
+    steps: dict[str, Any] = {}
+    if config.schedule == "step":
+        steps = {"every": config.step_epochs * steps_per_epoch, "factor": config.step_factor}
+    total = config.epochs * steps_per_epoch
     return Trainer(
         network,
-        SoftmaxCrossEntropy(),
+        SoftmaxCrossEntropy(class_weights),
         optimizer,
-        schedule,
+        Schedule(config.schedule, peak=rate, warmup=config.warmup, total=total, **steps),
         micro_batch=config.micro_batch,
         clip_norm=config.clip_norm,
     )

@@ -56,10 +56,7 @@ def train_epochs(
 
     def evaluate() -> dict[str, Evaluation]:
         display.evaluating()
-        return {
-            side: experiment.trainer.evaluate(interrupt.watch(batches.epoch(0)))
-            for side, batches in data.checks.items()
-        }
+        return {side: experiment.evaluate(side, interrupt.watch) for side in data.checks}
 
     evaluations = None
     while progress.epoch < config.epochs and not out_of_patience(progress.rows, config.best_metric, config.patience):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet import metrics, reference
+from scratchnet.averaging import averaged_logits
 from scratchnet.data import Batch
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.network import Sequential
@@ -23,7 +24,8 @@ MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
 class Evaluation:
     """How a network does on a set of images.
 
-    loss: mean cross-entropy. logits (N, classes), labels (N,): in the order of the dataset.
+    loss: mean cross-entropy, every image counting the same. logits (N, classes), labels (N,): in the order of the dataset;
+    after averaging over symmetries the logits are logarithms of mean probabilities (`averaged_logits`).
     """
 
     loss: float
@@ -78,7 +80,7 @@ class Trainer:
         self.clip_norm = clip_norm
 
     def step(self, batch: Batch, epoch: int) -> float:
-        """One step of the optimiser on one batch; returns the batch's mean loss, without the L2 penalty."""
+        """One step of the optimiser on one batch; returns the batch's mean loss, weighted by class, without the L2 penalty."""
         total = 0.0
         images = len(batch.labels)
         for start in range(0, images, self.micro_batch):
@@ -93,17 +95,22 @@ class Trainer:
         self.optimizer.step()
         return total / images
 
-    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Loss and logits over all batches, without dropout."""
+    def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
+        """Loss and logits over all batches, without dropout and class weights; if asked, averaged over the 8 symmetries."""
         self.network.forget()
+        loss = SoftmaxCrossEntropy()
         logits, labels, total = [], [], 0.0
         for batch in batches:
             for start in range(0, len(batch.labels), self.micro_batch):
                 part = slice(start, start + self.micro_batch)
-                logits.append(self.network.forward(batch.images[part], training=False))
+                logits.append(self._logits(batch.images[part], symmetries))
                 labels.append(batch.labels[part])
-                total += self.loss.forward(logits[-1], labels[-1]) * len(labels[-1])
+                total += loss.forward(logits[-1], labels[-1]) * len(labels[-1])
         return Evaluation(total / sum(map(len, labels)), np.concatenate(logits), np.concatenate(labels))
+
+    def _logits(self, images: NDArray[Any], symmetries: bool) -> NDArray[Any]:
+        """The network's answer to images as they are, or in all their positions."""
+        return averaged_logits(self.network, images) if symmetries else self.network.forward(images, training=False)
 
 
 def micro_batch_size(network: Sequential) -> int:

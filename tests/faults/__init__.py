@@ -1,0 +1,1 @@
+"""Faults on purpose: damaged files, hostile files, images of every kind, and a fuzzer for the readers."""

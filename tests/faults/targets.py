@@ -1,0 +1,145 @@
+"""The readers of files from anyone, each as a function of bytes, and small files to begin with.
+
+`fuzz.py` drives them with a coverage-guided fuzzer, `test_fuzz.py` with a few hundred changes in each run of the tests.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from small_data import make_dataset, make_shard, random_images
+
+from faults.hdf5_mutation import Mutator
+from scratchnet.config import Config, from_toml
+from scratchnet.data import Shard, read_manifest
+from scratchnet.errors import ScratchnetError
+from scratchnet.training.checkpoint import Progress, load_checkpoint, read_about, save_checkpoint
+
+
+def read_shard(path):
+    with Shard(path) as shard:
+        return (
+            [shard.read(k).tobytes() for k in range(len(shard))],
+            shard.labels.tolist(),
+            shard.subjects,
+            shard.paths,
+            shard.header,
+        )
+
+
+def read_checkpoint(path):
+    found = load_checkpoint(path)
+    read_about(path)
+    groups = (found.weights, found.optimizer or {})
+    arrays = [{name: (x.dtype.str, x.shape, x.tobytes()) for name, x in group.items()} for group in groups]
+    return arrays, repr(found.about), repr(found.progress)  # repr: NaN equals itself
+
+
+def read_folder_of(path):
+    return read_manifest(path.parent)
+
+
+def read_config(path):
+    return Config(**from_toml(path))
+
+
+READERS = {
+    "shard": (read_shard, "a.h5"),
+    "manifest": (read_folder_of, "manifest.json"),
+    "checkpoint": (read_checkpoint, "a.h5"),
+    "config": (read_config, "config.toml"),
+}
+
+
+def run(kind, content, folder):
+    """Reads `content` as a file of this kind: what it says, or the message of the ScratchnetError. Anything else is a fault."""
+    reader, name = READERS[kind]
+    path = Path(folder) / name
+    path.write_bytes(content)
+    try:
+        return reader(path)
+    except ScratchnetError as error:
+        return str(error)
+
+
+def seeds(kind):
+    """Small valid files of this kind, as bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if kind == "shard":
+            paths = [make_shard(folder / f"{n}.h5", random_images(n), np.arange(n) % 2) for n in (1, 3)]
+        elif kind == "checkpoint":
+            paths = [folder / "few.h5", folder / "many.h5", folder / "weights.h5"]
+            progress = Progress(epoch=2, batches_done=5, loss_sum=0.5, rows=[{"epoch": 1, "train_loss": 0.25}])
+            few = {"conv1.weight": np.ones((2, 3), np.float32), "conv1.bias": np.zeros(3)}
+            many = {f"dense{k}.weight": np.full(2, k, np.float32) for k in range(60)}  # more names than a header holds
+            save_checkpoint(paths[0], few, {"seed": 3}, optimizer={"steps": np.array(7)}, progress=progress)
+            save_checkpoint(paths[1], many, {}, optimizer=many, progress=Progress())
+            save_checkpoint(paths[2], few, {"class_names": ["all", "hem"]})
+        elif kind == "manifest":
+            make_dataset(folder)
+            paths = [folder / "manifest.json"]
+        else:
+            paths = [folder / "config.toml"]
+            paths[0].write_text(Config(epochs=3, learning_rate=1e-4).to_toml())
+        return [path.read_bytes() for path in paths]
+
+
+_mutate_hdf5 = Mutator()
+
+
+def mutate(kind, content, seed):
+    """A changed copy of a file; the same seed gives the same change."""
+    if kind in ("shard", "checkpoint"):
+        return _mutate_hdf5(content, seed)
+    draw = np.random.default_rng(seed)
+    if kind == "manifest" and draw.random() < 0.7:
+        return _changed_manifest(content, draw)
+    changed = bytearray(content)
+    for _ in range(draw.integers(1, 5)):
+        position = draw.integers(len(changed) + 1)
+        changed[position : position + draw.integers(3)] = draw.bytes(draw.integers(4))
+    return bytes(changed)
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    2**70,
+    float("nan"),
+    1e308,
+    "",
+    "x" * 50,
+    "../x",
+    [],
+    {},
+    [[]],
+    [None],
+    {"a": 1},
+    [1, 2, 3],
+)
+
+
+def _changed_manifest(content, draw):
+    """One value somewhere in the JSON replaced or taken out, and the checksum made right again."""
+    from scratchnet.data import manifest
+
+    try:
+        tree = json.loads(content)
+        tree.pop("checksum")
+        place, last = tree, None
+        while isinstance(place, dict | list) and place and (last is None or draw.random() < 0.8):
+            holder = place
+            last = list(place)[draw.integers(len(place))] if isinstance(place, dict) else draw.integers(len(place))
+            place = holder[last]
+        if draw.random() < 0.2:
+            del holder[last]
+        else:
+            holder[last] = ODD[draw.integers(len(ODD))]
+        return json.dumps({**tree, "checksum": manifest._checksum(tree)}).encode()
+    except (ValueError, TypeError, AttributeError, KeyError, UnboundLocalError, RecursionError):
+        return content + b" "

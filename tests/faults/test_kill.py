@@ -1,0 +1,122 @@
+"""A training process that is killed at any moment, again and again, ends as if nothing had happened."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_data import make_cnmc
+
+from data_prep import Settings, prepare
+from scratchnet.training import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+# A checkpoint after every step, so that many a kill comes in the middle of a write.
+TRAINING = ("--epochs", "3", "--batch-size", "16", "--warmup", "2", "--checkpoint-minutes", "1e-9", "--keep-every", "2")
+KILLS = 4  # in one run at most; then it may finish
+UNFINISHED = "has no checkpoint yet"  # what --resume says of a run that was killed before its first one
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """64 small images, of which 48 are for training: 3 steps an epoch."""
+    folder = tmp_path_factory.mktemp("kill")
+    prepare(make_cnmc(folder / "cells", subjects=8, images=4), folder / "shards", Settings(image_size=32), quiet=True)
+    return folder / "shards"
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *map(str, arguments)],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+
+
+def new_run(shards, run):
+    return "--data", shards, "--runs", run.parent, "--name", run.name, *TRAINING
+
+
+def result(run):
+    """Everything that must be the same to the bit: the weights at the end, the best ones, and the metrics."""
+    weights = {
+        (file, name): value.tobytes()
+        for file in ("weights.h5", "best.h5")
+        for name, value in load_checkpoint(run / file).weights.items()
+    }
+    return weights, (run / "metrics.csv").read_bytes(), (run / "config.toml").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(shards, tmp_path_factory):
+    """The uninterrupted run: what it ends with, and how many seconds it takes from its first line to its end."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name in ("warm", "timed"):  # the first one compiles
+        process = start(folder, *new_run(shards, folder / name))
+        process.stdout.readline()
+        began = time.monotonic()
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    return result(folder / "timed"), time.monotonic() - began
+
+
+def killed_until_done(folder, shards, seconds, draw):
+    """A run that is killed up to KILLS times at random moments and resumed each time; its folder, and the kills."""
+    kills, attempt, resume = 0, 0, False
+    while True:
+        threads = draw.choice([0, 1, 1])
+        run = folder / f"run-{attempt}"
+        begin = ("--resume", run) if resume else new_run(shards, run)
+        process = start(folder, *begin, "--threads", threads)
+        if kills < KILLS:
+            if draw.random() < 0.9:  # a tenth also while Python and the libraries are starting
+                process.stdout.readline()
+            time.sleep(draw.uniform(0, seconds))
+            process.send_signal(signal.SIGKILL)
+        _, err = process.communicate()
+        if process.returncode == 0:
+            return run, kills
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            resume = run.exists()
+        else:
+            assert UNFINISHED in err, err
+            attempt, resume = attempt + 1, False
+
+
+def check(folder, shards, whole, trials, seed):
+    expected, seconds = whole
+    draw = random.Random(seed)
+    kills = 0
+    for trial in range(trials):
+        (folder / str(trial)).mkdir()
+        run, times = killed_until_done(folder / str(trial), shards, seconds, draw)
+        kills += times
+        weights, metrics, config = result(run)
+        differing = [key for key in expected[0] if weights[key] != expected[0][key]]
+        assert not differing, f"trial {trial}, killed {times} times: {differing}"
+        assert (metrics, config) == expected[1:], f"trial {trial}, killed {times} times"
+        assert not list(run.rglob(".*")), "a killed process left something, and the one after it did not remove it"
+        shutil.rmtree(folder / str(trial))
+    return kills
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, shards, whole):
+    assert np.isfinite(whole[1])
+    check(tmp_path, shards, whole, trials=2, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6 * 3600)
+def test_two_hundred_runs_that_are_killed(tmp_path, shards, whole):
+    kills = check(tmp_path, shards, whole, trials=200, seed=int(os.environ.get("SCRATCHNET_FAULT_SEED", "1")))
+    print(f"\n200 runs, killed {kills} times")
+    assert kills >= 200

@@ -1,0 +1,109 @@
+"""Each option of an experiment reaches what it is for: schedule, augmentation, class weights, averaging."""
+
+import dataclasses
+import signal
+
+import numpy as np
+import pytest
+
+from data_prep import Settings, prepare_sample
+from scratchnet import reference
+from scratchnet.config import Config
+from scratchnet.data import Augmentation, symmetry
+from scratchnet.training import Display, Experiment, Progress, Run, fit
+
+ALL = Config(
+    image_size=32, epochs=9, batch_size=64, warmup=0, schedule="step", step_epochs=2, step_factor=0.5,
+    augment="rotations", brightness=0.3, class_weights="balanced", test_symmetries="average",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared") / "sample"
+    prepare_sample(folder, Settings(image_size=32), quiet=True)
+    return folder
+
+
+def test_each_option_reaches_what_it_is_for(shards):
+    trained = Experiment(ALL, shards)
+    steps = len(trained.data.train)
+    rates = [trained.trainer.schedule.rate(epoch * steps) for epoch in (1, 2, 3, 4, 8)]
+    assert rates == pytest.approx([0.0003, 0.00015, 0.00015, 0.000075, 0.00001875])
+    assert trained.data.train.augment == Augmentation("rotations", 0.3)
+    assert all(batches.augment is None for batches in trained.data.checks.values())
+    counts = np.bincount(trained.train_set.labels)
+    np.testing.assert_allclose(trained.trainer.loss.class_weights, counts.sum() / (2 * counts))
+    assert Experiment(Config(image_size=32), shards).trainer.loss.class_weights is None
+
+
+def test_a_cut_batch_gives_the_step_of_the_whole_with_class_weights(shards):
+    """Though the parts hold other shares of the classes than the batch."""
+    weights, start = [], None
+    for micro_batch in (32, 5):
+        config = Config(
+            image_size=32, dtype="float64", optimizer="sgd", warmup=0, micro_batch=micro_batch, class_weights="balanced"
+        )
+        experiment = Experiment(config, shards)
+        start = {name: value.copy() for name, value in experiment.network.state_dict().items()}
+        experiment.trainer.step(next(iter(experiment.data.train.epoch(0))), 0)
+        weights.append(experiment.network.state_dict())
+    for name, value in weights[0].items():
+        moved = np.abs(value - start[name]).max()
+        assert moved > 0, name
+        np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=1e-11 * moved)
+
+
+@pytest.mark.parametrize("micro_batch", [32, 5])
+def test_an_evaluation_counts_every_image_the_same(shards, micro_batch):
+    """Whatever the class weights of training are, and however the batches are cut."""
+    config = Config(image_size=32, dtype="float64", class_weights="balanced", micro_batch=micro_batch)
+    plain = Experiment(config, shards).evaluate("test")
+    expected = reference.softmax_cross_entropy(plain.logits, plain.labels).mean()
+    assert plain.loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_evaluation_averaged_over_the_symmetries(shards):
+    experiment = Experiment(Config(image_size=32, dtype="float64", batch_size=8, micro_batch=5), shards)
+    batch = next(iter(experiment.data.checks["test"].epoch(0)))
+    averaged = experiment.trainer.evaluate([batch], symmetries=True)
+    views = [experiment.network.forward(symmetry(batch.images, s), training=False) for s in range(8)]
+    np.testing.assert_allclose(averaged.logits, reference.log_mean_softmax(np.stack(views)), rtol=1e-9)
+    assert averaged.loss == pytest.approx(-averaged.logits[np.arange(len(batch)), batch.labels].mean(), rel=1e-9)
+
+
+def run_it(config, shards, folder, stop_after=None):
+    """A run from its beginning or its checkpoint; `stop_after` steps it is interrupted."""
+    experiment = Experiment(config, shards)
+    new = not folder.exists()
+    run = Run.create(folder, config) if new else Run(folder)
+    progress = Progress() if new else experiment.take_over(run.load())
+    step, done = experiment.trainer.step, 0
+
+    def observed_step(batch, epoch):
+        nonlocal done
+        done += 1
+        if done == stop_after:
+            signal.raise_signal(signal.SIGINT)
+        return step(batch, epoch)
+
+    experiment.trainer.step = observed_step
+    return fit(experiment, run, progress, Display(config.epochs, total=1)), experiment, run
+
+
+def test_a_resumed_run_with_all_options_ends_with_the_same_bits(shards, tmp_path):
+    """197 images in batches of 64 are 4 steps an epoch; the learning rate falls between the two epochs."""
+    config = dataclasses.replace(ALL, epochs=2, step_epochs=1)
+    whole, experiment, whole_run = run_it(config, shards, tmp_path / "whole")
+    assert run_it(config, shards, tmp_path / "cut", stop_after=2)[0] is None
+    again, _, run = run_it(config, shards, tmp_path / "cut")
+    np.testing.assert_array_equal(again["test"].logits, whole["test"].logits)
+    assert (run.folder / "metrics.csv").read_bytes() == (whole_run.folder / "metrics.csv").read_bytes()
+    rates = [row["learning_rate"] for row in run.load().progress.rows]
+    assert rates == pytest.approx([0.0003, 0.00015])
+
+    # Test images are averaged over their symmetries, training images are not.
+    for side, symmetries in (("test", True), ("train", False)):
+        checked = experiment.trainer.evaluate(experiment.data.checks[side].epoch(0), symmetries=symmetries)
+        np.testing.assert_array_equal(whole[side].logits, checked.logits)
+        assert whole[side].loss == checked.loss
