@@ -94,10 +94,11 @@ class Predictor:
         checkpoint = load_checkpoint(file)
         about = checkpoint.about
         try:
-            _require_plausible(about, sum(array.size for array in checkpoint.weights.values()))
-            network = network_of(about)
+            network = network_of(about, weights=sum(array.size for array in checkpoint.weights.values()))
             network.load_state_dict(checkpoint.weights)
             scaling = PixelScaling.from_dict(about["pixel_scaling"])
+            if about["preprocessing"]["image_size"] != about["config"]["image_size"]:
+                raise ConfigError(f"its images are prepared in {about['preprocessing']['image_size']} pixels")
             return cls(network, about["class_names"], scaling, about["preprocessing"], about=about, source=file)
         except (KeyError, TypeError, ValueError, ScratchnetError) as error:
             what = f"its description lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -205,6 +206,8 @@ class Predictor:
     @staticmethod
     def _check_iterable(images: Any) -> None:
         """One image in place of many is the likeliest slip."""
+        if not isinstance(images, Iterable):
+            raise DtypeError(f"expected an array of images or a list of files, got {type(images).__name__}")
         if isinstance(images, str | os.PathLike):
             raise ShapeError(f"expected several images, got the one file {str(images)!r}: put it into a list")
         if isinstance(images, np.ndarray) and images.ndim == 3:
@@ -242,29 +245,21 @@ def weights_file(path: Path, weights: str = "last") -> Path:
 def _is_further(checkpoint: Path, ended: Path) -> bool:
     """Whether a run that had ended has been resumed since, with more epochs, and has come further."""
     progress, epoch = read_about(checkpoint)[1], read_about(ended)[0].get("epoch")
-    return progress is not None and epoch is not None and (progress.epoch, progress.batches_done) > (epoch, 0)
+    return progress is not None and isinstance(epoch, int) and (progress.epoch, progress.batches_done) > (epoch, 0)
 
 
-def network_of(about: dict[str, Any]) -> Sequential:
-    """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded."""
-    config = Config.from_dict(about["config"])
-    network = MODELS[config.model](config.image_size, classes=len(about["class_names"]))
+def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequential:
+    """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded.
+
+    weights: how many the file holds. Raises ConfigError where that is far too few for the images it speaks of, before
+    so large a network is built: the first dense layer alone has 512 weights or so for each pixel of an image.
+    """
+    config, classes = Config.from_dict(about["config"]), len(about["class_names"])
+    if weights is not None and max(128 * config.image_size**2, classes) > weights:
+        raise ConfigError(f"it speaks of images of {config.image_size} pixels and has room for {weights} weights")
+    network = MODELS[config.model](config.image_size, classes=classes)
     network.build(dtype=config.dtype)
     return network
-
-
-def _require_plausible(about: dict[str, Any], weights: int) -> None:
-    """Raises ConfigError before a network is built that is far larger than the file it comes from.
-
-    The first dense layer alone has 512 weights or so for each pixel of the image.
-    """
-    config = Config.from_dict(about["config"])
-    if 128 * config.image_size**2 > weights or len(about["class_names"]) > weights:
-        raise ConfigError(f"it speaks of images of {config.image_size} pixels and holds only {weights} weights")
-    if about["preprocessing"]["image_size"] != config.image_size:
-        raise ConfigError(
-            f"images of {config.image_size} pixels are prepared in {about['preprocessing']['image_size']}"
-        )
 
 
 def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

@@ -160,6 +160,7 @@ def test_the_stream_reads_only_a_little_ahead(predictor):
         (np.zeros((2, 8, 8, 3), np.float32), DtypeError, "got float32"),
         (np.zeros((2, 3, 8, 8), np.uint8), ShapeError, r"\(H, W, 3\)"),
         (np.zeros((2, 0, 8, 3), np.uint8), ShapeError, r"\(H, W, 3\)"),
+        (None, DtypeError, "got NoneType"),
         ([None], DtypeError, "got NoneType"),
         (["nowhere.png"], DataError, "nowhere.png: cannot be opened"),
     ],
@@ -221,10 +222,10 @@ def test_what_cannot_be_loaded(trained_run, tmp_path):
         (checkpoint.about | {"config": {"model": "other"}}, "model must be one of"),
         (
             checkpoint.about | {"config": checkpoint.about["config"] | {"image_size": 10**6}},
-            "holds only 5932354 weights",
+            "room for 5932354 weights",
         ),
         (checkpoint.about | {"config": checkpoint.about["config"] | {"new": 1}}, "no option 'new'"),
-        (checkpoint.about | {"preprocessing": {"image_size": 64}}, "32 pixels are prepared in 64"),
+        (checkpoint.about | {"preprocessing": {"image_size": 64}}, "prepared in 64 pixels"),
         (checkpoint.about | {"pixel_scaling": {"kind": "sepia"}}, "pixel scaling"),
         (checkpoint.about | {"config": []}, "table of options"),
     ):

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scratchnet.command_line import printable
+from scratchnet.config import Config
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.errors import DataError
 from scratchnet.kernels.threads import set_threads
 from scratchnet.predictor import WEIGHTS, Predictor
+from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +36,14 @@ def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_network(options: argparse.Namespace) -> Predictor:
-    """The network that the command line asks for. Says on standard error which file it is."""
+    """The network that the command line asks for, with its kernels compiled. Says on standard error which file it is."""
     set_threads(options.threads)
     predictor = Predictor.load(options.run, options.weights)
     say(f"weights of {predictor.source}, classes {', '.join(predictor.class_names)}")
+    config = Config.from_dict(predictor.about["config"])
+    if not kernels_are_compiled(config):
+        say("Compiling the kernels, once for this machine …")
+        compile_kernels(config)
     return predictor
 
 

@@ -54,7 +54,7 @@ def _of_run(path: Path) -> list[str]:
             *([f"command   {about['command']}"] if about.get("command") else []),
             f"made by   {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
             "",
-            *_network(about),
+            *_network(about, weights=file.stat().st_size // 4),
             "",
             *_settings(about["config"]),
         ]
@@ -100,9 +100,9 @@ def _pixels(scaling: dict[str, Any]) -> str:
     return f"(x / 255 − mean) / std, mean {mean}, std {std} (red, green, blue)"
 
 
-def _network(about: dict[str, Any]) -> list[str]:
-    config = about["config"]
-    return [f"network   {config['model']}, {config['dtype']}", *network_of(about).summary_table().splitlines()]
+def _network(about: dict[str, Any], weights: int | None = None) -> list[str]:
+    config, network = about["config"], network_of(about, weights=weights)
+    return [f"network   {config['model']}, {config['dtype']}", *network.summary_table().splitlines()]
 
 
 def _settings(config: dict[str, Any]) -> list[str]:

@@ -68,7 +68,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     try:
         if like is None:
             about = json.loads(metadata["about"])
-            network = network_of(about)
+            network = network_of(about, weights=sum(array.size for array in arrays.values()))
             network.load_state_dict(arrays)
         else:
             about, network = like.about, network_of(like.about)
