@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import scratchnet as sn
-from data_prep import SAMPLE, Settings, describe, prepare
+from data_prep import SAMPLE, Settings, describe, prepare, prepare_folds
+from data_prep.options import add_options, given_settings
 from scratchnet.command_line import Parser, as_option, printable
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
@@ -38,7 +39,11 @@ from scratchnet.training.resume import resumed_config, resumed_data
 from scratchnet.training.selection import best_epoch, watched_side
 from scratchnet.training.trouble import hint
 
-PREPARING = ("split", "test_fraction", "subject_pattern", "subjects", "prepared")  # means nothing for prepared shards
+SETTINGS = (
+    "split", "test_fraction", "test_fold", "folds", "validation_fraction", "subject_pattern", "subjects", "fit", "crop",
+    "augment_offline", "keep_duplicates",
+)  # fmt: skip
+PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards
 NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed
 
 
@@ -166,19 +171,25 @@ def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
             if getattr(options, name) is not None:
                 raise ConfigError(f"{source} is prepared already: leave out {as_option(name)}, or give the images")
         return source, source.resolve().name
-    asked = {name: getattr(options, name) for name in PREPARING if name != "prepared"}
-    settings = Settings(
-        image_size=config.image_size,
-        seed=config.seed,
-        **{name: value for name, value in asked.items() if value is not None},
-    )
+    if (source / "fold-0" / "manifest.json").is_file():
+        raise ConfigError(
+            f"{source} holds the folds of a cross-validation: give one of them, --data {source / 'fold-0'}"
+        )
+    settings = Settings(image_size=config.image_size, seed=config.seed, **given_settings(options, SETTINGS))
+    folds = range(settings.folds or 0)
+    if options.fold not in (folds or (None,)):
+        which = f"--split kfold tests on one fold at a time: choose --fold 0 to {len(folds) - 1}"
+        raise ConfigError(which if folds else "--fold means nothing without --split kfold: leave it out")
     name = "sample" if source == SAMPLE else source.resolve().name
     folder = Path(options.prepared or "prepared") / f"{name}-{config.image_size}-{fingerprint(source, settings)}"
     if folder.exists():
         print(f"Using what was prepared before from {source}.\n")
     else:
         print(f"Preparing the images of {source}; they are kept for the next run in {folder}.")
-        print(describe(prepare(source, folder, settings)), end="\n\n")
+        manifests = prepare_folds(source, folder, settings) if folds else (prepare(source, folder, settings),)
+        print(describe(*manifests), end="\n\n")
+    if folds:
+        return folder / f"fold-{options.fold}", f"{name}-fold-{options.fold}"
     return folder, name
 
 
@@ -269,15 +280,6 @@ def command_line() -> argparse.ArgumentParser:
     where = parser.add_argument_group("what to train on, and where to leave it")
     add = where.add_argument
     add("--data", metavar="FOLDER", help="prepared shards, or a folder of images, which is prepared first (the sample)")
-    add(
-        "--split",
-        choices=("subject", "random"),
-        help="while preparing: how images are split (subject; the report: random)",
-    )
-    add("--test-fraction", type=float, metavar="F", help="while preparing: part for the test (0.2; the report: 0.2)")
-    add("--subject-pattern", metavar="REGEX", help="while preparing: finds the subject in a file's path")
-    add("--subjects", metavar="CSV", help="while preparing: a table of file and subject")
-    add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
     add("--runs", metavar="FOLDER", help="where runs are kept (runs)")
     add("--name", help="name of the run (the data's name and the time)")
     add(
@@ -289,6 +291,12 @@ def command_line() -> argparse.ArgumentParser:
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="a row of the report's table, as far as the report tells")
     add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")
+    while_preparing = parser.add_argument_group(
+        "how images are prepared; means nothing for prepared shards (the default)"
+    )
+    add_options(while_preparing, SETTINGS)
+    while_preparing.add_argument("--fold", type=int, metavar="N", help="with kfold: the one to test on, 0 to K − 1")
+    while_preparing.add_argument("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
     hyper = parser.add_argument_group("hyper-parameters (the default here; the report's value)")
     for one in fields(Config):
         report = one.metadata["report"]

@@ -4,27 +4,30 @@ Two layouts are known:
 
     C-NMC       …/fold_0/all/UID_11_10_1_all.bmp     class from the folder, subject (11) from the name; upper and lower
                 …/fold_2/hem/UID_H10_2_1_hem.bmp     case mean the same, and HEM subject H11 is not ALL subject 11
+                …_prelim_…/17.bmp                    the preliminary test set, if it is asked for: class and original
+                …_prelim_…_labels.csv                name from its table;
+                prelim_test/all/UID_57_8_11_all.bmp  or sorted into classes, under the original names
     by class    SOURCE/Parasitized/…/any.png         class from the folder directly in SOURCE; subject from a pattern, or
-                SOURCE/Uninfected/…/any.png          from a CSV file, or unknown
+                SOURCE/Uninfected/…/any.png          from a CSV file, or from the name where it is one of C-NMC, or unknown
 
-Links that lead out of SOURCE, links to folders and hidden folders are not followed; they are listed, and so is every file
-that stands outside the folders above.
+The folds may lie at any depth. Links that lead out of SOURCE, links to folders and hidden folders are not followed; they are
+listed, and so is every file that stands outside the folders above.
 """
 
-import csv
-import functools
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.tables import SubjectTable, read_prelim_labels, stem
 from scratchnet.data import Remark
 from scratchnet.errors import ConfigError, DataError
 
 FOLD = re.compile(r"fold_\d+", re.IGNORECASE)
+PRELIM = "prelim"
 CNMC_CLASSES = ("all", "hem")
 CNMC_NAME = re.compile(r"UID_(?P<subject>[^_]+)_\d+_\d+_(?P<label>all|hem)", re.IGNORECASE)
 NO_MATCH = "subject unknown: --subject-pattern finds none in the path"
@@ -35,7 +38,10 @@ SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validati
 
 @dataclass(frozen=True)
 class SourceImage:
-    """A file that should be an image. path: relative to SOURCE, with "/". subject: None if unknown. part: "fold_0", … or ""."""
+    """A file that should be an image. path: relative to SOURCE, with "/". subject: None if unknown.
+
+    part: "fold_0", … or "prelim", which of C-NMC's sets it belongs to; "" elsewhere.
+    """
 
     file: Path
     path: str
@@ -55,27 +61,26 @@ class Found:
 
 
 @dataclass(frozen=True)
-class SubjectTable:
-    """What a CSV file says: the subject of each path, and the label where it has such a column. name: the file's own."""
+class Place:
+    """Where a file stands: the label of its class, what says so, its part, and the name that may tell its subject."""
 
+    label: int
+    said_by: str
+    part: str
     name: str
-    subjects: dict[str, str]
-    labels: dict[str, str]
-
-    @functools.cached_property
-    def casefolded(self) -> frozenset[str]:
-        """The paths without regard to case, for a hint."""
-        return frozenset(path.casefold() for path in self.subjects)
 
 
-def find_images(source: Path, *, subject_pattern: str | None = None, subjects: SubjectTable | None = None) -> Found:
+def find_images(
+    source: Path, *, subject_pattern: str | None = None, subjects: SubjectTable | None = None, prelim: bool = False
+) -> Found:
     """Lists the images below `source` with class and subject, opening none of them.
 
     subject_pattern: a regular expression searched in the relative path; its group "subject", or else its first, is the
-    subject. subjects: from `read_subjects`; goes before the pattern, and both go before C-NMC's names.
+    subject. subjects: from `read_subjects`; goes before the pattern, and both go before C-NMC's names. prelim: list C-NMC's
+    preliminary test set too.
 
-    Raises DataError if `source` is not a folder, has neither layout, or no image can be used; ConfigError if the pattern is
-    not valid.
+    Raises DataError if `source` is not a folder, has neither layout, lacks the preliminary test set that is asked for, or no
+    image can be used; ConfigError if the pattern is not valid.
     """
     if source.is_file():
         raise DataError(f"{source}: is a file; expected a folder of images.")
@@ -85,21 +90,22 @@ def find_images(source: Path, *, subject_pattern: str | None = None, subjects: S
         )
     files, left_out = _list_files(source)
     pattern = compile_subject_pattern(subject_pattern) if subject_pattern else None
-    is_cnmc = any(_fold_and_class(path) for path in files)
+    is_cnmc = any(_fold_of(path) for path in files)
     choose = _choose_cnmc if is_cnmc else _choose_by_class
-    class_names, chosen, outside = choose(source, files)
+    class_names, chosen, outside = choose(source, files, prelim)
     left_out += outside
+    names_tell = is_cnmc or _named_as_in_cnmc(class_names, chosen)
     if subjects:
         left_out += _rows_without_file(subjects, {*files, *(remark.path for remark in left_out)})
 
     images, refused = [], []
-    for path, (label, part) in chosen.items():
+    for path, place in chosen.items():
         try:
-            subject = _subject(path, class_names[label], is_cnmc, pattern, subjects)
+            subject = _subject(path, place, class_names[place.label], names_tell, pattern, subjects)
         except _LeftOut as reason:
             refused.append(Remark(path, str(reason)))
         else:
-            images.append(SourceImage(source / path, path, label, subject, part))
+            images.append(SourceImage(source / path, path, place.label, subject, place.part))
     if not images:
         reasons = "; ".join(f"{remark.path!r}: {remark.reason}" for remark in refused[:3])
         if all(remark.reason == NO_MATCH for remark in refused):
@@ -125,55 +131,22 @@ def compile_subject_pattern(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def read_subjects(table: Path) -> SubjectTable:
-    """Reads a CSV file with the columns `file` (relative to SOURCE) and `subject` or `patient`, and `label` if there is one.
-
-    Raises DataError if it cannot be read, lacks a column, is separated by other than commas, or gives one file two subjects.
-    """
-    subjects: dict[str, str] = {}
-    labels: dict[str, str] = {}
-    try:
-        with open(table, encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
-            subject_column = columns.get("subject", columns.get("patient"))
-            if "file" not in columns or subject_column is None:
-                separator = next((mark for mark in ";\t" for name in columns if mark in name), None)
-                if separator:
-                    raise DataError(
-                        f"{table}: its columns are separated by {separator!r}; expected commas. Save it as CSV with commas."
-                    )
-                raise DataError(
-                    f"{table}: needs the columns 'file' and 'subject' (or 'patient'); it has {', '.join(columns) or 'none'}."
-                )
-            for row in rows:
-                path = (row[columns["file"]] or "").strip().replace("\\", "/").removeprefix("./")
-                subject = (row[subject_column] or "").strip()
-                if not path or not subject:
-                    raise DataError(f"{table}, line {rows.line_num}: file or subject is empty.")
-                first = subjects.setdefault(path, subject)
-                if first != subject:
-                    raise DataError(
-                        f"{table}, line {rows.line_num}: gives {path!r} a second subject, {subject!r} after {first!r}."
-                    )
-                if "label" in columns and row[columns["label"]]:
-                    labels[path] = row[columns["label"]].strip()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a CSV file in UTF-8: {error}.") from error
-    return SubjectTable(table.name, subjects, labels)
-
-
 class _LeftOut(Exception):  # noqa: N818 - no error, the program goes on
     """The reason why a file of a class folder is not used."""
 
 
 def _subject(
-    path: str, class_name: str, is_cnmc: bool, pattern: re.Pattern[str] | None, table: SubjectTable | None
+    path: str,
+    place: Place,
+    class_name: str,
+    names_tell: bool,
+    pattern: re.Pattern[str] | None,
+    table: SubjectTable | None,
 ) -> str | None:
-    """The subject of one image, or None if nothing tells it. Raises _LeftOut if something should tell it, or contradicts the folder."""
-    name = CNMC_NAME.fullmatch(path.rpartition("/")[2].partition(".")[0]) if is_cnmc else None
-    if name and name["label"].lower() != class_name:
-        raise _LeftOut(f"mislabelled: the folder says {class_name}, the name says {name['label'].lower()}")
+    """The subject of one image, or None if nothing tells it. Raises _LeftOut if something should tell it, or contradicts its class."""
+    name = CNMC_NAME.fullmatch(stem(place.name)) if names_tell else None
+    if name and name["label"] != class_name.casefold():
+        raise _LeftOut(f"mislabelled: the {place.said_by} says {class_name}, the name says {name['label']}")
     if table:
         if path not in table.subjects:
             raise _LeftOut(OTHER_CASE if path.casefold() in table.casefolded else NOT_LISTED)
@@ -186,7 +159,7 @@ def _subject(
         if not subject:
             raise _LeftOut(NO_MATCH)
         return subject
-    if is_cnmc:
+    if names_tell:
         if not name:
             raise _LeftOut("subject unknown: the name is not UID_<subject>_<image>_<cell>_<all or hem>")
         return name["subject"].upper()
@@ -222,7 +195,7 @@ def _list_files(source: Path) -> tuple[list[str], list[Remark]]:
             path = Path(folder, name)
             if path.is_symlink():
                 left_out.append(Remark(_relative(path, source), "a link to a folder, not followed"))
-            elif name.startswith("."):
+            elif name.startswith(".") or name == "__MACOSX":  # where macOS puts what zip archives cannot hold
                 left_out.append(Remark(_relative(path, source) + "/", "a hidden folder, not read"))
             else:
                 continue
@@ -251,44 +224,85 @@ def _relative(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()
 
 
-Choice = tuple[tuple[str, ...], dict[str, tuple[int, str]], list[Remark]]
-Chooser = Callable[[Path, list[str]], Choice]
+Choice = tuple[tuple[str, ...], dict[str, Place], list[Remark]]
+Chooser = Callable[[Path, list[str], bool], Choice]
 
 
-def _fold_and_class(path: str) -> tuple[str, str] | None:
-    """("fold_0", "all") for "…/fold_0/all/name"; None for a path that is not in a fold."""
-    parts = path.split("/")
-    if len(parts) >= 3 and FOLD.fullmatch(parts[-3]) and parts[-2].lower() in CNMC_CLASSES:
-        return parts[-3].lower(), parts[-2].lower()
-    return None
+def _fold_of(path: str) -> str:
+    """ "fold_0" for "…/fold_0/all/name"; "" for a path that is not in a fold."""
+    parts = path.casefold().split("/")
+    return parts[-3] if len(parts) >= 3 and FOLD.fullmatch(parts[-3]) and parts[-2] in CNMC_CLASSES else ""
 
 
-def _choose_cnmc(source: Path, files: list[str]) -> Choice:
-    """The files in the folds; the others are listed, a folder at a time."""
-    chosen: dict[str, tuple[int, str]] = {}
-    outside: Counter[str] = Counter()
+def _choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
+    """The files in the folds, and in the preliminary test set if that is asked for; the others are listed, a folder at a time."""
+    tables = _prelim_tables(source, files)
+    originals = {name: entry for table in tables.values() for name, entry in table.items()}
+    chosen: dict[str, Place] = {}
+    outside: Counter[tuple[str, str]] = Counter()
     left_out: list[Remark] = []
     for path in files:
-        place = _fold_and_class(path)
-        folder = path.rpartition("/")[0]
-        if place:
-            chosen[path] = (CNMC_CLASSES.index(place[1]), place[0])
+        folder, _, name = path.rpartition("/")
+        parent = folder.rpartition("/")[2].casefold()
+        if fold := _fold_of(path):
+            chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", fold, name)
+        elif prelim and path in tables:
+            pass
+        elif _in_prelim(folder, tables):
+            if not prelim:
+                outside[folder, "the preliminary test set: only --split prelim reads it"] += 1
+            elif parent in CNMC_CLASSES:
+                chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", PRELIM, name)
+            elif stem(name) in originals:
+                original, class_name = originals[stem(name)]
+                chosen[path] = Place(CNMC_CLASSES.index(class_name), "table", PRELIM, original)
+            elif tables:
+                left_out.append(Remark(path, f"label unknown: {next(iter(tables))} does not list it"))
+            else:
+                outside[folder, "label unknown: the source lacks C-NMC_test_prelim_phase_data_labels.csv"] += 1
         elif folder:
-            outside[folder] += 1
+            outside[folder, "outside the training folds"] += 1
         else:
             left_out.append(Remark(path, "stands outside the training folds"))
-    for folder, count in outside.items():
-        what = (
-            "the preliminary test set: only the training folds are read"
-            if "prelim" in folder.lower()
-            else "outside the training folds"
-        )
-        left_out.append(Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {what}"))
+    left_out += [
+        Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {why}") for (folder, why), count in outside.items()
+    ]
+    if prelim:
+        tested = {stem(path) for path, place in chosen.items() if place.part == PRELIM}
+        if not tested:
+            raise DataError(
+                f"{source}: no labelled image of a preliminary test set. --split prelim needs C-NMC_test_prelim_phase_data/1.bmp, … "
+                "with C-NMC_test_prelim_phase_data_labels.csv, or prelim_test/all and prelim_test/hem."
+            )
+        for table, names in tables.items():
+            if missing := sum(name not in tested for name in names):
+                left_out.append(Remark(table, f"{missing} row{'s' * (missing != 1)} without a file in the source"))
     return CNMC_CLASSES, chosen, left_out
 
 
-def _choose_by_class(source: Path, files: list[str]) -> Choice:
+def _prelim_tables(source: Path, files: list[str]) -> dict[str, dict[str, tuple[str, str]]]:
+    """The tables of the preliminary test set, by path. Raises DataError if two of them disagree."""
+    tables = {}
+    for path in files:
+        if path.casefold().endswith(".csv") and (names := read_prelim_labels(source / path)):
+            tables[path] = names
+    for path, names in tables.items():
+        first = next(iter(tables))
+        if names != tables[first]:
+            raise DataError(f"{source}: {path} and {first} name other cells by the same numbers. Keep the right one.")
+    return tables
+
+
+def _in_prelim(folder: str, tables: Iterable[str]) -> bool:
+    """Whether a folder is in the preliminary test set: it says so, or it is named like its table (phase2/ and phase2.csv)."""
+    named = {stem(table).removesuffix("_labels") for table in tables}
+    return any(PRELIM in part or part in named for part in folder.casefold().split("/"))
+
+
+def _choose_by_class(source: Path, files: list[str], prelim: bool) -> Choice:
     """The files in folders directly below SOURCE, each folder a class, in the order of their names."""
+    if prelim:
+        raise DataError(f"{source}: has no fold_0/all, fold_0/hem, … as C-NMC has, which --split prelim trains on.")
     class_names = tuple(sorted({path.partition("/")[0] for path in files if "/" in path}))
     if len(class_names) < 2:
         raise DataError(
@@ -299,5 +313,14 @@ def _choose_by_class(source: Path, files: list[str]) -> Choice:
         raise DataError(
             f"{source}: holds {', '.join(class_names)}, which are no classes. Give a folder with one folder per class."
         )
-    chosen = {path: (class_names.index(path.partition("/")[0]), "") for path in files if "/" in path}
+    chosen = {
+        path: Place(class_names.index(path.partition("/")[0]), "folder", "", path) for path in files if "/" in path
+    }
     return class_names, chosen, [Remark(path, "stands in no class folder") for path in files if "/" not in path]
+
+
+def _named_as_in_cnmc(class_names: tuple[str, ...], chosen: dict[str, Place]) -> bool:
+    """Whether folders and names are those of C-NMC without its folds, so that the names tell the subjects."""
+    return {name.casefold() for name in class_names} == set(CNMC_CLASSES) and any(
+        CNMC_NAME.fullmatch(stem(place.name)) for place in chosen.values()
+    )

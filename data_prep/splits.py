@@ -1,8 +1,7 @@
-"""Which images train the network and which test it.
+"""How groups of images are divided: in two sides, or in k folds, so that the classes come out even.
 
-Images of one group always stand on one side. By subject, the test tells how the network does on people it has never
-seen. At random, as in the report, a group is one picture: cells of one subject stand on both sides, and the test
-flatters.
+Images of one group always stay together. By subject, a test tells how the network does on people it has never seen. In
+the report a group is one picture: cells of one subject stand on both sides, and the test flatters.
 """
 
 from collections.abc import Hashable, Sequence
@@ -20,9 +19,16 @@ MOST_EXCHANGES = 10**6  # numbers to compute for one step; with so many groups, 
 
 
 def split_groups(
-    labels: NDArray[np.int64], groups: Sequence[Hashable], test_fraction: float, seed: int, class_names: Sequence[str]
+    labels: NDArray[np.int64],
+    groups: Sequence[Hashable],
+    test_fraction: float,
+    seed: int,
+    class_names: Sequence[str],
+    side: str = "test",
 ) -> NDArray[np.bool_]:
     """True for each image of the test side; groups are never cut.
+
+    side: what that side is called; "validation" is drawn by other random numbers than "test".
 
     With s the test side's share of a class (its test images / its images) and f the `test_fraction`, a split costs
 
@@ -42,33 +48,101 @@ def split_groups(
     >>> split_groups(np.array([0, 0, 0, 1, 1]), ["a", "a", "b", "c", "d"], 0.4, seed=0, class_names=["x", "y"]).sum()
     np.int64(2)
     """
-    names = list(dict.fromkeys(groups))
-    position = {name: k for k, name in enumerate(names)}
-    group_of = np.array([position[group] for group in groups])
-    images = np.zeros((len(names), len(class_names)), np.int64)  # images[g, c]: of group g and class c
-    np.add.at(images, (group_of, labels), 1)
+    group_of, images = _count(labels, groups, len(class_names))
 
     # Groups with the same images of each class are of one kind. What a split costs depends on how many of each kind it
     # takes, which makes a random split of any number of images a matter of as many kinds as there are classes.
     kinds, kind_of = np.unique(images, axis=0, return_inverse=True)
     kind_of = kind_of.reshape(-1)  # NumPy 2.0 returns a column
     available = np.bincount(kind_of)
+    purpose = "split" if side == "test" else side
     splits = []
-    for start in range(max(1, min(STARTS, MOST_DRAWN // len(names)))):
-        order = generator(seed, "split", start).permutation(len(names))
+    for start in range(max(1, min(STARTS, MOST_DRAWN // len(images)))):
+        order = generator(seed, purpose, start).permutation(len(images))
         first = int(np.argmin(_cost(np.cumsum(images[order], axis=0), images.sum(axis=0), test_fraction))) + 1
         taken = np.bincount(kind_of[order[:first]], minlength=len(kinds))
         cost, taken = _improve(kinds, available, taken, test_fraction)
-        splits.append((round(cost, 4), abs(taken.sum() / len(names) - test_fraction), start, taken, order))
+        splits.append((round(cost, 4), abs(taken.sum() / len(images) - test_fraction), start, taken, order))
     *_, taken, order = min(splits, key=lambda split: split[:3])
 
-    in_test = np.zeros(len(names), bool)
+    in_test = np.zeros(len(images), bool)
     by_kind = order[np.argsort(kind_of[order], kind="stable")]
-    place = np.arange(len(names)) - np.repeat(np.cumsum(available) - available, available)  # of a group in its kind
+    place = np.arange(len(images)) - np.repeat(np.cumsum(available) - available, available)  # of a group in its kind
     in_test[by_kind] = place < np.repeat(taken, available)
-    _check_sides(images, in_test, class_names)
+    _check_sides(images, in_test, class_names, side)
     result: NDArray[np.bool_] = in_test[group_of]
     return result
+
+
+def fold_groups(
+    labels: NDArray[np.int64], groups: Sequence[Hashable], folds: int, seed: int, class_names: Sequence[str]
+) -> NDArray[np.int64]:
+    """The fold, 0 … folds − 1, of each image; groups are never cut, and each class is spread evenly.
+
+    With s the share of a class (its images in a fold / its images), a division costs
+
+        Σ over folds and classes  s²
+
+    which is least where all shares are 1/folds. In a random order, each group goes to the fold where it adds least. Then,
+    while that lowers the cost, the best exchange is made: two groups of different folds, or a group and nothing.
+
+    labels (N,) int64; groups: N subjects, or contents. Returns (N,) int64, a function of the arguments alone.
+    Raises DataError if a fold would lack a class: it has too few groups.
+
+    >>> fold_groups(np.zeros(6, np.int64), list("aabbcd"), 3, seed=0, class_names=["x"]).tolist()
+    [1, 1, 0, 0, 2, 2]
+    """
+    group_of, images = _count(labels, groups, len(class_names))
+    shares = images / np.maximum(images.sum(axis=0), 1)  # (G, C): of each group in its classes
+    fold_of = np.zeros(len(images), np.int64)
+    loads = np.zeros((folds, len(class_names)))
+    for group in generator(seed, "folds").permutation(len(images)):
+        fold_of[group] = np.argmin(loads @ shares[group])
+        loads[fold_of[group]] += shares[group]
+    if (len(images) + folds) ** 2 * len(class_names) <= MOST_EXCHANGES:
+        fold_of = _even_out(shares, fold_of, folds)
+
+    present = np.zeros((folds, len(class_names)), bool)
+    np.logical_or.at(present, fold_of, images > 0)
+    if not present.all():
+        lacking = int(np.flatnonzero(~present.all(axis=0))[0])
+        count = int(np.count_nonzero(images[:, lacking]))
+        raise DataError(
+            f"Class {class_names[lacking]!r} has {count} distinct subject{'s' * (count != 1)}, too few for each of {folds} folds "
+            "to have some of its own. Choose fewer folds with --folds, or add images of other subjects."
+        )
+    result: NDArray[np.int64] = fold_of[group_of]
+    return result
+
+
+def _even_out(shares: NDArray[np.float64], fold_of: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """Makes the best exchange while it lowers the cost. shares (G, C), fold_of (G,); returns the new fold of each group."""
+    groups = len(shares)
+    rows = np.vstack([shares, np.zeros((folds, shares.shape[1]))])  # in each fold, one group of nothing
+    place = np.append(fold_of, np.arange(folds))
+    difference = rows[:, None] - rows[None]  # (G + folds, G + folds, C): what the fold of b gains if it gets a for b
+    while True:
+        loads = np.zeros((folds, shares.shape[1]))
+        np.add.at(loads, place, rows)
+        gap = loads[place][None] - loads[place][:, None]  # [a, b]: how much more the fold of b has
+        change = 2 * (difference * (gap + difference)).sum(axis=2)
+        change[place[:, None] == place[None]] = 0
+        a, b = np.unravel_index(int(np.argmin(change)), change.shape)
+        if change[a, b] > -1e-9:
+            return place[:groups]
+        place[a], place[b] = place[b], place[a]
+        place[groups:] = np.arange(folds)
+
+
+def _count(
+    labels: NDArray[np.int64], groups: Sequence[Hashable], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each image's group (N,), and how many images of each class a group has (G, C)."""
+    position = {name: k for k, name in enumerate(dict.fromkeys(groups))}
+    group_of = np.array([position[group] for group in groups], np.int64)
+    images = np.zeros((len(position), classes), np.int64)
+    np.add.at(images, (group_of, labels), 1)
+    return group_of, images
 
 
 def _cost(in_test: NDArray[np.int64], total: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
@@ -111,9 +185,11 @@ def _improve(
             exchange = True
 
 
-def _check_sides(images: NDArray[np.int64], in_test: NDArray[np.bool_], class_names: Sequence[str]) -> None:
+def _check_sides(
+    images: NDArray[np.int64], in_test: NDArray[np.bool_], class_names: Sequence[str], tested: str
+) -> None:
     """Raises DataError if a side lacks a class. images (G, C): of each group and class; in_test (G,)."""
-    for side, members in (("test", in_test), ("training", ~in_test)):
+    for side, members in ((tested, in_test), ("training", ~in_test)):
         for label in map(int, np.flatnonzero(images[members].sum(axis=0) == 0)):
             groups, pictures = int(np.count_nonzero(images[:, label])), int(images[:, label].sum())
             few = f"too few for the {side} side to have some of its own"
@@ -124,5 +200,5 @@ def _check_sides(images: NDArray[np.int64], in_test: NDArray[np.bool_], class_na
                 )
             raise DataError(
                 f"Class {class_names[label]!r} has {groups} distinct subject{'s' * (groups > 1)}, {few}. "
-                "Add images of other subjects, or split at random with --split random."
+                "Add images of other subjects, or split images at random with --split report."
             )

@@ -6,34 +6,44 @@ from collections.abc import Iterable
 from scratchnet.command_line import printable
 from scratchnet.data import Manifest, Remark
 
+SHOWN = 30  # paths below one reason
 
-def describe(manifest: Manifest) -> str:
-    """The summary at the end of `python -m data_prep`: sides, classes, subjects, and by path what was left out or altered."""
-    height, width, _ = manifest.image_shape
-    lines = [
-        f"Images of {width}×{height} pixels, split {manifest.preparation['split']}, seed {manifest.preparation['seed']}",
-        "",
-    ]
-    lines += _table(manifest)
-    if not manifest.subjects_known:
-        lines += [
-            "",
-            "WARNING: nothing tells the subject of an image, so each image counted as a subject of its own. If a subject has several",
-            "images, they may stand on both sides, and the test flatters. Name the subjects: --subject-pattern or --subjects.",
-        ]
-    elif manifest.preparation["split"] == "random":
-        seen = manifest.preparation["test_images_of_training_subjects"]
-        lines += [
-            "",
-            f"WARNING: split at random, images of one subject stand on both sides: {seen} of {manifest.splits['test'].images} test images "
-            "have their subject",
-            "in training. The test flatters; --split subject does not.",
-        ]
-    if manifest.merged_subjects:
-        lines += ["", "Subjects that share an image and count as one:"]
-        lines += [f"  {' = '.join(printable(subject) for subject in group)}" for group in manifest.merged_subjects]
-    lines += _remarks("Left out", manifest.left_out) + _remarks("Converted before use", manifest.altered)
+
+def describe(*manifests: Manifest) -> str:
+    """The summary at the end of `python -m data_prep`: sides, classes, subjects, and by path what was left out or altered.
+
+    manifests: of one dataset, or of all folds of a cross-validation.
+    """
+    first = manifests[0]
+    height, width, _ = first.image_shape
+    asked = first.preparation
+    lines = [f"Images of {width}×{height} pixels, {_split(first)}, seed {asked['seed']}"]
+    for manifest in manifests:
+        fold = [f"fold {manifest.preparation['fold']}"] if len(manifests) > 1 else []
+        lines += ["", *fold, *_table(manifest), *_augmented(manifest)]
+    lines += _cautions(first)
+    if first.merged_subjects:
+        lines += ["", "Subjects that share a picture and count as one:"]
+        lines += [f"  {' = '.join(printable(subject) for subject in group)}" for group in first.merged_subjects]
+    for title, field in (("Left out", "left_out"), ("Converted before use", "altered")):
+        lines += _remarks(title, {remark: None for manifest in manifests for remark in getattr(manifest, field)})
     return "\n".join(lines)
+
+
+def _split(manifest: Manifest) -> str:
+    """How the images were split, in words."""
+    asked = manifest.preparation
+    match asked["split"]:
+        case "report":
+            return f"split at random as in the report, {asked['test_fraction']:.0%} for the test"
+        case "fold":
+            return f"tested on C-NMC's fold_{asked['test_fold']}"
+        case "prelim":
+            return "tested on C-NMC's preliminary test set"
+        case "kfold":
+            return f"split by subject into {asked['folds']} folds, each of which tests once"
+        case _:
+            return f"split by subject, {asked['test_fraction']:.0%} for the test"
 
 
 def _table(manifest: Manifest) -> list[str]:
@@ -47,6 +57,38 @@ def _table(manifest: Manifest) -> list[str]:
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
+def _augmented(manifest: Manifest) -> list[str]:
+    """For each class, how many images became how many; nothing if that was not asked for."""
+    if manifest.preparation["augment_offline"] == "none":
+        return []
+    where = "all images, before the split" if manifest.preparation["split"] == "report" else "the training side"
+    lines = ["", f"Augmented offline ({manifest.preparation['augment_offline']}), {where}:"]
+    for name, counts in manifest.preparation["augmented"].items():
+        before, less, more = (counts[key] for key in ("images", "left out", "added"))
+        lines.append(f"  {printable(name)}: {before} − {less} left out + {more} turned = {before - less + more}")
+    return lines
+
+
+def _cautions(manifest: Manifest) -> list[str]:
+    """What makes the test flatter; nothing if nothing does."""
+    if not manifest.subjects_known:
+        return [
+            "",
+            "WARNING: nothing tells the subject of an image, so each image counted as a subject of its own. If a subject has several",
+            "images, they may stand on both sides, and the test flatters. Name the subjects: --subject-pattern or --subjects.",
+        ]
+    if manifest.preparation["split"] != "report":
+        return []
+    leak, tested = manifest.preparation, manifest.splits["test"].images
+    return [
+        "",
+        f"WARNING: split at random, images of one subject stand on both sides. Of {tested} test images,",
+        f"  {leak['test_images_of_training_subjects']} have their subject in training,",
+        f"  {leak['test_images_with_a_copy_in_training']} have their own picture in training, turned or mirrored.",
+        "The test flatters; --split subject does not.",
+    ]
+
+
 def _remarks(title: str, remarks: Iterable[Remark]) -> list[str]:
     """Each path below its reason; nothing if there are none."""
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
@@ -56,5 +98,7 @@ def _remarks(title: str, remarks: Iterable[Remark]) -> list[str]:
         return []
     lines = ["", f"{title} ({sum(map(len, by_reason.values()))}):"]
     for reason, paths in sorted(by_reason.items()):
-        lines += [f"  {printable(reason)}", *(f"    {printable(path)}" for path in paths)]
+        lines += [f"  {printable(reason)}", *(f"    {printable(path)}" for path in paths[:SHOWN])]
+        if len(paths) > SHOWN:
+            lines.append(f"    and {len(paths) - SHOWN} more, which manifest.json names")
     return lines

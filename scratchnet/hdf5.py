@@ -9,7 +9,7 @@
 | never               | soft and external links, external or virtual storage, references, compounds, variable lengths  |
 
 What a file of S bytes can make a reader allocate: S bytes for its arrays, since each byte of them must be stored and they are
-counted; S again for headers and names, which are counted too, and for these no more than about 100 MB. Compressed images are not
+counted; and for headers, names and the places of chunks, which are counted too, at most about 200 MB. Compressed images are not
 inflated here: see `scratchnet.data.shards`. Files are written by h5py; `scratchnet.hdf5_format` says why they aren't read by it.
 """
 
@@ -140,13 +140,13 @@ class HDF5File:
             raise self.refusal(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}, not a {self.what}")
 
     def _member(self, path: str, address: int) -> Member:
-        if address in self._headers:
-            raise FormatError("one object has two names")
+        if address in self._headers or len(self._headers) >= form.MAX_OBJECTS:
+            raise FormatError("one object has two names, or there are more objects than scratchnet writes")
         self._headers.add(address)
         messages = form.read_messages(self._extent, address)
-        self._header_bytes += sum(len(message.body) for message in messages)
-        if self._header_bytes > self.size:
-            raise FormatError("its objects share their headers")
+        self._header_bytes += sum(4 + len(message.body) for message in messages)
+        if self._header_bytes > min(self.size, form.MAX_HEADERS_BYTES):
+            raise FormatError("its objects share their headers, or these are larger than any that scratchnet writes")
         return Member(path, messages)
 
     def _members_of(self, group: Member) -> dict[str, Member]:

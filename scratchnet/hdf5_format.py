@@ -27,8 +27,11 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1  # the address of what is not there
 
 MAX_HEADER_BYTES = 2**20  # of one object, attributes included
+MAX_HEADERS_BYTES = 2**24  # of all objects
 MAX_MESSAGES = 2**10  # in one header
 MAX_LINKS = 2**12  # in one group
+MAX_OBJECTS = 2**14  # in a file
+MAX_CHUNKS = 2**20  # of one array
 MAX_NAME = 200  # bytes; a writer keeps to this and the next, so that a heap with one table of blocks is enough
 MAX_NAMES = 2**18  # bytes of all names in one group, with 32 for each
 
@@ -339,7 +342,7 @@ def _read_fixed_array(extent: Extent, address: int) -> list[Chunk]:
     """Its elements: address, bytes and mask of each chunk. Beyond 2^page_bits of them they stand in pages."""
     head = extent.checked(b"FAHD\0\x01", address, 28)
     element, page_bits, entries, block = struct.unpack_from("<BBQQ", head, 6)
-    if not 13 <= element <= 20 or not 0 < entries * element <= extent.size or page_bits > 20:
+    if not 13 <= element <= 20 or not 0 < entries <= MAX_CHUNKS or entries * element > extent.size or page_bits > 20:
         raise FormatError("an array's index of chunks declares more than the file holds")
     page = 1 << page_bits
     if entries <= page:

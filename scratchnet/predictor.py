@@ -18,7 +18,7 @@ from PIL import Image
 
 from scratchnet.averaging import averaged_logits
 from scratchnet.config import Config
-from scratchnet.data.images import UnusableImage, decode, preprocess
+from scratchnet.data.images import UnusableImage, decode, preprocess, preprocessing
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
 from scratchnet.models import MODELS
@@ -45,8 +45,8 @@ class Prediction:
 class Predictor:
     """A network with all that is needed to use it: class names, pixel scaling, and how a file becomes an image.
 
-    network: built. class_names: the text for each output. scaling: of the training. preprocessing: how a file became
-    (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
+    network: built. class_names: the text for each output. scaling: of the training. how: `preprocessing`, how a file
+    became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
     about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
 
     A Predictor is made by `load`; by hand it is
@@ -64,7 +64,7 @@ class Predictor:
         network: Sequential,
         class_names: Iterable[str],
         scaling: PixelScaling,
-        preprocessing: dict[str, Any] | None = None,
+        how: dict[str, Any] | None = None,
         *,
         about: dict[str, Any] | None = None,
         source: Path | None = None,
@@ -73,7 +73,7 @@ class Predictor:
         self.network, self.scaling, self.source = network, scaling, source
         self.class_names = tuple(class_names)
         self.image_size = network.input_shape[0]
-        self.preprocessing = preprocessing or {"image_size": self.image_size, "fit": "pad"}
+        self.preprocessing = how or preprocessing(self.image_size)
         self.about = about or {}
         config = self.about.get("config", {})
         # Cut as the evaluation while training cuts, so that the bits are the same.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scratchnet.data import Manifest, ShardFile, ShardHeader, Split, pack_image, write_manifest, write_shard
+from scratchnet.data import Manifest, Shard, ShardFile, ShardHeader, Split, pack_image, write_manifest, write_shard
 
 
 def random_images(count, size=8, seed=0):
@@ -51,6 +51,17 @@ def make_dataset(folder, sizes=(5, 4, 3), size=8):
     )  # fmt: skip
     write_manifest(folder, manifest)
     return images, labels
+
+
+def shards_of(folder, split):
+    """What the shards on the disk say, whatever the manifest says: (label, subject, path, pixels) of each image."""
+    images = []
+    for path in sorted(folder.glob(f"{split}-*.h5")):
+        with Shard(path) as shard:
+            assert shard.header.split == split
+            for k in range(len(shard)):
+                images.append((int(shard.labels[k]), shard.subjects[k], shard.paths[k], shard.read(k)))
+    return images
 
 
 def save_image(path, seed=0, size=(12, 10), mode="RGB", **options):

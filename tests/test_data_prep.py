@@ -1,7 +1,9 @@
 import csv
+import doctest
 import errno
 import importlib
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -11,26 +13,23 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from PIL import Image
-from small_data import make_cnmc, save_image
+from small_data import make_cnmc, save_image, shards_of
 
+import data_prep
 from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
 from data_prep.__main__ import main
-from scratchnet.data import Dataset, Shard, read_manifest
+from data_prep.options import OPTIONS
+from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError
 
-PREPARE = importlib.import_module("data_prep.prepare")  # the module; data_prep.prepare is the function in it
+SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
 
 
-def shards_of(folder, split):
-    """What the shards on the disk say, whatever the manifest says: (label, subject, path, pixels) of each image."""
-    images = []
-    for path in sorted(folder.glob(f"{split}-*.h5")):
-        with Shard(path) as shard:
-            assert shard.header.split == split
-            for k in range(len(shard)):
-                images.append((int(shard.labels[k]), shard.subjects[k], shard.paths[k], shard.read(k)))
-    return images
+@pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(data_prep.__path__)])
+def test_examples_in_docstrings(name):
+    failures, _ = doctest.testmod(importlib.import_module(f"data_prep.{name}"))
+    assert failures == 0
 
 
 def reasons(manifest):
@@ -125,9 +124,14 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(tmp_path):
         {"seed": 1},
         {"image_size": 9},
         {"fit": "stretch"},
-        {"split": "random"},
+        {"split": "report"},
         {"test_fraction": 0.4},
         {"shard_size": 7},
+        {"crop": True},
+        {"split": "fold", "test_fold": 1},
+        {"split": "fold", "test_fold": 0},
+        {"validation_fraction": 0.3},
+        {"augment_offline": "symmetries"},
     ],
 )
 def test_other_settings_give_another_dataset(tmp_path, changed):
@@ -169,7 +173,7 @@ def test_duplicates_and_merged_subjects(tmp_path):
     assert "20 = 21" in describe(manifest)
 
 
-@pytest.mark.parametrize("split", ["subject", "random"])
+@pytest.mark.parametrize("split", ["subject", "report"])
 def test_kept_duplicates_stand_on_one_side(tmp_path, split):
     source = make_cnmc(tmp_path / "source")
     for k in range(20):
@@ -238,16 +242,16 @@ def test_printable():
     assert printable("a\nb\t\x1b\udcff\u202e") == "a\\nb\\t\\x1b\\udcff\\u202e"
 
 
-def test_the_random_split_says_what_it_does(tmp_path, capsys):
+def test_the_reports_split_says_what_it_does(tmp_path, capsys):
     source = make_cnmc(tmp_path / "source")
-    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--split", "random"]) == 0
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--split", "report"]) == 0
     train = {subject for _, subject, _, _ in shards_of(tmp_path / "out", "train")}
     test = [subject for _, subject, _, _ in shards_of(tmp_path / "out", "test")]
     seen = sum(subject in train for subject in test)
     assert seen > 0
     assert read_manifest(tmp_path / "out").preparation["test_images_of_training_subjects"] == seen
     assert (
-        f"WARNING: split at random, images of one subject stand on both sides: {seen} of {len(test)}"
+        f"images of one subject stand on both sides. Of {len(test)} test images,\n  {seen} have their subject in training"
         in capsys.readouterr().out
     )
 
@@ -304,6 +308,19 @@ WRONG = [
     ["SOURCE", "OUT", "--subject-pattern", "(nowhere)"],
     ["SOURCE", "OUT", "--subjects", "missing.csv"],
     ["SOURCE", "OUT", "--fit", "crop"],
+    ["SOURCE", "OUT", "--split", "random"],
+    ["SOURCE", "OUT", "--split", "kfold", "--folds", "1"],
+    ["SOURCE", "OUT", "--split", "kfold", "--folds", "6"],
+    ["SOURCE", "OUT", "--split", "kfold", "--test-fraction", "0.2"],
+    ["SOURCE", "OUT", "--folds", "5"],
+    ["SOURCE", "OUT", "--split", "fold", "--test-fold", "2"],
+    ["SOURCE", "OUT", "--split", "fold", "--test-fold", "-1"],
+    ["SOURCE", "OUT", "--test-fold", "1"],
+    ["SOURCE", "OUT", "--split", "prelim"],
+    ["SOURCE", "OUT", "--validation-fraction", "1"],
+    ["SOURCE", "OUT", "--validation-fraction", "-0.1"],
+    ["SOURCE", "OUT", "--validation-fraction", "nan"],
+    ["SOURCE", "OUT", "--augment-offline", "all"],
     ["SOURCE", "OUT", "--shard-size", "0"],
     ["SOURCE", "OUT", "--threads", "0"],
     ["NOTHING", "OUT"],
@@ -352,14 +369,14 @@ def test_a_class_without_a_usable_image(tmp_path):
 
 
 def test_too_few_subjects(tmp_path):
-    with pytest.raises(DataError, match="--split random"):
+    with pytest.raises(DataError, match="--split report"):
         prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "new" / "folders" / "out", SMALL)
     assert os.listdir(tmp_path) == ["source"]
 
 
 def test_interrupted_between_images(tmp_path, monkeypatch, capsys):
     source = make_cnmc(tmp_path / "source")
-    monkeypatch.setattr(PREPARE, "pack_image", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(SPOOL, "pack_image", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main([str(source), str(tmp_path / "out")]) == 130
     assert "Nothing was written" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
@@ -371,7 +388,7 @@ def test_disk_full(tmp_path, monkeypatch, capsys):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(PREPARE, "write_shard", full)
+    monkeypatch.setattr(WRITING, "write_shard", full)
     assert main([str(source), str(tmp_path / "out")]) == 2
     assert "No space left on device. Free some space" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
@@ -416,6 +433,35 @@ def test_help_is_complete(capsys):
 def test_settings_check_themselves():
     with pytest.raises(ConfigError, match="--image-size is 0"):
         Settings(image_size=0)
+    with pytest.raises(
+        ConfigError, match="--test-fold means nothing with --split subject: leave it out, or choose --split fold"
+    ):
+        Settings(test_fold=1)
+    assert (Settings().test_fraction, Settings().test_fold, Settings().folds) == (0.2, None, None)
+    assert Settings(split="kfold").folds == 5
+
+
+def test_the_options_are_the_settings():
+    assert set(OPTIONS) == {field.name for field in fields(Settings)}
+
+
+def test_kfold_on_the_command_line(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    assert main([str(source), str(tmp_path / "out"), "--split", "kfold", "--folds", "3", "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert f"python train.py --data {tmp_path / 'out'}/fold-0" in said
+    assert [read_manifest(tmp_path / "out" / f"fold-{k}").preparation["fold"] for k in range(3)] == [0, 1, 2]
+
+
+def test_a_long_list_is_cut_short_on_the_screen_only(tmp_path, capsys):
+    source = make_cnmc(tmp_path / "source")
+    for k in range(35):
+        (source / "fold_0" / "all" / f"UID_77_{k}_1_all.bmp").write_bytes(b"")
+    assert main([str(source), str(tmp_path / "out"), "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("UID_77_") == 30
+    assert "and 5 more, which manifest.json names" in said
+    assert sum("UID_77_" in remark.path for remark in read_manifest(tmp_path / "out").left_out) == 35
 
 
 def test_images_that_are_not_square(tmp_path):

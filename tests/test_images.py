@@ -1,15 +1,25 @@
-import hashlib
 import io
-import struct
-import zlib
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
+from image_kinds import CONVERTED, LEFT_OUT, alpha, with_orientation
 from PIL import Image
 from small_data import save_image
 
-from scratchnet.data.images import EXTENSIONS, FORMATS, MAX_PIXELS, UnusableImage, decode, fit_to_square
+from scratchnet.data.images import (
+    CROP,
+    EXTENSIONS,
+    FORMATS,
+    MAX_PIXELS,
+    UnusableImage,
+    crop_to_content,
+    decode,
+    fit_to_square,
+    preprocess,
+    preprocessing,
+)
+from scratchnet.errors import DataError
 
 
 def pixels_of(decoded):
@@ -38,42 +48,6 @@ def test_upper_case_extension(tmp_path):
     assert decode(save_image(tmp_path / "a.BMP")).alterations == ()
 
 
-def palette(path, **options):
-    Image.fromarray(np.arange(120, dtype=np.uint8).reshape(10, 12) % 9).quantize(8).save(path, **options)
-
-
-def alpha(path, mode, value):
-    image = Image.new(mode, (12, 10), (9,) * len(mode))
-    image.putalpha(value)
-    image.save(path)
-
-
-def with_orientation(path, orientation):
-    image = Image.open(save_image(path))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image.save(path, exif=exif)
-
-
-# Each case: how the file is written, and what is said about it.
-CONVERTED = {
-    "grey.png": (lambda path: save_image(path, mode="L"), "greyscale"),
-    "grey.jpg": (lambda path: save_image(path, mode="L"), "greyscale"),
-    "bilevel.png": (lambda path: Image.new("1", (12, 10), 1).save(path), "black and white"),
-    "bilevel.tif": (lambda path: Image.new("1", (12, 10), 1).save(path), "black and white"),
-    "palette.png": (palette, "palette"),
-    "palette.bmp": (palette, "palette"),
-    "opaque.png": (lambda path: alpha(path, "RGB", 255), "alpha dropped"),
-    "opaque-grey.png": (lambda path: alpha(path, "L", 255), "opaque alpha"),
-    "opaque.tif": (lambda path: alpha(path, "RGB", 255), "alpha dropped"),
-    "png-named.bmp": (lambda path: save_image(path, format="PNG"), "a PNG file named .bmp, read as PNG"),
-    "no-extension": (lambda path: save_image(path, format="PNG"), "a PNG file without extension, read as PNG"),
-    "jpeg-named.png": (lambda path: save_image(path, format="JPEG"), "a JPEG file named .png, read as JPEG"),
-    "turned.jpg": (lambda path: with_orientation(path, 6), "EXIF orientation 6"),
-    "turned.png": (lambda path: with_orientation(path, 3), "EXIF orientation 3"),
-}
-
-
 @pytest.mark.parametrize("name", sorted(CONVERTED))
 def test_converted_and_said(tmp_path, name):
     write, said = CONVERTED[name]
@@ -97,109 +71,6 @@ def test_turned_upright(tmp_path):
     np.testing.assert_array_equal(pixels_of(decode(tmp_path / "b.png")), np.rot90(plain, -1))
     with_orientation(tmp_path / "c.png", 1)
     assert decode(tmp_path / "c.png").alterations == ()
-
-
-def png_chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(path, width, height, depth=8, colour=2, data=None):
-    """A PNG written by hand, for what Pillow does not write."""
-    channels = {0: 1, 2: 3, 6: 4}[colour]
-    rows = data if data is not None else bytes((1 + width * channels * depth // 8) * height)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-    Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
-
-
-def tiff_16_bit(path):
-    """16 bits a channel, RGB, 2×1 pixels, uncompressed, little-endian."""
-    pixels = bytes(12)
-    tags = {
-        256: 2,
-        257: 1,
-        258: 200,
-        259: 1,
-        262: 2,
-        273: 220,
-        277: 3,
-        278: 1,
-        279: 12,
-    }  # 258: where the bits stand; 273: the pixels
-    entries = [(tag, 4 if tag in (273, 279) else 3, 3 if tag == 258 else 1, value) for tag, value in tags.items()]
-    table = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
-    content = b"II*\0" + struct.pack("<I", 8) + table
-    Path(path).write_bytes(content.ljust(200, b"\0") + struct.pack("<HHH", 16, 16, 16).ljust(20, b"\0") + pixels)
-
-
-def cut(path, share):
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-
-
-def flipped(path, position):
-    content = bytearray(path.read_bytes())
-    content[position] ^= 4
-    path.write_bytes(content)
-
-
-def frames(path, **options):
-    images = [Image.new("RGB", (12, 10), (k, 0, 0)) for k in (0, 50)]
-    images[0].save(path, save_all=True, append_images=images[1:], **options)
-
-
-def huge_bmp(path):
-    """A header that declares 2³⁰×2³⁰ pixels, and four bytes of them."""
-    header = struct.pack("<IiiHHIIiiII", 40, 2**30, 2**30, 1, 24, 0, 4, 0, 0, 0, 0)
-    path.write_bytes(b"BM" + struct.pack("<IHHI", 58, 0, 0, 54) + header + bytes(4))
-
-
-def colour_key(path):
-    image = Image.open(save_image(path))
-    image.putpixel((0, 0), (1, 2, 3))
-    image.save(path, transparency=(1, 2, 3))
-
-
-LEFT_OUT = {
-    "empty.png": (lambda path: path.write_bytes(b""), "zero bytes"),
-    "text.png": (lambda path: path.write_text("not an image"), "not an image"),
-    "html.jpg": (lambda path: path.write_text("<html>404</html>"), "not an image"),
-    "svg.svg": (lambda path: path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>"), "not an image"),
-    "postscript.eps": (lambda path: save_image(path, format="EPS"), "not an image"),
-    "still.gif": (lambda path: save_image(path, format="GIF"), "not an image"),
-    "icon.ico": (lambda path: save_image(path, format="ICO"), "not an image"),
-    "head-only.png": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), ""),
-    "cut.png": (lambda path: cut(save_image(path), 0.5), "truncated or damaged"),
-    "cut-end.png": (lambda path: cut(save_image(path), 0.98), "truncated or damaged"),
-    "cut.bmp": (lambda path: cut(save_image(path), 0.5), "truncated or damaged"),
-    "cut.jpg": (lambda path: cut(save_image(path, size=(60, 60)), 0.5), "truncated or damaged"),
-    "cut.tif": (lambda path: cut(save_image(path, compression="tiff_lzw"), 0.5), ""),
-    "cut.webp": (lambda path: cut(save_image(path), 0.5), ""),
-    "flipped.png": (lambda path: flipped(save_image(path, compress_level=0), 200), "truncated or damaged"),
-    "16-bit-grey.png": (lambda path: png(path, 4, 4, depth=16, colour=0), "16 bits"),
-    "16-bit.png": (lambda path: png(path, 4, 4, depth=16), "16 bits"),
-    "16-bit-alpha.png": (lambda path: png(path, 4, 4, depth=16, colour=6), "16 bits"),
-    "16-bit-grey.tif": (lambda path: Image.fromarray(np.zeros((4, 4), np.uint16)).save(path), "16 bits"),
-    "16-bit.tif": (tiff_16_bit, "16 bits"),
-    "32-bit.tif": (lambda path: Image.fromarray(np.zeros((4, 4), np.int32)).save(path), "32 bits"),
-    "float.tif": (lambda path: Image.fromarray(np.zeros((4, 4), np.float32)).save(path), "32 bits"),
-    "cmyk.jpg": (lambda path: Image.new("CMYK", (12, 10)).save(path), "CMYK"),
-    "cmyk.tif": (lambda path: Image.new("CMYK", (12, 10)).save(path), "CMYK"),
-    "lab.tif": (lambda path: Image.new("LAB", (12, 10)).save(path), "LAB"),
-    "transparent.png": (lambda path: alpha(path, "RGB", 254), "transparent"),
-    "transparent.webp": (lambda path: alpha(path, "RGB", 0), "transparent"),
-    "transparent-grey.png": (lambda path: alpha(path, "L", 128), "transparent"),
-    "transparent-palette.png": (lambda path: palette(path, transparency=0), "transparent"),
-    "colour-key.png": (colour_key, "transparent"),
-    "pages.tif": (frames, "several frames"),
-    "animated.png": (frames, "several frames"),
-    "animated.webp": (frames, "several frames"),
-    "bomb.png": (lambda path: png(path, 60_000, 60_000, data=b""), "too large"),
-    "large.png": (lambda path: png(path, 8000, 8000, data=b""), "too large"),
-    "long.png": (lambda path: png(path, 20_000, 1, data=b""), "too large"),
-    "no-pixels.png": (lambda path: png(path, 0, 0), ""),
-    "huge-header.bmp": (huge_bmp, "too large"),
-}
 
 
 @pytest.mark.parametrize("name", sorted(LEFT_OUT))
@@ -240,19 +111,6 @@ def test_damage_is_either_named_or_yields_an_image(tmp_path, kind):
             assert said
 
 
-def test_content_hash_is_of_pixels_and_shape(tmp_path):
-    png_file, bmp_file = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.bmp")
-    assert decode(png_file).content_hash() == decode(bmp_file).content_hash()
-    assert decode(png_file).content_hash() != decode(save_image(tmp_path / "c.png", seed=1)).content_hash()
-    hashes = {hashlib.sha256(decode_shape(tmp_path, shape)).digest() for shape in ((2, 8), (4, 4), (8, 2))}
-    assert len(hashes) == 3
-
-
-def decode_shape(folder, size):
-    Image.new("RGB", size).save(folder / "shape.png")
-    return decode(folder / "shape.png").content_hash()
-
-
 def test_shrinking_averages_areas():
     image = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     small = fit_to_square(Image.fromarray(image), 4, "pad")
@@ -287,3 +145,57 @@ def test_enlarging_is_linear():
     image[:, 1] = 100
     large = fit_to_square(Image.fromarray(image), 4, "pad")
     np.testing.assert_array_equal(large[0, :, 0], [0, 25, 75, 100])
+
+
+def test_preprocessing_is_followed(rng):
+    image = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    for fit in ("pad", "stretch"):
+        np.testing.assert_array_equal(preprocess(image, preprocessing(8, fit=fit)), fit_to_square(image, 8, fit))
+    stored = json.loads(json.dumps(preprocessing(8, crop=True)))
+    np.testing.assert_array_equal(preprocess(image, stored), preprocess(image, preprocessing(8, crop=True)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"image_size": 0}, {"image_size": 8.0}, {"image_size": True}, {"image_size": 10**6}, {"image_size": None}, {"fit": "x"},
+     {"fit": []}, {"crop": True}, {"crop": {}}, {"crop": {"brighter_than": 8, "margin": 1e9}}],
+)  # fmt: skip
+def test_preprocessing_that_nobody_made_is_refused(changed):
+    with pytest.raises(DataError, match="cannot repeat"):
+        preprocess(Image.new("RGB", (4, 4)), preprocessing(8) | changed)
+
+
+def test_stored_preprocessing_of_before_cropping_still_works():
+    old = {"image_size": 8, "fit": "pad", "background": 0, "shrink": "area average", "enlarge": "bilinear"}
+    assert preprocess(Image.new("RGB", (4, 4)), old).shape == (8, 8, 3)
+
+
+def cell_on_black(size, box, noise=0):
+    image = Image.new("RGB", size, (noise, 0, noise))
+    image.paste((90, 9, 200), box)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "expected"),
+    [
+        ((450, 450), (100, 200, 300, 300), (240, 240)),  # 200 × 100, 20 on each side
+        ((450, 450), (0, 0, 100, 100), (110, 110)),  # in the corner: cut off where the image ends
+        ((450, 450), (225, 225, 226, 226), (1, 1)),
+        ((60, 40), (10, 0, 50, 40), (48, 40)),
+        ((60, 40), (0, 0, 60, 40), (60, 40)),  # nothing black
+        ((60, 40), (0, 0, 0, 0), (60, 40)),  # nothing but black
+    ],
+)
+@pytest.mark.parametrize("noise", [0, 8])
+def test_cropping_keeps_the_cell_and_a_margin(size, box, expected, noise):
+    cropped = crop_to_content(cell_on_black(size, box, noise), **CROP)
+    assert cropped.size == expected
+    cell = (np.asarray(cropped) == (90, 9, 200)).all(axis=2)
+    assert cell.sum() == (box[2] - box[0]) * (box[3] - box[1])
+
+
+def test_a_cropped_cell_is_in_the_middle_and_large():
+    pixels = preprocess(cell_on_black((450, 450), (100, 100, 148, 148)), preprocessing(58, crop=True))
+    np.testing.assert_array_equal(pixels.any(axis=2).nonzero()[0][[0, -1]], (5, 52))
+    np.testing.assert_array_equal(pixels.any(axis=2).nonzero()[1][[0, -1]], (5, 52))

@@ -115,7 +115,7 @@ def test_what_of_a_folder_is_looked_at(tmp_path):
     [
         [],
         ["--format", "xml", HEM],
-        ["--weights", "best", HEM],
+        ["--codalab", "x.zip", HEM],
         ["--threads", "-1", HEM],
         ["--out", "no/such/folder/x.csv", HEM],
     ],

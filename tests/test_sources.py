@@ -3,7 +3,8 @@ import os
 import pytest
 from small_data import make_cnmc, save_image
 
-from data_prep.sources import find_images, read_subjects
+from data_prep.sources import find_images
+from data_prep.tables import read_prelim_labels, read_subjects
 from scratchnet.errors import ConfigError, DataError
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="names and links that Windows does not have")
@@ -51,7 +52,7 @@ def test_what_stands_outside_the_folds_is_said(tmp_path):
     touch(tmp_path / "index.csv")
     touch(tmp_path / "fold_0" / "notes.txt")
     assert left_out(find_images(tmp_path)) == {
-        "prelim_test/all/": "2 files, the preliminary test set: only the training folds are read",
+        "prelim_test/all/": "2 files, the preliminary test set: only --split prelim reads it",
         "index.csv": "stands outside the training folds",
         "fold_0/": "1 file, outside the training folds",
     }
@@ -255,3 +256,141 @@ def test_names_of_all_kinds(tmp_path):
     paths = [image.path for image in find_images(tmp_path).images]
     assert set(names[1:]) < set(paths)
     assert "sp ace/\udcff.png" in paths
+
+
+PRELIM_ROWS = [("UID_57_29_1_all.bmp", 1), ("UID_57_22_2_all.bmp", 1), ("UID_H49_35_1_hem.bmp", 0)]
+
+
+def make_prelim(folder, table, rows=PRELIM_ROWS, extension=".bmp"):
+    """The preliminary test set: numbered files, and the table that tells who they are."""
+    for number in range(1, len(rows) + 1):
+        touch(folder / f"{number}{extension}")
+    lines = [f"{name},{number}.bmp,{label}" for number, (name, label) in enumerate(rows, 1)]
+    touch(table, "\n".join(["Patient_ID,new_names,labels", *lines]) + "\n")
+
+
+TREES = {  # as published by The Cancer Imaging Archive, by the challenge, on Kaggle, and by those who unpack with care
+    "tcia": (
+        "PKG - C-NMC 2019/C-NMC_training_data/fold_{fold}/fold_{fold}",
+        "PKG - C-NMC 2019/C-NMC_test_prelim_phase_data/C-NMC_test_prelim_phase_data",
+        "PKG - C-NMC 2019/C-NMC_test_prelim_phase_data/C-NMC_test_prelim_phase_data_labels.csv",
+        "PKG - C-NMC 2019/C-NMC_test_final_phase_data",
+    ),
+    "kaggle": (
+        "C-NMC_Leukemia/training_data/fold_{fold}",
+        "C-NMC_Leukemia/validation_data/C-NMC_test_prelim_phase_data",
+        "C-NMC_Leukemia/validation_data/C-NMC_test_prelim_phase_data_labels.csv",
+        "C-NMC_Leukemia/testing_data/C-NMC_test_final_phase_data",
+    ),
+    "challenge": ("fold_{fold}", "phase2", "phase2.csv", "phase3"),
+    "shouted": ("FOLD_{fold}", "C-NMC_TEST_PRELIM_PHASE_DATA", "c-nmc_test_prelim_phase_data_labels.CSV", "FINAL"),
+}
+
+
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("prelim", [True, False])
+@pytest.mark.parametrize("extension", [".bmp", ".BMP", ".png"])
+def test_cnmc_as_it_is_distributed(tmp_path, tree, prelim, extension):
+    folds, test_set, table, final = TREES[tree]
+    for fold, name in enumerate(("all/UID_11_10_1_all", "hem/UID_H10_2_1_hem", "hem/UID_h3_1_1_hem")):
+        touch(tmp_path / folds.format(fold=fold) / f"{name}{extension}")
+    make_prelim(tmp_path / test_set, tmp_path / table, extension=extension)
+    for number in range(1, 6):
+        touch(tmp_path / final / f"{number}{extension}")  # the same numbers, other cells, no labels
+    touch(tmp_path / "__MACOSX" / "fold_0" / "all" / "._UID_11_10_1_all.bmp")
+    found = find_images(tmp_path, prelim=prelim)
+    folds_only = {("fold_0", 0, "11"), ("fold_1", 1, "H10"), ("fold_2", 1, "H3")}
+    listed = [(image.part, image.label, image.subject) for image in found.images]
+    assert folds_only <= set(listed)
+    assert sorted(set(listed) - folds_only) == ([("prelim", 0, "57"), ("prelim", 1, "H49")] if prelim else [])
+    assert len(listed) == (6 if prelim else 3)
+    reasons = left_out(found)
+    assert reasons["__MACOSX/"] == "a hidden folder, not read"
+    assert reasons[f"{final}/"] == "5 files, outside the training folds"
+    assert (reasons.get(f"{test_set}/") is None) == prelim
+    if prelim:
+        assert set(reasons) == {"__MACOSX/", f"{final}/"}
+
+
+def test_the_preliminary_test_set_sorted_into_classes(tmp_path):
+    make_cnmc(tmp_path)
+    touch(tmp_path / "prelim_test" / "ALL" / "UID_57_8_11_all.png")
+    touch(tmp_path / "prelim_test" / "hem" / "UID_H49_29_2_hem.png")
+    touch(tmp_path / "prelim_test" / "hem" / "UID_50_29_2_all.png")
+    found = find_images(tmp_path, prelim=True)
+    assert [(image.label, image.subject) for image in found.images if image.part == "prelim"] == [(0, "57"), (1, "H49")]
+    assert (
+        left_out(found)["prelim_test/hem/UID_50_29_2_all.png"] == "mislabelled: the folder says hem, the name says all"
+    )
+
+
+def test_what_table_and_files_of_the_preliminary_test_set_miss(tmp_path):
+    make_cnmc(tmp_path)
+    folder, table = tmp_path / "prelim", tmp_path / "labels.csv"
+    make_prelim(folder, table, [*PRELIM_ROWS, ("UID_60_1_1_all.bmp", 0), ("UID_61_1_1_all.bmp", 1)])
+    touch(folder / "77.bmp")
+    (folder / "5.bmp").unlink()
+    assert left_out(find_images(tmp_path, prelim=True)) == {
+        "prelim/77.bmp": "label unknown: labels.csv does not list it",
+        "prelim/4.bmp": "mislabelled: the table says hem, the name says all",
+        "labels.csv": "1 row without a file in the source",
+    }
+    table.unlink()
+    with pytest.raises(DataError, match="no labelled image of a preliminary test set"):
+        find_images(tmp_path, prelim=True)
+    touch(folder / "all" / "UID_60_1_1_all.bmp")
+    assert (
+        left_out(find_images(tmp_path, prelim=True))["prelim/"]
+        == "5 files, label unknown: the source lacks C-NMC_test_prelim_phase_data_labels.csv"
+    )
+
+
+def test_no_preliminary_test_set(tmp_path, by_class):
+    with pytest.raises(DataError, match="has no fold_0/all"):
+        find_images(by_class, prelim=True)
+    with pytest.raises(DataError, match="no labelled image of a preliminary test set"):
+        find_images(make_cnmc(tmp_path / "cnmc"), prelim=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("UID_1_1_1_all.bmp,1.bmp,2", r"line 3: .*; expected a name, a new name, and 1 \(all\) or 0 \(hem\)"),
+        (",1.bmp,1", "line 3"),
+        ("UID_1_1_1_all.bmp,,1", "line 3"),
+        ("UID_1_1_1_all.bmp", "line 3"),
+        ("UID_1_1_1_all.bmp,9.BMP,1", r"line 3: a second row for '9\.BMP'"),
+    ],
+)
+def test_rows_of_the_preliminary_table_that_make_no_sense(tmp_path, row, expected):
+    table = touch(tmp_path / "labels.csv", f"Patient_ID,new_names,labels\nUID_2_1_1_all.bmp,9.bmp,1\n{row}\n")
+    with pytest.raises(DataError, match=expected):
+        read_prelim_labels(table)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"file,subject\na,b\n", b"Patient_ID;new_names;labels\n"])
+def test_other_tables_are_not_the_preliminary_one(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    assert read_prelim_labels(tmp_path / "a.csv") is None
+
+
+def test_two_tables_of_the_preliminary_test_set(tmp_path):
+    make_cnmc(tmp_path)
+    make_prelim(tmp_path / "prelim", tmp_path / "prelim" / "labels.csv")
+    make_prelim(tmp_path / "prelim", tmp_path / "copy.csv")
+    assert len(find_images(tmp_path, prelim=True).images) == 33
+    make_prelim(tmp_path / "prelim", tmp_path / "copy.csv", PRELIM_ROWS[::-1])
+    with pytest.raises(DataError, match="name other cells by the same numbers"):
+        find_images(tmp_path, prelim=True)
+
+
+def test_cnmc_names_tell_subjects_without_the_folds_too(tmp_path):
+    for name in ("ALL/UID_7_1_1_all.bmp", "ALL/7.bmp", "hem/UID_h9_1_1_hem.bmp", "hem/UID_8_1_1_all.bmp"):
+        touch(tmp_path / name)
+    found = find_images(tmp_path)
+    assert found.class_names == ("ALL", "hem")
+    assert [(image.path, image.subject) for image in found.images] == [
+        ("ALL/UID_7_1_1_all.bmp", "7"),
+        ("hem/UID_h9_1_1_hem.bmp", "H9"),
+    ]
+    assert set(left_out(found)) == {"ALL/7.bmp", "hem/UID_8_1_1_all.bmp"}

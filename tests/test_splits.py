@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep import SAMPLE
-from data_prep.duplicates import find_duplicates, merge_subjects
 from data_prep.sources import find_images
-from data_prep.splits import split_groups
+from data_prep.splits import _even_out, fold_groups, split_groups
 from scratchnet.errors import DataError
 
 CLASSES = ("all", "hem")
@@ -116,7 +115,7 @@ def test_two_subjects_a_class_stand_on_two_sides(fraction, seed):
 
 
 def test_a_class_with_one_subject_is_refused():
-    with pytest.raises(DataError, match=r"'hem' has 1 distinct subject,.*--split random"):
+    with pytest.raises(DataError, match=r"'hem' has 1 distinct subject,.*--split report"):
         split_groups(np.array([0, 0, 0, 1, 1]), ["a", "b", "c", "d", "d"], 0.2, 0, CLASSES)
 
 
@@ -130,30 +129,65 @@ def test_one_subject_for_everything_is_refused():
         split_groups(np.array([0, 1]), ["a", "a"], 0.2, 0, CLASSES)
 
 
-def test_duplicates():
-    paths = ["a/1", "a/2", "a/3", "b/4", "b/5", "b/6"]
-    contents = ["x", "y", "x", "z", "y", "z"]
-    left_out = find_duplicates(paths, contents, [0, 0, 0, 1, 1, 1], ["a", "b"])
-    assert {k: remark.path for k, remark in left_out.items()} == {2: "a/3", 1: "a/2", 4: "b/5", 5: "b/6"}
-    assert left_out[2].reason == "duplicate: the same image as a/1"
-    assert left_out[1].reason.startswith("mislabelled")
-    assert left_out[1].reason == left_out[4].reason
-    assert set(find_duplicates(paths, contents, [0, 0, 0, 1, 1, 1], ["a", "b"], keep=True)) == {1, 4}
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(2, 6))
+def test_folds_keep_groups_whole_and_classes_even(seed, fold_seed, folds):
+    labels, groups = cnmc_like(seed)
+    fold_of = fold_groups(labels, groups, folds, fold_seed, CLASSES)
+    assert len(set(zip(groups, fold_of.tolist(), strict=True))) == len(set(groups))
+    for label in (0, 1):
+        shares = np.bincount(fold_of[labels == label], minlength=folds) / np.count_nonzero(labels == label)
+        assert abs(shares - 1 / folds).max() < 0.02
 
 
-def test_subjects_that_share_an_image_are_one():
-    merged = merge_subjects(["a", "b", "b", "c", "d", "e", "a"], [1, 1, 2, 2, 3, 4, 5])
-    assert merged == {"a": ("a", "b", "c"), "b": ("a", "b", "c"), "c": ("a", "b", "c"), "d": ("d",), "e": ("e",)}
+@given(st.integers(0, 20))
+def test_folds_of_subjects_with_images_of_both_classes(seed):
+    random = np.random.default_rng(seed)
+    groups, labels = random.integers(0, 60, 1000), random.integers(0, 2, 1000)
+    fold_of = fold_groups(labels, groups.tolist(), 5, seed, CLASSES)
+    assert len(set(zip(groups.tolist(), fold_of.tolist(), strict=True))) == len(set(groups))
+    for label in (0, 1):
+        assert abs(np.bincount(fold_of[labels == label]) / np.count_nonzero(labels == label) - 0.2).max() < 0.03
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=30))
-def test_merged_subjects_share_no_image_with_others(pairs):
-    subjects, contents = [f"S{s}" for s, _ in pairs], [c for _, c in pairs]
-    merged = merge_subjects(subjects, contents)
-    for a, x in zip(subjects, contents, strict=True):
-        for b, y in zip(subjects, contents, strict=True):
-            if x == y:
-                assert merged[a] == merged[b]
-    for subject, group in merged.items():
-        assert subject in group
-        assert all(merged[other] == group for other in group)
+@pytest.mark.parametrize("seed", range(15))
+def test_few_subjects_are_folded_as_well_as_can_be(seed):
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, 31, 7)
+    labels, groups = np.zeros(sum(sizes), np.int64), np.repeat(range(7), sizes).tolist()
+    counts = np.bincount(fold_groups(labels, groups, 3, seed, ["all"]), minlength=3)
+    choices = np.array(list(itertools.product(range(3), repeat=7)))
+    costs = sum(((choices == fold) @ sizes) ** 2 for fold in range(3))
+    assert (counts**2).sum() <= costs.min() * 1.02
+
+
+def test_a_fold_may_take_several_groups_from_another():
+    assert np.bincount(_even_out(np.full((9, 1), 1 / 9), np.zeros(9, np.int64), 3)).tolist() == [3, 3, 3]
+
+
+def test_folds_are_a_function_of_their_arguments():
+    labels, groups = cnmc_like(0)
+    first = fold_groups(labels, groups, 5, 1, CLASSES)
+    np.testing.assert_array_equal(first, fold_groups(labels, groups, 5, 1, CLASSES))
+    assert (first != fold_groups(labels, groups, 5, 2, CLASSES)).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_large_subject_and_four_small_ones_make_five_folds(seed):
+    fold_of = fold_groups(np.zeros(54, np.int64), np.repeat(range(5), [50, 1, 1, 1, 1]).tolist(), 5, seed, ["all"])
+    assert sorted(np.bincount(fold_of)) == [1, 1, 1, 1, 50]
+
+
+def test_many_groups_are_folded_quickly():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 100_000)
+    before = time.perf_counter()
+    fold_of = fold_groups(labels, list(range(100_000)), 10, 0, "abc")
+    assert time.perf_counter() - before < 20  # takes a second
+    for label in range(3):
+        counts = np.bincount(fold_of[labels == label])
+        assert counts.max() - counts.min() <= 1
+
+
+def test_too_few_subjects_for_the_folds():
+    with pytest.raises(DataError, match=r"'hem' has 2 distinct subjects, too few for each of 3 folds.*--folds"):
+        fold_groups(np.array([0, 0, 0, 1, 1]), list("abcde"), 3, 0, CLASSES)

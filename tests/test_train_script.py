@@ -116,7 +116,7 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
     assert "Preparing the images" in out
     assert len(list((tmp_path / "prepared").iterdir())) == 2
     # What means nothing for shards is refused, not ignored.
-    code, _, err = run(tmp_path, "--data", str(prepared), "--split", "random")
+    code, _, err = run(tmp_path, "--data", str(prepared), "--split", "report")
     assert code == 2
     assert "is prepared already: leave out --split" in err
     # Shards are taken as they are, and bring their image size with them.
@@ -143,8 +143,11 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
         (["--speed", "fast"], "--speed"),
         (["--test-fraction", "2"], "--test-fraction"),
         (["--resume", ""], "has no checkpoint yet"),
-        (["--resume", "nowhere", "--split", "random"], "leave out --split"),
+        (["--resume", "nowhere", "--split", "report"], "leave out --split"),
         (["--resume", "nowhere", "--runs", "elsewhere"], "leave out --runs"),
+        (["--fold", "1"], "--fold means nothing without --split kfold"),
+        (["--split", "kfold", "--fold", "5"], "choose --fold 0 to 4"),
+        (["--split", "prelim", "--folds", "5"], "--folds means nothing with --split prelim"),
         (["--name", "../elsewhere"], "--name must be a plain name"),
         (["--epoch", "3"], "--epoch"),
         (["--data", __file__], "there is no such folder"),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_prep.sources import find_images, read_subjects
+from data_prep.sources import find_images
+from data_prep.tables import read_subjects
 from scratchnet.command_line import printable
 from scratchnet.commands.shared import add_network_arguments, add_symmetries_argument, load_network, say
 from scratchnet.data import Dataset, Manifest, read_manifest

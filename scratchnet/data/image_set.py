@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scratchnet.data.images import preprocessing
 from scratchnet.errors import DtypeError, ShapeError
 
 Rgb = tuple[float, float, float]
@@ -59,7 +60,7 @@ class ArrayImages:
         self.shard_sizes: tuple[int, ...] = (len(images),)
         self.dataset_id = ""
         self.channel_mean, self.channel_std = channel_statistics(images)
-        self.preprocessing: dict[str, Any] = {"image_size": images.shape[1], "fit": "pad"}
+        self.preprocessing: dict[str, Any] = preprocessing(images.shape[1])  # what a file of another size goes through
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -18,8 +18,8 @@
 "Listed" and "left out" mean: by path, with the reason, in the summary and in the manifest. Colour profiles are not applied.
 """
 
-import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scratchnet.errors import DataError
 
 FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
 EXTENSIONS = {
@@ -49,6 +51,9 @@ CONVERSIONS = {
     "PA": "palette colours with opaque alpha, converted to RGB",
     "RGBA": "alpha dropped, every pixel was opaque",
 }
+FITS = ("pad", "stretch")
+MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
+CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
 EXIF_ORIENTATION = 0x0112
 TIFF_BITS_PER_SAMPLE = 258
 
@@ -63,11 +68,6 @@ class DecodedImage:
 
     image: Image.Image
     alterations: tuple[str, ...]
-
-    def content_hash(self) -> bytes:
-        """BLAKE2b of shape and RGB pixels, 16 bytes: equal for two files exactly if they show the same picture."""
-        width, height = self.image.size
-        return hashlib.blake2b(f"{height} {width} ".encode() + self.image.tobytes(), digest_size=16).digest()
 
 
 def decode(file: Path) -> DecodedImage:
@@ -99,8 +99,8 @@ def _decode(data: bytes, extension: str) -> DecodedImage:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnusableImage(f"too large: {width}×{height} pixels")
-    if getattr(image, "n_frames", 1) > 1:
-        raise UnusableImage(f"several frames or pages ({getattr(image, 'n_frames', 1)})")
+    if _has_second_frame(data):
+        raise UnusableImage("several frames or pages")
     if _bits_per_channel(image, data) > 8:
         raise UnusableImage(f"{_bits_per_channel(image, data)} bits a channel; 8 are expected")
     if image.mode != "RGB" and image.mode not in CONVERSIONS:
@@ -128,6 +128,15 @@ def _decode(data: bytes, extension: str) -> DecodedImage:
     return DecodedImage(image, tuple(alterations))
 
 
+def _has_second_frame(data: bytes) -> bool:
+    """Asked by going there: counting frames takes a time that grows with the square of their number, which may be millions."""
+    try:
+        Image.open(io.BytesIO(data), formats=FORMATS).seek(1)
+    except EOFError:
+        return False
+    return True
+
+
 def _bits_per_channel(image: Image.Image, data: bytes) -> int:
     """What the file stores. Pillow opens a 16-bit RGB PNG as if it had 8 bits, so the file's own header is asked."""
     if image.mode.startswith(("I", "F")):
@@ -140,12 +149,64 @@ def _bits_per_channel(image: Image.Image, data: bytes) -> int:
     return 8
 
 
-def preprocess(image: Image.Image, preprocessing: dict[str, Any]) -> NDArray[np.uint8]:
-    """An RGB image → (S, S, 3) uint8, in the way that a dataset or a checkpoint has recorded.
+def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> dict[str, Any]:
+    """How a decoded image becomes pixels, in words that JSON holds: what shards and weights keep, and `preprocess` follows.
 
-    preprocessing: of a manifest, or of a checkpoint's `about`: "image_size" S and "fit".
+    >>> preprocessing(64)["fit"]
+    'pad'
     """
-    return fit_to_square(image, preprocessing["image_size"], preprocessing["fit"])
+    return {
+        "image_size": image_size,
+        "fit": fit,
+        "crop": dict(CROP) if crop else None,
+        "background": 0,
+        "shrink": "area average",
+        "enlarge": "bilinear",
+    }
+
+
+def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """What every image goes through, while preparing and when it is predicted alike: cropped if asked, scaled to a square.
+
+    image: RGB of any size. how: from `preprocessing`, or as it was stored with the weights. Returns (S, S, 3) uint8, S =
+    how["image_size"]. Raises DataError if `how` is nothing that `preprocessing` makes.
+
+    >>> preprocess(Image.new("RGB", (450, 300)), preprocessing(64)).shape
+    (64, 64, 3)
+    """
+    size, fit, crop = how.get("image_size"), how.get("fit"), how.get("crop")
+    if not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE) or fit not in FITS or crop not in (None, CROP):
+        raise DataError(
+            f"images were prepared with image_size {size!r}, fit {fit!r}, crop {crop!r}, which this program cannot repeat: "
+            "use the version of scratchnet that prepared them"
+        )
+    if crop:
+        image = crop_to_content(image, **crop)
+    return fit_to_square(image, size, fit)
+
+
+def crop_to_content(image: Image.Image, *, brighter_than: int, margin: float) -> Image.Image:
+    """The square around all that is not black, such as a cell that was cut out, as far as it lies in the image.
+
+    The smallest box around the pixels that are brighter than `brighter_than` (of 255) in any channel is made a square
+    about its centre and grown by `margin` of its longer side on all four sides. What of it would lie outside the image is
+    cut off. An image without black comes back unchanged, and so does one that is black all over.
+
+    >>> cell = Image.new("RGB", (100, 100))
+    >>> cell.paste((200, 100, 200), (40, 50, 60, 60))           # 20 × 10 pixels
+    >>> crop_to_content(cell, brighter_than=8, margin=0.1).size
+    (24, 24)
+    """
+    not_black = [int(value > brighter_than) for value in range(256)] * 3
+    box = image.point(not_black).getbbox()
+    if box is None:
+        return image
+    left, top, right, bottom = box
+    longer = max(right - left, bottom - top)
+    side = longer + 2 * round(margin * longer)
+    left, top = (left + right - side) // 2, (top + bottom - side) // 2
+    width, height = image.size
+    return image.crop((max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)))
 
 
 def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:

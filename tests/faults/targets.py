@@ -3,6 +3,7 @@
 `fuzz.py` drives them with a coverage-guided fuzzer, `test_fuzz.py` with a few hundred changes in each run of the tests.
 """
 
+import functools
 import json
 import tempfile
 from pathlib import Path
@@ -63,6 +64,7 @@ def run(kind, content, folder):
         return str(error)
 
 
+@functools.cache
 def seeds(kind):
     """Small valid files of this kind, as bytes."""
     with tempfile.TemporaryDirectory() as name:
@@ -94,8 +96,8 @@ def mutate(kind, content, seed):
     if kind in ("shard", "checkpoint"):
         return _mutate_hdf5(content, seed)
     draw = np.random.default_rng(seed)
-    if kind == "manifest" and draw.random() < 0.7:
-        return _changed_manifest(content, draw)
+    if draw.random() < 0.7:
+        return _changed_manifest(content, draw) if kind == "manifest" else _changed_config(content, draw)
     changed = bytearray(content)
     for _ in range(draw.integers(1, 5)):
         position = draw.integers(len(changed) + 1)
@@ -131,15 +133,51 @@ def _changed_manifest(content, draw):
     try:
         tree = json.loads(content)
         tree.pop("checksum")
-        place, last = tree, None
-        while isinstance(place, dict | list) and place and (last is None or draw.random() < 0.8):
-            holder = place
-            last = list(place)[draw.integers(len(place))] if isinstance(place, dict) else draw.integers(len(place))
-            place = holder[last]
-        if draw.random() < 0.2:
-            del holder[last]
-        else:
-            holder[last] = ODD[draw.integers(len(ODD))]
-        return json.dumps({**tree, "checksum": manifest._checksum(tree)}).encode()
-    except (ValueError, TypeError, AttributeError, KeyError, UnboundLocalError, RecursionError):
-        return content + b" "
+        assert tree
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, AssertionError):
+        tree = json.loads(seeds("manifest")[0])
+    holder, last = tree, list(tree)[draw.integers(len(tree))]
+    while isinstance(holder[last], dict | list) and holder[last] and draw.random() < 0.8:
+        holder = holder[last]
+        last = list(holder)[draw.integers(len(holder))] if isinstance(holder, dict) else draw.integers(len(holder))
+    if draw.random() < 0.2:
+        del holder[last]
+    else:
+        holder[last] = ODD[draw.integers(len(ODD))]
+    return json.dumps({**tree, "checksum": manifest._checksum(tree)}).encode()
+
+
+TOML = (
+    "true",
+    "-1",
+    "0",
+    "1",
+    "3",
+    "1.5",
+    "nan",
+    "inf",
+    "1e400",
+    "9" * 30,
+    '""',
+    '"x"',
+    '"report-wide"',
+    "[]",
+    "{}",
+    "[1]",
+    "1979-05-27",
+    "0x10",
+)
+
+
+def _changed_config(content, draw):
+    """One line of the file with another value, or twice, or under a table."""
+    lines = content.decode(errors="replace").splitlines() or ["seed = 0"]
+    number = draw.integers(len(lines))
+    change = draw.integers(4)
+    if change == 0:
+        lines.insert(number, lines[draw.integers(len(lines))])
+    elif change == 1:
+        lines.insert(number, "[table]")
+    else:
+        lines[number] = f"{lines[number].partition('=')[0]}= {TOML[draw.integers(len(TOML))]}"
+    return "\n".join(lines).encode()

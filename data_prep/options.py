@@ -1,0 +1,90 @@
+"""The settings as options of a command line, for `python -m data_prep` and for `python train.py`."""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from data_prep.settings import AUGMENTATIONS, DEFAULTS, SPLITS, Settings
+from scratchnet.command_line import as_option
+from scratchnet.data.images import FITS
+
+_DEFAULTS = Settings()
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "image_size": {
+        "type": int,
+        "metavar": "N",
+        "help": f"width and height of the prepared images, 1 to 1024 ({_DEFAULTS.image_size}; the report: 32, 64, 256)",
+    },
+    "fit": {
+        "choices": FITS,
+        "help": f"images that are not square: pad keeps their proportions on black, stretch fills the square ({_DEFAULTS.fit})",
+    },
+    "crop": {
+        "action": "store_true",
+        "help": "cut each image down to what is not black, with a margin of a tenth, before it is scaled",
+    },
+    "split": {
+        "choices": SPLITS,
+        "help": "subject: all images of a subject stand on one side, and each class is divided close to --test-fraction, as far as "
+        "that allows; report: images are divided at random, as in the report, and subjects leak; fold: train on C-NMC's folds, test "
+        "on --test-fold; prelim: train on the folds, test on C-NMC's preliminary test set; kfold: by subject into --folds equal parts, "
+        f"each of which tests once ({_DEFAULTS.split})",
+    },
+    "test_fraction": {
+        "type": float,
+        "metavar": "F",
+        "help": f"with subject and report: share of each class for the test side ({DEFAULTS['test_fraction']}; the report: 0.2)",
+    },
+    "test_fold": {"type": int, "metavar": "N", "help": f"with fold: the one to test on ({DEFAULTS['test_fold']})"},
+    "folds": {"type": int, "metavar": "K", "help": f"with kfold: how many ({DEFAULTS['folds']})"},
+    "validation_fraction": {
+        "type": float,
+        "metavar": "F",
+        "help": "share of the training side to set aside for validation, by subject (with report: at random) (0: none)",
+    },
+    "augment_offline": {
+        "choices": AUGMENTATIONS,
+        "help": "report: smaller classes get copies turned by 90°, and of larger ones some images are left out, until they are equally "
+        "large; symmetries: every image in all eight positions. Training images only; with --split report all images, before they "
+        f"are divided, as in the report ({_DEFAULTS.augment_offline})",
+    },
+    "subject_pattern": {
+        "metavar": "REGEX",
+        "help": "searched in the path relative to the source; its group named 'subject', or its first group, is the subject",
+    },
+    "subjects": {
+        "metavar": "CSV",
+        "help": "a file with the columns file (relative to the source) and subject (or patient); a column label, if there is one, is "
+        "compared with the folder; goes before --subject-pattern",
+    },
+    "keep_duplicates": {
+        "action": "store_true",
+        "help": "keep all copies of an image that appears several times in one class (left out; copies stand on one side either way)",
+    },
+    "seed": {
+        "type": int,
+        "metavar": "N",
+        "help": f"of the split, the augmentation and the order; the same seed gives the same shards ({_DEFAULTS.seed})",
+    },
+    "shard_size": {"type": int, "metavar": "N", "help": f"images in one shard ({_DEFAULTS.shard_size})"},
+    "threads": {
+        "type": int,
+        "metavar": "N",
+        "help": "threads that decode images; the result does not depend on it (one a core, at most 8)",
+    },
+}
+"""By the names of the fields of Settings. In brackets at the end of each help: the default."""
+
+
+def add_options(
+    group: argparse.ArgumentParser | argparse._ArgumentGroup, names: Iterable[str] = tuple(OPTIONS)
+) -> None:
+    """Adds the options of these settings. One that is not given has the value None."""
+    for name in names:
+        group.add_argument(as_option(name), **{"default": None, **OPTIONS[name]})
+
+
+def given_settings(options: argparse.Namespace, names: Iterable[str] = tuple(OPTIONS)) -> dict[str, Any]:
+    """Those of these settings that were given."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
