@@ -23,8 +23,11 @@ from data_prep.options import add_options, given_settings
 from scratchnet.command_line import Parser, as_option, printable
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
-from scratchnet.errors import ConfigError, DataError, NonFiniteError
+from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
+from scratchnet.files import write_text_atomically
 from scratchnet.kernels.threads import set_threads
+from scratchnet.predictions import predictions_of
+from scratchnet.report import Results, report_page
 from scratchnet.training import (
     Display,
     Evaluation,
@@ -35,6 +38,7 @@ from scratchnet.training import (
     fit,
     kernels_are_compiled,
 )
+from scratchnet.training.board import Board
 from scratchnet.training.resume import resumed_config, resumed_data
 from scratchnet.training.selection import best_epoch, watched_side
 from scratchnet.training.trouble import hint
@@ -121,8 +125,9 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     done = progress.epoch * images + progress.batches_done * config.batch_size
     display = Display(config.epochs, total=config.epochs * images, done=done)
     resuming = f"python train.py --resume {shlex.quote(str(run.folder))}"
+    board = open_board(run, progress)
     try:
-        evaluations = fit(experiment, run, progress, display)
+        evaluations = fit(experiment, run, progress, display, board)
     except NonFiniteError as error:
         print(
             f"train.py: training has diverged in epoch {progress.epoch + 1}, step {progress.batches_done + 1}: {error} "
@@ -133,18 +138,46 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     except DataError as error:
         print(f"train.py: {printable(str(error))} Then go on with: {resuming}", file=sys.stderr)
         return 2
+    finally:
+        if board is not None:
+            board.close()
     if evaluations is None:
         print(f"\nStopped in epoch {progress.epoch + 1}. Go on with:\n  {resuming}")
         return 130
     try:
+        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
         run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
     except OSError as error:
-        print(f"train.py: the weights cannot be saved: {error}. Mend that, then: {resuming}", file=sys.stderr)
+        print(f"train.py: the results cannot be saved: {error}. Mend that, then: {resuming}", file=sys.stderr)
         return 2
     if progress.epoch < config.epochs:
         print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
     conclude(experiment, progress, evaluations["test"], run)
+    if board is not None:
+        write_report(run)
     return 0
+
+
+def open_board(run: Run, progress: Progress) -> Board | None:
+    """What TensorBoard gets; None, and a line that says how to get it, where the extra [viz] is not installed."""
+    try:
+        return Board(run.board_folder, progress.epoch)
+    except MissingExtraError as error:
+        print(f"No curves for TensorBoard and no report.html: {error}\n", flush=True)
+        return None
+
+
+def write_report(run: Run) -> None:
+    """Writes report.html, and says where; a page that can't be made is no failure of the run."""
+    try:
+        with Results.read(run.folder) as results:
+            write_text_atomically(run.report_path, report_page(results))
+    except (sn.ScratchnetError, OSError) as error:
+        print(f"CAUTION: the page on this run could not be made: {printable(str(error))}")
+        return
+    print(
+        f"All of it on one page: {run.report_path}; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
+    )
 
 
 def hyper_parameters(options: argparse.Namespace) -> dict[str, object]:

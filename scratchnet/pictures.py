@@ -49,15 +49,15 @@ def filters(weight: NDArray[Any], scale: int = 8, gap: int = 4) -> Pixels:
     return sheet
 
 
-def sheet(images: Sequence[Pixels], captions: Sequence[str], columns: int = 4, size: int = 128) -> Pixels:
+def sheet(images: Sequence[Pixels], captions: Sequence[str], columns: int = 3, size: int = 150) -> Pixels:
     """Images (H, W, 3) uint8 in a grid, each enlarged or shrunk to `size` pixels, with its caption of a few lines below.
 
     >>> sheet([np.zeros((32, 32, 3), np.uint8)], ["one\\nline more"], columns=2).shape[1] > 256
     True
     """
-    font = ImageFont.load_default(11)
-    gap, line = 10, 15
-    wide, high = size + 3 * gap, size + gap + line * max(1 + text.count("\n") for text in captions)
+    font = ImageFont.load_default(13)
+    gap, line = 10, 17
+    wide, high = size + 4 * gap, size + gap + line * max(1 + text.count("\n") for text in captions)
     rows = -(-len(images) // columns)
     canvas = Image.new("RGB", (columns * wide + gap, rows * (high + gap) + gap), PAPER)
     draw = ImageDraw.Draw(canvas)

@@ -16,16 +16,7 @@ from scratchnet.extras import require
 from scratchnet.metrics import RocCurve
 
 TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for what counts, slate beside it, near black for text
-COLOURS = (
-    TEST,
-    "#1f6f8b",
-    "#6a8d3f",
-    "#8e5ea2",
-    "#c08a1e",
-    "#5b6b7b",
-    "#b0517b",
-    "#3f7f6f",
-)  # of several runs or classes
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same on every machine
     "font.size": 10,
@@ -74,7 +65,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     if panel.mark:
         epoch, value = panel.mark
         ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
-        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, **ring)
+        axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, clip_on=False, **ring)
         text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
         axes.plot([], [], "o", markersize=7, label=text, **ring)
     axes.set_title(_literal(panel.title))
@@ -82,6 +73,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if panel.share:
         low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))  # whole per cents
         axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
     elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
         axes.set_ylim(bottom=0)
@@ -110,7 +102,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with _drawing(1.6 + 1.1 * len(matrix), 1.3 + 1.0 * len(matrix)) as (axes,):
         axes.grid(visible=False)
-        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.25)
+        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.7)
         for i, j in np.ndindex(matrix.shape):
             axes.text(j, i, f"{matrix[i, j]:.0f}\n{shares[i, j]:.0%}", ha="center", va="center", color=GUIDE)
         names = [_literal(name, longest=14) for name in class_names]
@@ -127,11 +119,8 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
     """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
     with require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
-        yield (
-            require("matplotlib.figure")
-            .Figure(figsize=(width, height), layout="constrained")
-            .subplots(1, columns, squeeze=False)[0]
-        )
+        figure = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+        yield figure.subplots(1, columns, squeeze=False)[0]
 
 
 def _bytes(axes: Any, form: str) -> bytes:
@@ -147,5 +136,8 @@ def _literal(text: str, longest: int = 32) -> str:
 
 
 def colours(count: int) -> list[str]:
-    """So many colours that are told apart, also by people who do not see all; beyond eight they come again."""
+    """So many colours, which the colour-blind tell apart too; beyond eight they come again.
+
+    Source: Okabe & Ito 2008, "Color Universal Design", with grey for its black and a darker yellow for its yellow.
+    """
     return [COLOURS[k % len(COLOURS)] for k in range(count)]

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,10 @@ from scratchnet.errors import DataError
 from scratchnet.files import write_text_atomically
 from scratchnet.metrics import confusion_matrix
 from scratchnet.scores import Scores, scores
+
+if TYPE_CHECKING:
+    from scratchnet.data import Dataset
+    from scratchnet.training.trainer import Evaluation
 
 FACTS = ("path", "subject", "label", "prediction")
 PROBABILITY = "probability of "
@@ -118,7 +122,7 @@ class Predictions:
         return _parsed(path, names, lines)
 
 
-def predictions_of(evaluation: Any, dataset: Any) -> Predictions:
+def predictions_of(evaluation: Evaluation, dataset: Dataset) -> Predictions:
     """The answers of an `Evaluation` of all images of a `Dataset`, in its order."""
     known = dataset.manifest.subjects_known
     return Predictions(

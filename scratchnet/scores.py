@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import metrics
-from scratchnet.bootstrap import interval, resamples, strata
+from scratchnet.bootstrap import interval, strata
+from scratchnet.cases import Cases, Measured, of_subjects, resampled
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.losses import checked_labels
 from scratchnet.metrics import Floats, RocCurve
@@ -25,7 +26,6 @@ NAMES = {
     "f1": "F1",
 }
 NOT_A_SHARE = ("roc_auc", "log_loss")  # printed as 0.912; all others as 91.2%
-Measured = tuple[dict[str, Floats], dict[str, Floats]]  # by name (…); by name and class (…, classes)
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,20 @@ class Score:
         >>> Score(0.878, 0.78, 0.95, 1000).text(), Score(0.91).text(share=False), Score(math.nan).text()
         ('87.8% (78.0–95.0)', '0.910', '–')
         """
+        ends = self.interval_text(share=share)
+        return f"{self.value_text(share=share)} ({ends})" if ends else self.value_text(share=share)
+
+    def value_text(self, *, share: bool = True) -> str:
+        """`text` without the interval."""
         if math.isnan(self.value):
             return "–"
-        value = f"{self.value:.1%}" if share else f"{self.value:.3f}"
-        ends = [f"{end * 100:.1f}" if share else f"{end:.3f}" for end in (self.low, self.high)]
-        return value if math.isnan(self.low) else f"{value} ({'–'.join(ends)})"
+        return f"{self.value:.1%}" if share else f"{self.value:.3f}"
+
+    def interval_text(self, *, share: bool = True) -> str:
+        """The interval alone, "" where there is none."""
+        if math.isnan(self.value) or math.isnan(self.low):
+            return ""
+        return "–".join(f"{end * 100:.1f}" if share else f"{end:.3f}" for end in (self.low, self.high))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: None."""
@@ -104,7 +113,7 @@ class Scores:
     """What `scores` found.
 
     positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
-    of the baseline. images; subjects: None where they are not known, or none has a class of its own. notes: what a
+    of the baseline. images; subjects: None where they are not known, or a class has none of its own. notes: what a
     reader has to know of the figures, a sentence each.
     """
 
@@ -189,6 +198,8 @@ def scores(
 
     A subject's probabilities are the mean over its images, and its class is that of its images. A subject with images
     of several classes has no class: it counts in the measures per image and their intervals, not in those per subject.
+    Those are left out where a class has no subject of its own, as when every infected patient has sound cells too: they
+    would be of the other kind of subject alone.
 
     Raises ShapeError, LabelError or ConfigError where the arguments do not fit each other.
 
@@ -197,27 +208,19 @@ def scores(
     >>> found.images.overall["accuracy"].value, found.subjects.overall["accuracy"].value
     (0.75, 0.6666666666666666)
     """
-    given, chances, names = _checked(labels, probabilities, class_names)
+    given, chances, names = _checked_answers(labels, probabilities, class_names)
+    positive, frequencies = _checked_options(
+        names, positive, prior if prior is not None else np.bincount(given, minlength=len(names))
+    )
     if subjects is not None and len(subjects) != len(given):
         raise ShapeError(f"expected a subject for each of the {len(given)} images, got {len(subjects)}")
-    if positive is not None and (positive not in names or len(names) != 2):
-        raise ConfigError(f"positive must be one of two classes, got {positive!r} for {', '.join(names)}")
-    if len(names) == 2 and positive is None:
-        positive = names[0]
     if bootstrap < 0:
         raise ConfigError(f"bootstrap must be a number of resamples from 0 up, got {bootstrap}")
-    frequencies = np.bincount(given, minlength=len(names)) if prior is None else np.asarray(prior, np.float64)
-    if frequencies.shape != (len(names),) or not (frequencies >= 0).all() or not frequencies.sum() > 0:
-        raise ShapeError(f"prior must hold a frequency for each of the {len(names)} classes, got {prior!r}")
-
     owner = np.unique(np.asarray(subjects), return_inverse=True)[1] if subjects is not None else np.arange(len(given))
-    whole = None if subjects is None else _of_subjects(given, chances, owner)
-    cases = [_Cases(given, chances, owner, names, positive)]
-    if whole is not None:
-        cases.append(_Cases(*whole, names, positive))
+    whole = of_subjects(given, chances, owner) if subjects is not None else None
+    cases = [Cases(*one, names, positive) for one in ((given, chances, owner), whole) if one is not None]
     groups = strata(given, owner, len(names))
-    drawn = _resampled(cases, groups, bootstrap, seed)
-    frequencies = frequencies / frequencies.sum()
+    drawn = resampled(cases, groups, bootstrap, seed)
     levels = [_level(case, values, frequencies) for case, values in zip(cases, drawn, strict=True)]
     return Scores(
         names,
@@ -229,76 +232,15 @@ def scores(
     )
 
 
-@dataclass(frozen=True)
-class _Cases:
-    """Images, or subjects, with their answers; owner (N,): the subject that each belongs to."""
-
-    labels: NDArray[np.int64]
-    probabilities: Floats
-    owner: NDArray[np.int64]
-    names: tuple[str, ...]
-    positive: str | None
-
-    def measure(self, weights: Floats | None = None, probabilities: Floats | None = None) -> Measured:
-        """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's."""
-        chances = self.probabilities if probabilities is None else probabilities
-        classes = len(self.names)
-        confusion = metrics.confusion_matrix(self.labels, chances.argmax(axis=1), classes, weights)
-        recall = metrics.recall(confusion)
-        of_class = {"recall": recall, "precision": metrics.precision(confusion), "f1": metrics.f1(confusion)}
-        overall = {"accuracy": metrics.accuracy(confusion), "balanced_accuracy": metrics.balanced_accuracy(confusion)}
-        if self.positive is None:
-            areas = [metrics.roc_auc(self.labels == k, chances[:, k], weights) for k in range(classes)]
-            of_class["roc_auc"] = np.stack(areas, axis=-1)
-            area = of_class["roc_auc"].mean(axis=-1)  # does not exist where that of one class does not
-        else:
-            place = self.names.index(self.positive)
-            overall |= {"sensitivity": recall[..., place], "specificity": recall[..., 1 - place]}
-            area = metrics.roc_auc(self.labels == place, chances[:, place], weights)
-        overall |= {"weighted_f1": metrics.weighted_f1(confusion), "macro_f1": metrics.macro_f1(confusion)}
-        overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
-        return overall, of_class
-
-
-def _of_subjects(
-    labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
-    """Label, mean probabilities and number of each subject that has a class; None where no subject has one."""
-    images = np.bincount(owner)
-    lowest, highest = np.full(len(images), labels.max()), np.zeros(len(images), np.int64)
-    np.minimum.at(lowest, owner, labels)
-    np.maximum.at(highest, owner, labels)
-    pure = np.flatnonzero(lowest == highest)
-    if len(pure) == 0:
-        return None
-    sums = [np.bincount(owner, weights=column) for column in probabilities.T]
-    return lowest[pure], (np.stack(sums, axis=1) / images[:, None])[pure], pure
-
-
-def _resampled(cases: list[_Cases], groups: NDArray[np.int64], count: int, seed: int) -> list[Measured]:
-    """The measures of each of `cases` in each resample: by name (B,), by name and class (B, classes)."""
-    blocks: list[list[Measured]] = [[] for _ in cases]
-    for times in resamples(groups, count, seed, images=len(cases[0].labels)):
-        for case, measured in zip(cases, blocks, strict=True):
-            measured.append(case.measure(times[:, case.owner].astype(np.float64)))
-    return [(_joined([overall for overall, _ in one]), _joined([of_class for _, of_class in one])) for one in blocks]
-
-
-def _joined(blocks: list[dict[str, Floats]]) -> dict[str, Floats]:
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
-
-
-def _level(case: _Cases, drawn: Measured, prior: Floats) -> Level:
+def _level(case: Cases, drawn: Measured, prior: Floats) -> Level:
     overall, of_class = case.measure()
     constant, _ = case.measure(probabilities=np.tile(prior, (len(case.labels), 1)))
     places = range(len(case.names)) if case.positive is None else [case.names.index(case.positive)]
 
     def score(value: Any, values: Floats | None) -> Score:
-        return (
-            Score(float(value))
-            if values is None
-            else Score(float(value), *interval(values), int((~np.isnan(values)).sum()))
-        )
+        if values is None:
+            return Score(float(value))
+        return Score(float(value), *interval(values), resamples=int((~np.isnan(values)).sum()))
 
     return Level(
         count=len(case.labels),
@@ -325,9 +267,8 @@ def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int
             notes.append("The subjects are not known: the intervals are too narrow if images of one subject are alike.")
         sizes = np.bincount(groups)
         if known and sizes.min() < 5:
-            notes.append(
-                f"A class has only {_count(int(sizes.min()), 'subject')} to resample: its intervals say little."
-            )
+            smallest = f"the smallest has {sizes.min()}"
+            notes.append(f"Subjects are drawn within their class; {smallest}: intervals that rest on it say little.")
         rare = sum(0 < score.resamples < count for level in levels for score in _all_scores(level))
         if rare:
             notes.append(f"{_count(rare, 'measure')} did not exist in some resamples, which their intervals leave out.")
@@ -337,11 +278,12 @@ def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int
             f"No subject went wrong; of others still {min(1, 3 / subjects.count):.0%} may (rule of three): "
             "a bootstrap knows no mistakes that the test does not hold."
         )
-    mixed = len(groups) - (subjects.count if subjects else 0)
-    if known and mixed:
+    if known and subjects is None:
+        notes.append("Nothing is measured per subject: of some class no subject has images of that class alone.")
+    elif subjects and (mixed := len(groups) - subjects.count):
         notes.append(
-            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class: "
-            "counted per image only."
+            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class, and "
+            f"{'is' if mixed == 1 else 'are'} counted per image only."
         )
     return notes
 
@@ -350,7 +292,7 @@ def _all_scores(level: Level) -> list[Score]:
     return [*level.overall.values(), *(score for of in level.per_class.values() for score in of.values())]
 
 
-def _checked(
+def _checked_answers(
     labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]
 ) -> tuple[NDArray[np.int64], Floats, tuple[str, ...]]:
     chances = np.asarray(probabilities, np.float64)
@@ -366,6 +308,16 @@ def _checked(
             "probabilities must be at least 0 and add up to 1 in each row: are they logits? Take their softmax"
         )
     return checked_labels(np.asarray(labels), *chances.shape), chances, names
+
+
+def _checked_options(names: tuple[str, ...], positive: str | None, prior: ArrayLike) -> tuple[str | None, Floats]:
+    """The positive class, None where there are more than two, and the prior as shares that add up to 1."""
+    if positive is not None and (positive not in names or len(names) != 2):
+        raise ConfigError(f"positive must be one of two classes, got {positive!r} for {', '.join(names)}")
+    frequencies = np.asarray(prior, np.float64)
+    if frequencies.shape != (len(names),) or not (frequencies >= 0).all() or not frequencies.sum() > 0:
+        raise ShapeError(f"prior must hold a frequency for each of the {len(names)} classes, got {prior!r}")
+    return positive or (names[0] if len(names) == 2 else None), frequencies / frequencies.sum()
 
 
 def _pair(found: list[Score]) -> tuple[Score, Score | None]:

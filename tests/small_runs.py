@@ -14,7 +14,9 @@ HOSTILE = ('<script>alert("1")</script>', "$x_1^2$ & 'höhe'\n=1+1")  # names of
 NAMES = ("all", "hem")
 
 
-def make_sides(folder, class_names=NAMES, *, size=32, train=12, test=10, shared=False, known=True, dataset_id="id-1"):
+def make_sides(
+    folder, class_names=NAMES, *, size=32, train=12, test=10, shared=False, known=True, copies=0, dataset_id="id-1"
+):
     """Prepared images of two sides: two images a subject, subjects of one class each."""
     folder.mkdir()
     splits = {}
@@ -37,7 +39,9 @@ def make_sides(folder, class_names=NAMES, *, size=32, train=12, test=10, shared=
         )
     manifest = Manifest(
         dataset_id=dataset_id, image_shape=(size, size, 3), class_names=tuple(class_names), channel_mean=(0.5, 0.5, 0.5),
-        channel_std=(0.3, 0.3, 0.3), splits=splits, preprocessing={"image_size": size}, preparation={"source": "<b>cells</b>"},
+        channel_std=(0.3, 0.3, 0.3), splits=splits, preprocessing={"image_size": size}, preparation={
+            "source": "<b>cells</b>", "augmented": {"all": 3, "hem": 4}, "test_images_with_a_copy_in_training": copies,
+        },
         subjects_known=known, merged_subjects=(), left_out=(), altered=(),
     )  # fmt: skip
     write_manifest(folder, manifest)
@@ -71,7 +75,7 @@ def make_run(folder, data, class_names=NAMES, *, epochs=3, finished=True, datase
     progress = Progress(epoch=epochs, rows=make_rows(epochs), timings=timings)
     run.write_tables(progress)
     if finished:
-        run.save_weights(network.state_dict(), about)
+        run.save_weights(network.state_dict(), about | {"epoch": epochs})
     else:
         run.save(network.state_dict(), {}, about, progress)
     return run

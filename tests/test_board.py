@@ -18,11 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.errors import MissingExtraError
 from scratchnet.predictions import Predictions
+from scratchnet.training import Display, Experiment, Progress, Run, fit
 from scratchnet.training.board import Board
 from tests.small_data import make_dataset
+from tests.small_runs import make_sides
 
 pytest.importorskip("tensorboard")
 pytest.importorskip("matplotlib")
@@ -175,6 +178,65 @@ def test_a_killed_process_has_lost_nothing(tmp_path, repository):
     assert done.returncode == -signal.SIGKILL
     assert [step for step, _ in scalars(tmp_path / "train", "loss")] == [1, 2, 3]
     assert [step for step, _ in scalars(tmp_path / "test", "accuracy")] == [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_sides(tmp_path_factory.mktemp("shards") / "data", train=24, test=8)
+
+
+def trained(shards, folder, *, stop_after=None, board=None):
+    """A run of three epochs of three steps, from its beginning or from its checkpoint; what was said on the way."""
+    config = Config(image_size=32, epochs=3, batch_size=8)
+    experiment, run = Experiment(config, shards), Run(folder)
+    if folder.exists():
+        progress = experiment.take_over(run.load())
+    else:
+        run, progress = Run.create(folder, config), Progress()
+    step = experiment.trainer.step
+
+    def step_then_stop(batch, epoch):
+        nonlocal stop_after
+        stop_after = None if stop_after is None else stop_after - 1
+        if stop_after == 0:
+            signal.raise_signal(signal.SIGINT)
+        return step(batch, epoch)
+
+    experiment.trainer.step = step_then_stop
+    display, said = Display(3, total=1), []
+    display.say = said.append
+    with board or Board(run.board_folder, progress.epoch) as open_board:
+        fit(experiment, run, progress, display, open_board)
+    return run, said
+
+
+def test_a_run_that_was_interrupted_has_each_epoch_once(shards, tmp_path):
+    whole, _ = trained(shards, tmp_path / "whole")
+    trained(shards, tmp_path / "cut", stop_after=5)
+    cut, _ = trained(shards, tmp_path / "cut")
+    for side, tag in (("train", "loss"), ("test", "accuracy"), ("train", "gradient_norm/conv1.weight")):
+        values = scalars(whole.board_folder / side, tag)
+        assert [step for step, _ in values] == [1, 2, 3]
+        assert scalars(cut.board_folder / side, tag) == values
+
+
+def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
+    """The write of the second epoch fails in its middle; the third is written, and what was there before is read."""
+    board = Board(tmp_path / "run" / "tensorboard")
+    write, calls = board._write, []
+
+    def full(side, step, values, drawn):
+        calls.append(step)
+        if step == 2 and side == "test":
+            raise OSError(28, "No space left on device")
+        write(side, step, values, drawn)
+
+    monkeypatch.setattr(board, "_write", full)
+    run, said = trained(shards, tmp_path / "run", board=board)
+    assert any("TensorBoard gets nothing of epoch 2: [Errno 28] No space left" in line for line in said)
+    assert [step for step, _ in scalars(run.board_folder / "train", "loss")] == [1, 3]
+    assert [step for step, _ in scalars(run.board_folder / "test", "loss")] == [1, 3]
+    assert len((run.folder / "metrics.csv").read_text().splitlines()) == 4
 
 
 @pytest.mark.parametrize("library", ["tensorboard", "matplotlib"])

@@ -44,6 +44,22 @@ def test_the_curve_is_where_its_values_are():
     assert rows[left].mean() < rows[right].mean() - 50
 
 
+def test_ticks_say_what_is_true():
+    """A tick at 72.5 % must not be called 73 %."""
+    from matplotlib.figure import Figure
+
+    for low, high in ((0.71, 0.88), (0.5, 0.56), (0.97, 0.99), (0.0, 1.0), (0.7, 0.7)):
+        axes = Figure(figsize=(4.6, 3.1)).subplots()
+        plots._draw_panel(axes, plots.Panel("", [("x", [1, 2], [low, high], "#000000")], share=True))
+        axes.figure.canvas.draw()
+        labels = [
+            (label.get_text(), place) for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+        ]
+        assert all(
+            float(text.rstrip("%").replace("−", "-")) == pytest.approx(100 * at, abs=1e-6) for text, at in labels
+        ), labels
+
+
 def test_matplotlib_is_left_as_it_was():
     import matplotlib
 

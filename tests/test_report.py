@@ -115,7 +115,7 @@ def test_predictions_are_made_where_they_are_missing(made):
     with Results.read(made.folder) as results:
         experiment = Experiment(config_of(results), made.folder.parent / "data")
         experiment.network.load_state_dict(results.weights)
-        evaluation = experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0))
+        evaluation = experiment.evaluate("test")
         assert results.scores.images.count == 10
     np.testing.assert_array_equal(found.probabilities, evaluation.probabilities)
     assert found.paths == experiment.test_set.paths
@@ -156,9 +156,23 @@ def test_a_run_that_is_not_finished(tmp_path):
     assert "What the first layer looks for" in text
 
 
+def test_a_finished_run_that_goes_on_is_not_finished(tmp_path):
+    """weights.h5 is of epoch 3, the checkpoint and the metrics of epoch 4."""
+    data = make_sides(tmp_path / "data")
+    run = make_run(tmp_path / "run", data)
+    later = make_run(tmp_path / "later", data, epochs=4, finished=False)
+    shutil.copytree(later.checkpoints_folder, run.checkpoints_folder, dirs_exist_ok=True)
+    assert "not finished" not in page_of(run)
+    shutil.copy(later.folder / "metrics.csv", run.folder / "metrics.csv")
+    assert "not finished" in page_of(run)
+
+
 def test_cautions(tmp_path):
-    shared = make_run(tmp_path / "one", make_sides(tmp_path / "shared", shared=True))
-    assert "5 subjects stand on both sides" in page_of(shared)
+    shared = make_run(tmp_path / "one", make_sides(tmp_path / "shared", shared=True, copies=7))
+    text = page_of(shared)
+    assert "5 subjects stand on both sides" in text
+    assert "7 test images have a copy in training" in text
+    assert "all 3, hem 4" in text
     unknown = make_run(tmp_path / "two", make_sides(tmp_path / "unknown", known=False))
     text = page_of(unknown)
     assert "subjects are not known" in text

@@ -35,7 +35,8 @@ def test_values_are_those_of_the_metrics(rng):
 
 
 def test_a_subject_is_the_mean_of_its_images(rng):
-    labels, probabilities, subjects = study(rng, subjects=6)
+    """Also where one has one image and another twelve: each subject counts once."""
+    labels, probabilities, subjects = (part[11:-5] for part in study(rng, subjects=6))
     found = scores(labels, probabilities, subjects, ("all", "hem"), bootstrap=0)
     means = np.stack([probabilities[np.array(subjects) == f"P{k}"].mean(axis=0) for k in range(6)])
     expected = metrics.confusion_matrix(np.arange(6) % 2, means.argmax(axis=1), 2)
@@ -54,6 +55,9 @@ def test_subjects_of_two_classes_have_none(rng):
     both = scores([0, 1], [[0.9, 0.1], [0.4, 0.6]], ["P", "P"], ("all", "hem"), bootstrap=20)
     assert both.subjects is None
     assert "subjects" not in both.titles()
+    assert any("Nothing is measured per subject" in note for note in both.notes)
+    sick = scores([0, 1, 1, 1], [[0.9, 0.1]] * 4, ["P", "P", "Q", "R"], ("sick", "sound"), bootstrap=20)
+    assert sick.subjects is None  # Q and R alone would say how well the sound are recognised
 
 
 def test_intervals_are_over_subjects(rng):
@@ -114,7 +118,7 @@ def test_no_resample_lacks_a_class(rng):
     found = scores(labels, chances, [str(k) for k in range(20)], ("all", "hem"))
     assert found.images.overall["roc_auc"].resamples == 1000
     assert found.images.overall["specificity"].resamples == 1000
-    assert any("only 3 subjects" in note for note in found.notes)
+    assert any("the smallest has 3" in note for note in found.notes)
 
 
 def test_strata_are_sets_of_classes():

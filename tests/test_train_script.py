@@ -1,6 +1,7 @@
 """python train.py, as a person types it."""
 
 import csv
+import importlib.util
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+VIZ = all(map(importlib.util.find_spec, ("matplotlib", "tensorboard")))
 QUICK = ("--image-size", "32", "--epochs", "2", "--batch-size", "64")
 
 
@@ -47,15 +49,21 @@ def test_the_sample_from_nothing(tmp_path):
     ):
         assert expected in out
     folder = tmp_path / "runs" / "first"
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "best.h5",
-        "checkpoints",
-        "config.toml",
-        "metrics.csv",
-        "run.lock",
-        "timings.csv",
-        "weights.h5",
-    ]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(
+        [
+            "best.h5",
+            "checkpoints",
+            "config.toml",
+            "metrics.csv",
+            "predictions.csv",
+            "run.lock",
+            "timings.csv",
+            "weights.h5",
+            *(["report.html", "tensorboard"] if VIZ else []),
+        ]
+    )
+    assert len((folder / "predictions.csv").read_text().splitlines()) == 1 + 49
+    assert ("report.html" in out) if VIZ else ("[viz]" in out)
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)

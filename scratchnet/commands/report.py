@@ -6,6 +6,7 @@ from pathlib import Path
 from scratchnet.command_line import printable
 from scratchnet.files import write_text_atomically
 from scratchnet.report import Results, report_page
+from scratchnet.training import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
     with Results.read(options.run) as results:
-        path = Path(options.out) if options.out else results.folder / "report.html"
+        path = Path(options.out) if options.out else Run(results.folder).report_path
         write_text_atomically(path, report_page(results))
         if results.scores:
             print(results.scores.table())

@@ -88,7 +88,7 @@ img.plot { background: #fff; border-radius: .5rem; padding: .5rem; width: 100%; 
 img.pixels { image-rendering: pixelated; width: 100%; max-width: 34rem; border-radius: .25rem; }
 .cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr)); gap: 1rem; }
 .cells img { width: 100%; aspect-ratio: 1; object-fit: contain; background: #000; border-radius: .35rem; }
-.cells figcaption { margin-top: .35rem; }
+figcaption { margin-top: .4rem; }
 .cells b { color: var(--ink); font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font: .88rem/1.4 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif;
   font-variant-numeric: lining-nums tabular-nums; }
@@ -110,6 +110,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .5r
 .note { color: var(--soft); margin: .5rem 0 0; max-width: none; }
 @media (max-width: 30rem) { main { padding: 1.5rem 1rem 3rem; } table { font-size: .8rem; } th, td { padding-right: .4rem; }
   .cells { grid-template-columns: repeat(2, 1fr); } td .interval { font-size: .68rem; letter-spacing: -.01em; } }
-@media print { :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; }
+@media print { :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --rust: #b23c0a; --shade: 193 68 14; }
+  body { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; } body { font-size: 10.5pt; } section, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """

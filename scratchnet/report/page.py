@@ -55,10 +55,7 @@ def _head(results: Results) -> str:
 def _verdict(results: Results) -> str:
     scores, last = results.scores, results.last
     if scores is None:
-        value = (
-            f"After {len(results.rows)} epochs the network is right on {last['test_accuracy']:.1%} of the test images."
-        )
-        return safe(value)
+        return f"The network is right on {last['test_accuracy']:.1%} of the test images after epoch {last['epoch']:g}."
     images, constant = scores.images.overall["accuracy"].value, scores.images.baseline["accuracy"].value
     new = " of subjects never seen in training" if _new_subjects(results) else " that it was not trained on"
     return safe(
@@ -78,8 +75,8 @@ def _cards(scores: Scores) -> str:
     cards = []
     for label, level, name, share in shown:
         score = level.overall[name]
-        value, _, ends = score.text(share=share).partition(" ")
-        below = [f"95 %: {ends.strip('()')}"] if ends else []
+        value, ends = score.value_text(share=share), score.interval_text(share=share)
+        below = [f"95 %: {ends}"] if ends else []
         below.append(f"constant answer: {level.baseline[name].text(share=share)}")
         cards.append(f"<div><dt>{label}</dt><dd>{value}<span class='interval'>{'<br>'.join(below)}</span></dd></div>")
     return f"<dl class='cards'>{''.join(cards)}</dl>"
@@ -92,7 +89,7 @@ def _cautions(results: Results) -> list[str]:
     if not results.finished:
         lines.append("The run is not finished: these are the epochs so far.")
     if scores is not None and np.count_nonzero(scores.images.confusion.sum(axis=0)) == 1:
-        lines.append("The network gives the same answer to every image: it has learnt nothing from them.")
+        lines.append("The network gives the same answer to every image: as it is, it is of no use.")
     if train is not None and test is not None:
         if not train.manifest.subjects_known:
             lines.append("The subjects are not known: images of one subject may stand on both sides of the split.")
@@ -100,13 +97,15 @@ def _cautions(results: Results) -> list[str]:
             lines.append(
                 f"{shared} subjects stand on both sides of the split: the figures say little about new subjects."
             )
+        if copies := train.manifest.preparation.get("test_images_with_a_copy_in_training"):
+            lines.append(
+                f"{copies:,} test images have a copy in training, turned, mirrored or as it is: they are no test."
+            )
         if train.manifest.preparation.get("sample"):
             lines.append("The sample's cells are a demonstration: everything works, and they are too few for a result.")
-    if scores is not None and scores.subjects and scores.subjects.count < FEW_SUBJECTS:
-        lines.append(
-            f"{scores.subjects.count} test subjects are few: one more or less that is recognised moves the accuracy per "
-            f"subject by {1 / scores.subjects.count:.0%}."
-        )
+    subjects = set(results.predictions.subjects or ()) if results.predictions else set()
+    if 0 < len(subjects) < FEW_SUBJECTS:
+        lines.append(f"{len(subjects)} test subjects are few: all that is said here of new subjects rests on them.")
     if not results.test_set:
         lines.append(f"The prepared images are not to be had, so there are no pictures of cells. {results.no_data}")
     return lines
@@ -147,8 +146,8 @@ def _measures(scores: Scores) -> str:
 
 
 def _with_interval(score: Score, share: bool) -> str:
-    value, _, ends = score.text(share=share).partition(" ")
-    return value + (f'<span class="interval">{ends.strip("()")}</span>' if ends else "")
+    value, ends = score.value_text(share=share), score.interval_text(share=share)
+    return value + (f'<span class="interval">{ends}</span>' if ends else "")
 
 
 def _confusion_and_roc(scores: Scores) -> str:
@@ -265,7 +264,7 @@ def _data(results: Results) -> str:
         "folder": results.about["data"],
         "dataset_id": train.dataset_id,
     }
-    details = [[safe(name), safe(value)] for name, value in preparing.items() if value is not None]
+    details = [[safe(name), safe(_words(value))] for name, value in preparing.items() if value is not None]
     return section(
         "Data",
         table(head, rows, "numbers"),
@@ -277,7 +276,7 @@ def _data(results: Results) -> str:
 def _settings(results: Results) -> str:
     report = {one.name: one.metadata["report"] for one in fields(Config)}
     rows = [
-        [safe(name), safe(value), "" if report.get(name) is None else safe(report[name])]
+        [safe(name), safe(_words(value)), "" if report.get(name) is None else safe(report[name])]
         for name, value in results.config.items()
     ]
     return section("Hyper-parameters", table(["", "this run", "the report, 256 × 256"], rows))
@@ -308,6 +307,13 @@ def _new_subjects(results: Results) -> bool:
     if train is None or test is None or not train.manifest.subjects_known:
         return False
     return not set(train.subjects) & set(test.subjects)
+
+
+def _words(value: object) -> str:
+    """A setting for people: yes and no, and a table of counts in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _number(value: float, share: bool) -> str:

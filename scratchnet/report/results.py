@@ -28,9 +28,9 @@ class Results:
     """What a run has left behind.
 
     rows: metrics.csv, one dict an epoch. timings: timings.csv likewise. about, weights: of weights.h5, or of the newest
-    checkpoint while the run is not finished. finished: whether weights.h5 is there. train_set, test_set: its prepared
-    images, None where they are gone; `no_data` says why then. predictions: of the test images after the last epoch, None
-    where there are none.
+    checkpoint while the run is not finished. finished: whether weights.h5 is there, and of the last epoch.
+    train_set, test_set: its prepared images, None where they are gone; `no_data` says why then. predictions: of the test
+    images after the last epoch, None where there are none.
 
     Use it in a `with` block, which closes the shards at its end.
     """
@@ -59,8 +59,10 @@ class Results:
             raise DataError(
                 f"{run.folder}: no epoch of this run is finished yet, or it is no run: it has no metrics.csv"
             )
-        finished = run.weights_path.is_file()
-        checkpoint = load_checkpoint(run.weights_path) if finished else run.load(lambda _: None)
+        checkpoint = load_checkpoint(run.weights_path) if run.weights_path.is_file() else None
+        finished = checkpoint is not None and checkpoint.about.get("epoch", len(rows)) == len(rows)
+        if checkpoint is None or not finished:  # or it was resumed since, and goes on
+            checkpoint, finished = run.load(lambda _: None), False
         about = checkpoint.about
         sides, why = _open(about)
         try:
@@ -175,4 +177,4 @@ def ask(run: Run, checkpoint: Checkpoint) -> Predictions:
     except ConfigError as error:
         raise DataError(f"{run.folder}: its network cannot be built: {error}") from error
     with experiment.train_set, experiment.test_set:
-        return predictions_of(experiment.trainer.evaluate(experiment.data.checks["test"].epoch(0)), experiment.test_set)
+        return predictions_of(experiment.evaluate("test"), experiment.test_set)

@@ -14,10 +14,11 @@ Scalars are written as plain numbers (`simple_value`), which every reader of eve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,13 @@ import numpy as np
 
 from scratchnet import pictures, plots
 from scratchnet.extras import require
-from scratchnet.predictions import Predictions
+from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.training.checkpoint import Progress
+from scratchnet.training.experiment import Experiment
+from scratchnet.training.norms import norms
+from scratchnet.training.trainer import Evaluation
 
-MISTAKES = 12  # on the sheet
+MISTAKES = 9  # on the sheet
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")
 SIDES = ("train", "validation", "test")
 
@@ -67,6 +72,8 @@ class Board:
         row: its line of metrics.csv: epoch (from 1), learning_rate, and <side>_<measure> for each side. norms: of
         `scratchnet.training.norms.norms`. predictions: of the test images, for the confusion matrix. dataset: the
         `Dataset` of the test images in the same order, for the pictures of the mistakes.
+
+        Raises OSError where the disk is full; the next epoch begins new files, after what was written of this one.
         """
         values: dict[str, dict[str, float]] = {"train": {"learning_rate": row["learning_rate"]}}
         for column, value in row.items():
@@ -78,8 +85,16 @@ class Board:
         for name, (weight, gradient) in (norms or {}).items():
             values["train"] |= {f"weight_norm/{name}": weight, f"gradient_norm/{name}": gradient}
         drawn = {} if predictions is None else _pictures(predictions, dataset)
-        for side, measured in values.items():
-            self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
+        try:
+            for side, measured in values.items():
+                self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
+        except OSError:
+            # A record may be cut off, and nothing that followed it in its file would be read.
+            for file in self._files.values():
+                with contextlib.suppress(OSError):
+                    file.close()
+            self._files, self._next = {}, int(row["epoch"])
+            raise
 
     def close(self) -> None:
         """Closes the files; nothing more can be written."""
@@ -122,6 +137,26 @@ class Board:
         there = [int(match[1]) for path in folder.iterdir() if (match := EVENT_FILE.fullmatch(path.name))]
         path = folder / f"events.out.tfevents.{max(there, default=0) + 1:010d}"
         return self._record_writer(open(path, "xb"))  # closed by the writer's close
+
+
+def record_epoch(
+    board: Board, experiment: Experiment, progress: Progress, test: Evaluation, say: Callable[[str], None]
+) -> None:
+    """Writes the epoch that `progress` has just finished, with all that belongs to it; test: its evaluation.
+
+    Whatever goes wrong here is said through `say` and ends nothing: a picture is not worth a night's training.
+    """
+    try:
+        board.epoch(
+            progress.rows[-1],
+            images_per_second=progress.timings[-1]["training_images_per_second"],
+            norms=norms(experiment.network),
+            predictions=predictions_of(test, experiment.test_set),
+            dataset=experiment.test_set,
+        )
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        say(f"CAUTION: TensorBoard gets nothing of epoch {progress.epoch}: {reason}")
 
 
 def _pictures(predictions: Predictions, dataset: Any) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from scratchnet.errors import DataError, NonFiniteError
+from scratchnet.training.board import Board, record_epoch
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.display import Display
 from scratchnet.training.experiment import Experiment
@@ -18,12 +19,14 @@ from scratchnet.training.trouble import advice, just_found_stuck, report_of_dive
 STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so
 
 
-def fit(experiment: Experiment, run: Run, progress: Progress, display: Display) -> dict[str, Evaluation] | None:
+def fit(
+    experiment: Experiment, run: Run, progress: Progress, display: Display, board: Board | None = None
+) -> dict[str, Evaluation] | None:
     """Trains from `progress` to the last epoch of the configuration; returns the last evaluation of each side.
 
     It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
     passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
-    None; `Run.load` and another call go on from there as if nothing had happened.
+    None; `Run.load` and another call go on from there as if nothing had happened. `board` gets each epoch for TensorBoard.
 
     Raises NonFiniteError where training has diverged, once the run's trouble.txt says how, and DataError where an image
     is damaged, once it has saved: what was saved last is whole in both cases.
@@ -34,7 +37,7 @@ def fit(experiment: Experiment, run: Run, progress: Progress, display: Display) 
     try:
         with Interrupt() as interrupt:
             try:
-                return train_epochs(experiment, progress, display, interrupt, saver)
+                return train_epochs(experiment, progress, display, interrupt, saver, board)
             except Interrupted:
                 saver.save()
                 return None
@@ -49,7 +52,12 @@ def fit(experiment: Experiment, run: Run, progress: Progress, display: Display) 
 
 
 def train_epochs(
-    experiment: Experiment, progress: Progress, display: Display, interrupt: Interrupt, saver: Saver
+    experiment: Experiment,
+    progress: Progress,
+    display: Display,
+    interrupt: Interrupt,
+    saver: Saver,
+    board: Board | None,
 ) -> dict[str, Evaluation]:
     """The epochs that are still to do, each with its evaluation; returns the last one."""
     config, data = experiment.config, experiment.data
@@ -64,6 +72,9 @@ def train_epochs(
         began = time.perf_counter()
         evaluations = evaluate()
         end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
+        if board is not None:
+            # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
+            record_epoch(board, experiment, progress, evaluations["test"], display.say)
         is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
         saver.save(is_best=is_best)
         display.epoch_line(progress.rows[-1], progress.timings[-1], is_best)
