@@ -71,7 +71,7 @@ class Predictor:
     ) -> None:
         assert network.input_shape is not None
         self.network, self.scaling, self.source = network, scaling, source
-        self.class_names = tuple(class_names)
+        self.class_names = tuple(map(str, class_names))
         self.image_size = network.input_shape[0]
         self.preprocessing = how or preprocessing(self.image_size)
         self.about = about or {}
@@ -169,7 +169,7 @@ class Predictor:
 
         def read(file: Path) -> NDArray[np.uint8] | str:
             try:
-                return preprocess(decode(file).image, self.preprocessing)
+                return self._decoded(file)
             except UnusableImage as reason:
                 return str(reason)
 
@@ -191,7 +191,7 @@ class Predictor:
         """One image as the network gets it, (S, S, 3) uint8. Raises as `predict_proba` does."""
         if isinstance(image, str | os.PathLike):
             try:
-                return preprocess(decode(Path(image)).image, self.preprocessing)
+                return self._decoded(Path(image))
             except UnusableImage as reason:
                 raise DataError(f"{image}: {reason}") from reason
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
@@ -202,6 +202,9 @@ class Predictor:
         if image.shape[:2] == (self.image_size, self.image_size):
             return image
         return preprocess(Image.fromarray(image), self.preprocessing)
+
+    def _decoded(self, file: Path) -> NDArray[np.uint8]:
+        return preprocess(decode(file).image, self.preprocessing)
 
     @staticmethod
     def _check_iterable(images: Any) -> None:

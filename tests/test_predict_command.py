@@ -45,7 +45,7 @@ def test_csv(predict, trained_run):
     np.testing.assert_array_equal(found, expected)
     assert [row["prediction"] for row in rows] == [("all", "hem")[k] for k in expected.argmax(axis=1)]
     assert "weights.h5" in err
-    assert f"{len(files)} images, 0 that cannot be used" in err
+    assert f"{len(files)} of {len(files)} files predicted" in err
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,18 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(predict, tmp_path):
     assert rows[1]["prediction"] == ""
     assert "cannot be opened" in rows[2]["problem"]
     assert "broken,\\n.png: not an image" in err
-    assert "1 images, 2 that cannot be used" in err
+    assert "1 of 3 files predicted" in err
     code, out, _ = predict(tmp_path, "--format", "json")
     assert code == 1
     assert ["problem" in one for one in json.loads(out)] == [False, True]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_pipe_is_not_waited_for(predict, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    code, _, err = predict(tmp_path / "pipe.png")
+    assert code == 1
+    assert "pipe.png: cannot be opened: not a regular file" in err
 
 
 def test_what_of_a_folder_is_looked_at(tmp_path):

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
                 answers[prediction.path] = _class_of(prediction, names)
             write(prediction)
     others = f"; {passed_over} files with other extensions passed over" if passed_over else ""
-    say(f"{len(files) - bad} images, {bad} that cannot be used{others}")
+    say(f"{len(files) - bad} of {len(files)} files predicted{others}")
     if options.codalab and bad:
         say(f"{options.codalab} is not written: it needs an answer for every image")
     elif options.codalab:
