@@ -34,7 +34,8 @@ class Classifier:
 
     It works in `sklearn.base.clone`, `cross_val_score`, `GridSearchCV` and pipelines; scikit-learn need not be installed.
     Images of one patient belong into one fold: give `cross_val_score` their `groups` and a `GroupKFold`; `fit` has no use
-    for groups. Leave `n_jobs` at 1: the kernels use all cores as it is, and only one thread may start them.
+    for groups. Leave `n_jobs` at 1: the kernels use all cores as it is, and only one thread may start them. The first
+    `fit` on a machine compiles the kernels, which takes a while.
 
     Raises ConfigError for a setting that does not exist or cannot work, the second in `fit`.
 
