@@ -20,7 +20,7 @@ import numpy as np
 import scratchnet as sn
 from data_prep import SAMPLE, Settings, describe, prepare, prepare_folds
 from data_prep.options import add_options, given_settings
-from scratchnet.command_line import Parser, as_option, printable
+from scratchnet.command_line import Parser, as_option, one_line
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return resume(options, run)
         return begin(options)
     except (sn.ScratchnetError, OSError) as error:
-        print(f"train.py: {printable(str(error))}", file=sys.stderr)
+        print(f"train.py: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("train.py: stopped", file=sys.stderr)
@@ -81,7 +81,8 @@ def begin(options: argparse.Namespace) -> int:
         settings = from_toml(Path(options.config), settings)
     settings |= hyper_parameters(options)
     config = Config(**settings)
-    if options.name is not None and (not options.name.isprintable() or Path(options.name).name != options.name):
+    plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
+    if not plain:
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
     shards, name = find_data(options, config)
     if "image_size" not in settings:
@@ -136,7 +137,7 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
         )
         return 1
     except DataError as error:
-        print(f"train.py: {printable(str(error))} Then go on with: {resuming}", file=sys.stderr)
+        print(f"train.py: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
         return 2
     finally:
         if board is not None:

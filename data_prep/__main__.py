@@ -8,7 +8,7 @@ from data_prep.options import add_options, given_settings
 from data_prep.prepare import prepare, prepare_folds
 from data_prep.settings import Settings
 from data_prep.summary import describe
-from scratchnet.command_line import Parser, printable
+from scratchnet.command_line import Parser, one_line, printable
 from scratchnet.errors import ScratchnetError
 
 DESCRIPTION = """\
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             manifests = (prepare(options.source, options.out, settings, quiet=options.quiet),)
     except ScratchnetError as error:
-        print(f"python -m data_prep: {printable(str(error))}", file=sys.stderr)
+        print(f"python -m data_prep: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. Nothing was written.", file=sys.stderr)

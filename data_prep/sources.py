@@ -236,7 +236,7 @@ def _fold_of(path: str) -> str:
 
 def _choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
     """The files in the folds, and in the preliminary test set if that is asked for; the others are listed, a folder at a time."""
-    tables = _prelim_tables(source, files)
+    tables = _prelim_tables(source, files) if prelim else {}
     originals = {name: entry for table in tables.values() for name, entry in table.items()}
     chosen: dict[str, Place] = {}
     outside: Counter[tuple[str, str]] = Counter()

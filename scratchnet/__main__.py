@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-from scratchnet.command_line import Parser, printable
+from scratchnet.command_line import Parser, one_line
 from scratchnet.commands import COMMANDS
 from scratchnet.errors import ScratchnetError
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at the end
         return 0
     except (ScratchnetError, OSError) as error:
-        print(f"python -m scratchnet {options.command}: {printable(str(error))}", file=sys.stderr)
+        print(f"python -m scratchnet {options.command}: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"python -m scratchnet {options.command}: stopped", file=sys.stderr)

@@ -22,12 +22,30 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def one_line(text: str) -> str:
+    """An error message for the terminal: printable, and with words of hundreds of letters shortened.
+
+    >>> one_line("epochs is " + "9" * 5000)
+    'epochs is 9999999999999999…99999999'
+    """
+    return " ".join(word if len(word) <= 300 else f"{word[:16]}…{word[-8:]}" for word in printable(text).split(" "))
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, and whose options are written out."""
+    """An ArgumentParser whose errors are one line, whose options are written out, and for which nothing is no value."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Also refuses an empty text, which a shell leaves of a variable that isn't set."""
+        found, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if value == "" or (isinstance(value, list) and "" in value):
+                self.error(f"argument {'/'.join(action.option_strings) or action.metavar}: is empty")
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the command line and ends with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+        self.exit(2, one_line(f"{self.prog}: {message}. See {self.prog} --help.") + "\n")

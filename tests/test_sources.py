@@ -382,6 +382,7 @@ def test_two_tables_of_the_preliminary_test_set(tmp_path):
     make_prelim(tmp_path / "prelim", tmp_path / "copy.csv", PRELIM_ROWS[::-1])
     with pytest.raises(DataError, match="name other cells by the same numbers"):
         find_images(tmp_path, prelim=True)
+    assert len(find_images(tmp_path).images) == 30  # tables that are not needed do no harm
 
 
 def test_cnmc_names_tell_subjects_without_the_folds_too(tmp_path):

@@ -133,6 +133,30 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
     assert "32 × 32 × 3" in out
 
 
+def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
+    from PIL import Image
+
+    for name, shade in (("dark", 40), ("light", 200)):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        for i in range(9):
+            pixels = rng.integers(0, 40, (32, 32, 3)) + shade
+            Image.fromarray(pixels.astype("uint8")).save(tmp_path / "cells" / name / f"p{i % 3}_{i}.png")
+    asked = ("--data", "cells", "--subject-pattern", r"/(p\d)_", "--split", "kfold", "--folds", "3", *QUICK)
+    code, out, err = run(tmp_path, *asked, "--fold", "0", "--validation-fraction", "0.3", "--epochs", "1")
+    assert code == 0, err
+    assert "Preparing the images" in out
+    assert "validation" in out
+    code, out, err = run(tmp_path, *asked, "--fold", "2", "--validation-fraction", "0.3", "--epochs", "1")
+    assert code == 0, err
+    assert "Using what was prepared before" in out
+    (prepared,) = (tmp_path / "prepared").iterdir()
+    assert sorted(path.name for path in prepared.iterdir()) == ["fold-0", "fold-1", "fold-2"]
+    assert [path.name[:12] for path in sorted((tmp_path / "runs").iterdir())] == ["cells-fold-0", "cells-fold-2"]
+    code, _, err = run(tmp_path, "--data", str(prepared))
+    assert code == 2
+    assert "holds the folds of a cross-validation: give one of them" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -150,7 +174,7 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
         (["--preset", "report-99"], "report-99"),
         (["--speed", "fast"], "--speed"),
         (["--test-fraction", "2"], "--test-fraction"),
-        (["--resume", ""], "has no checkpoint yet"),
+        (["--resume", ""], "--resume: is empty"),
         (["--resume", "nowhere", "--split", "report"], "leave out --split"),
         (["--resume", "nowhere", "--runs", "elsewhere"], "leave out --runs"),
         (["--fold", "1"], "--fold means nothing without --split kfold"),
