@@ -174,7 +174,7 @@ def write_report(run: Run) -> None:
         with Results.read(run.folder) as results:
             write_text_atomically(run.report_path, report_page(results))
     except (sn.ScratchnetError, OSError) as error:
-        print(f"CAUTION: the page on this run could not be made: {printable(str(error))}")
+        print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
         return
     print(
         f"All of it on one page: {run.report_path}; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}"

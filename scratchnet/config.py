@@ -14,9 +14,26 @@ from scratchnet.models import MODELS
 from scratchnet.schedules import Schedule
 
 
-def option(default: Any, help: str, *, report: Any = None, choices: tuple[str, ...] = ()) -> Any:
-    """A field of Config: its default here, its meaning, the report's value (None where the report is silent), and what may be chosen."""
-    return field(default=default, metadata={"help": help, "report": report, "choices": choices})
+def option(
+    default: Any,
+    help: str,
+    *,
+    report: Any = None,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of Config: its default here, its meaning, the report's value (None where the report is silent), and what may be chosen.
+
+    choices: of a word. least ≤ value ≤ most, above < value < below: of a number; a NaN is in no range.
+    """
+    bounds = {"at least": least, "at most": most, "greater than": above, "less than": below}
+    return field(default=default, metadata={"help": help, "report": report, "choices": choices, "bounds": bounds})
+
+
+COUNT = 10**9  # more epochs, steps or images than anyone means
 
 
 RESUMABLE = ("epochs", "patience", "checkpoint_minutes", "keep_every")
@@ -36,17 +53,20 @@ class Config:
     >>> Config(dropout=1.5)
     Traceback (most recent call last):
         ...
-    scratchnet.errors.ConfigError: dropout must be at least 0 and less than 1, got 1.5
+    scratchnet.errors.ConfigError: dropout must be less than 1, got 1.5
     """
 
     model: str = option("report", "which network", report="report", choices=tuple(MODELS))
-    image_size: int = option(64, "height and width of the images, at least 32", report=256)
-    epochs: int = option(30, "passes over the training images", report=14)
-    batch_size: int = option(32, "images in one step of the optimiser", report=256)
+    image_size: int = option(64, "height and width of the images, at least 32", report=256, least=32, most=4096)
+    epochs: int = option(30, "passes over the training images", report=14, least=1, most=COUNT)
+    batch_size: int = option(32, "images in one step of the optimiser", report=256, least=1, most=COUNT)
     micro_batch: int = option(
-        0, "images in memory at a time; the gradient is still the whole batch's (0: chosen by memory)"
+        0,
+        "images in memory at a time; the gradient is still the whole batch's (0: chosen by memory)",
+        least=0,
+        most=COUNT,
     )
-    learning_rate: float = option(0.0003, "of the optimiser, after the warm-up", report=0.001)
+    learning_rate: float = option(0.0003, "of the optimiser, after the warm-up", report=0.001, above=0, below=math.inf)
     schedule: str = option(
         "constant",
         "how the learning rate goes on after the warm-up; step: falls every step_epochs; cosine: down to 0 at the last "
@@ -55,24 +75,29 @@ class Config:
         choices=Schedule.SHAPES,
     )
     step_epochs: int = option(
-        10, "of schedule step: epochs, counted from the first, after which the rate falls each time"
+        10,
+        "of schedule step: epochs, counted from the first, after which the rate falls each time",
+        least=1,
+        most=COUNT,
     )
-    step_factor: float = option(0.1, "of schedule step: what the rate is multiplied by each time")
-    warmup: int = option(50, "steps over which the learning rate climbs to its value", report=0)
+    step_factor: float = option(0.1, "of schedule step: what the rate is multiplied by each time", above=0, below=1)
+    warmup: int = option(50, "steps over which the learning rate climbs to its value", report=0, least=0, most=COUNT)
     optimizer: str = option(
         "adam", "adamw decouples the weight decay from the gradient", report="adam", choices=("adam", "adamw", "sgd")
     )
-    beta1: float = option(0.9, "Adam's decay of the gradient's running mean; the momentum of sgd")
-    beta2: float = option(0.999, "Adam's decay of the squared gradient's running mean; sgd has none")
-    weight_decay: float = option(0.0005, "L2 penalty on the weights: weight_decay/2 · Σ w²", report=0.0005)
+    beta1: float = option(0.9, "Adam's decay of the gradient's running mean; the momentum of sgd", least=0, below=1)
+    beta2: float = option(0.999, "Adam's decay of the squared gradient's running mean; sgd has none", least=0, below=1)
+    weight_decay: float = option(
+        0.0005, "L2 penalty on the weights: weight_decay/2 · Σ w²", report=0.0005, least=0, below=math.inf
+    )
     class_weights: str = option(
         "none",
         "balanced: the loss that is made small weighs each class by n / (classes · n of it), counted on the training "
         "images; losses of the metrics stay unweighted",
         choices=("none", "balanced"),
     )
-    clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)")
-    dropout: float = option(0.5, "part of the dense features that is left out while training")
+    clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)", least=0, below=math.inf)
+    dropout: float = option(0.5, "part of the dense features that is left out while training", least=0, below=1)
     weight_init: str = option("xavier_uniform", "initial weights", report="xavier_uniform", choices=tuple(INITIALIZERS))
     pixels: str = option(
         "standardised",
@@ -85,7 +110,7 @@ class Config:
         choices=("symmetries", "rotations", "none"),
     )
     brightness: float = option(
-        0.0, "b: each image's pixels times a factor from 1 − b to 1 + b, drawn anew in each epoch"
+        0.0, "b: each image's pixels times a factor from 1 − b to 1 + b, drawn anew in each epoch", least=0, below=1
     )
     test_symmetries: str = option(
         "none",
@@ -99,10 +124,16 @@ class Config:
         "what makes an epoch the best, measured on the validation side, or on the test side where there is no other",
         choices=("balanced_accuracy", "accuracy", "loss"),
     )
-    patience: int = option(0, "epochs without a better one after which training ends early (0: never)")
-    checkpoint_minutes: float = option(10.0, "a checkpoint so often inside an epoch too (0: only after each epoch)")
-    keep_every: int = option(0, "each checkpoint of so many epochs is kept (0: only the newest two)")
-    seed: int = option(0, "of the split, the weights, the order, dropout and augmentation")
+    patience: int = option(
+        0, "epochs without a better one after which training ends early (0: never)", least=0, most=COUNT
+    )
+    checkpoint_minutes: float = option(
+        10.0, "a checkpoint so often inside an epoch too (0: only after each epoch)", least=0, below=math.inf
+    )
+    keep_every: int = option(
+        0, "each checkpoint of so many epochs is kept (0: only the newest two)", least=0, most=COUNT
+    )
+    seed: int = option(0, "of the split, the weights, the order, dropout and augmentation", least=0, below=2**63)
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -110,38 +141,7 @@ class Config:
             choices = one.metadata["choices"]
             if choices and getattr(self, one.name) not in choices:
                 raise ConfigError(f"{one.name} must be one of {', '.join(choices)}, got {getattr(self, one.name)!r}")
-        for name, least in {
-            "image_size": 32,
-            "epochs": 1,
-            "step_epochs": 1,
-            "batch_size": 1,
-            "micro_batch": 0,
-            "warmup": 0,
-            "seed": 0,
-            "weight_decay": 0,
-            "clip_norm": 0,
-            "patience": 0,
-            "checkpoint_minutes": 0,
-            "keep_every": 0,
-        }.items():
-            if not getattr(self, name) >= least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("dropout", "beta1", "beta2", "brightness"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
-        if not 0 < self.step_factor < 1:
-            raise ConfigError(f"step_factor must be greater than 0 and less than 1, got {self.step_factor}")
-        for name, usual in (
-            ("weight_decay", "the report uses 0.0005"),
-            ("clip_norm", "0 never clips"),
-            ("checkpoint_minutes", "0 saves after each epoch"),
-        ):
-            if not getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)}: {usual}")
-        if not self.seed < 2**63:
-            raise ConfigError(f"seed must be less than 2**63, got {self.seed}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ConfigError(f"learning_rate must be greater than 0, got {self.learning_rate}: the report uses 0.001")
+            _check_bounds(one.name, getattr(self, one.name), one.metadata["bounds"])
         self._refuse_what_has_no_effect()
 
     def _refuse_what_has_no_effect(self) -> None:
@@ -206,6 +206,19 @@ def _checked_type(name: str, value: Any, kind: type) -> Any:
             f"{name} must be {'an integer' if kind is int else 'a number' if kind is float else 'a word'}, got {value!r}"
         )
     return value
+
+
+def _check_bounds(name: str, value: Any, bounds: dict[str, float | None]) -> None:
+    """Raises ConfigError for a number outside its range."""
+    holds = {
+        "at least": lambda bound: value >= bound,
+        "at most": lambda bound: value <= bound,
+        "greater than": lambda bound: value > bound,
+        "less than": lambda bound: value < bound,
+    }
+    for words, bound in bounds.items():
+        if bound is not None and not holds[words](bound):
+            raise ConfigError(f"{name} must be {words} {bound}, got {value}")
 
 
 def _toml(value: Any) -> str:

@@ -70,7 +70,6 @@ WRONG = {
         "--test-fraction": [*NO_NUMBER, "0", "1", "2"],
         "--test-fold": NO_COUNT,
         "--folds": [*NO_COUNT, "0", "1"],
-        "--fold": NO_COUNT,
         "--validation-fraction": [*NO_NUMBER, "1", "2"],
         "--seed": [*NO_COUNT, str(2**63)],
         "--subject-pattern": ["(", "no group", "[", ""],
@@ -125,7 +124,7 @@ def test_what_cannot_work_is_one_line(here, capsys, program, option, value):
         places = {"SOURCE": "cells", "OUT": "out"}
         given = [] if option in places else [f"{option}={value}"]
         arguments = [*given, *({**places, option: value}[name] for name in places)]
-        if option in ("--test-fold", "--folds", "--fold"):
+        if option in ("--test-fold", "--folds"):
             arguments += ["--split", "fold" if option == "--test-fold" else "kfold"]
     code, lines = run(MAIN[program], arguments, capsys)
     assert code == 2, lines
