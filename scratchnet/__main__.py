@@ -1,6 +1,7 @@
 """python -m scratchnet COMMAND …"""
 
 import importlib
+import os
 import sys
 
 from scratchnet.command_line import Parser, one_line
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = command_line(arguments).parse_args(arguments)
     try:
         return int(importlib.import_module(f"scratchnet.commands.{options.command}").run(options))
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at the end
+        return 0
     except (ScratchnetError, OSError) as error:
         print(f"python -m scratchnet {options.command}: {one_line(str(error))}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
     return folder
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run that train.py has left: its folder, and the folder of its prepared shards."""
+
+    folder: Path
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A small run on the sample, 32 × 32 pixels, whose folder tests read and do not change."""
+    import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    where = ["--runs", str(folder / "runs"), "--prepared", str(folder / "prepared"), "--name", "small"]
+    assert train.main(["--image-size", "32", "--epochs", "2", "--batch-size", "48", "--micro-batch", "32", *where]) == 0
+    (data,) = (folder / "prepared").iterdir()
+    return TrainedRun(folder / "runs" / "small", data)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,12 @@ command is a front door, like train.py: the one room of this package that may us
 """
 
 COMMANDS = {
-    "summary": "the layers of a network: shapes, parameters, multiplications, memory",
+    "predict": "the class and the probabilities of images, as CSV or JSON",
+    "evaluate": "how good a network is on images whose classes are known, with intervals",
+    "explain": "what the network sees in an image, and where it decided, as pictures",
+    "export": "a network for other programs: ONNX or safetensors",
+    "import": "a network from safetensors, written by export or by PyTorch",
+    "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
     "report": "one page on a run: curves, measures with intervals, mistakes, settings",
     "compare": "runs side by side: settings that differ, measures with intervals, curves",
     "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",

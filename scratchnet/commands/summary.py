@@ -1,29 +1,124 @@
-"""python -m scratchnet summary WHAT: the layers of a network."""
+"""python -m scratchnet summary WHAT: a run, a file of weights, or a preset, in words and figures."""
 
 import argparse
+import csv
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+from scratchnet.command_line import printable
 from scratchnet.config import PRESETS, Config
-from scratchnet.errors import ConfigError
-from scratchnet.models import MODELS
-from scratchnet.training.run import Run
+from scratchnet.errors import ConfigError, DataError
+from scratchnet.predictor import network_of, weights_file
+from scratchnet.training.checkpoint import Progress, read_about
+from scratchnet.training.selection import best_epoch, watched_side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("what", metavar="WHAT", help=f"a run's folder, or a preset: {', '.join(PRESETS)}")
+    parser.add_argument(
+        "what", metavar="WHAT", help=f"a run's folder, a file of weights, or a preset: {', '.join(PRESETS)}"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the table of layers."""
-    if options.what in PRESETS:
-        config, classes = Config(**PRESETS[options.what]), 2
-    elif Path(options.what).exists():
-        about = Run(Path(options.what)).load().about
-        config, classes = Config(**about["config"]), len(about["class_names"])
+    """Prints what there is to know."""
+    path = Path(options.what)
+    if path.exists():
+        print("\n".join(map(printable, _of_run(path))))
+    elif options.what in PRESETS:
+        print("\n".join(_of_preset(options.what)))
     else:
-        raise ConfigError(f"{options.what}: neither a run's folder nor one of the presets {', '.join(PRESETS)}")
-    network = MODELS[config.model](config.image_size, classes=classes)
-    network.build(dtype=config.dtype)
-    network.summary()
+        raise ConfigError(
+            f"{options.what}: neither a run's folder nor a file of weights nor one of the presets {', '.join(PRESETS)}"
+        )
     return 0
+
+
+def _of_preset(name: str) -> list[str]:
+    config = asdict(Config(**PRESETS[name]))
+    network = _network({"config": config, "class_names": ["all", "hem"]})
+    return [f"preset    {name}", "", *network, "", *_settings(config)]
+
+
+def _of_run(path: Path) -> list[str]:
+    file = weights_file(path)
+    about, progress = read_about(file)
+    try:
+        lines = [
+            f"{'run' if path.is_dir() else 'file':<9} {path}",
+            *(_progress(path, about, progress) if path.is_dir() else []),
+            f"data      {about['data']}",
+            f"classes   {', '.join(about['class_names'])}",
+            f"pixels    {_pixels(about['pixel_scaling'])}",
+            *([f"command   {about['command']}"] if about.get("command") else []),
+            f"made by   {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
+            "",
+            *_network(about, weights=file.stat().st_size // 4),
+            "",
+            *_settings(about["config"]),
+        ]
+        return [*lines, "", *_files(path)]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{file}: what it or metrics.csv say cannot be understood: {error}") from error
+
+
+def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) -> list[str]:
+    """How far the run is, and how good its last and its best epoch were, as metrics.csv says."""
+    rows = _metrics(folder)
+    more = f", and {progress.batches_done} batches of the next" if progress and progress.batches_done else ""
+    lines = [f"epochs    {len(rows)} done{more}"]
+    if rows:
+        metric = about["config"]["best_metric"]
+        best = rows[best_epoch(rows, metric) - 1]
+        lines += [f"  last    {_epoch(rows[-1])}", f"  best    {_epoch(best)}"]
+        lines.append(f"          by {metric} of the {watched_side(best)} side")
+    return lines
+
+
+def _metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of metrics.csv; none before the end of the first epoch."""
+    table = folder / "metrics.csv"
+    if not table.is_file():
+        return []
+    with open(table, encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _epoch(row: dict[str, float]) -> str:
+    losses = ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in row if name.endswith("_loss"))
+    return (
+        f"epoch {row['epoch']:.0f}: {losses}, "
+        f"test accuracy {row['test_accuracy']:.1%}, balanced {row['test_balanced_accuracy']:.1%}"
+    )
+
+
+def _pixels(scaling: dict[str, Any]) -> str:
+    if scaling["kind"] == "unit":
+        return "x / 255"
+    mean, std = (", ".join(f"{value:.3f}" for value in scaling[name]) for name in ("mean", "std"))
+    return f"(x / 255 − mean) / std, mean {mean}, std {std} (red, green, blue)"
+
+
+def _network(about: dict[str, Any], weights: int | None = None) -> list[str]:
+    config, network = about["config"], network_of(about, weights=weights)
+    return [f"network   {config['model']}, {config['dtype']}", *network.summary_table().splitlines()]
+
+
+def _settings(config: dict[str, Any]) -> list[str]:
+    """Every hyper-parameter beside the report's value, as train.py prints them."""
+    report = {one.name: one.metadata["report"] for one in fields(Config)}
+    lines = [f"{'hyper-parameter':<15}  {'here':<15}  the report, 256 × 256"]
+    for name, value in config.items():
+        lines.append(f"{name:<15}  {value!s:<15}  {'' if report.get(name) is None else report[name]}".rstrip())
+    return lines
+
+
+def _files(path: Path) -> list[str]:
+    """The files with their sizes."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    sizes = [f"{file.stat().st_size:,}" for file in files]
+    width = max(map(len, sizes))
+    base = path if path.is_dir() else path.parent
+    names = [file.relative_to(base).as_posix() for file in files]
+    return ["size in bytes", *(f"  {size:>{width}}  {name}" for size, name in zip(sizes, names, strict=True))]

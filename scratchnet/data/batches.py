@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.data.augment import Augmentation
-from scratchnet.data.dataset import Dataset
+from scratchnet.data.image_set import ImageSet
 from scratchnet.data.order import epoch_order
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError
@@ -36,7 +36,7 @@ class Batch:
 
 
 class Batches:
-    """Cuts a dataset into batches of `batch_size`; the last one of an epoch may be smaller.
+    """Cuts a dataset, or any ImageSet, into batches of `batch_size`; the last one of an epoch may be smaller.
 
     scaling: how pixels become numbers. dtype: of the images handed out. seed: of the order and the augmentation.
     shuffle: visit the images in a random order, another one each epoch (`epoch_order`); otherwise in the dataset's order.
@@ -51,7 +51,7 @@ class Batches:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: ImageSet,
         batch_size: int,
         scaling: PixelScaling,
         *,

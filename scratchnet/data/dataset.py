@@ -26,6 +26,7 @@ class Dataset:
         class_names: the text for each label.                image_shape: (H, W, 3).
         shard_sizes: images in each shard, in order.         dataset_id: of the preparation, the same for all its splits.
         channel_mean, channel_std: of the training split's pixels, R, G, B, in [0, 1], for every split alike.
+        preprocessing: how a file became these pixels.
         manifest: the Manifest, with what was left out and why.
 
     Raises DataError, naming the file and what to do, if the folder is not a prepared dataset, has no such split, or if a
@@ -50,6 +51,7 @@ class Dataset:
         self.dataset_id = self.manifest.dataset_id
         self.channel_mean = self.manifest.channel_mean
         self.channel_std = self.manifest.channel_std
+        self.preprocessing = self.manifest.preprocessing
 
         self._shards: list[Shard] = []
         try:

@@ -19,6 +19,7 @@
 """
 
 import io
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ class DecodedImage:
 def decode(file: Path) -> DecodedImage:
     """Reads and decodes one file, as the table above says. Raises UnusableImage with the reason, and nothing else."""
     try:
-        size = file.stat().st_size
+        facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for, for ever
+            raise UnusableImage("cannot be opened: not a regular file")
+        size = facts.st_size
         if size > MAX_FILE_BYTES:
             raise UnusableImage(f"a file of {size} bytes; at most {MAX_FILE_BYTES} are read")
         data = file.read_bytes()

@@ -1,9 +1,9 @@
 """Training a network: the loop, its checkpoints, and what it shows."""
 
-from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.display import Display
-from scratchnet.training.experiment import Data, Experiment, make_trainer
+from scratchnet.training.experiment import Data, Experiment, Training, make_trainer
 from scratchnet.training.loop import fit
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size
@@ -17,11 +17,13 @@ __all__ = [
     "Progress",
     "Run",
     "Trainer",
+    "Training",
     "compile_kernels",
     "fit",
     "kernels_are_compiled",
     "load_checkpoint",
     "make_trainer",
     "micro_batch_size",
+    "read_about",
     "save_checkpoint",
 ]

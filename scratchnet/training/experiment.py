@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.config import Config
-from scratchnet.data import Augmentation, Batch, Batches, Dataset, PixelScaling, read_manifest
+from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.vectors import VECTOR_BYTES
 from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
@@ -42,51 +42,35 @@ class Data:
     checks: dict[str, Batches]
 
 
-class Experiment:
-    """Everything that a configuration asks for, built on the shards in `folder`.
+class Training:
+    """What a configuration asks for, built on the images to learn from: everything but other sides and files.
 
-    sides: the datasets by name, "train", "validation" if there is one, and "test". data: their batches, scaled as the
-    configuration says. network, trainer: ready for the first step, with the weights of the seed. about: what every
-    checkpoint of this experiment says of itself, with the command that began it.
-
-    Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
+    scaling: measured on `train_set`. train_batches: shuffled and augmented. network, trainer: ready for the first step,
+    with the weights of the seed. about: what every file of weights says of itself.
     """
 
-    def __init__(self, config: Config, folder: Path, *, command: str = "") -> None:
-        self.config, self.folder = config, folder
-        there = read_manifest(folder).splits
-        self.sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
-        self.train_set, self.test_set = self.sides["train"], self.sides["test"]
-        size = self.train_set.image_shape[0]
-        if size != config.image_size:
-            raise ConfigError(
-                f"{folder} holds images of {size}×{size} pixels, image_size is {config.image_size}: "
-                "leave out --image-size, or prepare the images again"
-            )
-        self.scaling = PixelScaling.measured(config.pixels, self.train_set.channel_mean, self.train_set.channel_std)
-        self.data = Data(
-            train=self._batches(self.train_set, shuffle=True, augment=Augmentation(config.augment, config.brightness)),
-            checks={name: self._batches(side) for name, side in self.sides.items()},
-        )
+    def __init__(self, config: Config, train_set: ImageSet) -> None:
+        self.config = config
+        self.scaling = PixelScaling.measured(config.pixels, train_set.channel_mean, train_set.channel_std)
+        augment = Augmentation(config.augment, config.brightness)
+        self.train_batches = self._batches(train_set, shuffle=True, augment=augment)
         self.network = MODELS[config.model](
             config.image_size,
-            classes=len(self.train_set.class_names),
+            classes=len(train_set.class_names),
             dropout=config.dropout,
             weight_init=config.weight_init,
         )
         self.network.build(seed=config.seed, dtype=config.dtype)
         weights = None
         if config.class_weights == "balanced":
-            weights = balanced_class_weights(self.train_set.labels, len(self.train_set.class_names))
-        self.trainer = make_trainer(config, self.network, steps_per_epoch=len(self.data.train), class_weights=weights)
+            weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
+        self.trainer = make_trainer(config, self.network, len(self.train_batches), class_weights=weights)
         self.about: dict[str, Any] = {
-            "command": command,
             "config": asdict(config),
-            "class_names": list(self.train_set.class_names),
+            "class_names": list(train_set.class_names),
             "pixel_scaling": self.scaling.to_dict(),
-            "preprocessing": self.train_set.manifest.preprocessing,
-            "data": str(folder.resolve()),
-            "dataset_id": self.train_set.dataset_id,
+            "preprocessing": train_set.preprocessing,
+            "dataset_id": train_set.dataset_id,
             "versions": {
                 "scratchnet": __version__,
                 "python": platform.python_version(),
@@ -96,7 +80,7 @@ class Experiment:
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
 
-    def _batches(self, dataset: Dataset, *, shuffle: bool = False, augment: Augmentation | None = None) -> Batches:
+    def _batches(self, dataset: ImageSet, *, shuffle: bool = False, augment: Augmentation | None = None) -> Batches:
         config = self.config
         return Batches(
             dataset,
@@ -107,6 +91,34 @@ class Experiment:
             seed=config.seed,
             dtype=config.dtype,
         )
+
+
+class Experiment(Training):
+    """Everything that a configuration asks for, built on the shards in `folder`.
+
+    sides: the datasets by name, "train", "validation" if there is one, and "test". data: their batches, scaled as the
+    configuration says. about: with the command that began it, and the data.
+
+    Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
+    """
+
+    def __init__(self, config: Config, folder: Path, *, command: str = "") -> None:
+        self.folder = folder
+        there = read_manifest(folder).splits
+        self.sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
+        self.train_set, self.test_set = self.sides["train"], self.sides["test"]
+        size = self.train_set.image_shape[0]
+        if size != config.image_size:
+            raise ConfigError(
+                f"{folder} holds images of {size}×{size} pixels, image_size is {config.image_size}: "
+                "leave out --image-size, or prepare the images again"
+            )
+        super().__init__(config, self.train_set)
+        self.data = Data(
+            train=self.train_batches,
+            checks={name: self._batches(side) for name, side in self.sides.items()},
+        )
+        self.about |= {"command": command, "data": str(folder.resolve())}
 
     def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
         """How the network does on one of the sides, judged as the configuration says.

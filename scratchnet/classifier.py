@@ -1,0 +1,177 @@
+"""The network as an estimator: fit, predict, score, as scikit-learn has them."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from scratchnet.config import Config
+from scratchnet.data import ArrayImages
+from scratchnet.errors import ConfigError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.predictor import Predictor
+from scratchnet.training.experiment import Training
+
+# The image's size is that of X; the others are about a run's folder and its epochs, of which there are none here.
+OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every")
+SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
+
+
+class Classifier:
+    """A network that learns from arrays, with the methods of a scikit-learn estimator.
+
+    X (N, S, S, 3): images of one size, at least 32 × 32, red, green, blue. uint8 from 0 to 255 as files hold them; or
+    floats from 0 to 1, which are rounded to those 256 steps. The network's own scaling (`pixels`) is measured on the X of
+    `fit`, so there is nothing to scale, and nothing to leak from a test fold. y (N,): any classes, numbers or texts.
+
+    After `fit`: `classes_`, the classes in order; `predictor_`, the Predictor, which reads files and can be saved;
+    `losses_`, the mean training loss of each epoch. The same settings, X and y give the same weights, to the bit.
+
+    It works in `sklearn.base.clone`, `cross_val_score`, `GridSearchCV` and pipelines; scikit-learn need not be installed.
+    Images of one patient belong into one fold: give `cross_val_score` their `groups` and a `GroupKFold`; `fit` has no use
+    for groups. Leave `n_jobs` at 1: the kernels use all cores as it is, and only one thread may start them. The first
+    `fit` on a machine compiles the kernels, which takes a while.
+
+    Raises ConfigError for a setting that does not exist or cannot work, the second in `fit`.
+
+    >>> X = np.zeros((8, 32, 32, 3), np.uint8)
+    >>> X[::2] = 200
+    >>> y = np.array(["bright", "dark"] * 4)
+    >>> classifier = Classifier(epochs=6, batch_size=4, warmup=0, dropout=0.0).fit(X, y)
+    >>> classifier.score(X, y)
+    1.0
+    >>> classifier.predict(X[:2])
+    array(['bright', 'dark'], dtype='<U6')
+
+    verbose: whether to show a bar with the loss (False). The other settings, all by keyword, are those of train.py:
+    """
+
+    _estimator_type = "classifier"  # for scikit-learn before 1.6
+
+    def __init__(self, *, verbose: bool = False, **settings: Any) -> None:
+        self.verbose = verbose
+        for name, one in SETTINGS.items():
+            setattr(self, name, settings.pop(name, one.default))
+        _refuse_unknown(settings)
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Classifier:
+        """Trains anew from the initial weights of the seed; returns itself.
+
+        Raises ShapeError, DtypeError or LabelError where X and y will not do; NonFiniteError where training diverges.
+        """
+        images, labels = as_pixels(X), np.asarray(y)
+        if labels.shape != (len(images),):
+            raise ShapeError(
+                f"expected y with a class for each of the {len(images)} images, got y of shape {labels.shape}"
+            )
+        classes, numbers = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise LabelError(f"y holds {len(classes)} class; a classifier needs at least two")
+        config = Config(image_size=images.shape[1], **{name: getattr(self, name) for name in SETTINGS})
+        names = [str(one) for one in classes]
+        training = Training(config, ArrayImages(images, numbers.astype(np.int64), names))
+        self.losses_: list[float] = []
+        epochs = tqdm(range(config.epochs), desc="fitting", unit=" epochs", disable=not self.verbose)
+        for epoch in epochs:
+            losses = [training.trainer.step(batch, epoch) * len(batch) for batch in training.train_batches.epoch(epoch)]
+            self.losses_.append(sum(losses) / len(images))
+            epochs.set_postfix_str(f"loss {self.losses_[-1]:.3f}")
+        training.network.forget()
+        self.classes_ = classes
+        about = training.about
+        self.predictor_ = Predictor(training.network, names, training.scaling, about["preprocessing"], about=about)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """The probability of each of `classes_` for each image: (N, classes). Raises OrderError before `fit`."""
+        if not self.__sklearn_is_fitted__():
+            raise OrderError("the classifier has learnt nothing yet: call fit(X, y) first")
+        images = as_pixels(X)
+        if images.shape[1] != self.predictor_.image_size:
+            raise ShapeError(
+                f"fitted on images of {self.predictor_.image_size} pixels, got X of shape {images.shape}: "
+                "predictor_.predict_proba takes any size"
+            )
+        return self.predictor_.probabilities(images)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each image, one of `classes_`: (N,)."""
+        answers = self.predict_proba(X).argmax(axis=1)  # before classes_, which only `fit` makes
+        return np.asarray(self.classes_[answers])
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Accuracy: the part of the images whose prediction is their class."""
+        return float(np.mean(self.predict(X) == np.asarray(y)))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All settings by name. deep: means nothing here, as no setting is an estimator."""
+        return {"verbose": self.verbose, **{name: getattr(self, name) for name in SETTINGS}}
+
+    def set_params(self, **settings: Any) -> Classifier:
+        """Changes settings, for the next `fit`; returns itself. Raises ConfigError for one that does not exist."""
+        _refuse_unknown({name: value for name, value in settings.items() if name not in self.get_params()})
+        for name, value in settings.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        changed = {name: value for name, value in self.get_params().items() if value != _DEFAULTS[name]}
+        return f"Classifier({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "predictor_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn from 1.6 on asks an estimator about itself; it is there, then, and need not be imported."""
+        tags = sys.modules["sklearn.utils"]
+        return tags.Tags(
+            estimator_type="classifier",
+            target_tags=tags.TargetTags(required=True),
+            classifier_tags=tags.ClassifierTags(),
+            input_tags=tags.InputTags(two_d_array=False, three_d_array=False),
+        )
+
+
+_DEFAULTS = {"verbose": False, **{name: one.default for name, one in SETTINGS.items()}}
+# What `help` shows: the settings stand in Config, once.
+Classifier.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _DEFAULTS.items()]
+)
+Classifier.__doc__ = (
+    (Classifier.__doc__ or "").rstrip()
+    + "\n\n"
+    + "\n".join(f"    {name} ({one.default}): {one.metadata['help']}" for name, one in SETTINGS.items())
+)
+
+
+def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
+    """X as (N, S, S, 3) uint8: itself, or floats from 0 to 1 rounded to the steps of a file, round(255 · x).
+
+    Raises DtypeError for other numbers, ShapeError for other shapes or values.
+
+    >>> as_pixels(np.full((1, 32, 32, 3), 0.2))[0, 0, 0]
+    array([51, 51, 51], dtype=uint8)
+    """
+    images = np.asarray(X)
+    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 32:
+        raise ShapeError(f"X must hold square images (N, S, S, 3) with S at least 32, got shape {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise DtypeError(f"X must be of uint8 (0 to 255) or floats (0 to 1), got {images.dtype}: X.astype('uint8')")
+    if not ((images >= 0) & (images <= 1)).all():
+        raise ShapeError(
+            f"X of floats must lie from 0 to 1, got {images.min():.4g} to {images.max():.4g}: "
+            "divide by 255, or give uint8; the network scales by itself"
+        )
+    return np.round(images * 255).astype(np.uint8)
+
+
+def _refuse_unknown(settings: dict[str, Any]) -> None:
+    for name in settings:
+        raise ConfigError(f"Classifier has no setting {name!r}; its settings are verbose, {', '.join(SETTINGS)}")

@@ -1,0 +1,65 @@
+"""python -m scratchnet explain RUN IMAGE…: what the network sees, and what decided, as pictures."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from scratchnet.commands.shared import add_network_arguments, find_files, load_network, say
+from scratchnet.errors import ConfigError, DataError
+from scratchnet.explain_sheets import decision_sheet, layers_sheet
+from scratchnet.extras import require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    add_network_arguments(parser)
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="images, or folders of them")
+    add("--out", metavar="FOLDER", default="explained", help="where to put two PNG files for each image (explained)")
+    add("--layer", metavar="NAME", help="whose maps Grad-CAM weighs; `summary` lists them (the last convolution)")
+    add("--class", dest="asked", metavar="NAME", help="the class that is asked about (the one that the network says)")
+    add(
+        "--patch",
+        type=int,
+        default=0,
+        metavar="N",
+        help="side of the square that covers a place (an eighth of the image)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the pictures, and says where. Returns 1 if an image could not be read."""
+    require("matplotlib.figure")  # before the work, not after it
+    files, _ = find_files(options.images)
+    predictor = load_network(options)
+    names = predictor.class_names
+    if options.asked is not None and options.asked not in names:
+        raise ConfigError(f"--class {options.asked!r} is none of the network's classes, which are {', '.join(names)}")
+    asked = names.index(options.asked) if options.asked is not None else None
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    bad = 0
+    for file, name in zip(files, _distinct(file.stem for file in files), strict=True):
+        try:
+            pixels = predictor.pixels(file)
+        except DataError as error:
+            bad += 1
+            say(str(error))
+            continue
+        title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
+        decision_sheet(decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch)
+        layers_sheet(layers, predictor, pixels, title)
+        say(f"{decision}, {layers.name}")
+    return 1 if bad else 0
+
+
+def _distinct(names: Iterator[str]) -> Iterator[str]:
+    """The names, with a number where one came before: files of two folders may be called the same."""
+    seen: set[str] = set()
+    for name in names:
+        number, distinct = 1, name
+        while distinct.casefold() in seen:
+            number += 1
+            distinct = f"{name}-{number}"
+        seen.add(distinct.casefold())
+        yield distinct

@@ -1,0 +1,127 @@
+"""python -m scratchnet predict RUN FILE_OR_FOLDER…: what the network says of images."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from scratchnet.codalab import require_numbered, write_submission
+from scratchnet.command_line import printable
+from scratchnet.commands.shared import add_network_arguments, add_symmetries_argument, find_files, load_network, say
+from scratchnet.files import write_atomically
+from scratchnet.predictions import PROBABILITY
+from scratchnet.predictor import Prediction
+
+FORMATS = ("csv", "json", "jsonl")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    add_network_arguments(parser)
+    parser.add_argument(
+        "images", nargs="+", metavar="FILE_OR_FOLDER", help="images; folders are searched to their depths"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="where to write; it appears when it is complete (standard output)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="csv; json, a list; jsonl, an object a line (as --out is named, else csv)"
+    )
+    add_symmetries_argument(parser)
+    parser.add_argument(
+        "--codalab",
+        metavar="ZIP",
+        help="write the C-NMC challenge's submission file too; images are named 1.bmp, 2.bmp, …",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
+    files, passed_over = find_files(options.images)
+    predictor = load_network(options)
+    names = predictor.class_names
+    if options.codalab:
+        require_numbered(files, names)
+    form = options.format or _format_of(options.out)
+    answers: dict[Path, str] = {}
+    bad = 0
+    with _output(options.out) as file, _writer(form, file, names) as write:
+        stream = predictor.stream(files, symmetries=options.symmetries)
+        for prediction in tqdm(stream, total=len(files), desc="predicting", unit=" images", disable=None, leave=False):
+            if prediction.problem is not None:
+                bad += 1
+                tqdm.write(printable(f"{prediction.path}: {prediction.problem}"), file=sys.stderr)
+            elif options.codalab:
+                answers[prediction.path] = _class_of(prediction, names)
+            write(prediction)
+    others = f"; {passed_over} files with other extensions passed over" if passed_over else ""
+    say(f"{len(files) - bad} of {len(files)} files predicted{others}")
+    if options.codalab and bad:
+        say(f"{options.codalab} is not written: it needs an answer for every image")
+    elif options.codalab:
+        write_submission(options.codalab, answers)
+    return 1 if bad else 0
+
+
+def _format_of(out: str | None) -> str:
+    suffix = Path(out or "").suffix.lower().removeprefix(".")
+    return suffix if suffix in FORMATS else "csv"
+
+
+def _class_of(prediction: Prediction, names: tuple[str, ...]) -> str:
+    assert prediction.probabilities is not None
+    return names[int(prediction.probabilities.argmax())]
+
+
+@contextmanager
+def _output(out: str | None) -> Iterator[IO[str]]:
+    """The file to write to, or standard output."""
+    if out is None:
+        yield sys.stdout
+        return
+    with (
+        write_atomically(out) as temporary,
+        # A path that is no Unicode is written as \udc80 and the like.
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callable[[Prediction], None]]:
+    """A function that writes one prediction, in the format that was asked for."""
+    if form == "csv":
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["path", "prediction", *(PROBABILITY + name for name in names), "problem"])
+        yield lambda one: table.writerow(_csv_row(one, names))
+    elif form == "jsonl":
+        yield lambda one: print(json.dumps(_json_object(one, names)), file=file)
+    else:
+        between = iter(("[\n",))
+        yield lambda one: print(next(between, ",\n") + json.dumps(_json_object(one, names)), end="", file=file)
+        print("\n]", file=file)
+
+
+def _csv_row(one: Prediction, names: tuple[str, ...]) -> list[Any]:
+    if one.probabilities is None:
+        return [one.path, "", *("" for _ in names), one.problem]
+    return [one.path, _class_of(one, names), *_shortest(one), ""]
+
+
+def _json_object(one: Prediction, names: tuple[str, ...]) -> dict[str, Any]:
+    if one.probabilities is None:
+        return {"path": str(one.path), "problem": one.problem}
+    probabilities = dict(zip(names, _shortest(one), strict=True))
+    return {"path": str(one.path), "prediction": _class_of(one, names), "probabilities": probabilities}
+
+
+def _shortest(one: Prediction) -> list[float]:
+    """The probabilities with as many digits as it takes to read the same numbers back, 0.8387126 for a float32."""
+    assert one.probabilities is not None
+    return [float(str(p)) for p in one.probabilities]

@@ -1,0 +1,88 @@
+"""What training needs of its images, wherever they are; and images in memory."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scratchnet.data.images import preprocessing
+from scratchnet.errors import DtypeError, ShapeError
+
+Rgb = tuple[float, float, float]
+
+
+class ImageSet(Protocol):
+    """Images by number, 0 … N − 1, with their labels and what was measured on them. A Dataset is one; see its attributes."""
+
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    shard_sizes: tuple[int, ...]
+    dataset_id: str
+    channel_mean: Rgb
+    channel_std: Rgb
+    preprocessing: dict[str, Any]
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """The images with these numbers, in this order: (len(indices), H, W, 3) uint8."""
+        ...
+
+
+class ArrayImages:
+    """An ImageSet of an array in memory, which is kept and not copied.
+
+    images (N, S, S, 3) uint8. labels (N,): places in class_names. Raises DtypeError or ShapeError for other arrays.
+
+    >>> images = ArrayImages(np.full((4, 32, 32, 3), 51, np.uint8), np.array([0, 1, 1, 0]), ("all", "hem"))
+    >>> images.channel_mean, images.read([3, 1]).shape
+    ((0.2, 0.2, 0.2), (2, 32, 32, 3))
+    """
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], class_names: Sequence[str]) -> None:
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+            raise DtypeError(
+                f"images are an array of uint8, 0 to 255, got {getattr(images, 'dtype', type(images).__name__)}"
+            )
+        if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or len(images) == 0:
+            raise ShapeError(f"images are an array (N, S, S, 3) of at least one image, got {images.shape}")
+        if labels.shape != (len(images),):
+            raise ShapeError(
+                f"expected a label for each of the {len(images)} images, got labels of shape {labels.shape}"
+            )
+        self._images = images
+        self.labels = labels
+        self.class_names = tuple(class_names)
+        self.image_shape = (images.shape[1], images.shape[2], 3)
+        self.shard_sizes: tuple[int, ...] = (len(images),)
+        self.dataset_id = ""
+        self.channel_mean, self.channel_std = channel_statistics(images)
+        self.preprocessing: dict[str, Any] = preprocessing(images.shape[1])  # what a file of another size goes through
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """The images with these numbers, in this order."""
+        return self._images[np.asarray(indices)]
+
+
+def channel_statistics(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
+    """Mean and standard deviation of each channel over all images (N, H, W, 3) uint8, in [0, 1], from exact sums.
+
+    With n values x of 0 … 255:  mean = Σx / (255·n),  variance = (n·Σx² − (Σx)²) / (255·n)².
+    """
+    value = np.arange(256, dtype=np.int64)
+    n = images.size // 3
+    mean, std = [], []
+    for channel in range(3):
+        count = np.zeros(256, np.int64)
+        for image in images:
+            count += np.bincount(image[:, :, channel].ravel(), minlength=256)
+        total, squares = int(count @ value), int(count @ value**2)
+        mean.append(total / (255 * n))
+        std.append(math.sqrt((n * squares - total**2) / (255 * n) ** 2))
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

@@ -1,0 +1,169 @@
+"""What a network sees in an image: the maps of its layers, and where the picture decided.
+
+Two questions to the same decision. Grad-CAM asks the network: which places of its own maps would raise this class? Occlusion
+asks the picture: by how much does the probability fall if this place is covered? Where both point at the same place, it
+mattered; neither proves that the reason was a good one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.layers import Conv2D, Dropout, ReLU
+from scratchnet.network import Sequential
+
+Array = NDArray[Any]
+
+
+def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
+    """The output of every layer for a batch x (N, *input_shape), by the layer's name, in order, as in prediction.
+
+    The layers are run one by one, where `forward` may run three as one; the last output is that of `forward`, to rounding.
+    Maps of convolutions are (N, H, W, C): map c shows where filter c found its pattern, brighter where it did so more clearly.
+
+    >>> from scratchnet.models import report
+    >>> network = report(32)
+    >>> _ = network.build(seed=0)
+    >>> maps = feature_maps(network, np.zeros((1, 32, 32, 3), "float32"))
+    >>> maps["relu2"].shape, maps["dense3"].shape
+    ((1, 16, 16, 64), (1, 2))
+    """
+    maps = {}
+    for layer in network.layers:
+        x = layer.forward(x, training=False)
+        maps[layer.name] = x
+    return maps
+
+
+def layers_with_maps(network: Sequential) -> list[str]:
+    """The convolutions of a network, or rather the ReLU that follows each of them, where the maps are ready to be looked at.
+
+    Raises ConfigError where the network has no convolution.
+    """
+    names = []
+    for layer, after in itertools.pairwise([*network.layers, None]):
+        if isinstance(layer, Conv2D):
+            names.append(str(after.name if isinstance(after, ReLU) else layer.name))
+    if not names:
+        raise ConfigError("the network has no convolution, whose maps could be looked at")
+    return names
+
+
+def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tuple[Array, Array]:
+    """A, the output of `layer` for a batch x, and dA, the gradient of one logit of each image with respect to it.
+
+    dA[n] = ∂ logits[n, classes[n]] / ∂A[n]
+
+    classes (N,): integers. Without dropout, as in prediction. The network's parameters stay; their gradients are those of
+    this call afterwards. Raises ConfigError, naming the layers, for one that does not exist.
+    """
+    names = [one.name for one in network.layers]
+    if layer not in names:
+        raise ConfigError(f"the network has no layer {layer!r}; its layers are {', '.join(names)}")
+    cut = names.index(layer) + 1
+    for one in network.layers[:cut]:
+        x = one.forward(x, training=False)
+    maps, after = x, list(_without_dropout(network.layers[cut:]))
+    for one in after:
+        x = one.forward(x, training=True)  # remembers what backward needs
+    gradient = np.zeros_like(x)
+    gradient[np.arange(len(x)), classes] = 1
+    for one in reversed(after):
+        gradient = one.backward(gradient)
+        one.forget()
+    return maps, gradient
+
+
+def _without_dropout(layers: list[Any]) -> Iterator[Any]:
+    """The layers of a network, and of the networks in it; dropout does nothing in prediction."""
+    for layer in layers:
+        if isinstance(layer, Sequential):
+            yield from _without_dropout(layer.layers)
+        elif not isinstance(layer, Dropout):
+            yield layer
+
+
+def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = None) -> Array:
+    """Where the evidence for a class lies, by the gradient of its logit: (N, h, w) ≥ 0, in the size of the layer's maps.
+
+    L = relu(Σₖ αₖ Aₖ),  αₖ = 1/(h·w) Σ over i, j of ∂ logit / ∂A[i, j, k]
+
+    αₖ says how much the class gains if map k grows everywhere; L adds up the maps by that weight, and what speaks against
+    the class is left out.
+
+    x (N, *input_shape): scaled images. classes (N,): the class that is asked about for each. layer: any layer whose
+    output has places, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still knows places.
+    Raises ConfigError for a layer that does not exist, ShapeError for one without places.
+    Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
+
+    >>> from scratchnet.models import report
+    >>> network = report(64)
+    >>> _ = network.build(seed=0)
+    >>> x = np.random.default_rng(0).random((2, 64, 64, 3), "float32")
+    >>> grad_cam(network, x, np.array([0, 1])).shape
+    (2, 4, 4)
+    """
+    layer = layer or layers_with_maps(network)[-1]
+    maps, gradient = gradient_at(network, x, layer, classes)
+    if maps.ndim != 4:
+        raise ShapeError(f"{layer} puts out {maps.shape[1:]}, which has no places: choose a layer before Flatten")
+    alpha = gradient.mean(axis=(1, 2), keepdims=True)
+    heat: Array = np.maximum((alpha * maps).sum(axis=3), 0)
+    return heat
+
+
+def occlusion(
+    probability: Callable[[NDArray[np.uint8]], Array], image: NDArray[np.uint8], *, patch: int = 0, fill: int = 0
+) -> Array:
+    """How much each place of an image is missed when it is covered: (H, W), positive where it spoke for the class.
+
+    drop[i, j] = mean over the positions of a square patch that cover (i, j) of (p(image) − p(image with that square covered))
+
+    probability: (N, H, W, 3) uint8 → (N,), the probability of the class in question. image (H, W, 3) uint8.
+    patch: the square's side in pixels; it moves by half of that (0: an eighth of the image). fill: 0 … 255; black is the
+    ground on which cells are cut out.
+    Raises ConfigError for a patch that is no square inside the image.
+    Source: Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
+
+    >>> bright_corner = lambda images: images[:, :4, :4].mean(axis=(1, 2, 3)) / 255
+    >>> drop = occlusion(bright_corner, np.full((8, 8, 3), 255, np.uint8), patch=4)
+    >>> float(drop[0, 0]), float(drop[7, 7])
+    (1.0, 0.0)
+    """
+    height, width, _ = image.shape
+    patch = patch or max(2, min(height, width) // 8)
+    if not 1 <= patch <= min(height, width):
+        raise ConfigError(f"the patch must be 1 to {min(height, width)} pixels wide, got {patch}")
+    corners = [(top, left) for top in _positions(height, patch) for left in _positions(width, patch)]
+
+    def covered() -> Iterator[NDArray[np.uint8]]:
+        for top, left in corners:
+            copy = image.copy()
+            copy[top : top + patch, left : left + patch] = fill
+            yield copy
+
+    before = float(probability(image[None])[0])
+    drops = before - np.asarray(probability(np.stack(list(covered()))), np.float64)
+    total, times = np.zeros((height, width)), np.zeros((height, width))
+    for (top, left), drop in zip(corners, drops, strict=True):
+        total[top : top + patch, left : left + patch] += drop
+        times[top : top + patch, left : left + patch] += 1
+    return total / times
+
+
+def _positions(size: int, patch: int) -> list[int]:
+    """Where the patch begins along an axis: every half patch, and once at the end, so that every pixel is covered."""
+    return sorted({*range(0, size - patch + 1, max(1, patch // 2)), size - patch})
+
+
+def enlarged(heat: Array, size: int) -> Array:
+    """A map (h, w) → (size, size) float32 by linear interpolation, to be laid over the image."""
+    image = Image.fromarray(np.asarray(heat, np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image)

@@ -1,0 +1,132 @@
+"""python -m scratchnet evaluate: the figures of training again, from shards and from files, and what is said of them."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from data_prep import SAMPLE, Settings, prepare
+from scratchnet.__main__ import main
+from scratchnet.data import Dataset
+from tests.small_data import save_image
+
+
+@pytest.fixture
+def evaluate(trained_run, capsys):
+    """Runs the command; returns its exit code, and what it printed to standard output and standard error."""
+
+    def run(*arguments):
+        code = main(["evaluate", str(trained_run.folder), *map(str, arguments)])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_the_figures_of_training(evaluate, trained_run, tmp_path):
+    code, out, _ = evaluate(trained_run.data, "--json", tmp_path / "e.json", "--predictions", tmp_path / "p.csv")
+    assert code == 0
+    last = list(csv.DictReader((trained_run.folder / "metrics.csv").read_text().splitlines()))[-1]
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["images"]["accuracy"]["value"] == pytest.approx(float(last["test_accuracy"]), abs=1e-12)
+    assert found["images"]["balanced_accuracy"]["value"] == pytest.approx(float(last["test_balanced_accuracy"]))
+    assert found["images"]["log_loss"]["value"] == pytest.approx(float(last["test_loss"]), rel=1e-5)
+    assert found["subjects_seen_in_training"] == []
+    assert found["split"] == "test"
+    for expected in ("49 images (35 all, 14 hem) of 11 subjects", "None of these subjects", "ROC AUC", "always 'all'"):
+        assert expected in out
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    with Dataset(trained_run.data, "test") as dataset:
+        assert [row["path"] for row in rows] == list(dataset.paths)
+        assert [row["subject"] for row in rows] == list(dataset.subjects)
+        p = sn.load(trained_run.folder).predict_proba(dataset.read(np.arange(len(dataset))))
+    np.testing.assert_allclose([float(row["probability of hem"]) for row in rows], p[:, 1], rtol=1e-6)
+    assert np.mean([row["label"] == row["prediction"] for row in rows]) == found["images"]["accuracy"]["value"]
+
+
+def test_images_give_what_shards_give(evaluate, trained_run, tmp_path):
+    """The images of the test side, copied into a tree of their own."""
+    with Dataset(trained_run.data, "test") as dataset:
+        for path in dataset.paths:
+            (tmp_path / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SAMPLE / path, tmp_path / "tree" / path)
+    options = ("--symmetries", "--bootstrap", 0, "--json")
+    assert evaluate(trained_run.data, *options, tmp_path / "shards.json")[0] == 0
+    code, out, _ = evaluate(tmp_path / "tree", *options, tmp_path / "images.json")
+    assert code == 0
+    assert "None of these subjects was trained on" in out
+    shards, images = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("shards", "images"))
+    assert images["images"]["confusion"] == shards["images"]["confusion"]
+    assert images["subjects"]["count"] == shards["subjects"]["count"]
+    assert images["images"]["log_loss"]["value"] == pytest.approx(shards["images"]["log_loss"]["value"], rel=1e-5)
+
+
+def test_subjects_that_were_trained_on_are_noticed(evaluate, trained_run, tmp_path):
+    assert "CAUTION: 43 of these subjects were trained on" in evaluate(trained_run.data, "--split", "train")[1]
+    assert "CAUTION: 43 of these subjects were trained on" in evaluate(SAMPLE)[1]
+
+
+def test_what_cannot_be_known_is_said(trained_run, tmp_path, capsys):
+    stored = sn.load(trained_run.folder)
+    stored.about["data"] = str(tmp_path / "gone")
+    stored.save(tmp_path / "moved.h5")
+    assert main(["evaluate", str(tmp_path / "moved.h5"), str(SAMPLE)]) == 0
+    assert "cannot be known" in capsys.readouterr().out
+
+
+def test_classes_are_matched_by_name(evaluate, tmp_path):
+    """HEM comes first here, and in capitals; a class that the network does not know is refused."""
+    for folder, source in (("HEM", "hem"), ("All", "all")):
+        (tmp_path / "two" / folder).mkdir(parents=True)
+        for number, file in enumerate((SAMPLE / "fold_0" / source).iterdir()):  # names that tell no subject
+            shutil.copy(file, tmp_path / "two" / folder / f"{number}.png")
+    (tmp_path / "two" / "HEM" / "broken.png").write_bytes(b"x")
+    code, out, err = evaluate(tmp_path / "two", "--json", tmp_path / "e.json")
+    assert code == 1
+    counts = [len(list((SAMPLE / "fold_0" / name).iterdir())) for name in ("all", "hem")]
+    assert f"{sum(counts)} images ({counts[0]} all, {counts[1]} hem)" in out
+    assert "broken.png: not an image" in err
+    assert json.loads((tmp_path / "e.json").read_text())["unreadable"] == 1
+    assert "It cannot be known" in out  # no subjects in these names
+    (tmp_path / "two" / "All").rename(tmp_path / "two" / "other")
+    code, _, err = evaluate(tmp_path / "two")
+    assert code == 2
+    assert "'other' is none of the network's, which are all, hem" in err
+
+
+def test_shards_of_another_kind(evaluate, tmp_path):
+    for k in range(8):
+        save_image(tmp_path / "tall" / ("all", "hem")[k % 2] / f"{k}.png", seed=k, size=(30, 60))
+    prepare(tmp_path / "tall", tmp_path / "64", Settings(image_size=64), quiet=True)
+    code, _, err = evaluate(tmp_path / "64")
+    assert code == 2
+    assert "images of 64 pixels, the network is for 32" in err
+    settings = Settings(image_size=32, fit="stretch")
+    prepare(tmp_path / "tall", tmp_path / "stretched", settings, quiet=True)
+    code, _, err = evaluate(tmp_path / "stretched")
+    assert code == 0
+    assert "CAUTION" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "no such"], "no split 'no such'"),
+        (["--subject-pattern", "(x)"], "leave out --subject-pattern"),
+        (["--positive", "cat"], "positive must be one of two classes"),
+        (["--bootstrap", "-1"], "bootstrap"),
+    ],
+)
+def test_misuse(evaluate, trained_run, arguments, message):
+    code, _, err = evaluate(trained_run.data, *arguments)
+    assert code == 2
+    assert message in err.splitlines()[-1]
+
+
+def test_sides_are_of_shards(evaluate):
+    code, _, err = evaluate(SAMPLE, "--split", "test")
+    assert code == 2
+    assert "leave out --split" in err

@@ -1,0 +1,149 @@
+"""What a network sees: maps that are its own, gradients that are derivatives, and a map that finds a planted reason."""
+
+import numpy as np
+import pytest
+
+from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.explain import enlarged, feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion
+from scratchnet.models import report
+
+
+@pytest.fixture
+def network():
+    net = Sequential(
+        [Conv2D(4, 3), ReLU(), MaxPool2D(2), Conv2D(5, 3), ReLU(), Flatten(), Dense(8), ReLU(), Dropout(0.5), Dense(3)]
+    )
+    net.build((8, 8, 3), seed=1, dtype="float64")
+    return net
+
+
+def test_the_maps_are_the_network_s_own(rng):
+    """At 64 × 64 the first blocks of `forward` are fused; one by one the layers must come to the same."""
+    net = report(64)
+    net.build(seed=0)
+    x = rng.normal(size=(3, 64, 64, 3)).astype("float32")
+    maps = feature_maps(net, x)
+    assert list(maps) == [layer.name for layer in net.layers]
+    np.testing.assert_allclose(maps["dense3"], net.forward(x), rtol=0, atol=1e-4 * np.abs(maps["dense3"]).max())
+    np.testing.assert_array_equal(maps["relu1"], np.maximum(maps["conv1"], 0))
+    np.testing.assert_array_equal(maps["dropout1"], maps["relu6"])
+
+
+@pytest.mark.parametrize("layer", ["conv1", "relu1", "pool1", "conv2", "relu2", "dense1", "dense2"])
+def test_the_gradient_is_the_derivative(network, rng, layer):
+    x, classes = rng.normal(size=(2, 8, 8, 3)), np.array([2, 0])
+    maps, gradient = gradient_at(network, x, layer, classes)
+    after = network.layers[[one.name for one in network.layers].index(layer) + 1 :]
+
+    def logits(a):
+        for one in after:
+            a = one.forward(a, training=False)
+        return a[np.arange(2), classes]
+
+    np.testing.assert_allclose(logits(maps), network.forward(x)[np.arange(2), classes], atol=1e-12)
+    for _ in range(10):
+        direction = rng.normal(size=maps.shape) * (maps != 0)  # windows full of zeros sit on a kink of the pooling
+        h = 1e-6
+        slope = (logits(maps + h * direction) - logits(maps - h * direction)) / (2 * h)
+        np.testing.assert_allclose((gradient * direction).reshape(2, -1).sum(axis=1), slope, rtol=1e-6, atol=1e-8)
+
+
+def test_grad_cam_is_its_equation(network, rng):
+    x = rng.normal(size=(3, 8, 8, 3))
+    classes = np.array([0, 1, 2])
+    assert layers_with_maps(network) == ["relu1", "relu2"]
+    maps, gradient = gradient_at(network, x, "relu2", classes)
+    heat = grad_cam(network, x, classes)
+    for n in range(3):
+        expected = np.zeros((4, 4))
+        for k in range(5):
+            expected += gradient[n, :, :, k].sum() / 16 * maps[n, :, :, k]
+        np.testing.assert_allclose(heat[n], np.maximum(expected, 0), atol=1e-14)
+    assert heat.any()
+    assert (heat == 0).any()
+
+
+def test_explaining_leaves_nothing_behind(network, rng):
+    x = rng.normal(size=(2, 8, 8, 3))
+    weights, before = network.state_dict(), network.forward(x)
+    grad_cam(network, x, np.array([0, 2]))
+    np.testing.assert_array_equal(network.forward(x), before)
+    assert all((weights[name] == value).all() for name, value in network.state_dict().items())
+    assert all(layer._images is None for layer in network.layers)
+
+
+def test_dropout_in_a_network_in_the_network(rng):
+    inner = Sequential([Dense(8), ReLU(), Dropout(0.9), Dense(2)])
+    net = Sequential([Conv2D(4, 3), Flatten(), inner])
+    net.build((6, 6, 3), seed=0, dtype="float64")
+    x = rng.normal(size=(1, 6, 6, 3))
+    first, second = (grad_cam(net, x, np.array([0])) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (1, 6, 6)  # no ReLU follows: the convolution itself
+
+
+def test_a_layer_that_will_not_do(network, rng):
+    x = rng.normal(size=(1, 8, 8, 3))
+    with pytest.raises(ConfigError, match="no layer 'conv9'; its layers are conv1, relu1"):
+        grad_cam(network, x, np.array([0]), "conv9")
+    with pytest.raises(ShapeError, match=r"dense1 puts out \(8,\)"):
+        grad_cam(network, x, np.array([0]), "dense1")
+    dense = Sequential([Flatten(), Dense(2)])
+    dense.build((4, 4, 3))
+    with pytest.raises(ConfigError, match="no convolution"):
+        layers_with_maps(dense)
+
+
+def test_both_find_a_planted_reason(rng):
+    """A network that answers 1 for green in a picture, made by hand: the green spot is what decided."""
+    net = Sequential([Conv2D(1, 1), ReLU(), MaxPool2D(2), Flatten(), Dense(2)])
+    net.build((16, 16, 3))
+    net.layers[0].weight.value[0, 0, :, 0] = (-1, 1, -1)
+    net.layers[4].weight.value[:] = (0, 1)
+    image = rng.integers(100, 120, (16, 16, 3), dtype=np.uint8)
+    image[4:8, 10:14] = (0, 255, 0)
+
+    def probability(images):
+        logits = net.forward((images / 255).astype("float32"))
+        return 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+
+    spot = np.zeros((16, 16), bool)
+    spot[4:8, 10:14] = True
+    heat = grad_cam(net, (image[None] / 255).astype("float32"), np.array([1]))[0]
+    assert heat[spot].min() > 10 * heat[~spot].max()
+    drop = occlusion(probability, image, patch=4)
+    assert spot[np.unravel_index(drop.argmax(), drop.shape)]
+    assert drop[:, :8].max() <= 1e-6
+
+
+@pytest.mark.parametrize(("size", "patch"), [(16, 4), (17, 5), (9, 9), (10, 1), (10, 0)])
+def test_occlusion_is_its_definition(rng, size, patch):
+    image = rng.integers(1, 256, (size, size, 3), dtype=np.uint8)
+    weight = rng.normal(size=(size, size, 3))
+
+    def probability(images):
+        return (images * weight).sum(axis=(1, 2, 3))
+
+    drop = occlusion(probability, image, patch=patch, fill=7)
+    assert drop.shape == (size, size)
+    assert np.isfinite(drop).all()  # every pixel has been covered at least once
+    if patch == 1:
+        np.testing.assert_allclose(drop, ((image - 7.0) * weight).sum(axis=2), atol=1e-9)
+    if patch == size:
+        np.testing.assert_allclose(drop, ((image - 7.0) * weight).sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("patch", [-1, 17])
+def test_a_patch_that_does_not_fit(patch):
+    with pytest.raises(ConfigError, match="1 to 16 pixels"):
+        occlusion(lambda images: np.zeros(len(images)), np.zeros((16, 16, 3), np.uint8), patch=patch)
+
+
+def test_enlarged_keeps_what_it_enlarges():
+    heat = np.array([[0.0, 1.0], [0.0, 3.0]])
+    large = enlarged(heat, 64)
+    assert large.shape == (64, 64)
+    assert large[0, 0] == 0
+    assert large[-1, -1] == pytest.approx(3)
+    assert (np.diff(large, axis=1) >= 0).all()
