@@ -181,7 +181,11 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
     """
     try:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not TOML, a number of 5,000 digits, brackets without end
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
     try:
         _require_known(options)

@@ -84,16 +84,14 @@ def _verify_dataset(folder: Path, advance: Advance) -> Iterator[Verdict]:
                 yield _verify_file(path, [])
         return
     images = sum(split.images for split in manifest.splits.values())
-    yield Verdict(folder / FILE_NAME, OK, f"manifest of {images} images in {len(manifest.splits)} splits")
+    yield Verdict(folder / FILE_NAME, OK, f"manifest of {images} images: {', '.join(manifest.splits)}")
     named = {FILE_NAME}
     for split in manifest.splits:
         yield from _verify_split(folder, manifest, split, advance)
         named |= {file.file for file in manifest.splits[split].shards}
     for path in files_below(folder):
         if path.name not in named:
-            yield _unknown(
-                path, LEFT_OVER if ".partial" in path.name else "the manifest does not name it: it is not used"
-            )
+            yield _unknown(path, "the manifest does not name it: it is not used")
 
 
 def _verify_split(folder: Path, manifest: Manifest, split: str, advance: Advance) -> Iterator[Verdict]:
@@ -126,9 +124,9 @@ def _verify_folder(folder: Path, advance: Advance) -> Iterator[Verdict]:
 
 def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
     """One file by itself; a good checkpoint is added to `saved`, and what follows is held against the newest of these."""
-    if ".partial" in path.name:
-        return _unknown(path, LEFT_OVER)
     with _judging(path) as verdicts:
+        if ".partial" in path.name:
+            return _unknown(path, LEFT_OVER)
         if path.suffix == ".h5":
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":
@@ -158,7 +156,7 @@ def _damaged(path: Path, error: Exception) -> Verdict:
 
 
 def _unknown(path: Path, text: str) -> Verdict:
-    return Verdict(path, UNKNOWN, text)
+    return Verdict(path, UNKNOWN, LEFT_OVER if ".partial" in path.name else text)
 
 
 def _is_shard(path: Path) -> bool:
@@ -184,7 +182,7 @@ def _check_checkpoint(path: Path, saved: list[_Saved]) -> str:
     saved.append(_Saved(path, about, progress))
     text = "weights alone"
     if progress is not None:
-        text = f"checkpoint, {progress.epoch} epochs and {progress.batches_done} batches done"
+        text = f"checkpoint, epochs done: {progress.epoch}, batches of the next: {progress.batches_done}"
     return text + (f"; NaN or infinite numbers in {', '.join(odd[:3])}{' and more' * (len(odd) > 3)}" if odd else "")
 
 
@@ -214,7 +212,7 @@ def _check_metrics(path: Path, saved: list[_Saved]) -> str:
     rows = _read_metrics(path)
     newest = _newest(saved)
     if newest is None or newest.progress is None:
-        return f"metrics of {len(rows)} epochs"
+        return f"metrics, epochs: {len(rows)}"
     for number, (row, known) in enumerate(zip(rows, newest.progress.rows, strict=False), 1):
         for name in row.keys() & known.keys():
             same = row[name] == known[name] or (math.isnan(row[name]) and math.isnan(known[name]))
@@ -229,7 +227,7 @@ def _check_metrics(path: Path, saved: list[_Saved]) -> str:
             f"{path}: {len(rows)} epochs where {newest.path.name} has {len(newest.progress.rows)}: truncated. "
             "Resuming the run writes it again."
         )
-    return f"metrics of {len(rows)} epochs, those in {newest.path.name}"
+    return f"metrics, epochs: {len(rows)}, as in {newest.path.name}"
 
 
 def _read_metrics(path: Path) -> list[dict[str, float]]:

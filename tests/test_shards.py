@@ -252,6 +252,20 @@ def one_less(file, folder):
     del file["paths"]
 
 
+def small_labels(file, folder):
+    replace(file, "labels", data=np.zeros(2, np.int32))
+
+
+def more_paths(file, folder):
+    """One path more than images, under a checksum that is right."""
+    from scratchnet.data.shards import TEXT_ATTRIBUTES, _table_checksum
+
+    replace(file, "paths", data=np.array([b"a"] * 3))
+    tables = {name: file[name][()] for name in ("labels", "subjects", "paths", "checksums")}
+    texts = {"version": VERSION, **{name: bytes(file.attrs[name]).decode() for name in TEXT_ATTRIBUTES}}
+    file.attrs.create("table_checksum", _table_checksum(tables, texts), dtype="<i8")
+
+
 def label_out_of_range(file, folder):
     file["labels"][0] = 7
 
@@ -287,7 +301,8 @@ def other_format(file, folder):
 HOSTILE = [
     external_link, soft_link, external_storage, external_images, virtual_dataset, huge_table, unwritten_table, huge_images, many_images,
     huge_chunk, other_filter, scale_offset, missing_chunk, bomb, float_images, text_of_variable_length, object_references, group_instead,
-    one_more, one_less, label_out_of_range, other_label, other_subject, other_version, version_as_text, version_as_array,
+    one_more, one_less,
+    small_labels, more_paths, label_out_of_range, other_label, other_subject, other_version, version_as_text, version_as_array,
     attribute_of_variable_length, other_format,
 ]  # fmt: skip
 

@@ -55,7 +55,7 @@ def test_a_good_dataset(dataset, capsys):
     assert states(dataset) == {"manifest.json": OK, "train-0000.h5": OK, "train-0001.h5": OK}
     assert main(["verify", str(dataset)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "ok        manifest.json: manifest of 9 images in 1 splits"
+    assert said[0] == "ok        manifest.json: manifest of 9 images: train"
     assert said[-1] == "3 files: 3 ok"
 
 
@@ -98,9 +98,12 @@ def test_a_bad_manifest_leaves_the_shards_to_themselves(dataset):
 def test_a_good_run(run, capsys):
     expected = dict.fromkeys(["config.toml", "epoch-0001.h5", "epoch-0002.h5", "metrics.csv", "weights.h5"], OK)
     assert states(run) == expected | {"timings.csv": UNKNOWN}
-    assert text(run, "metrics.csv") == "metrics of 2 epochs, those in epoch-0002.h5"
+    assert text(run, "metrics.csv") == "metrics, epochs: 2, as in epoch-0002.h5"
     assert main(["verify", str(run)]) == 0
-    assert "ok        checkpoints/epoch-0001.h5: checkpoint, 1 epochs and 0 batches done" in capsys.readouterr().out
+    assert (
+        "ok        checkpoints/epoch-0001.h5: checkpoint, epochs done: 1, batches of the next: 0"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("name", ["checkpoints/epoch-0001.h5", "weights.h5"])

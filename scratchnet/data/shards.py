@@ -50,7 +50,7 @@ from scratchnet.json_text import parse_json
 FORMAT = "scratchnet-shard"
 VERSION = 1
 DATASETS = ("images", "labels", "subjects", "paths", "checksums")
-TABLES = {"labels": "i", "subjects": "S", "paths": "S", "checksums": "u"}  # kinds of NumPy's types
+TABLES = {"labels": "<i8", "subjects": "S", "paths": "S", "checksums": "<u4"}  # NumPy's types; texts have any width
 TEXT_ATTRIBUTES = ("format", "dataset_id", "split", "class_names", "preprocessing")
 
 MAX_SIDE = 4096  # pixels
@@ -193,7 +193,7 @@ class Shard:
         tables = {name: self._read_table(name) for name in TABLES}
         self.labels: NDArray[np.int64] = tables["labels"]
         self._checksums: NDArray[np.uint32] = tables["checksums"]
-        self._images = self._find_images()
+        self._images = self._find_images({name: len(table) for name, table in tables.items()})
         if _table_checksum(tables, texts) != self._file.integer("table_checksum"):
             raise self._file.refusal("its labels, subjects, paths or attributes do not agree with their checksum")
         self.subjects = tuple(text.decode() for text in tables["subjects"])
@@ -228,12 +228,13 @@ class Shard:
     def _read_table(self, name: str) -> NDArray[Any]:
         """One of the small datasets."""
         table = self._file.array(name)
-        if table.ndim != 1 or table.dtype.kind != TABLES[name] or not 1 <= len(table) <= MAX_IMAGES:
+        right_type = TABLES[name] in (table.dtype.str, table.dtype.kind)
+        if table.ndim != 1 or not right_type or not 1 <= len(table) <= MAX_IMAGES:
             raise self._file.refusal(f"{name!r} is {table.dtype} {table.shape}, which no shard has")
         return table
 
-    def _find_images(self) -> list[Chunk]:
-        """Where the images are, if every one is stored as a compressed chunk of a plausible size."""
+    def _find_images(self, lengths: dict[str, int]) -> list[Chunk]:
+        """Where the images are, if every one is stored as a compressed chunk of a plausible size. lengths: of the tables."""
         images = self._file.member("images")
         shape = images.shape
         if (
@@ -245,10 +246,9 @@ class Shard:
             raise self._file.refusal(
                 f"'images' is {images.dtype} {shape}; expected uint8 (N, H, W, 3) with sides up to {MAX_SIDE}"
             )
-        if any(len(table) != shape[0] for table in (self.labels, self._checksums)):
-            raise self._file.refusal(
-                f"holds {shape[0]} images, {len(self.labels)} labels and {len(self._checksums)} checksums"
-            )
+        if any(length != shape[0] for length in lengths.values()):
+            facts = ", ".join(f"{length} {name}" for name, length in lengths.items())
+            raise self._file.refusal(f"holds {shape[0]} images, {facts}")
         chunk_shape, chunks = self._file.chunks("images")
         if chunk_shape != (1, *shape[1:]) or images.filters != [DEFLATE]:
             raise self._file.refusal("'images' is not stored as one gzip chunk an image")

@@ -219,9 +219,7 @@ class HDF5File:
             raise self.refusal(f"damaged, or no {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
             raise self.refusal("needs more memory than there is") from error
-        except (
-            Exception
-        ) as error:  # structures that end too early, texts that are none: every kind of damage has an exception
+        except Exception as error:  # a structure that ends too early, a text that is none, …
             raise self.refusal(f"damaged, or no {self.what} of scratchnet ({first_line(error)})") from error
 
     def refusal(self, problem: str) -> DataError:

@@ -40,6 +40,7 @@ def main():
         from faults import targets
 
     folder = tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    print(f"What is found on the way is left in {folder}.", flush=True)
     corpus = Path(folder, "corpus")
     corpus.mkdir()
     for number, content in enumerate(targets.seeds(options.target)):

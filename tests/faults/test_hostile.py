@@ -18,8 +18,9 @@ from small_data import make_dataset, make_shard, random_images
 
 from faults import targets
 from faults.hdf5_mutation import repaired, structures
+from scratchnet.config import from_toml
 from scratchnet.data import Dataset, Shard, read_manifest
-from scratchnet.errors import DataError
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.hdf5 import WRITTEN_WITH, HDF5File
 from scratchnet.training import Progress, load_checkpoint, save_checkpoint
 from scratchnet.training.checkpoint import read_about, verify_checkpoint
@@ -488,6 +489,25 @@ def test_json_of_a_shard_is_checked_too(tmp_path):
             file.attrs.create("table_checksum", _table_checksum(tables, texts), dtype="<i8")
         said = refusal(Shard, path)
         assert "checksum" not in said, said
+
+
+CONFIGURATIONS = {
+    "deep": "seed = " + "[" * 10**5,
+    "deep tables": "[" + "a." * 10**5 + "b]",
+    "a number of ten thousand digits": "seed = " + "9" * 10**4,
+    "a key of many lines": '"a\\nb" = 1',
+    "not UTF-8": b"seed = \xff",
+    "null bytes": bytes(100),
+}
+
+
+@pytest.mark.parametrize("content", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_hostile_configurations(tmp_path, content):
+    (tmp_path / "config.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        from_toml(tmp_path / "config.toml")
+    assert "config.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_manifest_that_is_right_in_form_only(tmp_path):
