@@ -235,7 +235,7 @@ def weights_file(path: Path, weights: str = "last") -> Path:
         if not run.best_path.is_file():
             raise DataError(f"{path}: has no best.h5; take the last weights instead")
         return run.best_path
-    checkpoints = [*run.checkpoints(), *path.glob("checkpoint.h5")]  # the second as early versions wrote it
+    checkpoints = run.checkpoints()
     if run.weights_path.is_file() and not (checkpoints and _is_further(checkpoints[0], run.weights_path)):
         return run.weights_path
     if not checkpoints:

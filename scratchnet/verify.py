@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchnet.config import Config, from_toml
+from scratchnet.config import RESUMABLE, Config, from_toml
 from scratchnet.data.dataset import compare_digest, open_shard
 from scratchnet.data.manifest import FILE_NAME, Manifest, read_manifest
 from scratchnet.data.shards import FORMAT as SHARD
 from scratchnet.data.shards import Shard
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.hdf5 import HDF5File
+from scratchnet.predictions import Predictions
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 
 OK, DAMAGED, UNKNOWN = "ok", "damaged", "unknown"
+TABLES = {"metrics.csv": "rows", "timings.csv": "timings"}  # one line an epoch, and what the checkpoint calls it
 LEFT_OVER = "left over from a write that was stopped: it can be deleted"
-MAX_METRICS_BYTES = 2**24
+MAX_TABLE_BYTES = 2**24
 Advance = Callable[[int], Any]
 
 
@@ -127,12 +129,16 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
     with _judging(path) as verdicts:
         if ".partial" in path.name:
             return _unknown(path, LEFT_OVER)
+        if path.name == "run.lock":
+            return Verdict(path, OK, "held by the process that writes the run, if there is one")
         if path.suffix == ".h5":
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":
             text = _check_config(path, saved)
-        elif path.name == "metrics.csv":
-            text = _check_metrics(path, saved)
+        elif path.name in TABLES:
+            text = _check_table(path, saved)
+        elif path.name == "predictions.csv":
+            text = f"predictions for {len(Predictions.read(path).labels)} images"
         elif path.name == FILE_NAME:
             text = f"manifest of dataset {read_manifest(path.parent).dataset_id}"
         else:
@@ -193,27 +199,28 @@ def _newest(saved: list[_Saved]) -> _Saved | None:
 
 
 def _check_config(path: Path, saved: list[_Saved]) -> str:
-    """Whether it is a configuration, and the one that the newest checkpoint has; epochs may have been raised since."""
+    """Whether it is a configuration, and the one that the newest checkpoint has, but for what may have been changed since."""
     config = Config(**from_toml(path))
     newest = _newest(saved)
     used = newest.about.get("config") if newest else None
     if newest is None or not isinstance(used, dict):
         return "configuration"
     for name, value in used.items():
-        if name != "epochs" and getattr(config, name, value) != value:
+        if name not in RESUMABLE and getattr(config, name, value) != value:
             raise DataError(
                 f"{path}: {name} is {getattr(config, name)!r}, in {newest.path.name} {value!r}: it was edited"
             )
     return f"configuration, the one in {newest.path.name}"
 
 
-def _check_metrics(path: Path, saved: list[_Saved]) -> str:
+def _check_table(path: Path, saved: list[_Saved]) -> str:
     """Whether it is a table of numbers, one row an epoch, and holds the rows of the newest checkpoint."""
-    rows = _read_metrics(path)
+    rows = _read_table(path)
     newest = _newest(saved)
     if newest is None or newest.progress is None:
-        return f"metrics, epochs: {len(rows)}"
-    for number, (row, known) in enumerate(zip(rows, newest.progress.rows, strict=False), 1):
+        return f"{path.stem}, epochs: {len(rows)}"
+    expected = getattr(newest.progress, TABLES[path.name])
+    for number, (row, known) in enumerate(zip(rows, expected, strict=False), 1):
         for name in row.keys() & known.keys():
             same = row[name] == known[name] or (math.isnan(row[name]) and math.isnan(known[name]))
             if not same:
@@ -222,18 +229,18 @@ def _check_metrics(path: Path, saved: list[_Saved]) -> str:
                     "damaged or edited. Resuming the run writes it again."
                 )
     # The table is written after the checkpoint: a run that was stopped between the two lacks one row.
-    if len(rows) < len(newest.progress.rows) - 1:
+    if len(rows) < len(expected) - 1:
         raise DataError(
-            f"{path}: {len(rows)} epochs where {newest.path.name} has {len(newest.progress.rows)}: truncated. "
+            f"{path}: {len(rows)} epochs where {newest.path.name} has {len(expected)}: truncated. "
             "Resuming the run writes it again."
         )
-    return f"metrics, epochs: {len(rows)}, as in {newest.path.name}"
+    return f"{path.stem}, epochs: {len(rows)}, as in {newest.path.name}"
 
 
-def _read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv; an empty field is left out. Raises DataError where a field is no number, or an epoch is missing."""
-    if path.stat().st_size > MAX_METRICS_BYTES:
-        raise DataError(f"{path}: larger than {MAX_METRICS_BYTES} bytes, which no table of metrics is")
+def _read_table(path: Path) -> list[dict[str, float]]:
+    """The rows of such a table; an empty field is left out. Raises DataError where a field is no number, or an epoch is missing."""
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise DataError(f"{path}: larger than {MAX_TABLE_BYTES} bytes, which no such table is")
     rows: list[dict[str, float]] = []
     try:
         with open(path, encoding="utf-8", newline="") as stream:

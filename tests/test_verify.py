@@ -30,7 +30,7 @@ def run(tmp_path):
     (folder / "config.toml").write_text(config.to_toml())
     for epoch in (1, 2):
         path = folder / "checkpoints" / f"epoch-{epoch:04d}.h5"
-        save_checkpoint(path, WEIGHTS, about, optimizer=WEIGHTS, progress=Progress(epoch, 0, 0.0, ROWS[:epoch]))
+        save_checkpoint(path, WEIGHTS, about, optimizer=WEIGHTS, progress=Progress(epoch=epoch, rows=ROWS[:epoch]))
     save_checkpoint(folder / "weights.h5", WEIGHTS, about)
     (folder / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n2,0.30000000000000004\n")
     (folder / "timings.csv").write_text("epoch,seconds\n")
@@ -97,7 +97,8 @@ def test_a_bad_manifest_leaves_the_shards_to_themselves(dataset):
 
 def test_a_good_run(run, capsys):
     expected = dict.fromkeys(["config.toml", "epoch-0001.h5", "epoch-0002.h5", "metrics.csv", "weights.h5"], OK)
-    assert states(run) == expected | {"timings.csv": UNKNOWN}
+    (run / "notes.txt").write_text("x")
+    assert states(run) == expected | {"timings.csv": OK, "notes.txt": UNKNOWN}
     assert text(run, "metrics.csv") == "metrics, epochs: 2, as in epoch-0002.h5"
     assert main(["verify", str(run)]) == 0
     assert (
@@ -181,3 +182,8 @@ def test_the_bar_ends_full(dataset, run):
         list(verify(folder, sizes.append))
         expected = sum(path.stat().st_size for path in files_below(folder) if path.name != "manifest.json")
         assert sum(sizes) == expected
+
+
+def test_predictions_are_read(run):
+    (run / "predictions.csv").write_text("path,subject\n1,2\n")
+    assert states(run)["predictions.csv"] == DAMAGED
