@@ -1,5 +1,6 @@
 """A training process that is killed at any moment, again and again, ends as if nothing had happened."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -68,21 +69,26 @@ def whole(shards, tmp_path_factory):
 
 
 def killed_until_done(folder, shards, seconds, draw):
-    """A run that is killed up to KILLS times at random moments and resumed each time; its folder, and the kills."""
+    """A run that is killed up to KILLS times at random moments and resumed each time.
+
+    seconds: how long a run takes; what the last process took is the next guess, since a machine's speed changes. Returns
+    the run's folder, the kills and the guess.
+    """
     kills, attempt, resume = 0, 0, False
     while True:
-        threads = draw.choice([0, 1, 1])
         run = folder / f"run-{attempt}"
         begin = ("--resume", run) if resume else new_run(shards, run)
-        process = start(folder, *begin, "--threads", threads)
+        process = start(folder, *begin, "--threads", draw.choice([0, 1, 1]))
+        if draw.random() < 0.9:  # a tenth of the kills also while Python and the libraries are starting
+            process.stdout.readline()
+        began = time.monotonic()
         if kills < KILLS:
-            if draw.random() < 0.9:  # a tenth also while Python and the libraries are starting
-                process.stdout.readline()
-            time.sleep(draw.uniform(0, seconds))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(draw.uniform(0, seconds))
             process.send_signal(signal.SIGKILL)
         _, err = process.communicate()
         if process.returncode == 0:
-            return run, kills
+            return run, kills, time.monotonic() - began
         if process.returncode == -signal.SIGKILL:
             kills += 1
             resume = run.exists()
@@ -98,7 +104,7 @@ def check(folder, shards, whole, kills, seed):
     runs = total = 0
     while total < kills:
         (folder / str(runs)).mkdir()
-        run, times = killed_until_done(folder / str(runs), shards, seconds, draw)
+        run, times, seconds = killed_until_done(folder / str(runs), shards, seconds, draw)
         runs, total = runs + 1, total + times
         weights, metrics, config = result(run)
         differing = [key for key in expected[0] if weights[key] != expected[0][key]]
