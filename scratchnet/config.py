@@ -13,6 +13,8 @@ from scratchnet.initializers import INITIALIZERS
 from scratchnet.models import MODELS
 from scratchnet.schedules import Schedule
 
+MAX_FILE_BYTES = 2**15  # of a TOML file: tomllib takes a time that grows with the square of a key's length
+
 
 def option(default: Any, help: str, *, report: Any = None, choices: tuple[str, ...] = ()) -> Any:
     """A field of Config: its default here, its meaning, the report's value (None where the report is silent), and what may be chosen."""
@@ -104,7 +106,13 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
     Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
     """
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes, which no configuration is")
+        options = tomllib.loads(content.decode("utf-8"))
+    except ConfigError:
+        raise
     except (
         OSError,
         ValueError,

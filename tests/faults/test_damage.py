@@ -13,7 +13,7 @@ import pytest
 
 from faults import targets
 
-CASES = {"quick": 700, "long": 3000}  # for each kind of file
+CASES = {"quick": 400, "long": 3000}  # for each kind of file
 
 
 def flip_a_bit(content, draw):
