@@ -111,13 +111,8 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
         if len(content) > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES} bytes, which no configuration is")
         options = tomllib.loads(content.decode("utf-8"))
-    except ConfigError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # not UTF-8, not TOML, a number of 5,000 digits, brackets without end
+    except (OSError, ValueError, RecursionError) as error:
+        # Not UTF-8, not TOML, a number of 5,000 digits (all ValueError), brackets in brackets without end.
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
     known = [one.name for one in fields(Config)]
     for name in options:
