@@ -144,7 +144,8 @@ def test_progress_is_checked_against_its_annotations(tmp_path):
     good = {"epoch": 2, "batches_done": 3, "loss_sum": 1, "rows": [{"epoch": 1, "auc": float("nan")}]}
     assert checkpoint._parse_progress(good).batches_done == 3
     for change in (
-        {"epoch": 1.5}, {"epoch": -1}, {"epoch": 2**70}, {"epoch": True}, {"epoch": None}, {"loss_sum": float("inf")}, {"loss_sum": "1"}, {"rows": {}}, {"rows": [1]},
+        {"epoch": 1.5}, {"epoch": -1}, {"epoch": 2**70}, {"epoch": True}, {"epoch": None}, {"loss_sum": float("inf")}, {"loss_sum": "1"},
+        {"rows": {}}, {"rows": [1]},
         {"rows": [{"epoch": "1"}]}, {"rows": [{"epoch": None}]}, {"surprise": 1},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(change))):
