@@ -13,6 +13,8 @@ from scratchnet.initializers import INITIALIZERS
 from scratchnet.models import MODELS
 from scratchnet.schedules import Schedule
 
+MAX_FILE_BYTES = 2**15  # of a TOML file: tomllib takes a time that grows with the square of a key's length
+
 
 def option(
     default: Any,
@@ -180,12 +182,13 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
     Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
     """
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # not UTF-8, not TOML, a number of 5,000 digits, brackets without end
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes, which no configuration is")
+        options = tomllib.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        # Not UTF-8, not TOML, a number of 5,000 digits (all ValueError), brackets in brackets without end.
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
     try:
         _require_known(options)

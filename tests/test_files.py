@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scratchnet import files
 from scratchnet.files import write_atomically, write_text_atomically
 
 
@@ -38,8 +39,8 @@ def test_trouble_keeps_the_old_file_and_leaves_nothing(tmp_path, trouble):
 
 def test_the_file_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     calls = []
-    sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append("sync"), sync(descriptor)))
+    sync, replace = files._sync, os.replace
+    monkeypatch.setattr(files, "_sync", lambda descriptor: (calls.append("sync"), sync(descriptor)))
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("rename"), replace(a, b)))
     write_text_atomically(tmp_path / "a.txt", "x")
     assert calls[:2] == ["sync", "rename"]
@@ -78,14 +79,14 @@ def test_a_link_is_replaced_and_its_target_stays(tmp_path):
 @pytest.mark.parametrize(("code", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
 def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch, code, fails):
     """What the file system cannot do is no failure of the save; a broken disk is one."""
-    sync = os.fsync
+    sync = files._sync
 
-    def fsync(descriptor):
+    def sync_files_only(descriptor):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(code, os.strerror(code))
         sync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(files, "_sync", sync_files_only)
     if fails:
         with pytest.raises(OSError, match=os.strerror(code)):
             write_text_atomically(tmp_path / "a.txt", "x")

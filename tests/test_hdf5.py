@@ -145,7 +145,8 @@ def test_progress_is_checked_against_its_annotations(tmp_path):
     good = {"epoch": 2, "batches_done": 3, "loss_sum": 1, "seconds": 0.5, "rows": rows, "timings": []}
     assert checkpoint._parse_progress(good).batches_done == 3
     for change in (
-        {"epoch": 1.5}, {"epoch": True}, {"epoch": None}, {"loss_sum": float("inf")}, {"loss_sum": "1"}, {"rows": {}}, {"rows": [1]},
+        {"epoch": 1.5}, {"epoch": -1}, {"epoch": 2**70}, {"epoch": True}, {"epoch": None}, {"loss_sum": float("inf")}, {"loss_sum": "1"},
+        {"rows": {}}, {"rows": [1]},
         {"rows": [{"epoch": "1"}]}, {"rows": [{"epoch": None}]}, {"surprise": 1},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(change))):
@@ -240,3 +241,32 @@ def test_a_disk_that_is_full_at_any_byte(tmp_path, run_python):
     """HDF5 itself crashes where a write fails, so it never hears of it; the old file stays, and the error is the disk's."""
     pytest.importorskip("resource")
     assert run_python(FULL, str(tmp_path)) == "True"
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+@pytest.mark.parametrize("after", [0, 1, 3, 8])
+def test_trouble_in_the_middle_of_a_write(tmp_path, monkeypatch, trouble, after):
+    """HDF5 goes on as if nothing had happened; the trouble comes out at the end, and the old file stays."""
+    from scratchnet.hdf5 import writer
+
+    path = tmp_path / "a.h5"
+    save_checkpoint(path, {"w": np.zeros(1000)}, {"run": "old"})
+    before = path.read_bytes()
+    writes = []
+    real = writer._Sink._attempt
+
+    def attempt(sink, call, otherwise):
+        def troubled():
+            writes.append(call)
+            if len(writes) > after:
+                raise trouble
+            return call()
+
+        return real(sink, troubled if otherwise is not None else call, otherwise)
+
+    monkeypatch.setattr(writer._Sink, "_attempt", attempt)
+    with pytest.raises(type(trouble)):
+        save_checkpoint(path, {f"w{number}": np.zeros(1000) for number in range(20)}, {"run": "new"})
+    assert len(writes) == after + 1
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.h5"]

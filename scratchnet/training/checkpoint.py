@@ -55,7 +55,8 @@ class Progress:
     the epochs before. timings: how long they took. Only the times differ when a run is repeated.
 
     A field that is added here is written, read and checked against its annotation without more ado: int, float, bool, str, None,
-    lists and dictionaries of them. Numbers must be finite, except in `rows`, where a metric that is not defined is NaN.
+    lists and dictionaries of them. An int counts something, from 0. Numbers must be finite, except in `rows`, where a metric that is
+    not defined is NaN.
     """
 
     epoch: int = 0
@@ -202,6 +203,8 @@ def _fits(value: Any, kind: Any, *, finite: bool) -> bool:
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return True
+    if kind is int:
+        return type(value) is int and 0 <= value < 2**63
     if kind is float:
         return type(value) in (int, float) and (not finite or math.isfinite(value))
     if origin is list:
