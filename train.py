@@ -161,7 +161,7 @@ def command_line() -> argparse.ArgumentParser:
         "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
     )
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
-    add("--preset", choices=tuple(PRESETS), help="a row of the report's table, as far as the report tells")
+    add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
     add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")
     while_preparing = parser.add_argument_group(
         "how images are prepared; means nothing for prepared shards (the default)"
