@@ -137,10 +137,38 @@ def test_a_file_that_is_not_there(tmp_path):
         from_toml(tmp_path / "nowhere.toml")
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_the_rows_of_the_reports_table(name):
-    config = Config(**PRESETS[name])
-    epochs = {256: 14, 64: 40, 32: 22}[config.image_size]
-    assert name.startswith(f"report-{config.image_size}")
-    assert (config.model, config.epochs) == ("report-wide" if name.endswith("-wide") else "report", epochs)
-    assert (config.batch_size, config.learning_rate, config.weight_decay, config.warmup) == (256, 0.001, 0.0005, 0)
+TABLE_1 = {256: 14, 64: 40, 32: 22}  # epochs of each row
+SAID = {  # by the report, of every row; and our reading where it is silent
+    "batch_size": 256, "learning_rate": 0.001, "weight_decay": 0.0005, "weight_init": "xavier_uniform", "optimizer": "adam",
+    "dropout": 0.5, "beta1": 0.9, "beta2": 0.999, "pixels": "unit", "augment": "none", "brightness": 0, "warmup": 0,
+    "schedule": "constant", "clip_norm": 0, "class_weights": "none", "test_symmetries": "none", "patience": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", TABLE_1)
+@pytest.mark.parametrize("model", ["report", "report-wide"])
+def test_presets_are_the_rows_of_the_reports_table(size, model):
+    config = Config(**PRESETS[f"report-{size}{model.removeprefix('report')}"])
+    assert (config.model, config.image_size, config.epochs) == (model, size, TABLE_1[size])
+    assert {name: getattr(config, name) for name in SAID} == SAID
+    # Whatever moves the weights is spelt out, so that no default can change a row.
+    rest = {one.name for one in fields(Config)} - set(PRESETS[f"report-{size}"])
+    assert rest == {
+        *(
+            "micro_batch",
+            "step_epochs",
+            "step_factor",
+            "dtype",
+            "best_metric",
+            "checkpoint_minutes",
+            "keep_every",
+            "seed",
+        )
+    }
+
+
+def test_the_recommended_preset_is_of_the_reports_family_and_takes_shards_of_any_size():
+    config = Config(**PRESETS["recommended"])
+    assert config.model == "report"
+    assert "image_size" not in PRESETS["recommended"]
+    assert "seed" not in PRESETS["recommended"]

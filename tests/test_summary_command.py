@@ -25,7 +25,7 @@ def test_of_a_run(trained_run, capsys):
         "classes   all, hem",
         "(x / 255 − mean) / std",
         "conv5",
-        "batch_size       48               256",
+        f"{'batch_size':<18}  {'48':<17}  256",
         f"{(trained_run.folder / 'weights.h5').stat().st_size:,}  weights.h5",
     ):
         assert expected in out
@@ -70,7 +70,7 @@ def test_of_a_file(trained_run, capsys):
 def test_of_a_preset(capsys, name):
     code, out, _ = summary(capsys, name)
     assert code == (2 if name == "report-wide-32" else 0)
-    assert ("learning_rate    0.001" in out) == (code == 0)
+    assert (f"{'learning_rate':<18}  {'0.001':<17}  0.001" in out) == (code == 0)
 
 
 def test_about_is_read_without_the_weights(trained_run):

@@ -2,13 +2,14 @@
 
 import argparse
 import csv
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from scratchnet.command_line import printable
 from scratchnet.config import PRESETS, Config
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.options import settings_table
 from scratchnet.predictor import network_of, weights_file
 from scratchnet.training.checkpoint import Progress, read_about
 from scratchnet.training.selection import best_epoch, watched_side
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 def _of_preset(name: str) -> list[str]:
     config = asdict(Config(**PRESETS[name]))
     network = _network({"config": config, "class_names": ["all", "hem"]})
-    return [f"preset    {name}", "", *network, "", *_settings(config)]
+    return [f"preset    {name}", "", *network, "", *settings_table(config)]
 
 
 def _of_run(path: Path) -> list[str]:
@@ -56,7 +57,7 @@ def _of_run(path: Path) -> list[str]:
             "",
             *_network(about, weights=file.stat().st_size // 4),
             "",
-            *_settings(about["config"]),
+            *settings_table(about["config"]),
         ]
         return [*lines, "", *_files(path)]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -103,15 +104,6 @@ def _pixels(scaling: dict[str, Any]) -> str:
 def _network(about: dict[str, Any], weights: int | None = None) -> list[str]:
     config, network = about["config"], network_of(about, weights=weights)
     return [f"network   {config['model']}, {config['dtype']}", *network.summary_table().splitlines()]
-
-
-def _settings(config: dict[str, Any]) -> list[str]:
-    """Every hyper-parameter beside the report's value, as train.py prints them."""
-    report = {one.name: one.metadata["report"] for one in fields(Config)}
-    lines = [f"{'hyper-parameter':<15}  {'here':<15}  the report, 256 × 256"]
-    for name, value in config.items():
-        lines.append(f"{name:<15}  {value!s:<15}  {'' if report.get(name) is None else report[name]}".rstrip())
-    return lines
 
 
 def _files(path: Path) -> list[str]:

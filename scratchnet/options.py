@@ -1,0 +1,43 @@
+"""The hyper-parameters as options of a command line, and as a table beside the report's."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from scratchnet.command_line import as_option
+from scratchnet.config import Config
+
+
+def add_hyper_parameters(parser: argparse.ArgumentParser) -> None:
+    """Adds every field of Config, with its default beside the report's value. One that is not given has the value None."""
+    group = parser.add_argument_group("hyper-parameters (the default here; the report's value)")
+    for one in fields(Config):
+        report = one.metadata["report"]
+        values = f"{one.default}" if report is None else f"{one.default}; the report: {report}"
+        group.add_argument(
+            as_option(one.name),
+            type=type(one.default),
+            choices=one.metadata["choices"] or None,
+            metavar=None if one.metadata["choices"] else {int: "N", float: "X"}.get(type(one.default), "WORD"),
+            help=f"{one.metadata['help']} ({values})".replace("%", "%%"),
+        )
+
+
+def given_hyper_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given on the command line."""
+    return {one.name: value for one in fields(Config) if (value := getattr(options, one.name)) is not None}
+
+
+def settings_table(config: Mapping[str, Any]) -> list[str]:
+    """Lines of a table: each hyper-parameter, its value in a configuration, and the report's for 256 × 256.
+
+    config: by name, as `dataclasses.asdict` gives it; one that this version does not know has no value of the report.
+    """
+    report = {one.name: one.metadata["report"] for one in fields(Config)}
+    lines = [f"{'hyper-parameter':<18}  {'here':<17}  the report, 256 × 256"]
+    for name, value in config.items():
+        lines.append(f"{name:<18}  {value!s:<17}  {'' if report.get(name) is None else report[name]}".rstrip())
+    return lines

@@ -1,0 +1,95 @@
+"""A run from where it stands to its end, with everything that a finished run leaves behind."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+
+from scratchnet.command_line import one_line
+from scratchnet.config import Config
+from scratchnet.errors import DataError, MissingExtraError, NonFiniteError, ScratchnetError
+from scratchnet.files import write_text_atomically
+from scratchnet.predictions import predictions_of
+from scratchnet.report import Results, report_page
+from scratchnet.training import (
+    Display,
+    Experiment,
+    Progress,
+    Run,
+    compile_kernels,
+    fit,
+    kernels_are_compiled,
+)
+from scratchnet.training.board import Board
+from scratchnet.training.trouble import hint
+from scratchnet.training.words import conclusion
+
+
+def compile_first(config: Config, say: Callable[..., object] = print) -> None:
+    """Compiles the kernels, and says so where it takes more than a moment."""
+    if not kernels_are_compiled(config):
+        say("Compiling the kernels, once for this machine …", end=" ", flush=True)
+        began = time.perf_counter()
+        compile_kernels(config)
+        say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
+
+
+def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:
+    """Trains to the last epoch, writes the results, and says what came of it. False where a person has asked it to stop.
+
+    run: locked by this process. progress: where to go on from. What was saved last is whole, however it ends, and
+    `Run.load` goes on from there.
+
+    Raises NonFiniteError where training has diverged, DataError where an image is damaged or the results can't be
+    written, OSError where the folder can't be.
+    """
+    config, images = experiment.config, len(experiment.train_set)
+    done = progress.epoch * images + progress.batches_done * config.batch_size
+    display = Display(config.epochs, total=config.epochs * images, done=done)
+    board = _open_board(run, progress)
+    try:
+        evaluations = fit(experiment, run, progress, display, board)
+    except NonFiniteError as error:
+        raise NonFiniteError(
+            f"training has diverged in epoch {progress.epoch + 1}, step {progress.batches_done + 1}: {error} {hint(config)} "
+            f"The size of every weight and gradient is in {run.trouble_path}; what was saved last is whole."
+        ) from error
+    finally:
+        if board is not None:
+            board.close()
+    if evaluations is None:
+        return False
+    try:
+        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
+        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+    except OSError as error:
+        raise DataError(f"the results cannot be saved: {error}. Mend that.") from error
+    if progress.epoch < config.epochs:
+        print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
+    print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
+    if board is not None:
+        _write_report(run)
+    return True
+
+
+def _open_board(run: Run, progress: Progress) -> Board | None:
+    """What TensorBoard gets; None, and a line that says how to get it, where the extra [viz] is not installed."""
+    try:
+        return Board(run.board_folder, progress.epoch)
+    except MissingExtraError as error:
+        print(f"No curves for TensorBoard and no report.html: {error}\n", flush=True)
+        return None
+
+
+def _write_report(run: Run) -> None:
+    """Writes report.html, and says where; a page that can't be made is no failure of the run."""
+    try:
+        with Results.read(run.folder) as results:
+            write_text_atomically(run.report_path, report_page(results))
+    except (ScratchnetError, OSError) as error:
+        print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
+        return
+    print(
+        f"All of it on one page: {run.report_path}; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
+    )
