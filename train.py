@@ -22,7 +22,7 @@ from scratchnet.kernels.threads import set_threads
 from scratchnet.options import add_hyper_parameters, given_hyper_parameters
 from scratchnet.session import compile_first, train_to_the_end
 from scratchnet.training import Experiment, Progress, Run
-from scratchnet.training.resume import resumed_config, resumed_data
+from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.words import announcement
 
 SETTINGS = (
@@ -88,6 +88,7 @@ def resume(options: argparse.Namespace, run: Run) -> int:
     threads = set_threads(options.threads)
     command = checkpoint.about.get("command", "")
     experiment = Experiment(config, resumed_data(run, checkpoint, options.data), command=command)
+    experiment.about["history"] = history(checkpoint, config)
     progress = experiment.take_over(checkpoint)
     print(announcement(experiment, threads, run.folder, progress), flush=True)
     changed = experiment.other_arithmetic(checkpoint)

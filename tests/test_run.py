@@ -9,7 +9,7 @@ import pytest
 from scratchnet.config import Config
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.training import Progress, Run, load_checkpoint
-from scratchnet.training.resume import resumed_config, resumed_data
+from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.selection import best_epoch, out_of_patience
 
 WEIGHTS = {"dense1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -106,7 +106,7 @@ def test_the_best_epoch():
     assert best_epoch([], "loss") == 0
     assert best_epoch(rows, "loss") == 2
     assert best_epoch(rows, "accuracy") == 2
-    assert best_epoch(rows, "balanced_accuracy") == 1
+    assert best_epoch(rows, "balanced_accuracy") == 2  # all the same: the lower loss, then the first
     validated = [{**one, "validation_loss": loss} for one, loss in zip(rows, (0.3, 0.5, 0.4), strict=True)]
     assert best_epoch(validated, "loss") == 1  # on the validation side, where there is one
 
@@ -177,3 +177,13 @@ def test_data_that_has_moved_is_asked_for(run, tmp_path):
     (tmp_path / "moved").mkdir()
     (tmp_path / "moved" / "manifest.json").write_text("{}")
     assert resumed_data(run, checkpoint, str(tmp_path / "moved")) == tmp_path / "moved"
+
+
+def test_what_was_changed_on_the_way_is_kept(run):
+    checkpoint = checkpoint_of(run, Config(epochs=5))
+    assert history(checkpoint, Config(epochs=5)) == []
+    changed = history(checkpoint, Config(epochs=9, keep_every=2))
+    assert changed == [{"epochs_done": 2, "epochs": [5, 9], "keep_every": [0, 2]}]
+    checkpoint.about["history"] = changed
+    assert history(checkpoint, Config(epochs=5)) == changed
+    assert len(history(checkpoint, Config(epochs=6))) == 2

@@ -39,11 +39,9 @@ class Display:
         self.bar.set_description_str(f"evaluating {self._name}")
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
-        """Train and test loss and accuracy of an epoch; a star where it is the best so far."""
+        """Loss and accuracy of each side after an epoch; a star where it is the best so far."""
         sides = [side for side in ("train", "validation", "test") if f"{side}_loss" in row]
-        numbers = "   ".join(
-            f"{side} loss {row[f'{side}_loss']:.4f}  accuracy {row[f'{side}_accuracy']:6.1%}" for side in sides
-        )
+        numbers = "  ".join(f"{side} {row[f'{side}_loss']:.4f} {row[f'{side}_accuracy']:6.1%}" for side in sides)
         self.say(
             f"epoch {row['epoch']:>3}  {numbers}  {'★' if best else ' '} "
             f"{timing['training_images_per_second']:.0f} images/s"

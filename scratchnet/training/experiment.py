@@ -118,7 +118,23 @@ class Experiment(Training):
             train=self.train_batches,
             checks={name: self._batches(side) for name, side in self.sides.items()},
         )
-        self.about |= {"command": command, "data": str(folder.resolve())}
+        self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
+
+    def _facts(self) -> dict[str, Any]:
+        """What should be known of the data also when it is gone: how many of what, and how far its test can be believed."""
+        manifest = self.train_set.manifest
+        return {
+            "class_counts": {name: list(manifest.splits[name].images_per_class) for name in self.sides},
+            "subjects_known": manifest.subjects_known,
+            "shared_subjects": len(self.shared_subjects()),
+            "copies_in_training": manifest.preparation.get("test_images_with_a_copy_in_training"),
+            "split": manifest.preparation.get("split"),
+            "sample": bool(manifest.preparation.get("sample")),
+        }
+
+    def shared_subjects(self) -> set[str]:
+        """The subjects that stand on both sides, train and test."""
+        return set(self.train_set.subjects) & set(self.test_set.subjects)
 
     def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
         """How the network does on one of the sides, judged as the configuration says.

@@ -56,3 +56,16 @@ def resumed_data(run: Run, checkpoint: Checkpoint, asked: str | None) -> Path:
             "which takes a folder of shards here"
         )
     return folder
+
+
+def history(checkpoint: Checkpoint, config: Config) -> list[dict[str, Any]]:
+    """What was changed on the way, each time that the run was resumed with another setting, and before which epoch.
+
+    `epochs` under a cosine schedule and `patience` change what comes of a run: one that is begun anew with the last
+    configuration may end otherwise.
+    """
+    before, now = checkpoint.about.get("config", {}), asdict(config)
+    changed = {name: [before.get(name), now[name]] for name in RESUMABLE if before.get(name) != now[name]}
+    earlier = list(checkpoint.about.get("history", []))
+    at = checkpoint.progress.epoch if checkpoint.progress else 0
+    return [*earlier, {"epochs_done": at, **changed}] if changed else earlier

@@ -28,10 +28,20 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
         *settings_table(asdict(config)),
         f"\nmicro-batch {experiment.trainer.micro_batch}, {threads} thread{'s' if threads > 1 else ''}, results in {run}",
     ]
+    steps = config.epochs * len(experiment.train_batches)
+    if config.warmup >= steps:
+        lines.append(
+            f"CAUTION: the warm-up of {config.warmup} steps is longer than the training, {steps} steps: lower --warmup"
+        )
     if progress.epoch >= config.epochs:
         lines.append(f"its {progress.epoch} epochs are done; --epochs adds more")
     elif progress.epoch or progress.batches_done:
         lines.append(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
+    watched = "validation" if "validation" in experiment.sides else "test"
+    lines.append(
+        "\nAfter each epoch: loss and accuracy of each side; "
+        f"★ where the {config.best_metric.replace('_', ' ')} of the {watched} side is the best so far"
+    )
     return "\n".join([*lines, ""])
 
 
@@ -43,10 +53,9 @@ def _side(dataset: Dataset) -> str:
 
 def _apart(experiment: Experiment) -> str:
     """Whether the test says something about new subjects."""
-    train_set, test_set = experiment.train_set, experiment.test_set
-    if not train_set.manifest.subjects_known:
+    if not experiment.train_set.manifest.subjects_known:
         return "CAUTION: the subjects are not known; images of one subject may stand on both sides."
-    shared = set(train_set.subjects) & set(test_set.subjects)
+    shared = experiment.shared_subjects()
     if shared:
         return f"CAUTION: {len(shared)} subjects stand on both sides: the test accuracy says little about new subjects."
     return "no subject stands on both sides"
@@ -58,16 +67,14 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     evaluation: of the test side, after the last epoch.
     """
     train_set, test_set = experiment.train_set, experiment.test_set
-    new_subjects = train_set.manifest.subjects_known and not set(train_set.subjects) & set(test_set.subjects)
+    new_subjects = train_set.manifest.subjects_known and not experiment.shared_subjects()
     lines = [
         f"On {len(test_set)} images{' of subjects' if new_subjects else ''} never seen in training:",
         *_measures(experiment, evaluation),
         *(_best(progress, experiment.config.best_metric) if len(progress.rows) > 1 else []),
     ]
     if test_set.manifest.preparation.get("sample"):
-        lines += [
-            "\nThe 260 cells of the sample are a demonstration: everything works, and they are too few for a result."
-        ]
+        lines += ["\nThe cells of the sample are a demonstration: everything works, and they are too few for a result."]
     return "\n".join([*lines, f"\nWeights, metrics and configuration are in {run}."])
 
 
