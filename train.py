@@ -66,18 +66,24 @@ def begin(options: argparse.Namespace) -> int:
     plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
     if not plain:
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
+    runs = Path(options.runs or "runs")
+    if options.name is not None:
+        Run.require_free(runs / options.name)
+    threads = set_threads(options.threads)
     shards, name = find_data(options, config)
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
-    folder = Path(options.runs or "runs") / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     Run.require_free(folder)
-    threads = set_threads(options.threads)
     experiment = Experiment(config, shards, command=options.command)
     print(announcement(experiment, threads, folder, Progress()), flush=True)
     compile_first(config)
     run = Run.create(folder, config)
-    with run.lock():
-        return train(experiment, run, Progress())
+    try:
+        with run.lock():
+            return train(experiment, run, Progress())
+    finally:
+        run.discard_if_empty()
 
 
 def resume(options: argparse.Namespace, run: Run) -> int:
@@ -105,7 +111,7 @@ def resume(options: argparse.Namespace, run: Run) -> int:
 
 def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     """The training to its end, or to where it is stopped; then, how to go on."""
-    resuming = f"python train.py --resume {shlex.quote(str(run.folder))}"
+    resuming = shlex.join(["python", sys.argv[0], "--resume", str(run.folder)])
     try:
         if train_to_the_end(experiment, run, progress):
             return 0
@@ -115,7 +121,7 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     except DataError as error:
         print(f"train.py: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
         return 2
-    print(f"\nStopped in epoch {progress.epoch + 1}. Go on with:\n  {resuming}")
+    print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
     return 130
 
 

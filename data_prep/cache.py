@@ -24,6 +24,8 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
     """
     place = (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
     if place.exists():
+        if not is_dataset(place) and not is_folds(place):
+            raise DataError(f"{place}: what was prepared before is not whole: delete this folder, and it is made anew")
         say(f"Using what was prepared before from {source}.\n")
         return place
     say(f"Preparing the images of {source}; they are kept for the next run in {place}.")

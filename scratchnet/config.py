@@ -182,6 +182,8 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
     Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
     """
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited for
+            raise ValueError("it is not a regular file")
         with open(path, "rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:

@@ -33,6 +33,10 @@ class DataError(ScratchnetError):
     """A file of images, shards or weights is missing, damaged or of another kind than expected."""
 
 
+class DamagedError(DataError):
+    """The bytes of a file are not what was written; the file itself, and not the machine or the version, is at fault."""
+
+
 class MissingExtraError(ScratchnetError, ImportError):
     """A library that comes with an extra of this package is not installed; the message names the extra."""
 

@@ -7,6 +7,7 @@ ends: there is no stale lock to clean up, and the file that stays behind means n
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from scratchnet.errors import LockedError
+
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what the systems say of a lock that is held
 
 if sys.platform == "win32":
     import msvcrt
@@ -54,6 +57,11 @@ class Lock:
         try:
             _take(descriptor)
         except OSError as error:
+            if error.errno not in HELD:
+                os.close(descriptor)
+                raise LockedError(
+                    f"{self.path}: this file system cannot lock files ({error.strerror}): choose a folder on another one"
+                ) from error
             os.lseek(descriptor, 0, os.SEEK_SET)
             holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)

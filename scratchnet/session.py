@@ -22,6 +22,8 @@ from scratchnet.training import (
     kernels_are_compiled,
 )
 from scratchnet.training.board import Board
+from scratchnet.training.interrupt import Interrupt
+from scratchnet.training.saving import reason
 from scratchnet.training.trouble import hint
 from scratchnet.training.words import conclusion
 
@@ -41,30 +43,34 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
     run: locked by this process. progress: where to go on from. What was saved last is whole, however it ends, and
     `Run.load` goes on from there.
 
-    Raises NonFiniteError where training has diverged, DataError where an image is damaged or the results can't be
-    written, OSError where the folder can't be.
+    Raises NonFiniteError where training has diverged, DataError where an image is damaged or the run can't be saved.
     """
+    with Interrupt() as interrupt:  # also after the last epoch: what is written then takes a moment
+        return _train(experiment, run, progress, interrupt)
+
+
+def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Interrupt) -> bool:
     config, images = experiment.config, len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
     display = Display(config.epochs, total=config.epochs * images, done=done)
     board = _open_board(run, progress)
     try:
-        evaluations = fit(experiment, run, progress, display, board)
+        evaluations = fit(experiment, run, progress, display, board, interrupt)
+        if evaluations is None:
+            return False
+        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
+        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
     except NonFiniteError as error:
         raise NonFiniteError(
-            f"training has diverged in epoch {progress.epoch + 1}, step {progress.batches_done + 1}: {error} {hint(config)} "
-            f"The size of every weight and gradient is in {run.trouble_path}; what was saved last is whole."
+            f"training has diverged after {experiment.trainer.optimizer.steps} steps, in epoch "
+            f"{min(progress.epoch + 1, config.epochs)}: {error} Start a new run: {hint(config)} The size of every weight and "
+            f"gradient is in {run.trouble_path}; what was saved last is whole."
         ) from error
+    except OSError as error:
+        raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
     finally:
         if board is not None:
             board.close()
-    if evaluations is None:
-        return False
-    try:
-        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
-        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
-    except OSError as error:
-        raise DataError(f"the results cannot be saved: {error}. Mend that.") from error
     if progress.epoch < config.epochs:
         print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
     print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")

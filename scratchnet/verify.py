@@ -72,7 +72,8 @@ def files_below(path: str | os.PathLike[str]) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
-    return sorted(entry for folder in (path, path / "checkpoints") for entry in folder.glob("*") if entry.is_file())
+    inside = (entry for folder in (path, path / "checkpoints") for entry in folder.glob("*"))
+    return sorted(entry for entry in inside if not entry.is_dir())
 
 
 def _verify_dataset(folder: Path, advance: Advance) -> Iterator[Verdict]:
@@ -113,15 +114,28 @@ def _verify_folder(folder: Path, advance: Advance) -> Iterator[Verdict]:
     saved: list[_Saved] = []
     shards = False
     for path in sorted(files_below(folder), key=lambda file: file.suffix != ".h5"):
-        size = path.stat().st_size
+        size = path.lstat().st_size
         verdict = _verify_file(path, saved)
         shards |= verdict.text.startswith("shard ")
         yield verdict
         advance(size)
+    yield from _missing(folder, saved)
     if shards:
         yield Verdict(
             folder / FILE_NAME, DAMAGED, "missing: without it the shards are no dataset. Copy the folder again, whole."
         )
+
+
+def _missing(folder: Path, saved: list[_Saved]) -> Iterator[Verdict]:
+    """The files that the newest checkpoint says should be there, and are not."""
+    newest = _newest(saved)
+    if newest is None or newest.progress is None:
+        return
+    expected = ["config.toml", *(["metrics.csv", "timings.csv", "best.h5"] if newest.progress.rows else [])]
+    for name in expected:
+        if not (folder / name).exists():
+            again = "" if name == "best.h5" else ": resuming the run writes it again"
+            yield Verdict(folder / name, DAMAGED, f"missing{again}")
 
 
 def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
@@ -129,6 +143,8 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
     with _judging(path) as verdicts:
         if ".partial" in path.name:
             return _unknown(path, LEFT_OVER)
+        if not path.is_file():
+            return _unknown(path, "neither a file nor a folder, or a link that leads nowhere")
         if path.name == "run.lock":
             return Verdict(path, OK, "held by the process that writes the run, if there is one")
         if path.suffix == ".h5":
@@ -221,7 +237,12 @@ def _check_table(path: Path, saved: list[_Saved]) -> str:
         return f"{path.stem}, epochs: {len(rows)}"
     expected = getattr(newest.progress, TABLES[path.name])
     for number, (row, known) in enumerate(zip(rows, expected, strict=False), 1):
-        for name in row.keys() & known.keys():
+        if row.keys() != known.keys():
+            odd = ", ".join(sorted(row.keys() ^ known.keys()))
+            raise DataError(
+                f"{path}: its columns are not those of {newest.path.name}: {odd}. Resuming the run writes it again."
+            )
+        for name in row:
             same = row[name] == known[name] or (math.isnan(row[name]) and math.isnan(known[name]))
             if not same:
                 raise DataError(

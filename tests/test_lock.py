@@ -1,5 +1,6 @@
 """One process at a time, and none that is dead."""
 
+import errno
 import subprocess
 import sys
 
@@ -38,6 +39,14 @@ def test_a_dead_process_holds_nothing(holder, tmp_path):
     holder.kill()
     holder.wait()
     with Lock(tmp_path / "run.lock"):
+        pass
+
+
+def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "scratchnet.lock._take", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks"))
+    )
+    with pytest.raises(LockedError, match="cannot lock files"), Lock(tmp_path / "run.lock"):
         pass
 
 

@@ -71,6 +71,61 @@ def test_the_one_before_a_damaged_one_is_used_and_it_is_said(run):
     assert names(run) == ["epoch-0002.h5", "epoch-0001.h5"]
 
 
+def test_only_what_is_damaged_is_set_aside(run, monkeypatch):
+    """Another version of the format, or no right to read, is no damage: nothing is moved, and the reason is said."""
+    save(run, 1)
+    save(run, 2)
+    before = names(run)
+    monkeypatch.setattr("scratchnet.training.checkpoint.VERSION", 99)
+    with pytest.raises(DataError, match="this program reads version 99"):
+        run.load(set_aside=True)
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        "scratchnet.hdf5.reader.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "no")), raising=False
+    )
+    with pytest.raises(DataError, match="cannot be read"):
+        run.load(set_aside=True)
+    assert names(run) == before
+
+
+def test_nothing_is_set_aside_where_none_is_whole(run):
+    for epoch in (1, 2):
+        save(run, epoch).write_bytes(b"nothing")
+    with pytest.raises(DataError, match="none of its 2"):
+        run.load(lambda line: None, set_aside=True)
+    assert names(run) == ["epoch-0002.h5", "epoch-0001.h5"]
+
+
+def test_a_run_that_saved_nothing_frees_its_name(run):
+    run.discard_if_empty()
+    assert not run.folder.exists()
+    saved = Run.create(run.folder, Config())
+    save(saved, 1)
+    saved.discard_if_empty()
+    assert names(saved) == ["epoch-0001.h5"]
+
+
+def test_a_folder_that_is_no_run_is_not_touched(tmp_path):
+    with pytest.raises(DataError, match="is no run"):
+        Run(tmp_path).require_there()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["epochs = ", "epochs = 0"])
+def test_a_broken_config_names_the_remedy(run, text):
+    checkpoint = checkpoint_of(run, Config(epochs=5))
+    run.config_path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.toml.*delete it"):
+        resumed_config(run, checkpoint, {})
+
+
+def test_tables_of_epochs_that_are_undone_go(run):
+    save(run, 2)
+    assert (run.folder / "metrics.csv").is_file()
+    run.write_tables(Progress())
+    assert not (run.folder / "metrics.csv").exists()
+
+
 def test_when_all_are_damaged_it_is_said(run):
     for epoch in (1, 2):
         save(run, epoch).write_bytes(b"nothing")

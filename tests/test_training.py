@@ -25,7 +25,8 @@ from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.selection import best_epoch
 from scratchnet.training.trouble import advice, just_found_stuck
 
-CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4)
+# A learning rate that is another one at every step, so that a resumed run shows it where it is lost.
+CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4, schedule="cosine")
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +149,60 @@ def test_a_disk_that_fills_up_does_not_end_the_training(shards, tmp_path, monkey
     assert evaluations is not None
     said = capsys.readouterr().out
     assert said.count("CAUTION: the run could not be saved") == 3
+    assert "and the next one will be" in said
     assert "free some space" in said
     assert run.load().progress.epoch == 2
+
+
+def test_a_disk_that_is_full_at_the_end_does(shards, tmp_path, monkeypatch):
+    """There is no next occasion: the last checkpoint is tried once more, and then it is an error."""
+
+    def fill_up(path, weights, about, *, optimizer=None, progress=None):
+        if progress is not None and progress.epoch == 2:
+            raise OSError(errno.ENOSPC, "full")
+        return save_checkpoint(path, weights, about, optimizer=optimizer, progress=progress)
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fill_up)
+    with pytest.raises(OSError, match="full"):
+        train(CONFIG, shards, tmp_path / "run")
+    assert Run(tmp_path / "run").load().progress.epoch == 1
+
+
+def test_the_best_weights_are_saved_later_where_they_could_not_be(shards, tmp_path, monkeypatch):
+    refused = []
+
+    def refuse_once(path, *arguments, **options):
+        if path.name == "best.h5" and not refused:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, "full")
+        return save_checkpoint(path, *arguments, **options)
+
+    _, whole = train(CONFIG, shards, tmp_path / "whole")
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", refuse_once)
+    _, run = train(CONFIG, shards, tmp_path / "run")
+    assert refused
+    expected, found = load_checkpoint(whole.best_path), load_checkpoint(run.best_path)
+    assert found.about["epoch"] == expected.about["epoch"]
+    for name, value in expected.weights.items():
+        np.testing.assert_array_equal(found.weights[name], value)
+
+
+def test_a_disk_that_is_full_when_it_is_stopped_is_said(shards, tmp_path, monkeypatch, capsys):
+    def fill_up(path, *arguments, progress=None, **options):
+        if progress is not None and progress.batches_done:
+            raise OSError(errno.ENOSPC, "full")
+        return save_checkpoint(path, *arguments, progress=progress, **options)
+
+    monkeypatch.setattr("scratchnet.training.run.save_checkpoint", fill_up)
+    evaluations, _ = train(CONFIG, shards, tmp_path / "run", stop_after=2)
+    assert evaluations is None
+    assert "what came after it is lost, and will be done again" in capsys.readouterr().out
+
+
+def test_a_start_that_collapses_during_the_warm_up_is_said(shards, tmp_path, capsys):
+    config = Config(image_size=32, epochs=5, batch_size=64, learning_rate=1e-12, warmup=6)  # 4 steps an epoch
+    train(config, shards, tmp_path / "run")
+    assert capsys.readouterr().out.count("this start has collapsed") == 1
 
 
 def test_a_disk_that_is_full_from_the_start_does(shards, tmp_path, monkeypatch):

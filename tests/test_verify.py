@@ -31,7 +31,8 @@ def run(tmp_path):
     for epoch in (1, 2):
         path = folder / "checkpoints" / f"epoch-{epoch:04d}.h5"
         save_checkpoint(path, WEIGHTS, about, optimizer=WEIGHTS, progress=Progress(epoch=epoch, rows=ROWS[:epoch]))
-    save_checkpoint(folder / "weights.h5", WEIGHTS, about)
+    for name in ("weights.h5", "best.h5"):
+        save_checkpoint(folder / name, WEIGHTS, about)
     (folder / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n2,0.30000000000000004\n")
     (folder / "timings.csv").write_text("epoch,seconds\n")
     return folder
@@ -96,7 +97,9 @@ def test_a_bad_manifest_leaves_the_shards_to_themselves(dataset):
 
 
 def test_a_good_run(run, capsys):
-    expected = dict.fromkeys(["config.toml", "epoch-0001.h5", "epoch-0002.h5", "metrics.csv", "weights.h5"], OK)
+    expected = dict.fromkeys(
+        ["config.toml", "epoch-0001.h5", "epoch-0002.h5", "metrics.csv", "weights.h5", "best.h5"], OK
+    )
     (run / "notes.txt").write_text("x")
     assert states(run) == expected | {"timings.csv": OK, "notes.txt": UNKNOWN}
     assert text(run, "metrics.csv") == "metrics, epochs: 2, as in epoch-0002.h5"
@@ -187,3 +190,21 @@ def test_the_bar_ends_full(dataset, run):
 def test_predictions_are_read(run):
     (run / "predictions.csv").write_text("path,subject\n1,2\n")
     assert states(run)["predictions.csv"] == DAMAGED
+
+
+def test_a_renamed_column_is_damage(run):
+    table = run / "metrics.csv"
+    table.write_text(table.read_text().replace("train_loss", "train_lossx"))
+    assert "columns" in text(run, "metrics.csv")
+
+
+def test_missing_files_of_a_run_are_named(run):
+    (run / "metrics.csv").unlink()
+    (run / "config.toml").unlink()
+    assert states(run)["metrics.csv"] == states(run)["config.toml"] == DAMAGED
+    assert main(["verify", str(run)]) == 1
+
+
+def test_what_is_no_file_gets_a_verdict(run):
+    (run / "nowhere.h5").symlink_to(run / "gone.h5")
+    assert states(run)["nowhere.h5"] == UNKNOWN

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.errors import DataError, ScratchnetError
+from scratchnet.errors import DamagedError, DataError, ScratchnetError
 from scratchnet.hdf5 import format as form
 from scratchnet.hdf5.format import Chunk, Extent, FormatError, Message
 
@@ -214,17 +214,18 @@ class HDF5File:
         except ScratchnetError:
             raise
         except OSError as error:
-            raise self.refusal(f"cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise DataError(f"{self.path}: cannot be read: {reason}. {self._remedy}") from error
         except FormatError as error:
             raise self.refusal(f"damaged, or no {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
-            raise self.refusal("needs more memory than there is") from error
+            raise DataError(f"{self.path}: needs more memory than there is. {self._remedy}") from error
         except Exception as error:  # a structure that ends too early, a text that is none, …
             raise self.refusal(f"damaged, or no {self.what} of scratchnet ({first_line(error)})") from error
 
-    def refusal(self, problem: str) -> DataError:
+    def refusal(self, problem: str) -> DamagedError:
         """The error to raise about this file."""
-        return DataError(f"{self.path}: {problem}. {self._remedy}")
+        return DamagedError(f"{self.path}: {problem}. {self._remedy}")
 
     def close(self) -> None:
         """Closes the file. What was read stays."""

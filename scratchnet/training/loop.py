@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 
 from scratchnet.errors import DataError, NonFiniteError
@@ -20,30 +22,40 @@ STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and 
 
 
 def fit(
-    experiment: Experiment, run: Run, progress: Progress, display: Display, board: Board | None = None
+    experiment: Experiment,
+    run: Run,
+    progress: Progress,
+    display: Display,
+    board: Board | None = None,
+    interrupt: Interrupt | None = None,
 ) -> dict[str, Evaluation] | None:
     """Trains from `progress` to the last epoch of the configuration; returns the last evaluation of each side.
 
     It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
     passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
-    None; `Run.load` and another call go on from there as if nothing had happened. `board` gets each epoch for TensorBoard.
+    None; `Run.load` and another call go on from there as if nothing had happened. `board` gets each epoch for TensorBoard;
+    `interrupt` is the caller's, where more is to be done after this.
 
-    Raises NonFiniteError where training has diverged, once the run's trouble.txt says how, and DataError where an image
-    is damaged, once it has saved: what was saved last is whole in both cases.
+    Raises NonFiniteError where training has diverged, once the run's trouble.txt says how; DataError where an image is
+    damaged, once it has saved; OSError where the first or the last checkpoint can't be written. What was saved before is
+    whole in all cases.
     """
     saver = Saver(experiment, run, progress, display)
-    if not run.checkpoints():
-        saver.save_or_raise()
     try:
-        with Interrupt() as interrupt:
+        with contextlib.nullcontext(interrupt) if interrupt else Interrupt() as interrupt:
+            if not run.checkpoints():
+                saver.save_or_raise()
             try:
-                return train_epochs(experiment, progress, display, interrupt, saver, board)
+                evaluations = train_epochs(experiment, progress, display, interrupt, saver, board)
             except Interrupted:
-                saver.save()
+                saver.save(last=True)
                 return None
             except DataError:
-                saver.save()
+                saver.save(last=True)
                 raise
+            if saver.failed:
+                saver.save_or_raise()
+            return evaluations
     except NonFiniteError as error:
         run.write_trouble(report_of_divergence(experiment, progress, error))
         raise
@@ -78,8 +90,8 @@ def train_epochs(
         is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
         saver.save(is_best=is_best)
         display.epoch_line(progress.rows[-1], progress.timings[-1], is_best)
-        warm = experiment.trainer.optimizer.steps >= config.warmup + STUCK_EPOCHS * len(data.train)
-        if warm and just_found_stuck(progress.rows, data.train.dataset.labels, STUCK_EPOCHS):
+        warm = progress.rows[math.ceil(config.warmup / len(data.train)) :]  # the epochs at the full learning rate
+        if just_found_stuck(warm, data.train.dataset.labels, STUCK_EPOCHS):
             display.say(advice(config, STUCK_EPOCHS))
     return evaluations or evaluate()
 
@@ -119,7 +131,9 @@ def end_epoch(
 
 def row(epoch: int, trainer: Trainer, evaluations: dict[str, Evaluation]) -> dict[str, float]:
     """One line of the metrics file, epochs counted from 1."""
-    values: dict[str, float] = {"epoch": epoch, "learning_rate": trainer.optimizer.learning_rate}
+    # From the schedule, not from the optimiser, which has none yet where a resumed run has only to evaluate.
+    rate = trainer.schedule.rate(max(0, trainer.optimizer.steps - 1))
+    values: dict[str, float] = {"epoch": epoch, "learning_rate": rate}
     for side, evaluation in evaluations.items():
         values |= {
             f"{side}_loss": evaluation.loss,

@@ -25,7 +25,13 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
         raise DataError(
             f"{run.folder}: its checkpoint holds no configuration that this version knows: {error}"
         ) from error
-    edited = from_toml(run.config_path) if run.config_path.is_file() else {}
+    try:
+        edited = from_toml(run.config_path) if run.config_path.is_file() else {}
+        Config(**{**recorded, **edited})
+    except ConfigError as error:
+        raise ConfigError(
+            f"{run.config_path}: {error}. Mend it, or delete it: the checkpoint holds the run's settings"
+        ) from error
     different = [
         f"{name} is {recorded[name]!r} there, {value!r} {where}"
         for where, options in (("in its config.toml", edited), ("on the command line", asked))
@@ -35,7 +41,7 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
     if different:
         raise ConfigError(
             f"--resume {run.folder} goes on with the run's own settings: {'; '.join(different)}. "
-            "Leave that out, or start a new run with --config"
+            "Leave that out or put it back, or start a new run with --config"
         )
     config = Config(**{**recorded, **{name: edited[name] for name in RESUMABLE if name in edited}, **asked})
     epochs = checkpoint.progress.epoch if checkpoint.progress else 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from scratchnet.config import Config
-from scratchnet.errors import ConfigError, DataError
+from scratchnet.errors import ConfigError, DamagedError, DataError
 from scratchnet.files import TEMPORARY, write_text_atomically
 from scratchnet.lock import Lock
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
@@ -61,6 +63,10 @@ class Run:
         """Raises DataError where there is no such run."""
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: there is no such run")
+        if not self.config_path.is_file() and not self.checkpoints_folder.is_dir():
+            raise DataError(
+                f"{self.folder}: is no run: it holds neither config.toml nor checkpoints; give the run's own folder"
+            )
 
     @classmethod
     def create(cls, folder: Path, config: Config) -> Run:
@@ -94,22 +100,28 @@ class Run:
     def load(self, say: Callable[[str], None] = print, *, set_aside: bool = False) -> Checkpoint:
         """The newest checkpoint that is whole; each newer one that is damaged is named through `say`.
 
-        set_aside: renames the damaged ones, so that they are never counted among those to go back to; for the process
-        that holds the lock. Raises DataError where there is no run, no checkpoint, or none that is whole.
+        set_aside: once a whole one is found, renames the damaged ones, so that they are never counted among those to go
+        back to; for the process that holds the lock. Raises DataError where there is no run, no checkpoint, or none that
+        is whole; and where one can't be read for another reason than damage: another version, no right, no memory.
         """
         self.require_there()
         paths = self.checkpoints()
         if not paths:
             raise DataError(
-                f"{self.folder}: has no checkpoint yet, so there is nothing to resume: start anew under another --name"
+                f"{self.folder}: has no checkpoint yet, so there is nothing to resume: delete it, or start anew under "
+                "another --name"
             )
+        damaged: list[Path] = []
         for path in paths:
             try:
-                return load_checkpoint(path)
-            except DataError as error:
+                checkpoint = load_checkpoint(path)
+            except DamagedError as error:
                 say(f"CAUTION: {error}")
-                if set_aside:
-                    path.replace(path.with_name(path.name + DAMAGED))
+                damaged.append(path)
+                continue
+            for bad in damaged if set_aside else ():
+                bad.replace(bad.with_name(bad.name + DAMAGED))
+            return checkpoint
         raise DataError(
             f"{self.folder}: none of its {len(paths)} checkpoints is whole: start anew under another --name"
         )
@@ -127,7 +139,8 @@ class Run:
             epoch, batch = _place(old)
             kept = keep_every and epoch and not batch and epoch % keep_every == 0
             if not kept:
-                old.unlink()
+                with contextlib.suppress(OSError):  # something reads it: it goes the next time
+                    old.unlink()
         return path
 
     def save_best(self, weights: Arrays, about: dict[str, Any]) -> None:
@@ -145,12 +158,19 @@ class Run:
     def write_tables(self, progress: Progress) -> None:
         """Writes metrics.csv and timings.csv."""
         for name, rows in (("metrics.csv", progress.rows), ("timings.csv", progress.timings)):
-            if rows:
+            if not rows:  # also after going back to the very first checkpoint
+                (self.folder / name).unlink(missing_ok=True)
+            else:
                 table = io.StringIO()
                 writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
                 write_text_atomically(self.folder / name, table.getvalue())
+
+    def discard_if_empty(self) -> None:
+        """Removes a run that has saved nothing, so that its name is free again."""
+        if not self.checkpoints():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
         """Removes what a process that was killed in the middle of a write has left. For the process that holds the lock."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import time
+from typing import Any
 
 from scratchnet.errors import NonFiniteError
 from scratchnet.kernels.elementwise import all_finite
-from scratchnet.training.checkpoint import Progress
+from scratchnet.training.checkpoint import Arrays, Progress
 from scratchnet.training.display import Display
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.run import Run
@@ -24,6 +25,8 @@ class Saver:
     def __init__(self, experiment: Experiment, run: Run, progress: Progress, display: Display) -> None:
         self.experiment, self.run, self.progress, self.display = experiment, run, progress, display
         self._saved = time.monotonic()
+        self._best: tuple[Arrays, dict[str, Any]] | None = None  # the best weights, until they are on the disk
+        self.failed = False  # whether the last attempt has failed
 
     def save_if_due(self) -> None:
         """Inside an epoch: saves if it is time to."""
@@ -32,29 +35,39 @@ class Saver:
             self.save()
 
     def save_or_raise(self) -> None:
-        """Writes a checkpoint. Raises OSError where that fails: before the first step it is better to end at once."""
+        """Saves now: the best weights first, which are then never older than the checkpoint says.
+
+        Raises OSError where the disk refuses, NonFiniteError, and saves nothing, where a weight is no number any more.
+        """
+        self.failed, self._saved = True, time.monotonic()
         experiment, config = self.experiment, self.experiment.config
         weights, state = experiment.network.state_dict(), experiment.trainer.optimizer.state_dict()
+        for name, value in (weights | state).items():
+            if value.dtype.kind == "f" and not all_finite(value):
+                raise NonFiniteError(f"{name} holds a NaN or an infinity.")
+        if self._best is not None:
+            self.run.save_best(*self._best)
+            self._best = None
         self.run.save(weights, state, experiment.about, self.progress, keep_every=config.keep_every)
+        self.failed = False
 
-    def save(self, *, is_best: bool = False) -> None:
-        """Saves now, and before that the weights as the best ones, which are then never older than the checkpoint says.
-
-        Raises NonFiniteError, and saves nothing, where a weight is no number any more.
-        """
-        self._saved = time.monotonic()
-        network = self.experiment.network
-        for parameter in network.parameters():
-            if not all_finite(parameter.value):
-                raise NonFiniteError(f"{parameter.name} holds a NaN or an infinity after the last step.")
+    def save(self, *, is_best: bool = False, last: bool = False) -> None:
+        """Saves now. Where the disk refuses it says so, and the next occasion tries again. last: there will be none."""
+        if is_best:
+            self._best = self.experiment.network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch}
         try:
-            if is_best:
-                self.run.save_best(network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch})
             self.save_or_raise()
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]  # HDF5's has many lines
-            self.display.say(
-                f"CAUTION: the run could not be saved: {reason}. What was saved before is whole; "
-                f"{'free some space' if full else 'mend that'}, and the next checkpoint will be saved again."
+            remedy = "free some space" if full else "mend that"
+            then = (
+                "what came after it is lost, and will be done again" if last else f"{remedy}, and the next one will be"
             )
+            self.display.say(
+                f"CAUTION: the run could not be saved: {reason(error)}. The checkpoint before is whole; {then}."
+            )
+
+
+def reason(error: OSError) -> str:
+    """Why the disk refused, in a few words; HDF5's own message has many lines."""
+    return os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]

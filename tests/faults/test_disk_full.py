@@ -96,6 +96,9 @@ def test_training_goes_on_when_the_disk_is_full_and_saves_when_it_is_not(small_d
     arguments = ("--data", tmp_path / "shards", "--runs", small_disk, "--name", "run", "--batch-size", "16")
     done = train(tmp_path, *arguments, "--epochs", "2")
     assert "CAUTION: the run could not be saved: No space left on device" in done.stdout
+    assert done.returncode == 2
+    assert "the run cannot be saved: No space left on device" in done.stderr
+    assert "--resume" in done.stderr
     assert "epoch   2" in done.stdout
     assert Run(small_disk / "run").load().progress.epoch < 2
     assert not list(small_disk.rglob(".*"))

@@ -18,7 +18,20 @@ from scratchnet.training import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 # A checkpoint after every step, so that many a kill comes in the middle of a write.
-TRAINING = ("--epochs", "3", "--batch-size", "16", "--warmup", "2", "--checkpoint-minutes", "1e-9", "--keep-every", "2")
+TRAINING = (
+    "--epochs",
+    "3",
+    "--batch-size",
+    "16",
+    "--warmup",
+    "2",
+    "--schedule",
+    "cosine",
+    "--checkpoint-minutes",
+    "1e-9",
+    "--keep-every",
+    "2",
+)
 KILLS = 4  # in one run at most; then it may finish
 UNFINISHED = "has no checkpoint yet"  # what --resume says of a run that was killed before its first one
 
@@ -46,13 +59,13 @@ def new_run(shards, run):
 
 
 def result(run):
-    """Everything that must be the same to the bit: the weights at the end, the best ones, and the metrics."""
+    """Everything that must be the same to the bit: the weights at the end, the best ones, metrics and predictions."""
     weights = {
         (file, name): value.tobytes()
         for file in ("weights.h5", "best.h5")
         for name, value in load_checkpoint(run / file).weights.items()
     }
-    return weights, (run / "metrics.csv").read_bytes(), (run / "config.toml").read_bytes()
+    return weights, *((run / file).read_bytes() for file in ("metrics.csv", "config.toml", "predictions.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +119,10 @@ def check(folder, shards, whole, kills, seed):
         (folder / str(runs)).mkdir()
         run, times, seconds = killed_until_done(folder / str(runs), shards, seconds, draw)
         runs, total = runs + 1, total + times
-        weights, metrics, config = result(run)
+        weights, *tables = result(run)
         differing = [key for key in expected[0] if weights[key] != expected[0][key]]
         assert not differing, f"run {runs}, killed {times} times: {differing}"
-        assert (metrics, config) == expected[1:], f"run {runs}, killed {times} times"
+        assert tuple(tables) == expected[1:], f"run {runs}, killed {times} times"
         assert not list(run.rglob(".*")), "a killed process left something, and the one after it did not remove it"
         shutil.rmtree(run.parent)
         print(f"run {runs}: {total} kills", flush=True)

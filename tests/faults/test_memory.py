@@ -12,7 +12,9 @@ PROGRAM = """
 import json, sys, tracemalloc
 from pathlib import Path
 from scratchnet.config import Config
+from scratchnet.errors import MissingExtraError
 from scratchnet.training import Display, Experiment, Progress, Run, compile_kernels, fit
+from scratchnet.training.board import Board
 
 shards, folder, epochs, trace = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "python"
 config = Config(image_size=32, epochs=epochs, checkpoint_minutes=0.05)
@@ -29,7 +31,12 @@ class Watching(Display):
 
 if trace:
     tracemalloc.start()
-fit(Experiment(config, shards), Run.create(folder, config), Progress(), Watching(epochs, total=1))
+run, experiment = Run.create(folder, config), Experiment(config, shards)
+try:
+    board = Board(run.board_folder, 0)
+except MissingExtraError:
+    board = None
+fit(experiment, run, Progress(), Watching(epochs, total=1), board)
 print(json.dumps(python or resident))
 """
 
