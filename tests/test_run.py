@@ -81,7 +81,7 @@ def test_only_what_is_damaged_is_set_aside(run, monkeypatch):
         run.load(set_aside=True)
     monkeypatch.undo()
     monkeypatch.setattr(
-        "scratchnet.hdf5.reader.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "no")), raising=False
+        "scratchnet.hdf5.reader.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")), raising=False
     )
     with pytest.raises(DataError, match="cannot be read"):
         run.load(set_aside=True)
