@@ -22,7 +22,7 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
 
     Raises what `prepare` raises.
     """
-    place = (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
+    place = place_of(source, settings, folder)
     if place.exists():
         say(f"Using what was prepared before from {source}.\n")
         return place
@@ -31,6 +31,11 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
     manifests = prepare_folds(source, place, settings) if folds else (prepare(source, place, settings),)
     say(f"{describe(*manifests)}\n")
     return place
+
+
+def place_of(source: Path, settings: Settings, folder: Path | None = None) -> Path:
+    """Where `kept` puts the shards of these images, whether they are there or not."""
+    return (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
 
 
 def name_of(source: Path) -> str:

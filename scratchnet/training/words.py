@@ -19,9 +19,7 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
     """Data, network and hyper-parameters, and where the run begins or goes on."""
     config = experiment.config
     lines = [
-        f"data      {experiment.folder}",
-        *(f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()),
-        f"  {_apart(experiment)}",
+        sides_text(experiment),
         f"\nnetwork   {config.model}, {config.dtype}",
         experiment.network.summary_table(),
         "",
@@ -33,6 +31,12 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
     elif progress.epoch or progress.batches_done:
         lines.append(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
     return "\n".join([*lines, ""])
+
+
+def sides_text(experiment: Experiment) -> str:
+    """The images of each side, and whether a subject stands on two."""
+    sides = [f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()]
+    return "\n".join([f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}"])
 
 
 def _side(dataset: Dataset) -> str:
