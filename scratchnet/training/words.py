@@ -64,7 +64,7 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     train_set, test_set = experiment.train_set, experiment.test_set
     new_subjects = train_set.manifest.subjects_known and not set(train_set.subjects) & set(test_set.subjects)
     lines = [
-        f"On {len(test_set)} images{' of subjects' if new_subjects else ''} never seen in training:",
+        f"On {len(test_set)} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
         *_measures(experiment, evaluation),
         *(_best(progress, experiment.config.best_metric) if len(progress.rows) > 1 else []),
     ]
