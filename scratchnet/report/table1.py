@@ -40,9 +40,7 @@ FIGURES = (  # the report's figures 1 to 4, in its order
     ("Test accuracy", "test_accuracy", True),
     ("Test loss", "test_loss", False),
 )
-HEAD = (
-    *("image size", "", "epochs", "train acc", "test acc", "95 %", "balanced test acc", "train loss", "test loss", "time"),
-)  # fmt: skip
+HEAD = ("", "epochs", "train acc", "test acc", "balanced test acc", "train loss", "test loss", "time")
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What the row is called in a text."""
-        return f"{self.size}×{self.size}, {SPLITS[self.split]}"
+        """What the row is called."""
+        return row_name(self.size, SPLITS[self.split])
 
 
 def _remarks(results: Results, size: int, epochs: int) -> list[str]:
@@ -145,7 +143,7 @@ class Table1:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         shown = [
             "  ".join(
-                cell.ljust(width) if k < 2 else cell.rjust(width)
+                cell.rjust(width) if k else cell.ljust(width)
                 for k, (cell, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines
@@ -155,7 +153,8 @@ class Table1:
     def markdown(self) -> str:
         """The table for a README; it shows the files of `pictures`, which belong beside it."""
         lines = [f"# {_plain(self.title)}", "", *(f"{_plain(note)}\n" for note in self.notes)]
-        lines += [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2)), *map(_line, self.rows()), ""]
+        lines += [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)]), *map(_line, self.rows()), ""]
+        lines += ["In brackets: the 95 % interval over subjects.", ""]
         lines += [f"- **{name}**: {_plain(text)}" for name, text in self.remarks()]
         for size in self._drawn():
             lines += [
@@ -172,7 +171,8 @@ class Table1:
         remarks = "".join(f"<li><b>{safe(name)}</b>: {safe(text)}</li>" for name, text in self.remarks())
         rows = [[safe(cell) for cell in row] for row in self.rows()]
         shown = table([safe(cell) for cell in HEAD], rows, "numbers")
-        parts = [section("Table 1", f'<div class="wide">{shown}</div>', f"<ul>{remarks}</ul>" if remarks else "")]
+        note = f'<p class="note">In brackets: the 95 % interval over subjects.</p>{f"<ul>{remarks}</ul>" if remarks else ""}'
+        parts = [section("Table 1", f'<div class="wide">{shown}</div>', note)]
         for size in self._drawn():
             drawn = [
                 figure(picture(plots.learning_curves([panel]), f"{panel.title} by epoch at {size}×{size}"))
@@ -217,24 +217,27 @@ def picture_name(size: int) -> str:
     return f"figures-{size}.svg"
 
 
+def row_name(size: int, whose: str) -> str:
+    """What a row is called: its image size, and the report or a split."""
+    return f"{size}×{size}, {whose}"
+
+
 def _printed(size: int) -> list[str]:
     row = REPORT[size]
     shares = [f"{value:.1%}" for value in (row.train_accuracy, row.test_accuracy)]
     losses = [f"{value:.4g}" for value in (row.train_loss, row.test_loss)]
-    return [f"{size}×{size}", "the report", str(row.epochs), *shares, "", "", *losses, ""]
+    return [row_name(size, "the report"), str(row.epochs), *shares, "", *losses, ""]
 
 
 def _measured(entry: Entry) -> list[str]:
     if not entry.rows:
-        return [f"{entry.size}×{entry.size}", SPLITS[entry.split], "0", *[""] * (len(HEAD) - 3)]
+        return [entry.name, "0", *[""] * (len(HEAD) - 2)]
     last = entry.rows[-1]
     return [
-        f"{entry.size}×{entry.size}",
-        SPLITS[entry.split],
+        entry.name,
         f"{len(entry.rows)}" if len(entry.rows) == entry.epochs else f"{len(entry.rows)} of {entry.epochs}",
         f"{last['train_accuracy']:.1%}",
-        f"{last['test_accuracy']:.1%}",
-        entry.accuracy.interval_text() if entry.accuracy else "",
+        entry.accuracy.text() if entry.accuracy else f"{last['test_accuracy']:.1%}",
         f"{last['test_balanced_accuracy']:.1%}",
         f"{last['train_loss']:.3f}",
         f"{last['test_loss']:.3f}",
