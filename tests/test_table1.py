@@ -128,6 +128,28 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
         assert row.startswith((made / f"report-32-{split}" / "metrics.csv").read_text())
 
 
+def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
+    asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs")
+    assert main([*asked, "1"]) == 0
+    checkpoints = tmp_path / "out/report-32-subject/checkpoints"
+    (checkpoints / "epoch-0001.h5").write_bytes(b"not any more")
+    assert main([*asked, "2"]) == 0
+    assert (checkpoints / "epoch-0001.h5.damaged").exists()
+    assert "CAUTION" in capsys.readouterr().out
+    first = (made / "report-32-subject/metrics.csv").read_text()
+    assert (tmp_path / "out/report-32-subject/metrics.csv").read_text().startswith(first)
+
+
+def test_a_run_that_diverged_is_said_and_left(cells, tmp_path, capsys):
+    asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs", "1")
+    folder = tmp_path / "out/report-32-subject"
+    folder.mkdir(parents=True)
+    (folder / "trouble.txt").write_text("a NaN")
+    assert main(asked) == 1
+    assert "Training has diverged" in capsys.readouterr().out
+    assert not (folder / "metrics.csv").exists()
+
+
 def test_prepared_shards_are_refused(made, capsys):
     data = read_about(made / "report-32-report" / "weights.h5")[0]["data"]
     assert main(["table1", data, "--out", str(made / "x")]) == 2

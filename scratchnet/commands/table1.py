@@ -1,9 +1,12 @@
 """python -m scratchnet table1 DATA: the rows of the report's table 1, run here, beside what the report says."""
 
 import argparse
+import contextlib
 import shlex
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from data_prep import Settings, cache
 from data_prep.estimate import Estimate, estimate
@@ -73,7 +76,7 @@ class Plan:
         """What the row is called in a text."""
         return f"{self.config.model}-{self.size}, {SPLITS[self.settings.split]}"
 
-    @property
+    @cached_property
     def shards(self) -> Path:
         """Where its prepared images are, or will be."""
         return cache.place_of(self.source, self.settings, self.prepared)
@@ -81,10 +84,15 @@ class Plan:
     @property
     def epochs_done(self) -> int:
         """Epochs that are behind it: all of them once its results are written too."""
-        if not (checkpoints := self.run.checkpoints()):
-            return 0
-        _, progress = read_about(checkpoints[0])
+        _, progress = self._newest() or ({}, None)
         return progress.epoch if progress else 0
+
+    def _newest(self) -> tuple[dict[str, Any], Progress | None] | None:
+        """What its newest checkpoint says that can be read; None where there is none."""
+        for path in self.run.checkpoints():
+            with contextlib.suppress(DataError):  # going on will say so, and set it aside
+                return read_about(path)
+        return None
 
     @property
     def finished(self) -> bool:
@@ -104,9 +112,9 @@ class Plan:
 
     def require_same(self) -> None:
         """Raises ConfigError where its folder holds a run on other images, or with other settings."""
-        if not (checkpoints := self.run.checkpoints()):
+        if not (newest := self._newest()):
             return
-        about, _ = read_about(checkpoints[0])
+        about, _ = newest
         wanted, found = asdict(self.config), about["config"]
         different = [
             f"{name} {found.get(name)}, not {value}"
@@ -132,7 +140,8 @@ class Plan:
                 run.write_config(self.config)
                 experiment, progress = Experiment(self.config, shards, command=command), Progress()
             print(f"{sides_text(experiment)}\n", flush=True)
-            return train_to_the_end(experiment, run, progress)
+            with experiment.train_set, experiment.test_set:
+                return train_to_the_end(experiment, run, progress)
 
     def entry(self) -> Entry:
         """What there is to say of it, as far as it has come."""
@@ -232,7 +241,7 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
     out = Path(options.out)
     notes = [
         f"Network {plans[0].config.model}, seed {options.seed}, after the last epoch of each row. The report's own figures are of "
-        "C-NMC 2019 under its split at random; which of its two networks they are of, it leaves open.",
+        "C-NMC 2019 under its split at random; which of the two readings of its network they are of, it leaves open.",
         f"Made by: {command}",
     ]
     plotted = True
