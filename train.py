@@ -20,9 +20,8 @@ from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.kernels.threads import set_threads
 from scratchnet.options import add_hyper_parameters, given_hyper_parameters
-from scratchnet.session import compile_first, train_to_the_end
+from scratchnet.session import compile_first, reopen, train_to_the_end
 from scratchnet.training import Experiment, Progress, Run
-from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.words import announcement
 
 SETTINGS = (
@@ -88,24 +87,15 @@ def begin(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace, run: Run) -> int:
     """Goes on with a run whose lock is held, from its newest checkpoint that is whole."""
-    run.remove_leftovers()
-    checkpoint = run.load(set_aside=True)
-    config = resumed_config(run, checkpoint, given_hyper_parameters(options))
     threads = set_threads(options.threads)
-    command = checkpoint.about.get("command", "")
-    experiment = Experiment(config, resumed_data(run, checkpoint, options.data), command=command)
-    experiment.about["history"] = history(checkpoint, config)
-    progress = experiment.take_over(checkpoint)
+    experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data)
     print(announcement(experiment, threads, run.folder, progress), flush=True)
-    changed = experiment.other_arithmetic(checkpoint)
     if changed:
         print(
             f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
             "that was never interrupted, and from there on in more.\n"
         )
-    compile_first(config)
-    run.write_config(config)  # epochs may have been raised
-    run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+    compile_first(experiment.config)
     return train(experiment, run, progress)
 
 

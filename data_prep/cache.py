@@ -22,7 +22,7 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
 
     Raises what `prepare` raises.
     """
-    place = (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
+    place = place_of(source, settings, folder)
     if place.exists():
         if not is_dataset(place) and not is_folds(place):
             raise DataError(f"{place}: what was prepared before is not whole: delete this folder, and it is made anew")
@@ -33,6 +33,11 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
     manifests = prepare_folds(source, place, settings) if folds else (prepare(source, place, settings),)
     say(f"{describe(*manifests)}\n")
     return place
+
+
+def place_of(source: Path, settings: Settings, folder: Path | None = None) -> Path:
+    """Where `kept` puts the shards of these images, whether they are there or not."""
+    return (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
 
 
 def name_of(source: Path) -> str:

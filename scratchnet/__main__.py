@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name must not end the program
     options = command_line(arguments).parse_args(arguments)
+    options.arguments = arguments
     try:
         return int(importlib.import_module(f"scratchnet.commands.{options.command}").run(options))
     except BrokenPipeError:  # `… | head` has seen enough

@@ -31,13 +31,21 @@ def given_hyper_parameters(options: argparse.Namespace) -> dict[str, Any]:
     return {one.name: value for one in fields(Config) if (value := getattr(options, one.name)) is not None}
 
 
-def settings_table(config: Mapping[str, Any]) -> list[str]:
-    """Lines of a table: each hyper-parameter, its value in a configuration, and the report's for 256 × 256.
+def beside_the_report(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Each hyper-parameter: its name, its value in a configuration, and the report's for 256 × 256, "" where it says nothing.
 
-    config: by name, as `dataclasses.asdict` gives it; one that this version does not know has no value of the report.
+    config: by name, as `dataclasses.asdict` gives it; it may hold some that this version does not know.
+
+    >>> beside_the_report({"batch_size": 32, "seed": 7})
+    [('batch_size', 32, 256), ('seed', 7, '')]
     """
     report = {one.name: one.metadata["report"] for one in fields(Config)}
-    lines = [f"{'hyper-parameter':<18}  {'here':<17}  the report, 256 × 256"]
-    for name, value in config.items():
-        lines.append(f"{name:<18}  {value!s:<17}  {'' if report.get(name) is None else report[name]}".rstrip())
-    return lines
+    return [(name, value, "" if report.get(name) is None else report[name]) for name, value in config.items()]
+
+
+def settings_table(config: Mapping[str, Any]) -> list[str]:
+    """`beside_the_report` as the lines of a table."""
+    head = ("hyper-parameter", "here", "the report, 256 × 256")
+    return [
+        f"{name:<18}  {value!s:<17}  {report}".rstrip() for name, value, report in (head, *beside_the_report(config))
+    ]

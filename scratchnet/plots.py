@@ -60,7 +60,7 @@ def learning_curves(panels: Sequence[Panel], form: str = "svg") -> bytes:
 def _draw_panel(axes: Any, panel: Panel) -> None:
     ticker = require("matplotlib.ticker")
     for name, x, y, colour in panel.curves:
-        alone = {"marker": "o", "markersize": 4} if len(x) == 1 else {}
+        alone = {"marker": "o", "markersize": 4, "clip_on": False} if len(x) == 1 else {}
         axes.plot(x, y, color=colour, linewidth=2, label=_literal(name), **alone)
     if panel.mark:
         epoch, value = panel.mark

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from typing import Any
 
 from scratchnet.command_line import one_line
 from scratchnet.config import Config
@@ -23,6 +24,7 @@ from scratchnet.training import (
 )
 from scratchnet.training.board import Board
 from scratchnet.training.interrupt import Interrupt
+from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
 from scratchnet.training.trouble import hint
 from scratchnet.training.words import conclusion
@@ -35,6 +37,26 @@ def compile_first(config: Config, say: Callable[..., object] = print) -> None:
         began = time.perf_counter()
         compile_kernels(config)
         say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
+
+
+def reopen(run: Run, asked: dict[str, Any], data: str | None = None) -> tuple[Experiment, Progress, list[str]]:
+    """The experiment of an earlier process, brought to where the run's newest whole checkpoint left it.
+
+    run: locked by this process. asked: options that may differ from the run's own, those in RESUMABLE. data: where its
+    shards are now, if they have been moved. Also returns what is not as it was and may change the last bits.
+
+    Raises ConfigError for an option that would move the weights, DataError where there is nothing whole to go on from.
+    """
+    run.remove_leftovers()
+    checkpoint = run.load(set_aside=True)
+    config = resumed_config(run, checkpoint, asked)
+    command = checkpoint.about.get("command", "")
+    experiment = Experiment(config, resumed_data(run, checkpoint, data), command=command)
+    experiment.about["history"] = history(checkpoint, config)
+    progress = experiment.take_over(checkpoint)
+    run.write_config(config)  # epochs may have been raised
+    run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+    return experiment, progress, experiment.other_arithmetic(checkpoint)
 
 
 def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:

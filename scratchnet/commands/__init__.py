@@ -13,6 +13,7 @@ COMMANDS = {
     "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
     "report": "one page on a run: curves, measures with intervals, mistakes, settings",
     "compare": "runs side by side: settings that differ, measures with intervals, curves",
+    "table1": "the report's table 1, run here: its rows under its split and under the honest one",
     "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""

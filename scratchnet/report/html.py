@@ -104,7 +104,7 @@ table.confusion td { background: rgb(var(--shade) / calc(var(--share) * .5)); bo
   font-size: 1.15rem; }
 table.confusion td small { display: block; color: var(--ink); }
 table.confusion th { border: 0; }
-.wide { overflow-x: auto; } .wide td { min-width: 7rem; }
+.wide { overflow-x: auto; } .wide td { min-width: 7rem; } .wide tbody th { min-width: 9rem; } .wide .numbers td { white-space: nowrap; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem .9rem; margin: 0 0 .8rem;
   white-space: pre-wrap; font: .85rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .note { color: var(--soft); margin: .5rem 0 0; max-width: none; }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
 
 import numpy as np
 
 from scratchnet import pictures, plots
-from scratchnet.config import Config
+from scratchnet.options import beside_the_report
 from scratchnet.report.html import document, figure, picture, safe, section, table
 from scratchnet.report.results import Results
 from scratchnet.scores import Level, Score, Scores
@@ -274,10 +273,8 @@ def _data(results: Results) -> str:
 
 
 def _settings(results: Results) -> str:
-    report = {one.name: one.metadata["report"] for one in fields(Config)}
     rows = [
-        [safe(name), safe(_words(value)), "" if report.get(name) is None else safe(report[name])]
-        for name, value in results.config.items()
+        [safe(name), safe(_words(value)), safe(report)] for name, value, report in beside_the_report(results.config)
     ]
     return section("Hyper-parameters", table(["", "this run", "the report, 256 × 256"], rows))
 

@@ -19,9 +19,7 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
     """Data, network and hyper-parameters, and where the run begins or goes on."""
     config = experiment.config
     lines = [
-        f"data      {experiment.folder}",
-        *(f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()),
-        f"  {_apart(experiment)}",
+        sides_text(experiment),
         f"\nnetwork   {config.model}, {config.dtype}",
         experiment.network.summary_table(),
         "",
@@ -43,6 +41,12 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
         f"★ where the {config.best_metric.replace('_', ' ')} of the {watched} side is the best so far"
     )
     return "\n".join([*lines, ""])
+
+
+def sides_text(experiment: Experiment) -> str:
+    """The images of each side, and whether a subject stands on two."""
+    sides = [f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()]
+    return "\n".join([f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}"])
 
 
 def _side(dataset: Dataset) -> str:
@@ -69,7 +73,7 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     train_set, test_set = experiment.train_set, experiment.test_set
     new_subjects = train_set.manifest.subjects_known and not experiment.shared_subjects()
     lines = [
-        f"On {len(test_set)} images{' of subjects' if new_subjects else ''} never seen in training:",
+        f"On {len(test_set)} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
         *_measures(experiment, evaluation),
         *(_best(progress, experiment.config.best_metric) if len(progress.rows) > 1 else []),
     ]

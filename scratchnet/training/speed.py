@@ -1,0 +1,61 @@
+"""How long training takes on this machine: measured on a few steps, before anyone waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchnet.config import Config
+from scratchnet.data import Batch
+from scratchnet.models import MODELS
+from scratchnet.training.experiment import make_trainer
+
+REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds that one image takes: a training step's share, and an evaluation's."""
+
+    training: float
+    evaluating: float
+
+    def epoch(self, train_images: int, test_images: int) -> float:
+        """Seconds of an epoch, which trains on the one side and then evaluates both.
+
+        >>> Speed(training=0.01, evaluating=0.002).epoch(train_images=800, test_images=200)
+        10.0
+        """
+        return train_images * (self.training + self.evaluating) + test_images * self.evaluating
+
+
+def measure_speed(config: Config) -> Speed:
+    """Times the training step and the evaluation of the network that this configuration asks for, on images of noise.
+
+    The kernels must be compiled. A step is made of as many images as are in memory together; the optimiser's part, which
+    comes once a batch, is timed by itself. Each time is the shorter of two. Reading the images, which goes on
+    meanwhile, is not in it.
+    """
+    network = MODELS[config.model](config.image_size)
+    network.build(dtype=config.dtype)
+    trainer = make_trainer(config, network, steps_per_epoch=1)
+    count = min(config.batch_size, trainer.micro_batch)
+    images = np.random.default_rng(0).random((count, *(network.input_shape or ()))).astype(config.dtype)
+    batch = Batch(images, np.arange(count) % 2, np.arange(count))
+    whole = _shortest(lambda: trainer.step(batch, epoch=0))
+    update = _shortest(trainer.optimizer.step)
+    evaluating = _shortest(lambda: trainer.evaluate([batch]))
+    return Speed(max(whole - update, 0) / count + update / config.batch_size, evaluating / count)
+
+
+def _shortest(work: Callable[[], object]) -> float:
+    """Seconds of the shorter of two calls, after one that does not count."""
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
