@@ -322,6 +322,10 @@ def _notes(
             "A share of 100 % or 0 % has a bound, at 95 % and exact (in short, the rule of three: 3 / n of others may differ, "
             "Hanley & Lippman-Hand 1983), for a bootstrap knows no mistakes that the test does not hold."
         )
+    if any(score.rests_on and math.isnan(score.low) for level in levels for score in _all_scores(level)):
+        notes.append(
+            "'No interval' is said where every resample gives the same value, which says nothing of its spread."
+        )
     if own:
         notes.append(
             "How often each class occurs in training is not known: the constant answer is of these images' own classes."

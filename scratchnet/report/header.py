@@ -24,11 +24,10 @@ def header(results: Results) -> str:
         f"{len(results.rows)}{of_all} epochs" if of_all else counted(len(results.rows), "epoch"),
         *([f"{duration(results.seconds)} of training"] if results.timings else []),
     ]
-    which = "".join(f"<p>{prose(line)}</p>" for line in _which_epoch(results))
     lines = "".join(f"<p>{prose(line)}</p>" for line in cautions(results))
     return (
         f"<header><h1>{safe(results.name)}</h1><p class='soft'>{prose(' · '.join(facts))}</p>"
-        f"<p class='lead'>{prose(_verdict(results))}</p>{which}"
+        f"<p class='lead'>{prose(_verdict(results))}</p>{_which_epoch(results)}"
         + (_cards(results.scores) if results.scores else "")
         + (f"<div class='caution' role='note'>{lines}</div>" if lines else "")
         + "</header>"
@@ -48,27 +47,26 @@ def _verdict(results: Results) -> str:
     )
 
 
-def _which_epoch(results: Results) -> list[str]:
-    """Which epoch the page is about, where that is not the planned end."""
+def _which_epoch(results: Results) -> str:
+    """Which epoch the page is about, where that is not the planned end; HTML."""
     rows, config, best = results.rows, results.config, results.best
     if results.chosen == "best":
         where = (
             "the test images themselves, which flatters it" if results.watched == "test" else "the validation images"
         )
         measure = str(config.get("best_metric", "balanced_accuracy")).replace("_", " ")
-        return [
-            f"This page is about epoch {results.shown['epoch']:g} of {len(rows)}, which has the best {measure}, chosen on {where}."
-        ]
+        epoch = f"epoch {results.shown['epoch']:g} of {len(rows)}"
+        return f"<p>{prose(f'This page is about {epoch}, which has the best {measure}, chosen on {where}.')}</p>"
     if not results.ended_early:
-        return []
+        return ""
     text = (
         f"The run ended early, after epoch {len(rows)} of {config['epochs']}: nothing better for "
         f"{counted(int(config.get('patience', 0)), 'epoch')}. This page is about the last epoch, {len(rows)}"
     )
     if best["epoch"] == len(rows):
-        return [f"{text}."]
+        return f"<p>{prose(text)}.</p>"
     command = f"python -m scratchnet report {shlex.quote(str(results.folder))} --weights best"
-    return [f"{text}, not about the best one, {best['epoch']:g}. For that one: {command}"]
+    return f"<p>{prose(text)}, not about the best one, {best['epoch']:g}. For that one:</p><pre>{safe(command)}</pre>"
 
 
 def _cards(scores: Scores) -> str:
@@ -83,10 +81,10 @@ def _cards(scores: Scores) -> str:
     for label, level, name, share in shown:
         score = level.overall[name]
         value, ends = score.value_text(share=share), score.interval_text(share=share)
-        named = ends if score.rests_on or not ends else f"95 % interval {ends}"
-        below = [named] if named else []
-        below.append(f"constant answer {level.baseline[name].text(share=share)}")
-        lines = "<br>".join(map(prose, below))
+        named = "" if score.rests_on or not ends else prose("95 % interval ")
+        below = [f"{named}<span class='whole'>{prose(ends)}</span>"] if ends else []
+        below.append(f"constant answer <span class='whole'>{prose(level.baseline[name].text(share=share))}</span>")
+        lines = "<br>".join(below)
         cards.append(f"<div><dt>{label}</dt><dd>{prose(value)}<span class='interval'>{lines}</span></dd></div>")
     return f"<dl class='cards'>{''.join(cards)}</dl>"
 

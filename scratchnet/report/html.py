@@ -27,6 +27,15 @@ def prose(text: object) -> str:
     return safe(text).replace(" %", "&nbsp;%")
 
 
+def breakable(text: object) -> str:
+    """`safe`, for paths and names of settings: on a narrow screen a line ends after a _ or a /.
+
+    >>> breakable("runs/a_b")
+    'runs/<wbr>a_<wbr>b'
+    """
+    return safe(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
 def picture(content: bytes, alt: str, *, form: str = "svg", kind: str = "plot") -> str:
     """An <img> with the picture inside it, as a data URI: the page needs no other file."""
     mime = {"svg": "image/svg+xml", "png": "image/png"}[form]
@@ -124,8 +133,12 @@ table.confusion td { background: rgb(var(--shade) / calc(var(--share) * .5)); bo
   font-size: 1.15rem; vertical-align: middle; }
 table.confusion td small { display: block; color: var(--ink); }
 table.facts td { overflow-wrap: anywhere; } table.facts th { width: 36%; }
+table.many td { min-width: 3.4rem; padding: .35rem .2rem; font-size: .95rem; }
+table.many thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .4rem; max-height: 11rem; }
+.whole { white-space: nowrap; }
 .wide { overflow-x: auto; }
-.wide thead th { white-space: nowrap; } .wide tbody th, .wide th:first-child { position: sticky; left: 0; background: var(--paper); }
+table.numbers thead th, table.runs thead th { white-space: nowrap; }
+.wide tbody th, .wide th:first-child { position: sticky; left: 0; background: var(--paper); }
 .wide tbody th { min-width: 7.5rem; } table.runs td { min-width: 7rem; white-space: nowrap; }
 .stack > * { margin-bottom: 1.2rem; } .stack img.plot { max-width: 46rem; }
 details { margin-top: .9rem; } summary { cursor: pointer; color: var(--soft);

@@ -86,5 +86,6 @@ def _confusion_table(level: Level, names: tuple[str, ...], title: str) -> str:
         for k, name in enumerate(names)
     ]
     head = "".join(f'<th scope="col" title="{safe(name)}">said {safe(name)}</th>' for name in names)
-    body = f'<table class="confusion"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    kind = "confusion many" if len(names) > MANY_CLASSES else "confusion"
+    body = f'<table class="{kind}"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     return f"<h3>{title}</h3>{wide(body)}"

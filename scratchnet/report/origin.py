@@ -11,7 +11,7 @@ import numpy as np
 from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.report.facts import Facts
-from scratchnet.report.html import details, prose, safe, section, table, wide
+from scratchnet.report.html import breakable, details, prose, safe, section, table, wide
 from scratchnet.report.results import Results
 from scratchnet.report.words import augmented, changes, counted, duration, setting
 
@@ -76,7 +76,11 @@ def settings(results: Results) -> str:
 
     def rows(names: list[str]) -> list[list[str]]:
         return [
-            [safe(name), safe(setting(results.config[name])), "" if report.get(name) is None else safe(report[name])]
+            [
+                breakable(name),
+                breakable(setting(results.config[name])),
+                "" if report.get(name) is None else breakable(report[name]),
+            ]
             for name in names
         ]
 
@@ -121,4 +125,4 @@ def _how_exactly(results: Results) -> str:
 
 
 def _lines(values: dict[str, Any]) -> list[list[str]]:
-    return [[safe(name), safe(setting(value))] for name, value in values.items()]
+    return [[breakable(name), breakable(setting(value))] for name, value in values.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scratchnet import pictures, plots
 from scratchnet.report import measures, origin
 from scratchnet.report.header import header
-from scratchnet.report.html import document, figure, picture, prose, safe, section
+from scratchnet.report.html import breakable, document, figure, picture, prose, safe, section
 from scratchnet.report.results import Results
 from scratchnet.report.words import number
 from scratchnet.scores import percent
@@ -65,7 +65,7 @@ def _mistakes(results: Results) -> str:
     for place, n in enumerate(shown):
         said, label = names[predictions.answers[n]], names[predictions.labels[n]]
         surely = prose(percent(predictions.probabilities[n].max()))
-        caption = f"<b>{safe(label)}</b>, said {safe(said)}: {surely}<br><span class='path'>{safe(predictions.paths[n])}</span>"
+        caption = f"<b>{safe(label)}</b>, said {safe(said)}: {surely}<br><span class='path'>{breakable(predictions.paths[n])}</span>"
         if images is None:
             cells.append(f"<figure><figcaption>{caption}</figcaption></figure>")
             continue
