@@ -112,7 +112,7 @@ def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = 
         axes.set_xlabel("false positives (1 − specificity)")
         axes.set_ylabel("true positives (sensitivity)")
         if beside:
-            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
+            axes.figure.legend(loc="outside right center", fontsize=9)
         else:
             axes.legend(loc="lower right", fontsize=9)
         return _bytes(axes, form)

@@ -89,6 +89,8 @@ def test_a_browser_shows_it(made, browser, width):
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.evaluate("document.images.length") >= 5
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    inside = "[...document.querySelectorAll('.cards div')].every(card => card.scrollWidth <= card.clientWidth)"
+    assert page.evaluate(inside)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert contrast(page.evaluate("getComputedStyle(document.body)['color']"), background(page)) > 7, scheme

@@ -81,8 +81,11 @@ def _cards(scores: Scores) -> str:
     for label, level, name, share in shown:
         score = level.overall[name]
         value, ends = score.value_text(share=share), score.interval_text(share=share)
-        named = "" if score.rests_on or not ends else prose("95 % interval ")
-        below = [f"{named}<span class='whole'>{prose(ends)}</span>"] if ends else []
+        below = []
+        if ends:
+            below.append(
+                prose(ends) if score.rests_on else f"95&nbsp;% interval <span class='whole'>{prose(ends)}</span>"
+            )
         below.append(f"constant answer <span class='whole'>{prose(level.baseline[name].text(share=share))}</span>")
         lines = "<br>".join(below)
         cards.append(f"<div><dt>{label}</dt><dd>{prose(value)}<span class='interval'>{lines}</span></dd></div>")
