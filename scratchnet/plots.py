@@ -102,7 +102,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
 def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = "ROC") -> bytes:
     """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file."""
     beside = len(curves) > LEGEND_INSIDE
-    with _drawing(7.4 if beside else 4.6, 4.6) as (axes,):
+    with _drawing(8.8 if beside else 4.6, 4.6) as (axes,):
         axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label="a coin (AUC 0.5)")
         for k, ((name, curve), colour) in enumerate(zip(curves, colours(len(curves)), strict=True)):
             line = {"color": colour, "linewidth": 2, "linestyle": "-" if k < len(COLOURS) else "--"}
@@ -112,7 +112,7 @@ def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = 
         axes.set_xlabel("false positives (1 − specificity)")
         axes.set_ylabel("true positives (sensitivity)")
         if beside:
-            axes.figure.legend(loc="outside right center", fontsize=9)
+            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
         else:
             axes.legend(loc="lower right", fontsize=9)
         return _bytes(axes, form)
