@@ -106,7 +106,7 @@ def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = 
         axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label="a coin (AUC 0.5)")
         for k, ((name, curve), colour) in enumerate(zip(curves, colours(len(curves)), strict=True)):
             line = {"color": colour, "linewidth": 2, "linestyle": "-" if k < len(COLOURS) else "--"}
-            axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=_literal(name), **line)
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=_literal(name, longest=44), **line)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.set_title(_literal(title))
         axes.set_xlabel("false positives (1 − specificity)")
