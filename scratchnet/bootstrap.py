@@ -8,12 +8,13 @@ Strata. Subjects are drawn within their group: those whose images are all of cla
 classes. Each resample has then as many subjects of each kind as the study had, so that no resample of a small test set
 lacks a class (which has neither recall nor ROC), and the interval leaves out chance in the number of patients of a class,
 which the study's design has fixed. A group of a single subject is in every resample as it is: it adds nothing to the
-width, and the interval is too narrow then. And no resample holds a mistake that the study doesn't hold: a measure without
-any has an interval of no width, though of n subjects without a mistake one in n / 3 may still go wrong (the rule of three;
-Hanley & Lippman-Hand 1983).
+width, and the interval is too narrow then. And no resample holds a mistake that the study doesn't hold: a share of 100 % or
+of 0 % would have an interval of no width. It has a `margin` instead.
 
 Sources: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile interval); Davison &
 Hinkley 1997, "Bootstrap Methods and their Application", section 3.8 (resampling whole groups, with replacement).
+For `margin`: Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial";
+Hanley & Lippman-Hand 1983, "If nothing goes wrong, is everything all right?".
 """
 
 from __future__ import annotations
@@ -78,3 +79,15 @@ def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[flo
         return np.nan, np.nan
     low, high = np.quantile(exists, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def margin(subjects: int, confidence: float = 0.95) -> float:
+    """How large the share of what was never seen among so many subjects may still be.
+
+    p = 1 − (1 − confidence)^(1/n): with that share, n subjects show none with a probability of 1 − confidence. This is the
+    exact one-sided bound of Clopper and Pearson, and about 3 / n at 95 %, the "rule of three".
+
+    >>> round(margin(6), 3), round(margin(100), 4)
+    (0.393, 0.0295)
+    """
+    return float(1 - (1 - confidence) ** (1 / subjects))

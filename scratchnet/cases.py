@@ -44,6 +44,23 @@ class Cases:
         overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
         return overall, of_class
 
+    def behind(self) -> tuple[int, dict[str, int]]:
+        """How many subjects there are, and of how many each measure is a share; those that are no share are left out.
+
+        Sensitivity rests on the subjects with images of its class, precision on those with images that were given it;
+        the measures of a class are called by name and number, such as "recall 0".
+        """
+        everyone = len(np.unique(self.owner))
+        answers = self.probabilities.argmax(axis=1)
+        found = {"accuracy": everyone}
+        for k in range(len(self.names)):
+            found[f"recall {k}"] = len(np.unique(self.owner[self.labels == k]))
+            found[f"precision {k}"] = len(np.unique(self.owner[answers == k]))
+        if self.positive is not None:
+            place = self.names.index(self.positive)
+            found |= {"sensitivity": found[f"recall {place}"], "specificity": found[f"recall {1 - place}"]}
+        return everyone, found
+
 
 def of_subjects(
     labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]

@@ -71,6 +71,18 @@ def sheet(images: Sequence[Pixels], captions: Sequence[str], columns: int = 3, s
     return np.asarray(canvas)
 
 
+def message(text: str, width: int = 520, height: int = 60) -> Pixels:
+    """One line of text in place of a picture, (H, W, 3) uint8.
+
+    >>> message("No mistakes.").shape
+    (60, 520, 3)
+    """
+    canvas = Image.new("RGB", (width, height), PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
+    draw.text((16, height // 2 - 10), shortened(text, draw, font, width - 32), INK, font)
+    return np.asarray(canvas)
+
+
 def shortened(text: str, draw: ImageDraw.ImageDraw, font: Any, width: float) -> str:
     """The text, or its end after an ellipsis, such that it is not wider than `width` pixels: the end of a path tells most."""
     if draw.textlength(text, font) <= width:

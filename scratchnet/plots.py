@@ -14,9 +14,12 @@ from numpy.typing import ArrayLike
 
 from scratchnet.extras import require
 from scratchnet.metrics import RocCurve
+from scratchnet.scores import percent
 
 TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for what counts, slate beside it, near black for text
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
+LEAST_SPAN = 0.05  # of an axis of shares: five points, so that noise does not look like a rise
+LEGEND_INSIDE = 4  # curves; more have their legend beside the plot
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same on every machine
     "font.size": 10,
@@ -66,33 +69,52 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         epoch, value = panel.mark
         ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
         axes.plot(epoch, value, "o", markersize=9, markeredgewidth=1.4, clip_on=False, **ring)
-        text = f"epoch {epoch:g}: {value:.1%}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
+        text = f"epoch {epoch:g}: {percent(value)}" if panel.share else f"epoch {epoch:g}: {value:.3f}"
         axes.plot([], [], "o", markersize=7, label=text, **ring)
     axes.set_title(_literal(panel.title))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if panel.share:
-        low, high = axes.get_ylim()
-        axes.yaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))  # whole per cents
-        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
+        axes.set_ylim(*_widened(*axes.get_ylim()))
+        locator = ticker.MaxNLocator(6, steps=[1, 2, 5, 10])
+        step = np.diff(locator.tick_values(*axes.get_ylim()))[0]
+        axes.yaxis.set_major_locator(locator)
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if step > 0.0099 else 1, symbol=" %"))
     elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
         axes.set_ylim(bottom=0)
     axes.legend(fontsize=9)
 
 
-def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg") -> bytes:
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis of shares, at least `LEAST_SPAN` apart; what is added stays between 0 and 1 where it can.
+
+    >>> [round(end, 3) for end in _widened(0.714, 0.716)], [round(end, 3) for end in _widened(0.999, 1.0)]
+    ([0.69, 0.74], [0.95, 1.0])
+    """
+    if high - low >= LEAST_SPAN:
+        return low, high
+    middle = (low + high) / 2
+    top = max(high, min(1.0, middle + LEAST_SPAN / 2))
+    bottom = min(low, max(0.0, top - LEAST_SPAN))
+    return bottom, max(top, bottom + LEAST_SPAN)
+
+
+def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = "ROC") -> bytes:
     """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file."""
-    with _drawing(4.6, 4.3) as (axes,):
-        axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle="--", label="a coin (AUC 0.5)")
-        for (name, curve), colour in zip(curves, colours(len(curves)), strict=True):
-            axes.plot(
-                curve.false_positive_rate, curve.true_positive_rate, color=colour, linewidth=2, label=_literal(name)
-            )
+    beside = len(curves) > LEGEND_INSIDE
+    with _drawing(8.8 if beside else 4.6, 4.6) as (axes,):
+        axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label="a coin (AUC 0.5)")
+        for k, ((name, curve), colour) in enumerate(zip(curves, colours(len(curves)), strict=True)):
+            line = {"color": colour, "linewidth": 2, "linestyle": "-" if k < len(COLOURS) else "--"}
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=_literal(name, longest=44), **line)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-        axes.set_title("ROC")
+        axes.set_title(_literal(title))
         axes.set_xlabel("false positives (1 − specificity)")
         axes.set_ylabel("true positives (sensitivity)")
-        axes.legend(loc="lower right", fontsize=9)
+        if beside:
+            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
+        else:
+            axes.legend(loc="lower right", fontsize=9)
         return _bytes(axes, form)
 
 
@@ -104,7 +126,9 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
         axes.grid(visible=False)
         axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.7)
         for i, j in np.ndindex(matrix.shape):
-            axes.text(j, i, f"{matrix[i, j]:.0f}\n{shares[i, j]:.0%}", ha="center", va="center", color=GUIDE)
+            axes.text(
+                j, i, f"{matrix[i, j]:.0f}\n{percent(shares[i, j], digits=0)}", ha="center", va="center", color=GUIDE
+            )
         names = [_literal(name, longest=14) for name in class_names]
         axes.set_xticks(range(len(matrix)), names)
         axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")

@@ -22,7 +22,7 @@ from scratchnet.command_line import printable
 from scratchnet.errors import DataError
 from scratchnet.files import write_text_atomically
 from scratchnet.metrics import confusion_matrix
-from scratchnet.scores import Scores, scores
+from scratchnet.scores import Scores, percent, scores
 
 if TYPE_CHECKING:
     from scratchnet.data import Dataset
@@ -69,7 +69,7 @@ class Predictions:
     def caption(self, image: int) -> str:
         """Three lines on one image, for people: its path, its class, the answer with its probability."""
         answer = int(self.answers[image])
-        said = f"said {self.class_names[answer]}: {self.probabilities[image, answer]:.1%}"
+        said = f"said {self.class_names[answer]}: {percent(self.probabilities[image, answer])}"
         return (
             f"{printable(self.paths[image])}\nis {printable(self.class_names[self.labels[image]])}\n{printable(said)}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import metrics
-from scratchnet.bootstrap import interval, strata
+from scratchnet.bootstrap import interval, margin, strata
 from scratchnet.cases import Cases, Measured, of_subjects, resampled
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.losses import checked_labels
@@ -25,23 +25,41 @@ NAMES = {
     "log_loss": "log loss",
     "f1": "F1",
 }
-NOT_A_SHARE = ("roc_auc", "log_loss")  # printed as 0.912; all others as 91.2%
+NOT_A_SHARE = ("roc_auc", "log_loss")  # printed as 0.912; all others as 91.2 %
+NO_WIDTH = 1e-9  # less is rounding
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share for people, in the one style of all tables and pages.
+
+    >>> percent(0.714), percent(0.5, digits=0)
+    ('71.4 %', '50 %')
+    """
+    return f"{100 * share:.{digits}f} %"
 
 
 @dataclass(frozen=True)
 class Score:
-    """A measure, its 95 % interval, and in how many resamples it exists. NaN where there is no such number."""
+    """A measure and its 95 % interval. NaN where there is no such number.
+
+    resamples: of the bootstrap, those in which it exists. rests_on: who is behind it, such as "6 subjects", where the
+    bootstrap has no width, and says nothing. The interval is `margin` then, which has one end: for a share of 1 from
+    `low` to 1, for one of 0 from 0 to `high`. It is (NaN, NaN) for everything else without a width.
+    """
 
     value: float
     low: float = math.nan
     high: float = math.nan
     resamples: int = 0
+    rests_on: str = ""
 
     def text(self, *, share: bool = True) -> str:
         """For people: a share in per cent, anything else with three digits, "–" where it does not exist.
 
         >>> Score(0.878, 0.78, 0.95, 1000).text(), Score(0.91).text(share=False), Score(math.nan).text()
-        ('87.8% (78.0–95.0)', '0.910', '–')
+        ('87.8 % (78.0–95.0 %)', '0.910', '–')
+        >>> Score(1.0, 0.607, 1.0, 1000, "6 subjects").text()
+        '100.0 % (at least 60.7 %: 6 subjects)'
         """
         ends = self.interval_text(share=share)
         return f"{self.value_text(share=share)} ({ends})" if ends else self.value_text(share=share)
@@ -50,18 +68,25 @@ class Score:
         """`text` without the interval."""
         if math.isnan(self.value):
             return "–"
-        return f"{self.value:.1%}" if share else f"{self.value:.3f}"
+        return percent(self.value) if share else f"{self.value:.3f}"
 
     def interval_text(self, *, share: bool = True) -> str:
-        """The interval alone, "" where there is none."""
-        if math.isnan(self.value) or math.isnan(self.low):
+        """The interval alone, or why there is none; "" where none was asked for."""
+        if math.isnan(self.value):
             return ""
-        return "–".join(f"{end * 100:.1f}" if share else f"{end:.3f}" for end in (self.low, self.high))
+        if self.rests_on:
+            if math.isnan(self.low):
+                return f"no interval: {self.rests_on}"
+            bound = f"at least {percent(self.low)}" if self.value else f"at most {percent(self.high)}"
+            return f"{bound}: {self.rests_on}"
+        if math.isnan(self.low):
+            return ""
+        return f"{100 * self.low:.1f}–{percent(self.high)}" if share else f"{self.low:.3f}–{self.high:.3f}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: None."""
         value, low, high = (None if math.isnan(one) else one for one in (self.value, self.low, self.high))
-        return {"value": value, "low": low, "high": high, "resamples": self.resamples}
+        return {"value": value, "low": low, "high": high, "resamples": self.resamples, "rests_on": self.rests_on}
 
 
 @dataclass(frozen=True)
@@ -92,20 +117,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what is measured and whether it is a share; per image, per subject if there are any, and of
-    the constant answer."""
+    """A line of the table: what is measured, whether it is a share, and, per image and per subject if there are any, its
+    score and that of the constant answer, which a measure of one class does not have."""
 
     label: str
     share: bool
-    image: Score
-    subject: Score | None
-    baseline: Score | None
+    pairs: tuple[tuple[Score, Score | None], ...]
 
     def cells(self) -> list[str]:
-        """The line as texts: label, image, subject if there are any, baseline."""
-        scores = [self.image, *([self.subject] if self.subject else [])]
-        constant = self.baseline.text(share=self.share) if self.baseline else ""
-        return [self.label, *(score.text(share=self.share) for score in scores), constant]
+        """The line as texts: label; score and constant answer of the images, then of the subjects."""
+        texts = [one.text(share=self.share) if one else "" for pair in self.pairs for one in pair]
+        return [self.label, *texts]
 
 
 @dataclass(frozen=True)
@@ -129,27 +151,28 @@ class Scores:
         levels = [self.images, *([self.subjects] if self.subjects else [])]
         rows = []
         for name in self.images.overall:
-            found = [level.overall[name] for level in levels]
-            rows.append(Row(self._label(name), name not in NOT_A_SHARE, *_pair(found), self.images.baseline[name]))
+            pairs = tuple((level.overall[name], level.baseline[name]) for level in levels)
+            rows.append(Row(self._label(name), name not in NOT_A_SHARE, pairs))
         for one in self.class_names:
             for name in self.images.per_class[one]:
                 if self.positive is None or name != "recall":  # of two classes it is sensitivity or specificity
-                    found = [level.per_class[one][name] for level in levels]
-                    label = f"{NAMES.get(name, name)} of {one!r}"
-                    rows.append(Row(label, name not in NOT_A_SHARE, *_pair(found), None))
+                    of_class = tuple((level.per_class[one][name], None) for level in levels)
+                    rows.append(Row(f"{NAMES.get(name, name)} of {one!r}", name not in NOT_A_SHARE, of_class))
         return rows
 
     def titles(self) -> list[str]:
         """The head of the table, for the cells of each of `rows`."""
-        subjects = [_count(self.subjects.count, "subject")] if self.subjects else []
-        return ["", _count(self.images.count, "image"), *subjects, f"always {self.majority!r}"]
+        counts = [_count(self.images.count, "image")]
+        if self.subjects:
+            counts.append(_count(self.subjects.count, "subject"))
+        return ["", *(title for count in counts for title in (count, f"always {self.majority!r}"))]
 
     def table(self) -> str:
-        """The measures as text: value (interval) per image and per subject, beside the constant answer, then the notes.
+        """The measures as text: value (interval) per image and per subject, each beside the constant answer, then the notes.
 
         >>> found = scores([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], class_names=("all", "hem"), bootstrap=0)
         >>> print(found.table().splitlines()[1])
-        accuracy                          66.7%         66.7%
+        accuracy                         66.7 %        66.7 %
         """
         lines = [self.titles(), *(row.cells() for row in self.rows())]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -221,34 +244,39 @@ def scores(
     cases = [Cases(*one, names, positive) for one in ((given, chances, owner), whole) if one is not None]
     groups = strata(given, owner, len(names))
     drawn = resampled(cases, groups, bootstrap, seed)
-    levels = [_level(case, values, frequencies) for case, values in zip(cases, drawn, strict=True)]
+    kinds = ("subject" if subjects is not None else "image", "subject")
+    levels = [_level(case, values, frequencies, kind) for case, values, kind in zip(cases, drawn, kinds, strict=False)]
     return Scores(
         names,
         positive,
         names[int(frequencies.argmax())],
         levels[0],
         levels[1] if len(levels) == 2 else None,
-        tuple(_notes(levels, groups, bootstrap, seed, known=subjects is not None)),
+        tuple(_notes(levels, groups, bootstrap, seed, known=subjects is not None, own=prior is None)),
     )
 
 
-def _level(case: Cases, drawn: Measured, prior: Floats) -> Level:
+def _level(case: Cases, drawn: Measured, prior: Floats, kind: str) -> Level:
+    """kind: what the resamples were drawn of, "subject" or "image"."""
     overall, of_class = case.measure()
     constant, _ = case.measure(probabilities=np.tile(prior, (len(case.labels), 1)))
     places = range(len(case.names)) if case.positive is None else [case.names.index(case.positive)]
+    everyone, behind = case.behind()
 
-    def score(value: Any, values: Floats | None) -> Score:
+    def score(value: Any, values: Floats | None, subjects: int | None) -> Score:
         if values is None:
             return Score(float(value))
-        return Score(float(value), *interval(values), resamples=int((~np.isnan(values)).sum()))
+        rests_on = _count(everyone if subjects is None else subjects, kind)
+        return _with_interval(float(value), values, subjects, rests_on)
 
     return Level(
         count=len(case.labels),
         confusion=metrics.confusion_matrix(case.labels, case.probabilities.argmax(axis=1), len(case.names)),
-        overall={name: score(value, drawn[0].get(name)) for name, value in overall.items()},
+        overall={name: score(value, drawn[0].get(name), behind.get(name)) for name, value in overall.items()},
         per_class={
             one: {
-                name: score(values[k], drawn[1][name][:, k] if drawn[1] else None) for name, values in of_class.items()
+                name: score(values[k], drawn[1][name][:, k] if drawn[1] else None, behind.get(f"{name} {k}"))
+                for name, values in of_class.items()
             }
             for k, one in enumerate(case.names)
         },
@@ -257,7 +285,24 @@ def _level(case: Cases, drawn: Measured, prior: Floats) -> Level:
     )
 
 
-def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int, *, known: bool) -> list[str]:
+def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str) -> Score:
+    """The measure with the interval of its resamples or, where that has no width, with what can be said instead.
+
+    subjects: of how many the value is a share, None where it is no share of subjects.
+    """
+    low, high = interval(drawn)
+    resamples = int((~np.isnan(drawn)).sum())
+    if math.isnan(value) or high - low > NO_WIDTH:
+        return Score(value, low, high, resamples)
+    low = high = math.nan
+    if subjects and value in (0, 1):
+        low, high = (1 - margin(subjects), 1.0) if value else (0.0, margin(subjects))
+    return Score(value, low, high, resamples, rests_on)
+
+
+def _notes(
+    levels: list[Level], groups: NDArray[np.int64], count: int, seed: int, *, known: bool, own: bool
+) -> list[str]:
     """What a reader has to know of the figures."""
     notes = []
     if count:
@@ -272,12 +317,20 @@ def _notes(levels: list[Level], groups: NDArray[np.int64], count: int, seed: int
         rare = sum(0 < score.resamples < count for level in levels for score in _all_scores(level))
         if rare:
             notes.append(f"{_count(rare, 'measure')} did not exist in some resamples, which their intervals leave out.")
-    subjects = levels[1] if len(levels) == 2 else None
-    if subjects and subjects.overall["accuracy"].value == 1:
+    if any(score.rests_on and not math.isnan(score.low) for level in levels for score in _all_scores(level)):
         notes.append(
-            f"No subject went wrong; of others still {min(1, 3 / subjects.count):.0%} may (rule of three): "
-            "a bootstrap knows no mistakes that the test does not hold."
+            "A share of 100 % or 0 % has a bound, at 95 % and exact (in short, the rule of three: 3 / n of others may differ, "
+            "Hanley & Lippman-Hand 1983), for a bootstrap knows no mistakes that the test does not hold."
         )
+    if any(score.rests_on and math.isnan(score.low) for level in levels for score in _all_scores(level)):
+        notes.append(
+            "'No interval' is said where every resample gives the same value, which says nothing of its spread."
+        )
+    if own:
+        notes.append(
+            "How often each class occurs in training is not known: the constant answer is of these images' own classes."
+        )
+    subjects = levels[1] if len(levels) == 2 else None
     if known and subjects is None:
         notes.append("Nothing is measured per subject: of some class no subject has images of that class alone.")
     elif subjects and (mixed := len(groups) - subjects.count):
@@ -318,10 +371,6 @@ def _checked_options(names: tuple[str, ...], positive: str | None, prior: ArrayL
     if frequencies.shape != (len(names),) or not (frequencies >= 0).all() or not frequencies.sum() > 0:
         raise ShapeError(f"prior must hold a frequency for each of the {len(names)} classes, got {prior!r}")
     return positive or (names[0] if len(names) == 2 else None), frequencies / frequencies.sum()
-
-
-def _pair(found: list[Score]) -> tuple[Score, Score | None]:
-    return found[0], found[1] if len(found) == 2 else None
 
 
 def _count(number: int, what: str) -> str:

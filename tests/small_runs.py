@@ -5,17 +5,28 @@ from dataclasses import asdict
 import numpy as np
 
 from scratchnet.config import Config
-from scratchnet.data import Manifest, Split, write_manifest
+from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
 from scratchnet.models import MODELS
 from scratchnet.training import Progress, Run
 from tests.small_data import make_shard, random_images, shard_file
 
 HOSTILE = ('<script>alert("1")</script>', "$x_1^2$ & 'höhe'\n=1+1")  # names of classes
 NAMES = ("all", "hem")
+CHANNELS = (0.5, 0.5, 0.5), (0.3, 0.3, 0.3)  # mean and deviation
 
 
 def make_sides(
-    folder, class_names=NAMES, *, size=32, train=12, test=10, shared=False, known=True, copies=0, dataset_id="id-1"
+    folder,
+    class_names=NAMES,
+    *,
+    size=32,
+    train=12,
+    test=10,
+    shared=False,
+    known=True,
+    copies=0,
+    dataset_id="id-1",
+    added=None,
 ):
     """Prepared images of two sides: two images a subject, subjects of one class each."""
     folder.mkdir()
@@ -38,9 +49,9 @@ def make_sides(
             tuple(np.bincount(labels).tolist()), tuple(sorted(set(subjects))), (shard_file(path, count),)
         )
     manifest = Manifest(
-        dataset_id=dataset_id, image_shape=(size, size, 3), class_names=tuple(class_names), channel_mean=(0.5, 0.5, 0.5),
-        channel_std=(0.3, 0.3, 0.3), splits=splits, preprocessing={"image_size": size}, preparation={
-            "source": "<b>cells</b>", "augmented": {"all": 3, "hem": 4}, "test_images_with_a_copy_in_training": copies,
+        dataset_id=dataset_id, image_shape=(size, size, 3), class_names=tuple(class_names), channel_mean=CHANNELS[0],
+        channel_std=CHANNELS[1], splits=splits, preprocessing={"image_size": size}, preparation={
+            "source": "<b>cells</b>", "augmented": added or {}, "split": "subject", "test_images_with_a_copy_in_training": copies,
         },
         subjects_known=known, merged_subjects=(), left_out=(), altered=(),
     )  # fmt: skip
@@ -59,23 +70,31 @@ def make_rows(epochs):
     ]  # fmt: skip
 
 
-def make_run(folder, data, class_names=NAMES, *, epochs=3, finished=True, dataset_id="id-1", **settings):
-    """The run in `folder` on the shards in `data`."""
-    config = Config(image_size=32, epochs=epochs, **settings)
+def make_run(
+    folder, data, class_names=NAMES, *, epochs=3, finished=True, dataset_id="id-1", about=None, rows=None, **settings
+):
+    """The run in `folder` on the shards in `data`: best.h5 is of epoch 2, with other weights than the last ones.
+
+    about: what its files say of it besides. rows: its metrics, in place of `make_rows`, of as many epochs as it has.
+    """
+    config = Config(**{"image_size": 32, "epochs": epochs} | settings)
     run = Run.create(folder, config)
-    network = MODELS["report"](32, classes=2)
+    network, best = MODELS["report"](32, classes=len(class_names)), MODELS["report"](32, classes=len(class_names))
     network.build(seed=config.seed)
+    best.build(seed=config.seed + 1)
     about = {
         "command": "python train.py --name '<i>x'", "config": asdict(config), "class_names": list(class_names),
-        "pixel_scaling": {"kind": "unit", "mean": [], "std": []}, "preprocessing": {"image_size": 32}, "data": str(data),
-        "dataset_id": dataset_id, "versions": {"scratchnet": "0"},
-    }  # fmt: skip
+        "pixel_scaling": PixelScaling.measured(config.pixels, *CHANNELS).to_dict(), "preprocessing": {"image_size": 32},
+        "data": str(data), "dataset_id": dataset_id, "versions": {"scratchnet": "0"},
+    } | (about or {})  # fmt: skip
+    rows = rows or make_rows(epochs)
     times = {"training_seconds": 40.0, "evaluation_seconds": 2.0, "training_images_per_second": 100.0}
-    timings = [{"epoch": k + 1, **times} for k in range(epochs)]
-    progress = Progress(epoch=epochs, rows=make_rows(epochs), timings=timings)
+    timings = [{"epoch": k + 1, **times} for k in range(len(rows))]
+    progress = Progress(epoch=len(rows), rows=rows, timings=timings)
     run.write_tables(progress)
+    run.save_best(best.state_dict(), about | {"epoch": 2})
     if finished:
-        run.save_weights(network.state_dict(), about | {"epoch": epochs})
+        run.save_weights(network.state_dict(), about | {"epoch": len(rows)})
     else:
         run.save(network.state_dict(), {}, about, progress)
     return run

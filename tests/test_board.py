@@ -85,11 +85,18 @@ def test_everything_reads_back(tmp_path):
         assert (picture.width, picture.height) == (drawn[0].width, drawn[0].height)
 
 
-def test_without_mistakes_there_is_no_sheet(tmp_path):
+def test_an_epoch_without_mistakes_says_so(tmp_path):
+    """Else TensorBoard would go on showing the mistakes of the epoch before."""
+    make_dataset(tmp_path / "data")
     right = Predictions(("a", "b"), ("x", "y"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]]))
-    with Board(tmp_path) as board:
-        board.epoch(row(1), predictions=right, dataset=object())
-    assert read(tmp_path / "test").Tags()["images"] == ["confusion_matrix"]
+    with Dataset(tmp_path / "data", "train") as dataset, Board(tmp_path / "board") as board:
+        board.epoch(row(1), predictions=predictions(), dataset=dataset)
+        board.epoch(row(2), predictions=right, dataset=dataset)
+    first, second = read(tmp_path / "board" / "test").Images("mistakes")
+    assert second.step == 2
+    sheet = np.asarray(Image.open(BytesIO(second.encoded_image_string)).convert("L"))
+    assert sheet.shape != np.asarray(Image.open(BytesIO(first.encoded_image_string)).convert("L")).shape
+    assert 100 < (sheet < 128).sum() < sheet.size / 10  # a line of text on white
 
 
 def test_a_resumed_run_does_not_zigzag(tmp_path):

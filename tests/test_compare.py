@@ -8,7 +8,7 @@ from PIL import Image
 
 from scratchnet.__main__ import main
 from scratchnet.report import Comparison, Results
-from tests.small_runs import HOSTILE, make_run, make_sides
+from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
 
 pytest.importorskip("matplotlib")
 
@@ -38,6 +38,8 @@ def test_the_table_shows_what_differs(runs, capsys):
     assert lines[0].split() == ["slow", "<b>", "fast"]
     settings = lines[1 : lines.index("")]
     assert [line.split() for line in settings] == [["epochs", "3", "5"], ["learning_rate", "0.0001", "0.001"]]
+    assert sum(line.startswith("epochs ") for line in lines) == 2  # the setting, and how many are done
+    assert any(line.split() == ["epochs", "done", "3", "5"] for line in lines)
     assert any(line.startswith("accuracy, images") and line.count("(") == 2 for line in lines)
     assert any(line.startswith("accuracy, subjects") for line in lines)
     assert any(line.split()[:2] == ["time", "2"] for line in lines)
@@ -56,6 +58,39 @@ def test_a_run_that_goes_on_is_said(runs, tmp_path):
     assert "Not every run is finished" in text
 
 
+def test_best_epochs_that_were_chosen_on_different_sides_are_said(runs, tmp_path):
+    rows = [row | {"validation_loss": 0.6, "validation_accuracy": 0.7, "validation_balanced_accuracy": 0.6}
+            for row in make_rows(3)]  # fmt: skip
+    honest = make_run(tmp_path / "honest", runs[0].folder.parent / "data", HOSTILE, rows=rows)
+    text = compare(runs[1], honest).text()
+    assert "The best epoch of fast was chosen on the test images" in text
+    assert any(
+        line.split() == ["best", "epoch:", "chosen", "on", "test", "images", "validation", "images"]
+        for line in text.splitlines()
+    )
+    assert "CAUTION" not in compare(honest, honest).text()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "change", "said"),
+    [
+        ("cosine", {"epochs": [2, 3]}, True),
+        ("constant", {"patience": [0, 2]}, True),
+        ("constant", {"epochs": [2, 3]}, False),
+    ],
+)
+def test_a_resume_that_moved_the_end_is_said(schedule, change, said, runs, tmp_path):
+    moved = make_run(
+        tmp_path / "moved",
+        runs[0].folder.parent / "data",
+        HOSTILE,
+        schedule=schedule,
+        about={"history": [{"at_epoch": 2} | change]},
+    )
+    text = compare(runs[0], moved).text()
+    assert ("moved was resumed with other settings (after epoch 2: " in text) == said
+
+
 def test_runs_of_one_name_are_called_by_their_path(runs, tmp_path):
     twin = make_run(tmp_path / "fast", runs[0].folder.parent / "data", HOSTILE, learning_rate=0.001, epochs=5)
     comparison = compare(runs[1], twin)
@@ -68,7 +103,7 @@ def test_csv_is_a_line_a_run(runs):
     assert [line["run"] for line in lines] == ["slow <b>", "fast"]
     assert float(lines[1]["learning_rate"]) == 0.001
     assert float(lines[0]["test_loss"]) == pytest.approx(0.68)
-    assert float(lines[0]["images_accuracy_low"]) <= float(lines[0]["images_accuracy"])
+    assert float(lines[0]["images_log_loss_low"]) < float(lines[0]["images_log_loss"])
     assert lines[1]["epochs_done"] == "5"
 
 
@@ -87,6 +122,13 @@ def test_every_form_is_written(runs, tmp_path, browser):
     assert said == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    table = page.locator("table.runs").first
+    first = table.locator("tbody th").first
+    assert first.bounding_box()["width"] >= 110  # not letter by letter
+    assert all(box["height"] < 70 for box in (th.bounding_box() for th in table.locator("tbody th").all()))
+    at = first.bounding_box()["x"]
+    page.evaluate("document.querySelectorAll('.wide').forEach(box => { box.scrollLeft = 150 })")
+    assert first.bounding_box()["x"] == at  # the names stay while the columns move
     page.close()
 
 

@@ -48,16 +48,38 @@ def test_ticks_say_what_is_true():
     """A tick at 72.5 % must not be called 73 %."""
     from matplotlib.figure import Figure
 
-    for low, high in ((0.71, 0.88), (0.5, 0.56), (0.97, 0.99), (0.0, 1.0), (0.7, 0.7)):
+    for low, high in ((0.71, 0.88), (0.5, 0.56), (0.97, 0.99), (0.0, 1.0), (0.7, 0.7), (0.714, 0.7157), (0.999, 1)):
         axes = Figure(figsize=(4.6, 3.1)).subplots()
         plots._draw_panel(axes, plots.Panel("", [("x", [1, 2], [low, high], "#000000")], share=True))
         axes.figure.canvas.draw()
         labels = [
             (label.get_text(), place) for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
         ]
+        bottom, top = axes.get_ylim()
+        assert top - bottom >= 0.05 - 1e-9
+        assert bottom <= low <= high <= top
+        shown = [text for text, at in labels if bottom <= at <= top]
+        assert len(set(shown)) == len(shown) >= 3, shown
         assert all(
-            float(text.rstrip("%").replace("−", "-")) == pytest.approx(100 * at, abs=1e-6) for text, at in labels
+            float(text.rstrip(" %").replace("−", "-")) == pytest.approx(100 * at, abs=1e-6) for text, at in labels
         ), labels
+
+
+def test_many_curves_are_told_apart():
+    """Ten classes: no two have the same colour and the same stroke, and the legend covers no curve."""
+    from matplotlib.image import imread
+
+    curve = metrics.roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9])
+    many = plots.roc([(f"class {k}", curve) for k in range(10)], "png")
+    few = plots.roc([("class", curve)], "png")
+    assert imread(BytesIO(many)).shape[1] > 1.4 * imread(BytesIO(few)).shape[1]
+    svg = plots.roc([(f"class {k}", curve) for k in range(10)]).decode()
+    strokes = set()
+    for k in range(10):
+        start = svg.index(f"<!-- class {k} -->")
+        line = svg[svg.rindex("<path", 0, start) : start]
+        strokes.add(line[line.index("style=") :].partition("/>")[0])
+    assert len(strokes) == 10
 
 
 def test_matplotlib_is_left_as_it_was():

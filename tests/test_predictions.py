@@ -49,7 +49,7 @@ def test_it_is_a_table_for_people(tmp_path):
 
 def test_mistakes_and_captions():
     assert small().mistakes().tolist() == [1, 2]
-    assert small().caption(1) == "b.png\nis hem\nsaid all: 90.0%"
+    assert small().caption(1) == "b.png\nis hem\nsaid all: 90.0 %"
     np.testing.assert_array_equal(small().confusion(), [[1, 0], [2, 0]])
     assert small().scores(bootstrap=0).images.overall["accuracy"].value == pytest.approx(1 / 3)
 

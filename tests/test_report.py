@@ -3,16 +3,20 @@
 import re
 import shutil
 import sys
+import warnings
 
+import h5py
 import numpy as np
 import pytest
 
 from scratchnet.__main__ import main
+from scratchnet.data import Dataset
 from scratchnet.errors import DataError
 from scratchnet.predictions import Predictions
+from scratchnet.predictor import Predictor
 from scratchnet.report import Results, report_page
 from scratchnet.training import Experiment
-from tests.small_runs import HOSTILE, make_run, make_sides
+from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
 
 pytest.importorskip("matplotlib")
 
@@ -85,6 +89,8 @@ def test_a_browser_shows_it(made, browser, width):
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.evaluate("document.images.length") >= 5
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    inside = "[...document.querySelectorAll('.cards div')].every(card => card.scrollWidth <= card.clientWidth)"
+    assert page.evaluate(inside)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert contrast(page.evaluate("getComputedStyle(document.body)['color']"), background(page)) > 7, scheme
@@ -135,11 +141,130 @@ def test_without_its_shards_the_page_says_so(tmp_path):
     shutil.rmtree(data)
     text = page_of(run)
     assert "no pictures of cells" in text
+    assert "cannot be checked any more" in text
+    assert "in training is not known" in text  # where the constant answer comes from
+    assert "never seen in training" not in text
     assert 'class="cell"' in whole
     assert 'class="cell"' not in text
     assert "of the sides" not in text
     run.predictions_path.unlink()
     assert "How good it is" not in page_of(run)  # nothing is left to ask the network about
+
+
+FACTS = {
+    "class_counts": {"train": [2, 10], "test": [6, 4]}, "shared_subjects": 3, "subjects_known": True, "sample": True,
+    "split": "report", "copies_in_training": 2,
+}  # fmt: skip
+
+
+def test_without_its_shards_the_page_knows_what_the_run_noted(tmp_path):
+    data = make_sides(tmp_path / "data")
+    shared = make_run(tmp_path / "shared", data, about={"facts": FACTS})
+    apart = make_run(tmp_path / "apart", data, about={"facts": FACTS | {"shared_subjects": 0}})
+    unknown = make_run(
+        tmp_path / "unknown", data, about={"facts": FACTS | {"shared_subjects": None, "subjects_known": False}}
+    )
+    runs = (shared, apart, unknown)
+    for run in runs:
+        page_of(run)
+    shutil.rmtree(data)
+    texts = [page_of(run) for run in runs]
+    assert "3 subjects stand on both sides" in texts[0]
+    assert "never seen in training" not in texts[0]
+    assert "never seen in training" in texts[1]
+    assert "The subjects are not known" in texts[2]
+    for text in texts:
+        assert "2 test images have a copy in training" in text
+        assert "demonstration" in text
+        assert "cannot be checked any more" not in text
+        assert "always &#x27;hem&#x27;" in text  # 10 of the 12 training images, though 4 of the 10 of the test
+        assert '<th scope="row">train</th><td>12</td><td>2</td><td>10</td>' in text
+
+
+def test_a_run_that_ended_early_says_so_and_has_a_page_of_its_best_epoch(tmp_path, capsys):
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"), epochs=9, patience=1, rows=make_rows(3))
+    last = page_of(run)
+    assert "ended early, after epoch 3 of 9" in last
+    assert f"python -m scratchnet report {run.folder} --weights best" in last
+    before = run.predictions_path.read_bytes()
+    assert main(["report", str(run.folder), "--weights", "best"]) == 0
+    assert "report-best.html" in capsys.readouterr().out
+    best = (run.folder / "report-best.html").read_text(encoding="utf-8")
+    assert "This page is about epoch 2 of 3, which has the best balanced accuracy, chosen on the test images" in best
+    assert "All other figures on this page are of epoch 2." in best
+    assert run.predictions_path.read_bytes() == before
+    assert not run.report_path.exists()
+    dataset = Dataset(tmp_path / "data", "test")
+    expected = Predictor.load(run.best_path).predict_proba(dataset.read(np.arange(10)))
+    dataset.close()
+    with Results.read(run.folder, "best") as results:
+        np.testing.assert_allclose(results.predictions.probabilities, expected, atol=1e-6)
+        assert not np.allclose(results.predictions.probabilities, Predictions.read(run.predictions_path).probabilities)
+
+
+def test_the_best_epoch_needs_its_weights_and_images(tmp_path, capsys):
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
+    shutil.rmtree(tmp_path / "data")
+    assert main(["report", str(run.folder), "--weights", "best"]) == 2
+    run.best_path.unlink()
+    assert main(["report", str(run.folder), "--weights", "best"]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert "need the test images" in lines[0]
+    assert "has no best.h5" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "change", "repeats"),
+    [
+        ("cosine", None, True),
+        ("cosine", {"epochs": [2, 3]}, False),
+        ("constant", {"epochs": [2, 3]}, True),
+        ("constant", {"patience": [0, 2]}, False),
+        ("constant", {"keep_every": [0, 2]}, True),
+    ],
+)
+def test_what_repeats_to_the_bit(schedule, change, repeats, tmp_path):
+    about = {"history": [{"at_epoch": 2} | change]} if change else {}
+    text = page_of(make_run(tmp_path / "run", make_sides(tmp_path / "data"), schedule=schedule, about=about))
+    assert ("to the bit" in text) == repeats
+    assert ("need not give the same weights" in text) != repeats
+    assert ("ith these versions on such a processor" in text) == repeats
+    assert ("after epoch 2: " in text) == (change is not None)
+
+
+def test_what_was_added_offline_is_said_in_words(tmp_path):
+    none = {name: {"images": 6, "left out": 0, "added": 0} for name in ("all", "hem")}
+    text = page_of(make_run(tmp_path / "one", make_sides(tmp_path / "plain", added=none)))
+    assert "{" not in text.partition("</style>")[2]
+    assert "added offline" not in text
+    some = none | {"hem": {"images": 6, "left out": 1, "added": 4}}
+    text = page_of(make_run(tmp_path / "two", make_sides(tmp_path / "more", added=some)))
+    assert "hem: 6 images − 1 left out + 4 added" in text
+    assert "{" not in text.partition("</style>")[2]
+
+
+def test_every_per_cent_is_written_alike(made):
+    text = made.report_path.read_text(encoding="utf-8").partition("</style>")[2]
+    visible = re.sub(r"<[^>]*>", " ", text)
+    assert len(re.findall(r"\d&nbsp;%", visible)) > 20
+    assert not re.findall(r"\d ?%", visible)
+
+
+def test_nothing_stays_open(tmp_path):
+    """Also the validation side, which the network of an experiment would bring along."""
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        with Results.read(run.folder) as results:
+            assert results.predictions is not None
+        assert open_files(tmp_path / "data") == []
+
+
+def open_files(folder):
+    """The shards that h5py has open."""
+    names = [h5py.h5f.get_name(one).decode() for one in h5py.h5f.get_obj_ids(types=h5py.h5f.OBJ_FILE)]
+    return [name for name in names if name.startswith(str(folder))]
 
 
 def test_other_shards_in_its_place_are_not_taken_for_its_own(tmp_path):
@@ -172,7 +297,6 @@ def test_cautions(tmp_path):
     text = page_of(shared)
     assert "5 subjects stand on both sides" in text
     assert "7 test images have a copy in training" in text
-    assert "all 3, hem 4" in text
     unknown = make_run(tmp_path / "two", make_sides(tmp_path / "unknown", known=False))
     text = page_of(unknown)
     assert "subjects are not known" in text

@@ -238,7 +238,7 @@ def test_what_was_changed_on_the_way_is_kept(run):
     checkpoint = checkpoint_of(run, Config(epochs=5))
     assert history(checkpoint, Config(epochs=5)) == []
     changed = history(checkpoint, Config(epochs=9, keep_every=2))
-    assert changed == [{"epochs_done": 2, "epochs": [5, 9], "keep_every": [0, 2]}]
+    assert changed == [{"at_epoch": 2, "epochs": [5, 9], "keep_every": [0, 2]}]
     checkpoint.about["history"] = changed
     assert history(checkpoint, Config(epochs=5)) == changed
     assert len(history(checkpoint, Config(epochs=6))) == 2

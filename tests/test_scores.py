@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scratchnet import metrics
-from scratchnet.bootstrap import interval, resamples, strata
+from scratchnet.bootstrap import interval, margin, resamples, strata
 from scratchnet.errors import ConfigError, LabelError, ShapeError
 from scratchnet.scores import scores
 
@@ -176,10 +176,88 @@ def test_the_baseline_is_what_a_constant_answer_gets():
     assert trained.images.baseline["accuracy"].value == 0.25
 
 
+def all_right(subjects=12):
+    """Answers that are all right, two images a subject: classes, probabilities, subjects."""
+    labels = np.arange(2 * subjects) // 2 % 2
+    return labels, np.eye(2)[labels] * 0.8 + 0.1, [str(k // 2) for k in range(2 * subjects)]
+
+
+def test_the_margin_is_the_exact_bound():
+    stats = pytest.importorskip("scipy.stats")
+    for subjects in (1, 2, 6, 41, 1000):
+        result = stats.binomtest(0, subjects, alternative="less").proportion_ci(0.95, method="exact")
+        assert margin(subjects) == pytest.approx(result.high)
+
+
 def test_no_mistake_is_no_proof():
-    labels = np.arange(20) % 2
-    found = scores(labels, np.eye(2)[labels] * 0.8 + 0.1, [str(k) for k in range(20)], bootstrap=50)
-    assert any("15%" in note for note in found.notes)  # 3 / 20
+    """12 subjects, 6 of each class, without a mistake: of others at least 0.05^(1/6) = 60.7 % are recognised."""
+    found = scores(*all_right(), ("all", "hem"), bootstrap=50)
+    for level in (found.images, found.subjects):
+        assert level.overall["sensitivity"].text() == "100.0 % (at least 60.7 %: 6 subjects)"
+        assert level.overall["specificity"].text() == "100.0 % (at least 60.7 %: 6 subjects)"
+        assert level.overall["accuracy"].text() == "100.0 % (at least 77.9 %: 12 subjects)"
+        assert level.per_class["hem"]["precision"].text() == "100.0 % (at least 60.7 %: 6 subjects)"
+        assert level.overall["roc_auc"].text(share=False) == "1.000 (no interval: 12 subjects)"
+        assert level.overall["balanced_accuracy"].text() == "100.0 % (no interval: 12 subjects)"
+    assert any("rule of three" in note for note in found.notes)
+    assert "100.0–100.0" not in found.table()
+    assert "1.000–1.000" not in found.table()
+
+
+def test_nothing_right_is_no_proof_either():
+    """One answer to every image: no 'hem' was found, of which others may still be found."""
+    labels, _, subjects = all_right()
+    found = scores(labels, np.tile([0.9, 0.1], (24, 1)), subjects, ("all", "hem"), bootstrap=50)
+    assert found.images.overall["specificity"].text() == "0.0 % (at most 39.3 %: 6 subjects)"
+    assert found.images.overall["balanced_accuracy"].text() == "50.0 % (no interval: 12 subjects)"
+
+
+def test_where_subjects_are_not_known_the_images_are_named():
+    labels, chances, _ = all_right()
+    found = scores(labels, chances, None, ("all", "hem"), bootstrap=50)
+    assert found.images.overall["sensitivity"].text() == "100.0 % (at least 77.9 %: 12 images)"
+    assert any("not known" in note for note in found.notes)
+
+
+def test_a_single_subject_has_no_interval():
+    """Of one patient of a class, all of whose cells are in every resample, 80 % were recognised."""
+    labels = np.array([0] * 5 + [1] * 6)
+    chances = np.eye(2)[labels] * 0.8 + 0.1
+    chances[0] = [0.2, 0.8]
+    chances[5] = [0.7, 0.3]
+    found = scores(labels, chances, ["a"] * 5 + list("bbccdd"), ("all", "hem"), bootstrap=50)
+    assert found.images.overall["sensitivity"].text() == "80.0 % (no interval: 1 subject)"
+    assert found.images.overall["specificity"].low < found.images.overall["specificity"].high
+
+
+def test_no_interval_has_no_width(rng):
+    """Whatever the answers are: an interval has two different ends, or says what stands in its place."""
+    for subjects in (2, 3, 8):
+        for sure in (0.6, 3.0, 50.0):
+            labels, probabilities, names = study(rng, subjects, images=3)
+            chances = probabilities**sure / (probabilities**sure).sum(axis=1, keepdims=True)
+            found = scores(labels, chances, names, ("all", "hem"), bootstrap=60)
+            for row in found.rows():
+                for score, _ in row.pairs:
+                    assert math.isnan(score.value) or score.low < score.high or score.rests_on, row
+
+
+def test_both_levels_have_their_own_constant_answer():
+    """Three images of the one 'all' patient, one each of two 'hem' ones: 'all' is right on 3 of 5 images, 1 of 3 patients."""
+    labels = np.array([0, 0, 0, 1, 1])
+    found = scores(labels, np.full((5, 2), 0.5), ["a", "a", "a", "b", "c"], ("all", "hem"), bootstrap=0)
+    assert found.titles() == ["", "5 images", "always 'all'", "3 subjects", "always 'all'"]
+    assert found.rows()[0].cells() == ["accuracy", "60.0 %", "60.0 %", "33.3 %", "33.3 %"]
+    assert found.to_dict()["subjects"]["baseline"]["accuracy"] == pytest.approx(1 / 3)
+    line = found.table().splitlines()[1]
+    assert line.split() == ["accuracy", "60.0", "%", "60.0", "%", "33.3", "%", "33.3", "%"]
+
+
+def test_where_the_constant_answer_comes_from_is_said():
+    labels, chances, subjects = all_right()
+    own = scores(labels, chances, subjects, bootstrap=0).notes
+    assert any("in training is not known" in note for note in own)
+    assert not any("in training" in note for note in scores(labels, chances, subjects, prior=[3, 1], bootstrap=0).notes)
 
 
 def test_the_table_is_a_table(rng):

@@ -1,10 +1,11 @@
-"""python -m scratchnet report RUN: one page on a run."""
+"""python -m scratchnet report RUN: one page on a run, of its last weights or of its best."""
 
 import argparse
 from pathlib import Path
 
 from scratchnet.command_line import printable
 from scratchnet.files import write_text_atomically
+from scratchnet.predictor import WEIGHTS
 from scratchnet.report import Results, report_page
 from scratchnet.training import Run
 
@@ -12,15 +13,26 @@ from scratchnet.training import Run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("run", metavar="RUN", help="a run's folder")
-    parser.add_argument("--out", metavar="FILE.html", help="where to write it (report.html in the run's folder)")
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="last",
+        help="of which epoch: the last, or the best, whose test images are asked anew (last)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE.html", help="where to write it (report.html, or report-best.html, in the run's folder)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
-    with Results.read(options.run) as results:
-        path = Path(options.out) if options.out else Run(results.folder).report_path
+    with Results.read(options.run, options.weights) as results:
+        page = Run(results.folder).report_path
+        path = Path(options.out) if options.out else page
+        if options.weights == "best" and not options.out:
+            path = page.with_name("report-best.html")
         write_text_atomically(path, report_page(results))
         if results.scores:
-            print(results.scores.table())
+            print("\n".join(map(printable, results.scores.table().splitlines())))
     print(f"\n{printable(str(path))}")
     return 0

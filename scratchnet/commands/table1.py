@@ -20,8 +20,8 @@ from scratchnet.extras import require
 from scratchnet.files import write_atomically, write_text_atomically
 from scratchnet.kernels.threads import set_threads
 from scratchnet.report import Results
-from scratchnet.report.page import duration
 from scratchnet.report.table1 import REPORT, SPLITS, Entry, Table1
+from scratchnet.report.words import duration
 from scratchnet.session import compile_first, reopen, train_to_the_end
 from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.speed import Speed, measure_speed

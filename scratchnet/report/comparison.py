@@ -10,11 +10,10 @@ from typing import Any
 
 from scratchnet import plots
 from scratchnet.command_line import printable
-from scratchnet.report.html import document, figure, picture, safe, section, table
-from scratchnet.report.page import duration
+from scratchnet.report.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.report.results import Results
+from scratchnet.report.words import changes, counted, duration, number
 from scratchnet.scores import NAMES, NOT_A_SHARE
-from scratchnet.training.selection import watched_side
 
 MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")
 
@@ -24,7 +23,7 @@ class Comparison:
 
     Attributes:
         names: of the runs; a run whose name another one has too is called by its path.
-        caution: why their figures may not be compared, "" where they may.
+        cautions: why their figures may not be compared, or only with care, the gravest first.
         settings: each setting that differs, with its value in each run.
         results: each measure, with its value in each run.
     """
@@ -33,16 +32,17 @@ class Comparison:
         self.runs = runs
         names = [run.name for run in runs]
         self.names = [str(run.folder) if names.count(run.name) > 1 else run.name for run in runs]
-        self.caution = self._caution()
+        self.cautions = self._cautions()
         known = dict.fromkeys(name for run in runs for name in run.config)
         values = {name: [str(run.config.get(name, "–")) for run in runs] for name in known}
         self.settings = {name: found for name, found in values.items() if len(set(found)) > 1}
         self.results = {
-            "epochs": [f"{len(run.rows)}{'' if run.finished else ' so far'}" for run in runs],
+            "epochs done": [f"{len(run.rows)}{_how_it_ended(run)}" for run in runs],
             **self._of_scores("images"),
             **self._of_scores("subjects"),
             **{f"last epoch: {label}": self._of_rows("last", column) for label, column in self._columns()},
             "best epoch": [f"{run.best['epoch']:g}" for run in runs],
+            "best epoch: chosen on": [f"{run.watched} images" for run in runs],
             **{
                 f"best epoch: {self._side()} {measure}": self._of_rows("best", f"{self._side()}_{measure}")
                 for measure in ("loss", "accuracy")
@@ -62,11 +62,12 @@ class Comparison:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip() for line in lines
         ]
         same = [] if self.settings else ["The settings are the same."]
-        return "\n".join([*texts, *same, *([f"CAUTION: {printable(self.caution)}"] if self.caution else [])])
+        return "\n".join([*texts, *same, *(f"CAUTION: {printable(line)}" for line in self.cautions)])
 
     def html(self) -> str:
         """The same as a page that opens from disk, with the curves."""
-        caution = f'<div class="caution" role="note"><p>{safe(self.caution)}</p></div>' if self.caution else ""
+        lines = "".join(f"<p>{prose(line)}</p>" for line in self.cautions)
+        caution = f'<div class="caution" role="note">{lines}</div>' if lines else ""
         head = ["", *(safe(name) for name in self.names)]
         plotted = [
             figure(picture(plots.learning_curves([panel]), f"{panel.title} by epoch, a curve a run"))
@@ -74,9 +75,9 @@ class Comparison:
         ]
         parts = [section("Curves", f'<div class="pair">{"".join(plotted)}</div>')]
         for title, part in (("What came of it", self.results), ("Settings that differ", self.settings)):
-            rows = [[safe(cell) for cell in (name, *values)] for name, values in part.items()]
-            parts.append(section(title, f'<div class="wide">{table(head, rows)}</div>' if rows else "<p>None.</p>"))
-        title = f"{len(self.runs)} runs compared"
+            rows = [[prose(cell) for cell in (name, *values)] for name, values in part.items()]
+            parts.append(section(title, wide(table(head, rows, "runs")) if rows else "<p>None.</p>"))
+        title = f"{counted(len(self.runs), 'run')} compared"
         return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
 
     def csv(self) -> str:
@@ -117,18 +118,30 @@ class Comparison:
 
     def _side(self) -> str:
         """What every run has: the validation side where each has one, else the test side."""
-        return "validation" if all(watched_side(run.rows[0]) == "validation" for run in self.runs) else "test"
+        return "validation" if all(run.watched == "validation" for run in self.runs) else "test"
 
-    def _caution(self) -> str:
-        data = [run.about.get("dataset_id") for run in self.runs]
-        if len(set(data)) > 1:
-            return (
+    def _cautions(self) -> list[str]:
+        lines = []
+        if len({run.about.get("dataset_id") for run in self.runs}) > 1:
+            lines.append(
                 "These runs are of different data, or of the same images prepared or split differently: "
                 "their figures are not comparable."
             )
         if not all(run.finished for run in self.runs):
-            return "Not every run is finished: the figures are of the epochs so far."
-        return ""
+            lines.append("Not every run is finished: the figures are of the epochs so far.")
+        on_test = [name for name, run in zip(self.names, self.runs, strict=True) if run.watched == "test"]
+        if 0 < len(on_test) < len(self.runs):
+            lines.append(
+                f"The best epoch of {', '.join(on_test)} was chosen on the test images themselves, that of the others on "
+                "validation images: the figures of the best epoch flatter the former."
+            )
+        for name, run in zip(self.names, self.runs, strict=True):
+            if not run.repeats:
+                lines.append(
+                    f"{name} was resumed with other settings ({changes(run.history)}), which moved its end: a run with its "
+                    "configuration from the beginning need not give the same."
+                )
+        return lines
 
     def _columns(self) -> list[tuple[str, str]]:
         sides = [
@@ -138,7 +151,7 @@ class Comparison:
 
     def _of_rows(self, epoch: str, column: str) -> list[str]:
         values = [getattr(run, epoch)[column] for run in self.runs]
-        return [f"{value:.4f}" if column.endswith("loss") else f"{value:.1%}" for value in values]
+        return [f"{value:.4f}" if column.endswith("loss") else number(value, share=True) for value in values]
 
     def _of_scores(self, what: str) -> dict[str, list[str]]:
         """The measures per image or per subject with their intervals, where at least one run has them."""
@@ -151,3 +164,9 @@ class Comparison:
             ]
             for measure in MEASURES
         }
+
+
+def _how_it_ended(run: Results) -> str:
+    if not run.finished:
+        return " so far"
+    return " (ended early)" if run.ended_early else ""

@@ -18,6 +18,24 @@ def safe(text: object) -> str:
     return html.escape(printable(str(text)))
 
 
+def prose(text: object) -> str:
+    """`safe`, and no line ends between a number and its per cent.
+
+    >>> prose("71.4 % of <them>")
+    '71.4&nbsp;% of &lt;them&gt;'
+    """
+    return safe(text).replace(" %", "&nbsp;%")
+
+
+def breakable(text: object) -> str:
+    """`safe`, for paths and names of settings: on a narrow screen a line ends after a _ or a /.
+
+    >>> breakable("runs/a_b")
+    'runs/<wbr>a_<wbr>b'
+    """
+    return safe(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
 def picture(content: bytes, alt: str, *, form: str = "svg", kind: str = "plot") -> str:
     """An <img> with the picture inside it, as a data URI: the page needs no other file."""
     mime = {"svg": "image/svg+xml", "png": "image/png"}[form]
@@ -37,6 +55,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") ->
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
     )
     return f'<table class="{kind}">{f"<thead><tr>{top}</tr></thead>" if head else ""}<tbody>{body}</tbody></table>'
+
+
+def wide(content: str) -> str:
+    """A table that may be wider than the screen: it is scrolled sideways, and the first column stays."""
+    return f'<div class="wide" tabindex="0">{content}</div>'
+
+
+def details(title: str, content: str) -> str:
+    """Something that is folded away until it is asked for."""
+    return f"<details><summary>{safe(title)}</summary>{content}</details>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -64,7 +92,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.55 Charter, "Bitstream Charter", "Sitka Text",
-  Cambria, Georgia, serif; overflow-wrap: anywhere; }
+  Cambria, Georgia, serif; overflow-wrap: break-word; }
 main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: clamp(1.6rem, 5vw, 2.3rem); line-height: 1.15; margin: 0 0 .4rem; font-weight: 600; }
 h2 { font-size: 1.2rem; margin: 0 0 .8rem; font-weight: 600; }
@@ -98,15 +126,26 @@ thead th { color: var(--soft); font-weight: 400; vertical-align: bottom; }
 td .interval { display: block; color: var(--soft); font-size: .78rem; white-space: nowrap; }
 table.numbers td, table.numbers thead th:not(:first-child) { text-align: right; }
 table.numbers td:last-child, table.numbers th:last-child { padding-right: 0; }
-table.confusion { table-layout: fixed; }
-table.confusion td, table.confusion thead th { text-align: center; padding: .8rem .3rem; }
-table.confusion td { background: rgb(var(--shade) / calc(var(--share) * .5)); border: 3px solid var(--paper); border-radius: .5rem;
-  font-size: 1.15rem; }
+table.confusion { border-collapse: separate; border-spacing: 4px; }
+table.confusion th { border: 0; vertical-align: middle; white-space: nowrap; max-width: 11rem; overflow: hidden; text-overflow: ellipsis; }
+table.confusion td, table.confusion thead th { text-align: center; padding: .7rem .4rem; min-width: 4.2rem; }
+table.confusion td { background: rgb(var(--shade) / calc(var(--share) * .5)); border: 1px solid var(--line); border-radius: .4rem;
+  font-size: 1.15rem; vertical-align: middle; }
 table.confusion td small { display: block; color: var(--ink); }
-table.confusion th { border: 0; }
-.wide { overflow-x: auto; } .wide td { min-width: 7rem; } .wide tbody th { min-width: 9rem; } .wide .numbers td { white-space: nowrap; }
+table.facts td { overflow-wrap: anywhere; } table.facts th { width: 36%; }
+table.many td { min-width: 3.4rem; padding: .35rem .2rem; font-size: .95rem; }
+table.many thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .4rem; max-height: 11rem; }
+.whole { white-space: nowrap; }
+.wide { overflow-x: auto; } .wide .numbers td { white-space: nowrap; min-width: 7rem; }
+table.numbers thead th, table.runs thead th { white-space: nowrap; }
+.wide tbody th, .wide th:first-child { position: sticky; left: 0; background: var(--paper); }
+.wide tbody th { min-width: 7.5rem; } table.runs td { min-width: 7rem; white-space: nowrap; }
+.stack > * { margin-bottom: 1.2rem; } .stack img.plot { max-width: 46rem; }
+details { margin-top: .9rem; } summary { cursor: pointer; color: var(--soft);
+  font: .88rem/1.5 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
+.path { overflow-wrap: anywhere; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem .9rem; margin: 0 0 .8rem;
-  white-space: pre-wrap; font: .85rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+  white-space: pre; overflow-x: auto; font: .85rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .note { color: var(--soft); margin: .5rem 0 0; max-width: none; }
 @media (max-width: 30rem) { main { padding: 1.5rem 1rem 3rem; } table { font-size: .8rem; } th, td { padding-right: .4rem; }
   .cells { grid-template-columns: repeat(2, 1fr); } td .interval { font-size: .68rem; letter-spacing: -.01em; } }

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.predictions import Predictions
+from scratchnet.predictor import WEIGHTS, Predictor, weights_file
+from scratchnet.reference import log_softmax
+from scratchnet.report.facts import Facts
 from scratchnet.scores import Scores
-from scratchnet.training.checkpoint import Arrays, Checkpoint, load_checkpoint
-from scratchnet.training.experiment import Experiment
+from scratchnet.training.checkpoint import Arrays, load_checkpoint
 from scratchnet.training.run import Run
-from scratchnet.training.selection import best_epoch
+from scratchnet.training.selection import best_epoch, watched_side
 
 Row = dict[str, float]
 
@@ -28,9 +30,9 @@ class Results:
     """What a run has left behind.
 
     rows: metrics.csv, one dict an epoch. timings: timings.csv likewise. about, weights: of weights.h5, or of the newest
-    checkpoint while the run is not finished. finished: whether weights.h5 is there, and of the last epoch.
-    train_set, test_set: its prepared images, None where they are gone; `no_data` says why then. predictions: of the test
-    images after the last epoch, None where there are none.
+    checkpoint while the run is not finished; of best.h5 where `chosen` is "best". finished: whether weights.h5 is there,
+    and of the last epoch. train_set, test_set: its prepared images, None where they are gone; `no_data` says why then.
+    predictions: what these weights say of the test images, None where there is nothing of that kind.
 
     Use it in a `with` block, which closes the shards at its end.
     """
@@ -45,15 +47,20 @@ class Results:
     test_set: Dataset | None
     no_data: str
     predictions: Predictions | None
+    chosen: str = "last"
 
     @classmethod
-    def read(cls, folder: str | Path) -> Results:
-        """Reads a run's folder; where a finished run has no predictions.csv, its network is asked and the file written.
+    def read(cls, folder: str | Path, weights: str = "last") -> Results:
+        """Reads a run's folder. weights: "last", or "best", those of the best epoch.
 
-        Raises DataError where the folder is no run, or has no epoch behind it, or a file is damaged.
+        Where a finished run has no predictions.csv, its network is asked and the file written; the best one is asked each
+        time, and nothing written. Raises DataError where the folder is no run, or has no epoch behind it, or a file is
+        damaged, or there are no best weights or no images to ask them about; ConfigError for another word.
         """
         run = Run(Path(folder))
         run.require_there()
+        if weights not in WEIGHTS:
+            raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
         rows = read_table(run.folder / "metrics.csv")
         if not rows:
             raise DataError(
@@ -61,14 +68,13 @@ class Results:
             )
         checkpoint = load_checkpoint(run.weights_path) if run.weights_path.is_file() else None
         finished = checkpoint is not None and checkpoint.about.get("epoch", len(rows)) == len(rows)
-        if checkpoint is None or not finished:  # or it was resumed since, and goes on
+        if weights == "best":
+            checkpoint = load_checkpoint(weights_file(run.folder, "best"))
+        elif checkpoint is None or not finished:  # or it was resumed since, and goes on
             checkpoint, finished = run.load(lambda _: None), False
-        about = checkpoint.about
-        sides, why = _open(about)
+        sides, why = _open(checkpoint.about)
         try:
-            predictions = (
-                _predictions(run, checkpoint) if finished and (sides or run.predictions_path.is_file()) else None
-            )
+            predictions = _predictions(run, sides, why, weights, finished)
         except BaseException:
             _close(sides)
             raise
@@ -76,13 +82,14 @@ class Results:
             folder=run.folder,
             rows=rows,
             timings=read_table(run.folder / "timings.csv"),
-            about=about,
+            about=checkpoint.about,
             weights=checkpoint.weights,
             finished=finished,
             train_set=sides[0] if sides else None,
             test_set=sides[1] if sides else None,
             no_data=why,
             predictions=predictions,
+            chosen=weights,
         )
 
     @property
@@ -96,9 +103,36 @@ class Results:
         return dict(self.about["config"])
 
     @property
+    def history(self) -> list[dict[str, Any]]:
+        """What was changed when the run was resumed: for each time {"at_epoch": …, and what changed}."""
+        return list(self.about.get("history") or [])
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its configuration alone gives its weights again: not where the end was moved on the way and mattered."""
+        changed = {name for entry in self.history for name in entry}
+        return "patience" not in changed and not ("epochs" in changed and self.config.get("schedule") == "cosine")
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether patience ended it before its last epoch."""
+        return self.finished and len(self.rows) < self.config.get("epochs", 0)
+
+    @property
     def last(self) -> Row:
-        """The metrics of the last epoch, which are those of the weights."""
+        """The metrics of the last epoch."""
         return self.rows[-1]
+
+    @property
+    def shown(self) -> Row:
+        """The metrics of the epoch whose weights these are."""
+        epoch = self.about.get("epoch", len(self.rows)) if self.chosen == "best" else len(self.rows)
+        return self.rows[min(max(int(epoch), 1), len(self.rows)) - 1]
+
+    @property
+    def watched(self) -> str:
+        """The side that the best epoch was chosen on: "validation" where there is one, else "test"."""
+        return watched_side(self.rows[0])
 
     @property
     def best(self) -> Row:
@@ -115,9 +149,15 @@ class Results:
         """Every measure of the predictions, with intervals, beside the frequencies of the training images' classes."""
         if self.predictions is None:
             return None
-        classes = len(self.predictions.class_names)
-        prior = np.bincount(self.train_set.labels, minlength=classes) if self.train_set else None
-        return self.predictions.scores(prior=prior)
+        prior = self.facts.class_counts.get("train", ())
+        return self.predictions.scores(prior=prior if len(prior) == len(self.predictions.class_names) else None)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is known of the data, also where the prepared images are gone."""
+        if self.train_set is not None and self.test_set is not None:
+            return Facts.of_images(self.train_set, self.test_set)
+        return Facts.of_run(self.about)
 
     def __enter__(self) -> Results:
         return self
@@ -161,20 +201,31 @@ def _close(sides: tuple[Dataset, Dataset] | None) -> None:
         side.close()
 
 
-def _predictions(run: Run, checkpoint: Checkpoint) -> Predictions:
-    """What predictions.csv holds, or, where it is missing, what the network says; the file is there then."""
-    if not run.predictions_path.is_file():
-        ask(run, checkpoint).write(run.predictions_path)
+def _predictions(
+    run: Run, sides: tuple[Dataset, Dataset] | None, why: str, weights: str, finished: bool
+) -> Predictions | None:
+    """What the best weights say; or, of a finished run, what predictions.csv holds, which is made where it is missing."""
+    if weights == "best":
+        if sides is None:
+            raise DataError(f"{run.folder}: its best weights need the test images: {why}")
+        return ask(run.best_path, sides[1])
+    if not finished or not (sides or run.predictions_path.is_file()):
+        return None
+    if not run.predictions_path.is_file() and sides:
+        ask(run.weights_path, sides[1]).write(run.predictions_path)
     return Predictions.read(run.predictions_path)
 
 
-def ask(run: Run, checkpoint: Checkpoint) -> Predictions:
-    """The network's answers to the test images of its run. Raises DataError where weights and configuration don't fit."""
-    try:
-        config = Config.from_dict(checkpoint.about["config"])
-        experiment = Experiment(config, Path(checkpoint.about["data"]))
-        experiment.network.load_state_dict(checkpoint.weights)
-    except ConfigError as error:
-        raise DataError(f"{run.folder}: its network cannot be built: {error}") from error
-    with experiment.train_set, experiment.test_set:
-        return predictions_of(experiment.evaluate("test"), experiment.test_set)
+def ask(weights: Path, dataset: Dataset) -> Predictions:
+    """What the network of a file of weights says of each image. Raises DataError where it cannot be built."""
+    predictor = Predictor.load(weights)
+    starts = tqdm(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
+    numbers = np.arange(len(dataset))
+    logits = [predictor.logits(dataset.read(numbers[k : k + predictor.batch_size])) for k in starts]
+    return Predictions(
+        tuple(dataset.class_names),
+        tuple(dataset.paths),
+        tuple(dataset.subjects) if dataset.manifest.subjects_known else None,
+        dataset.labels.astype(np.int64),
+        np.exp(log_softmax(np.concatenate(logits).astype(np.float64))),
+    )

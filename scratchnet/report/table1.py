@@ -9,8 +9,8 @@ import numpy as np
 
 from scratchnet import plots
 from scratchnet.report.html import document, figure, picture, safe, section, table
-from scratchnet.report.page import duration
 from scratchnet.report.results import Results, Row
+from scratchnet.report.words import duration
 from scratchnet.scores import Score
 
 

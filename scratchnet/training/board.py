@@ -6,8 +6,11 @@ Two runs with the same tags stand in one plot, so each side writes into a folder
 |-----------------------|--------------------------------------------------------------|------------------------------------------|
 | `train`, `test`, …    | `loss`, `accuracy`, `balanced_accuracy`                      | the four figures of the report, and more |
 | `train`               | `learning_rate`, `images_per_second`                         |                                          |
-| `train`               | `weight_norm/<parameter>`, `gradient_norm/<parameter>`       | of the last batch of the epoch           |
+| `train`               | `weight_norm/<parameter>`, `gradient_norm/<parameter>`       | after the last step of the epoch         |
 | `test`                | `confusion_matrix`, `mistakes`                               | pictures                                 |
+
+The gradient's norm is that of the last batch, as the optimiser got it: after clipping, where `clip_norm` clips. An epoch
+without a mistake has a sheet that says so.
 
 Scalars are written as plain numbers (`simple_value`), which every reader of event files knows.
 """
@@ -160,11 +163,15 @@ def record_epoch(
 
 
 def _pictures(predictions: Predictions, dataset: Any) -> dict[str, bytes]:
-    """The confusion matrix, and the most confident mistakes with path, label, answer and probability."""
+    """The confusion matrix; and the most confident mistakes with path, label, answer and probability, or that there are none."""
     names = predictions.class_names
     drawn = {"confusion_matrix": plots.confusion(predictions.confusion(), names)}
     mistakes = predictions.mistakes()[:MISTAKES]
-    if dataset is not None and len(mistakes):
+    if dataset is None:
+        return drawn
+    if len(mistakes) == 0:
+        drawn["mistakes"] = pictures.png(pictures.message(f"No mistakes: all {len(predictions.paths):,} are right."))
+    else:
         captions = [predictions.caption(n) for n in mistakes]
         drawn["mistakes"] = pictures.png(pictures.sheet(list(dataset.read(np.asarray(mistakes))), captions))
     return drawn

@@ -11,6 +11,7 @@ from scratchnet.network import Sequential
 def norms(network: Sequential) -> dict[str, tuple[float, float]]:
     """For each parameter, by its name, ‖w‖ and ‖∂L/∂w‖ as they stand: √(Σ w²) and √(Σ g²).
 
+    The gradients are those of the last step, after clipping where the optimiser clips (`clip_norm`).
     A NaN or an infinity in the array makes its norm one.
     """
     return {

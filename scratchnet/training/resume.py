@@ -74,4 +74,4 @@ def history(checkpoint: Checkpoint, config: Config) -> list[dict[str, Any]]:
     changed = {name: [before.get(name), now[name]] for name in RESUMABLE if before.get(name) != now[name]}
     earlier = list(checkpoint.about.get("history", []))
     at = checkpoint.progress.epoch if checkpoint.progress else 0
-    return [*earlier, {"epochs_done": at, **changed}] if changed else earlier
+    return [*earlier, {"at_epoch": at, **changed}] if changed else earlier
