@@ -123,7 +123,7 @@ def _which(shown: int, count: int) -> str:
 
 
 def _overlay(axes: Any, pixels: Pixels, values: Array, colours: str, label: str, *, nothing: str) -> None:
-    """Values (S, S) as colours, as their bar shows them, with the outlines of the image drawn on top.
+    """Values (S, S) as colours, as their bar shows them, with the cell's outline drawn on top.
 
     The colours cover the image, so that each stands for one value wherever it lies. nothing: what to write where all are 0.
     """
@@ -135,20 +135,20 @@ def _overlay(axes: Any, pixels: Pixels, values: Array, colours: str, label: str,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
         )  # fmt: skip
         return
-    low = -high if values.min() < 0 or colours == FOR_AND_AGAINST else 0
+    low = -high if colours == FOR_AND_AGAINST else 0
     shown = axes.imshow(values, cmap=colours, vmin=low, vmax=high)
-    _outline(axes, pixels, "#ffffff" if colours == HEAT else GUIDE)
+    _outline(axes, pixels)
     axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, label=label)
 
 
-def _outline(axes: Any, pixels: Pixels, colour: str) -> None:
-    """The image's main shapes as lines: the cell against its ground, and what is dark in it."""
+def _outline(axes: Any, pixels: Pixels) -> None:
+    """Where the cell ends: at half of its usual brightness, in white on dark, which can be seen on every colour."""
     grey = _smooth(pixels.mean(axis=2))
-    inside = grey[grey > GROUND]
-    levels = [GROUND, float(np.median(inside))] if inside.size else []
-    levels = [level for level in dict.fromkeys(levels) if grey.min() < level < grey.max()]
-    if levels:
-        axes.contour(grey, levels=sorted(levels), colors=colour, linewidths=0.9)
+    cell = grey[grey > GROUND]
+    edge = float(np.median(cell)) / 2 if cell.size else 0.0
+    if grey.min() < edge < grey.max():
+        for colour, width in ((GUIDE, 2.4), ("white", 1.0)):
+            axes.contour(grey, levels=[edge], colors=colour, linewidths=width)
 
 
 def _smooth(grey: Array) -> Array:
