@@ -64,7 +64,7 @@ class Classifier:
 
         Raises ShapeError, DtypeError or LabelError where X and y will not do; NonFiniteError where training diverges.
         """
-        images, labels = as_pixels(X), np.asarray(y)
+        images, labels = as_pixels(X), _as_classes(y)
         if labels.shape != (len(images),):
             raise ShapeError(
                 f"expected y with a class for each of the {len(images)} images, got y of shape {labels.shape}"
@@ -104,9 +104,17 @@ class Classifier:
         answers = self.predict_proba(X).argmax(axis=1)  # before classes_, which only `fit` makes
         return np.asarray(self.classes_[answers])
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy: the part of the images whose prediction is their class."""
-        return float(np.mean(self.predict(X) == np.asarray(y)))
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the part of the images whose prediction is their class; each counts sample_weight (N,), or 1.
+
+        Raises LabelError or ShapeError for a y that `fit` would refuse, ShapeError for weights of another number.
+        """
+        answers, labels = self.predict(X), _as_classes(y)
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        for name, given in (("y", labels), ("sample_weight", weights)):
+            if given is not None and given.shape != answers.shape:
+                raise ShapeError(f"expected {name} with one for each of the {len(answers)} images, got {given.shape}")
+        return float(np.average(answers == labels, weights=weights))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All settings by name. deep: means nothing here, as no setting is an estimator."""
@@ -170,6 +178,26 @@ def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
             "divide by 255, or give uint8; the network scales by itself"
         )
     return np.round(images * 255).astype(np.uint8)
+
+
+def _as_classes(y: Any) -> NDArray[Any]:
+    """y as an array of classes. Raises LabelError where they are of several types, or one is missing (NaN, None).
+
+    >>> _as_classes(["hem", "all"])
+    array(['hem', 'all'], dtype='<U3')
+    """
+    labels = y if isinstance(y, np.ndarray) else np.array(list(y) if hasattr(y, "__iter__") else y, object)
+    if labels.dtype.kind == "O":
+        kinds = sorted({type(one).__name__ for one in labels.ravel()})
+        texts = [kind for kind in kinds if kind in ("str", "str_")]
+        if "NoneType" in kinds or (texts and len(texts) < len(kinds)):
+            raise LabelError(f"y must hold classes of one type, all numbers or all texts, got {', '.join(kinds)}")
+        labels = np.array(labels.tolist())
+    if labels.dtype.kind not in "biufUS":
+        raise LabelError(f"y must hold numbers or texts, got {labels.dtype}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise LabelError("y holds a NaN or an infinity, which is no class: leave those images out")
+    return labels
 
 
 def _refuse_unknown(settings: dict[str, Any]) -> None:

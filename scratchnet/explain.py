@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.layers import Conv2D, Dropout, ReLU
 from scratchnet.network import Sequential
 
 Array = NDArray[Any]
+CHUNK = 64  # copies of an image that are covered, and shown to the network, at once
 
 
 def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
@@ -128,7 +130,8 @@ def occlusion(
 
     probability: (N, H, W, 3) uint8 → (N,), the probability of the class in question. image (H, W, 3) uint8.
     patch: the square's side in pixels; it moves by half of that (0: an eighth of the image). fill: 0 … 255; black is the
-    ground on which cells are cut out.
+    ground on which cells are cut out. At most CHUNK covered copies are in memory at once; in a terminal a bar shows how far
+    it is.
     Raises ConfigError for a patch that is no square inside the image.
     Source: Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
 
@@ -142,20 +145,25 @@ def occlusion(
     if not 1 <= patch <= min(height, width):
         raise ConfigError(f"the patch must be 1 to {min(height, width)} pixels wide, got {patch}")
     corners = [(top, left) for top in _positions(height, patch) for left in _positions(width, patch)]
-
-    def covered() -> Iterator[NDArray[np.uint8]]:
-        for top, left in corners:
-            copy = image.copy()
-            copy[top : top + patch, left : left + patch] = fill
-            yield copy
-
     before = float(probability(image[None])[0])
-    drops = before - np.asarray(probability(np.stack(list(covered()))), np.float64)
     total, times = np.zeros((height, width)), np.zeros((height, width))
-    for (top, left), drop in zip(corners, drops, strict=True):
-        total[top : top + patch, left : left + patch] += drop
-        times[top : top + patch, left : left + patch] += 1
+    with tqdm(total=len(corners), desc="covering", unit=" places", disable=None, leave=False) as bar:
+        for start in range(0, len(corners), CHUNK):
+            part = corners[start : start + CHUNK]
+            drops = before - np.asarray(probability(_covered(image, part, patch, fill)), np.float64)
+            for (top, left), drop in zip(part, drops, strict=True):
+                total[top : top + patch, left : left + patch] += drop
+                times[top : top + patch, left : left + patch] += 1
+            bar.update(len(part))
     return total / times
+
+
+def _covered(image: NDArray[np.uint8], corners: list[tuple[int, int]], patch: int, fill: int) -> NDArray[np.uint8]:
+    """A copy of the image for each corner, with the square covered that begins there: (len(corners), H, W, 3)."""
+    copies = np.repeat(image[None], len(corners), axis=0)
+    for copy, (top, left) in zip(copies, corners, strict=True):
+        copy[top : top + patch, left : left + patch] = fill
+    return copies
 
 
 def _positions(size: int, patch: int) -> list[int]:

@@ -21,6 +21,7 @@ from scratchnet.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
 MAPS_A_ROW = 10
+GROUND = 10  # grey up to this is the black around a cell
 HEAT, FOR_AND_AGAINST = "inferno", "RdBu_r"  # one direction; two, with white in the middle
 
 
@@ -43,6 +44,7 @@ def decision_sheet(
     probabilities = partial(predictor.probabilities, symmetries=False)  # Grad-CAM too is of one position
     p = probabilities(pixels[None])[0]
     asked = int(p.argmax()) if asked is None else asked
+    said, question = (repr(printable(names[k])) for k in (int(p.argmax()), asked))
     layer = layer or layers_with_maps(network)[-1]
     x = predictor.scaling.apply(pixels[None], network.dtype)
     cam = grad_cam(network, x, np.array([asked]), layer)[0]
@@ -51,19 +53,23 @@ def decision_sheet(
 
     with _figure(10.4, 3.8) as figure:
         figure.suptitle(
-            f"{printable(title)}\nthe network says {printable(names[int(p.argmax())])}: {printable(about)}",
+            f"{printable(title)}\nthe network says {said}: {printable(about)}",
             parse_math=False, fontsize=12, color=GUIDE,
         )  # fmt: skip
         axes = figure.subplots(1, 3)
         axes[0].imshow(pixels)
         axes[0].set_title(f"what the network gets\n{pixels.shape[0]} × {pixels.shape[1]} pixels")
-        evidence = enlarged(cam, len(pixels))
-        _overlay(axes[1], pixels, evidence, HEAT, 0, _most(evidence), "weight of the evidence")
-        axes[1].set_title(f"Grad-CAM: evidence for {printable(names[asked])}\nin {layer}", parse_math=False)
-        _overlay(axes[2], pixels, missed, FOR_AND_AGAINST, -_most(missed), _most(missed), "fall of the probability")
-        axes[2].set_title(
-            f"occlusion: how far {printable(names[asked])} falls\nif this place is covered", parse_math=False
-        )
+        where = f"{layer}, {cam.shape[0]} × {cam.shape[1]} places"
+        _overlay(
+            axes[1], pixels, enlarged(cam, len(pixels)), HEAT, "weight of the evidence",
+            nothing=f"no place of {layer}\nspeaks for {question}",
+        )  # fmt: skip
+        axes[1].set_title(f"Grad-CAM: evidence for {question}\nin {where}", parse_math=False)
+        _overlay(
+            axes[2], pixels, missed, FOR_AND_AGAINST, "fall of the probability",
+            nothing=f"no place changes\nthe probability of {question}",
+        )  # fmt: skip
+        axes[2].set_title(f"occlusion: how far {question} falls\nif this place is covered", parse_math=False)
         for one in axes:
             _bare(one)
         _save(figure, path)
@@ -94,10 +100,10 @@ def _one_layer(axes: Any, name: str, maps: Array) -> None:
     """A row: the layer's name and size, then its maps (h, w, C), and their scale."""
     height, width, count = maps.shape
     order = np.argsort(-maps.max(axis=(0, 1)), kind="stable")[:MAPS_A_ROW]
-    _name_row(axes, f"{name}\n{height} × {width}\n{len(order)} of {count}")
+    _name_row(axes, f"{name}\n{height} × {width}\n{_which(len(order), count)}")
     for one, number in zip(axes[1:], order, strict=False):
         shown = one.imshow(maps[:, :, number], cmap=HEAT, vmin=0, vmax=_most(maps), interpolation="nearest")
-        _name_map(one, f"{number + 1}")
+        _name_map(one, f"{number}")  # as `feature_maps` counts
     axes[0].figure.colorbar(shown, ax=list(axes), fraction=0.01, pad=0.01).ax.tick_params(labelsize=7)
 
 
@@ -112,14 +118,44 @@ def _name_map(axes: Any, text: str) -> None:
     axes.set_title(text, fontsize=7, pad=2, loc="center", fontweight="normal")
 
 
-def _overlay(axes: Any, pixels: Pixels, values: Array, colours: str, low: float, high: float, label: str) -> None:
-    """Values (S, S) as colours over the image in grey: the larger one is, the less is seen of the image."""
-    scale = require("matplotlib.cm").ScalarMappable(require("matplotlib.colors").Normalize(low, high), colours)
-    image = scale.to_rgba(values)
-    image[..., 3] = 0.75 * (np.abs(values) / high).clip(0, 1) ** 0.7
-    axes.imshow(pixels.mean(axis=2), cmap="gray")
-    axes.imshow(image)
-    axes.figure.colorbar(scale, ax=axes, fraction=0.046, pad=0.03, label=label)
+def _which(shown: int, count: int) -> str:
+    return f"the {shown} strongest\nof {count} maps" if shown < count else f"all {count} maps"
+
+
+def _overlay(axes: Any, pixels: Pixels, values: Array, colours: str, label: str, *, nothing: str) -> None:
+    """Values (S, S) as colours, as their bar shows them, with the cell's outline drawn on top.
+
+    The colours cover the image, so that each stands for one value wherever it lies. nothing: what to write where all are 0.
+    """
+    high = float(np.abs(values).max())
+    if not high > 0:
+        axes.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+        axes.text(
+            0.5, 0.5, nothing, transform=axes.transAxes, ha="center", va="center", parse_math=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+        )  # fmt: skip
+        return
+    low = -high if colours == FOR_AND_AGAINST else 0
+    shown = axes.imshow(values, cmap=colours, vmin=low, vmax=high)
+    _outline(axes, pixels)
+    axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, label=label)
+
+
+def _outline(axes: Any, pixels: Pixels) -> None:
+    """Where the cell ends: at half of its usual brightness, in white on dark, which can be seen on every colour."""
+    grey = _smooth(pixels.mean(axis=2))
+    cell = grey[grey > GROUND]
+    edge = float(np.median(cell)) / 2 if cell.size else 0.0
+    if grey.min() < edge < grey.max():
+        for colour, width in ((GUIDE, 2.4), ("white", 1.0)):
+            axes.contour(grey, levels=[edge], colors=colour, linewidths=width)
+
+
+def _smooth(grey: Array) -> Array:
+    """The image without its grain: each pixel the mean of 3 × 3."""
+    padded = np.pad(grey, 1, mode="edge")
+    height, width = grey.shape
+    return np.asarray(sum(padded[i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9)
 
 
 def _most(values: Array) -> float:

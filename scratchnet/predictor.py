@@ -23,7 +23,7 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
-from scratchnet.reference import log_softmax
+from scratchnet.reference import softmax
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import micro_batch_size
@@ -38,7 +38,7 @@ class Prediction:
     """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why."""
 
     path: Path
-    probabilities: NDArray[Any] | None
+    probabilities: NDArray[np.float64] | None
     problem: str | None = None
 
 
@@ -82,13 +82,14 @@ class Predictor:
         self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], weights: str = "last") -> Predictor:
+    def load(cls, path: str | os.PathLike[str], weights: str | None = None) -> Predictor:
         """The network of a run, or of a weights or checkpoint file.
 
         path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, where training has not ended, the
-        newest checkpoint) or "best" (best.h5). `source` names the file that was taken.
+        newest checkpoint; the default) or "best" (best.h5). `source` names the file that was taken.
 
-        Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word.
+        Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word, or
+        for any where path is a file.
         """
         file = weights_file(Path(path), weights)
         checkpoint = load_checkpoint(file)
@@ -127,12 +128,15 @@ class Predictor:
         ]
         return np.concatenate(cuts) if cuts else np.empty((0, len(self.class_names)), self.network.dtype)
 
-    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
-        """p = softmax(logits), (N, classes), for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`."""
-        return np.exp(log_softmax(self.logits(pixels, symmetries=symmetries)))
+    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[np.float64]:
+        """p = softmax(logits), (N, classes) float64, for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`.
 
-    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[Any]:
-        """The probability of each class, (N, classes) of the network's dtype.
+        To the bit what training writes into predictions.csv.
+        """
+        return softmax(self.logits(pixels, symmetries=symmetries))
+
+    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
+        """The probability of each class, (N, classes) float64.
 
         images: an array (N, H, W, 3) uint8, or any iterable of files and of arrays (H, W, 3) uint8, which is read a
         batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
@@ -144,7 +148,7 @@ class Predictor:
         parts, rest = [], iter(images)
         while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
             parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
-        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.network.dtype)
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
 
     def predict(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.str_]:
         """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
@@ -155,9 +159,13 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """A Prediction for each file, in order, also for those that cannot be used; in bounded memory, however many there are.
 
-        A few threads decode the next files while the network computes.
+        A few threads decode the next files while the network computes. Raises ShapeError for one file in place of several.
         """
-        decoded = self._decode_ahead(map(Path, files))
+        self._check_iterable(files)
+        return self._stream(map(Path, files), symmetries)
+
+    def _stream(self, files: Iterator[Path], symmetries: bool | None) -> Iterator[Prediction]:
+        decoded = self._decode_ahead(files)
         while batch := list(islice(decoded, self.batch_size)):
             good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             found = iter(self.probabilities(np.stack(good), symmetries=symmetries) if good else ())
@@ -220,15 +228,23 @@ class Predictor:
 load = Predictor.load
 
 
-def weights_file(path: Path, weights: str = "last") -> Path:
+def weights_file(path: Path, weights: str | None = None) -> Path:
     """The file of weights that `Predictor.load` takes for a run's folder; a file is taken as it is.
 
     "last" is weights.h5, or the newest checkpoint where training has not ended or has gone on since.
-    Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best".
+    Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best", or chooses from a file.
     """
-    if weights not in WEIGHTS:
+    if weights not in (None, *WEIGHTS):
         raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
+    if not path.exists():
+        raise DataError(f"{path}: there is no such run or file")
     if not path.is_dir():
+        if weights is not None:
+            raise ConfigError(
+                f"{path}: is one file of weights, not a run's folder: leave out the choice of {weights!r}"
+            )
+        if path.suffix.lower() == ".safetensors":
+            raise DataError(f"{path}: make weights of it first: python -m scratchnet import {path} {path.stem}.h5")
         return path  # load_checkpoint says what is wrong with it
     run = Run(path)
     if weights == "best":

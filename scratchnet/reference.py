@@ -101,6 +101,11 @@ def log_softmax(logits: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def softmax(logits: Array) -> NDArray[np.float64]:
+    """pᵢ = exp zᵢ / Σⱼ exp zⱼ for each row, in float64, whatever the logits are: (N, classes)."""
+    return np.asarray(np.exp(log_softmax(logits.astype(np.float64))))
+
+
 def log_mean_softmax(logits: Array) -> Array:
     """log of the mean over the views of the probabilities: logits (views, N, classes) → (N, classes), without overflow."""
     logs = np.stack([log_softmax(one) for one in logits])

@@ -68,6 +68,38 @@ def test_the_seed_decides(spots):
     assert first.tobytes() != third.tobytes()
 
 
+def test_weighted_score(spots):
+    X, y, _ = spots
+    classifier = sn.Classifier(**QUICK).fit(X, y)
+    given = np.where(np.arange(24) < 6, "nothing", classifier.predict(X))
+    assert classifier.score(X, given) == pytest.approx(0.75)
+    weights = np.where(np.arange(24) < 6, 3.0, 1.0)
+    assert classifier.score(X, given, sample_weight=weights) == pytest.approx(18 / 36)
+    with pytest.raises(ShapeError, match="sample_weight"):
+        classifier.score(X, y, weights[:3])
+    with pytest.raises(ShapeError, match="expected y"):
+        classifier.score(X, y[:3])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 1, np.nan, 1], "NaN"),
+        (["a", "b", np.nan, "a"], "one type, .* got float, str"),
+        (["a", 1, "b", 2], "one type, .* got int, str"),
+        (["a", None, "b", "a"], "NoneType"),
+        (np.array(["a", None, "b", "a"], object), "NoneType"),
+        (np.array([0, 1, 0, np.nan], object), "NaN"),
+        ([[0], [1, 2], [0], [1]], "numbers or texts"),
+        (np.zeros(4, complex), "numbers or texts, got complex128"),
+    ],
+)
+def test_a_y_that_is_no_list_of_classes(y, message):
+    with pytest.raises(LabelError, match=message) as raised:
+        sn.Classifier(**QUICK).fit(random_images(4, 32), y)
+    assert "\n" not in str(raised.value)
+
+
 def test_floats_are_the_same_images(spots):
     X, y, _ = spots
     classifier = sn.Classifier(**QUICK).fit(X / 255, y)

@@ -10,7 +10,7 @@ import pytest
 import scratchnet as sn
 from data_prep import SAMPLE, Settings, prepare
 from scratchnet.__main__ import main
-from scratchnet.data import Dataset
+from scratchnet.data import Dataset, read_manifest
 from tests.small_data import save_image
 
 
@@ -43,7 +43,8 @@ def test_the_figures_of_training(evaluate, trained_run, tmp_path):
         assert [row["path"] for row in rows] == list(dataset.paths)
         assert [row["subject"] for row in rows] == list(dataset.subjects)
         p = sn.load(trained_run.folder).predict_proba(dataset.read(np.arange(len(dataset))))
-    np.testing.assert_allclose([float(row["probability of hem"]) for row in rows], p[:, 1], rtol=1e-6)
+    np.testing.assert_array_equal([float(row["probability of hem"]) for row in rows], p[:, 1])
+    assert (tmp_path / "p.csv").read_bytes() == (trained_run.folder / "predictions.csv").read_bytes()
     assert np.mean([row["label"] == row["prediction"] for row in rows]) == found["images"]["accuracy"]["value"]
 
 
@@ -67,6 +68,47 @@ def test_images_give_what_shards_give(evaluate, trained_run, tmp_path):
 def test_subjects_that_were_trained_on_are_noticed(evaluate, trained_run, tmp_path):
     assert "CAUTION: 43 of these subjects were trained on" in evaluate(trained_run.data, "--split", "train")[1]
     assert "CAUTION: 43 of these subjects were trained on" in evaluate(SAMPLE)[1]
+
+
+@pytest.fixture(scope="module")
+def with_validation(trained_run, tmp_path_factory):
+    """The run's data with a validation side, and weights in a run's folder that were trained on it, for all they say."""
+    folder = tmp_path_factory.mktemp("validation")
+    prepare(SAMPLE, folder / "data", Settings(image_size=32, validation_fraction=0.2), quiet=True)
+    stored = sn.load(trained_run.folder)
+    manifest = read_manifest(folder / "data")
+    stored.about |= {"data": str(folder / "data"), "dataset_id": manifest.dataset_id}
+    (folder / "run").mkdir()
+    for name in ("weights.h5", "best.h5"):
+        stored.save(folder / "run" / name)
+    return folder, manifest
+
+
+@pytest.mark.parametrize("weights", ["last", "best"])
+def test_subjects_that_chose_the_epoch_were_not_trained_on(with_validation, capsys, weights, tmp_path):
+    folder, manifest = with_validation
+    run, count = str(folder / "run"), len(manifest.splits["validation"].subjects)
+    arguments = ["--weights", weights, "--bootstrap", "0", "--json", str(tmp_path / "e.json")]
+    assert main(["evaluate", run, str(folder / "data"), "--split", "validation", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "None of these subjects was trained on." in out
+    assert f"{count} of them were used to choose the best epoch" in out or weights == "best"
+    assert ("CAUTION: best.h5 is the epoch that did best on images of" in out) == (weights == "best")
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["subjects_seen_in_training"] == []
+    assert found["subjects_seen_in_choosing"] == sorted(manifest.splits["validation"].subjects)
+    assert main(["evaluate", run, str(folder / "data"), *arguments]) == 0
+    assert "choose" not in (out := capsys.readouterr().out)
+    assert "CAUTION" not in out
+    assert main(["evaluate", run, str(folder / "data"), "--split", "train", *arguments]) == 0
+    assert "were trained on, such as" in capsys.readouterr().out
+
+
+def test_best_was_chosen_on_the_test_side(evaluate, trained_run):
+    """Where there is no validation side."""
+    caution = "CAUTION: best.h5 is the epoch that did best on images of 11 of these subjects"
+    assert caution in evaluate(trained_run.data, "--weights", "best", "--bootstrap", 0)[1]
+    assert caution not in evaluate(trained_run.data, "--bootstrap", 0)[1]
 
 
 def test_what_cannot_be_known_is_said(trained_run, tmp_path, capsys):
@@ -116,7 +158,7 @@ def test_shards_of_another_kind(evaluate, tmp_path):
     [
         (["--split", "no such"], "no split 'no such'"),
         (["--subject-pattern", "(x)"], "leave out --subject-pattern"),
-        (["--positive", "cat"], "positive must be one of two classes"),
+        (["--positive", "cat"], "--positive 'cat' is none of the network's classes"),
         (["--bootstrap", "-1"], "bootstrap"),
     ],
 )

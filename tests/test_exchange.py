@@ -10,7 +10,7 @@ import scratchnet as sn
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from scratchnet.__main__ import main
 from scratchnet.data import PixelScaling
-from scratchnet.errors import ConfigError, DataError, MissingExtraError, ShapeError
+from scratchnet.errors import ConfigError, DataError, DtypeError, MissingExtraError, ScratchnetError, ShapeError
 from scratchnet.exchange import (
     from_keras,
     from_torch,
@@ -23,7 +23,7 @@ from scratchnet.exchange import (
 from scratchnet.exchange.onnx import onnx_model
 from scratchnet.models import report
 from scratchnet.predictor import Predictor
-from tests.small_data import random_images
+from tests.small_data import random_images, save_image
 
 
 def small(dtype="float64", size=(9, 8), seed=1):
@@ -193,14 +193,25 @@ def test_import_and_export_commands(trained_run, tmp_path, capsys):
     x = imported.scaling.apply(pixels)
     np.testing.assert_allclose(imported.logits(pixels), logits_of(torch, model, x), rtol=0, atol=1e-4)
     assert imported.class_names == ("all", "hem")
+    assert not {"data", "dataset_id", "command", "epoch", "facts", "history"} & set(imported.about)  # those were like's
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "torch.h5"), str(trained_run.data), "--bootstrap", "0"]) == 0
+    assert "It cannot be known whether images of these subjects were trained on." in capsys.readouterr().out
+    assert main(["summary", str(tmp_path / "torch.h5")]) == 0
+    assert "data  " not in capsys.readouterr().out
 
     capsys.readouterr()
     for arguments, message in (
-        (["import", str(tmp_path / "torch.safetensors"), "new.h5"], "name a run that is like it"),
+        (["import", str(tmp_path / "torch.safetensors"), "new.h5"], "name a run that is like it with --like"),
         (["import", str(out), "new.h5", "--like", run], "leave the other network out"),
         (["import", str(out), str(tmp_path / "m.h5")], "not overwritten"),
         (["import", "model.pth", "new.h5"], "can run code"),
         (["import", "nowhere.safetensors", "new.h5"], "no such file"),
+        (["import", str(tmp_path / "torch.safetensors"), str(tmp_path), "--like", run], "not overwritten"),
+        (["import", str(out), str(tmp_path / "no" / "new.h5")], "is no folder: make it first"),
+        (["export", run, str(tmp_path / "no" / "m.onnx")], "is no folder: make it first"),
+        (["export", run, str(out)], "not overwritten"),
+        (["predict", str(out), str(tmp_path)], "python -m scratchnet import"),
         (["import", str(trained_run.folder / "weights.h5"), "new.h5"], "not a readable safetensors file"),
         (["export", run, "m.pt"], "NAME.onnx or NAME.safetensors"),
         (["export", run, "m.safetensors", "--images", "x"], "leave them out"),
@@ -208,6 +219,50 @@ def test_import_and_export_commands(trained_run, tmp_path, capsys):
         assert main(arguments) == 2, arguments
         err = capsys.readouterr().err.strip().splitlines()[-1]
         assert message in err
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16", "int32"])
+def test_numbers_of_other_sizes(trained_run, tmp_path, dtype):
+    torch_file = pytest.importorskip("safetensors.torch", exc_type=ImportError)
+    like = sn.load(trained_run.folder)
+    torch, model = torch_twin(like.network)
+    state = {name: value.to(getattr(torch, dtype)) for name, value in model.state_dict().items()}
+    torch_file.save_file(state, tmp_path / "m.safetensors")
+    if dtype in ("float16", "float64"):
+        read = read_safetensors(tmp_path / "m.safetensors", like).network
+        expected = from_torch({name: value.numpy() for name, value in state.items()}, read)
+        for name, array in read.state_dict().items():
+            assert array.dtype == np.float32
+            np.testing.assert_array_equal(array, expected[name].astype("float32"))
+        return
+    with pytest.raises(ScratchnetError, match=r"bfloat16|got int32") as raised:
+        read_safetensors(tmp_path / "m.safetensors", like)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(DtypeError, match=r"0.weight: .*(model.float\(\)|got int32)"):
+        from_torch(state, like.network)
+
+
+def test_the_graph_is_tried_on_what_can_be_read(trained_run, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "a.png").write_bytes(b"x")
+    command = ["export", str(trained_run.folder), str(tmp_path / "m.onnx"), "--images", str(tmp_path / "cells")]
+    assert main(command) == 2
+    assert "no image can be read, of 1 that were tried" in capsys.readouterr().err
+    save_image(tmp_path / "cells" / "b.png", seed=1, size=(32, 32))
+    assert main(command) == 0
+    err = capsys.readouterr().err
+    assert "left out: " in err
+    assert "on 1 image ONNX Runtime says the same" in err
+
+
+def test_averaging_stays_here(trained_run, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    stored = sn.load(trained_run.folder)
+    stored.about["config"] = stored.about["config"] | {"test_symmetries": "average"}
+    stored.save(tmp_path / "averaged.h5")
+    assert main(["export", str(tmp_path / "averaged.h5"), str(tmp_path / "m.onnx")]) == 0
+    assert "it does not average over eight symmetries" in capsys.readouterr().err
 
 
 def test_a_hostile_safetensors_file(tmp_path):

@@ -134,6 +134,31 @@ def test_occlusion_is_its_definition(rng, size, patch):
         np.testing.assert_allclose(drop, ((image - 7.0) * weight).sum(), atol=1e-9)
 
 
+def test_occlusion_averages_where_patches_overlap(rng):
+    """By the definition, pixel by pixel, for patches of 4 that move by 2, in more than one chunk; an answer that is not linear."""
+    image = rng.integers(1, 256, (20, 24, 3), dtype=np.uint8)
+    weight = rng.normal(size=image.shape) / 1e4
+    sizes = []
+
+    def probability(images):
+        sizes.append(len(images))
+        return 1 / (1 + np.exp(-(images * weight).sum(axis=(1, 2, 3))))
+
+    drop = occlusion(probability, image, patch=4)
+    assert max(sizes) <= 64
+    assert sum(sizes) == 1 + 9 * 11
+    before = probability(image[None])[0]
+    for i, j in [(0, 0), (1, 5), (2, 2), (10, 11), (19, 23), (3, 22)]:
+        drops = []
+        for top in range(0, 17, 2):
+            for left in range(0, 21, 2):
+                if top <= i < top + 4 and left <= j < left + 4:
+                    copy = image.copy()
+                    copy[top : top + 4, left : left + 4] = 0
+                    drops.append(before - probability(copy[None])[0])
+        np.testing.assert_allclose(drop[i, j], np.mean(drops), atol=1e-12)
+
+
 @pytest.mark.parametrize("patch", [-1, 17])
 def test_a_patch_that_does_not_fit(patch):
     with pytest.raises(ConfigError, match="1 to 16 pixels"):

@@ -61,6 +61,36 @@ def test_misuse(explain, tmp_path, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_empty_folder_is_left(explain, tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    assert explain(tmp_path / "bad.png", "--out", tmp_path / "out")[0] == 1
+    assert explain(CELL, "--out", tmp_path / "out", "--layer", "conv9")[0] == 2
+    assert not (tmp_path / "out").exists()
+    code, err = explain(CELL, "--out", tmp_path / "bad.png" / "out")
+    assert code == 2
+    assert "is a file: choose another name" in err
+
+
+def test_a_class_in_capitals_and_a_map_without_evidence(explain, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    written = []
+    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: np.zeros((1, 2, 2), np.float32))
+    monkeypatch.setattr(
+        "scratchnet.explain_sheets._save",
+        lambda figure, path: written.append([text.get_text() for text in figure.findobj(match=_is_text)]),
+    )
+    assert explain(CELL, "--out", tmp_path, "--class", "HEM", "--layer", "relu5")[0] == 0
+    assert "no place of relu5\nspeaks for 'hem'" in written[0]
+    assert "Grad-CAM: evidence for 'hem'\nin relu5, 2 × 2 places" in written[0]
+    assert "weight of the evidence" not in written[0]
+    assert any("the 10 strongest\nof 32 maps" in text for text in written[1])
+
+
+def _is_text(artist):
+    return hasattr(artist, "get_text")
+
+
 def test_without_the_extra(explain, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

@@ -41,7 +41,7 @@ def test_csv(predict, trained_run):
     files = sorted(HEM.iterdir())
     assert [Path(row["path"]) for row in rows] == files
     expected = sn.load(trained_run.folder).predict_proba(files)
-    found = np.array([[row["probability of all"], row["probability of hem"]] for row in rows], np.float32)
+    found = np.array([[row["probability of all"], row["probability of hem"]] for row in rows], np.float64)
     np.testing.assert_array_equal(found, expected)
     assert [row["prediction"] for row in rows] == [("all", "hem")[k] for k in expected.argmax(axis=1)]
     assert "weights.h5" in err

@@ -48,6 +48,19 @@ def test_the_bits_of_training_s_own_evaluation(trained_run, predictor, test_set)
     assert predictor.logits(test_set.read(np.arange(len(test_set)))).tobytes() == evaluation.logits.tobytes()
 
 
+def test_one_file_is_no_list(predictor):
+    with pytest.raises(ShapeError, match=r"one file 'one.png'"):
+        predictor.stream("one.png")
+
+
+def test_a_file_has_no_best(trained_run, tmp_path):
+    file = trained_run.folder / "weights.h5"
+    with pytest.raises(ConfigError, match="not a run's folder"):
+        sn.load(file, "best")
+    with pytest.raises(DataError, match="no such run or file"):
+        sn.load(tmp_path / "nowhere")
+
+
 def test_a_run_that_was_judged_by_averages(trained_run, predictor, test_set, tmp_path):
     """Unless told otherwise, the answers are those of training's evaluation, averages included."""
     checkpoint = load_checkpoint(trained_run.folder / "weights.h5")

@@ -2,8 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import scratchnet as sn
+from data_prep import SAMPLE
 from scratchnet.__main__ import main
 from scratchnet.training import Progress, load_checkpoint, read_about, save_checkpoint
 
@@ -18,7 +22,7 @@ def test_of_a_run(trained_run, capsys):
     code, out, _ = summary(capsys, trained_run.folder)
     assert code == 0
     for expected in (
-        "epochs    2 done",
+        "epochs    2 of 2 done",
         "last    epoch 2: train loss",
         "best    epoch",
         f"data      {trained_run.data}",
@@ -39,7 +43,12 @@ def test_of_a_run_that_has_just_begun(trained_run, tmp_path, capsys):
     )
     code, out, _ = summary(capsys, tmp_path)
     assert code == 0
-    assert "epochs    0 done, and 3 batches of the next" in out
+    assert "epochs    0 of 2 done, and 3 batches of the next" in out
+    assert "training has not ended" in out
+    (tmp_path / "best.h5").write_bytes((trained_run.folder / "best.h5").read_bytes())
+    for weights in ("last", "best"):
+        assert main(["predict", str(tmp_path), str(SAMPLE / "fold_0" / "hem"), "--weights", weights]) == 0
+        assert "CAUTION: training has not ended: 0 of 2 epochs are done" in capsys.readouterr().err
 
 
 def test_the_best_is_the_first_among_equals(trained_run, tmp_path, capsys):
@@ -57,6 +66,19 @@ def test_the_best_is_the_first_among_equals(trained_run, tmp_path, capsys):
     code, _, err = summary(capsys, tmp_path)
     assert code == 2
     assert "metrics.csv" in err
+
+
+def test_of_a_classifier_s_file(tmp_path, capsys):
+    """It was trained on arrays: no data, no command."""
+    X = np.arange(4, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3) * 60
+    sn.Classifier(epochs=1, batch_size=4).fit(X, [0, 1, 0, 1]).predictor_.save(tmp_path / "c.h5")
+    code, out, _ = summary(capsys, tmp_path / "c.h5")
+    assert code == 0
+    assert "classes   0, 1" in out
+    assert "data  " not in out
+    Image.fromarray(X[1]).save(tmp_path / "one.png")
+    assert main(["predict", str(tmp_path / "c.h5"), str(tmp_path / "one.png")]) == 0
+    assert "1 of 1 file predicted" in capsys.readouterr().err
 
 
 def test_of_a_file(trained_run, capsys):

@@ -4,16 +4,24 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_prep.sources import find_images
+from data_prep.sources import PRELIM, find_images
 from data_prep.tables import read_subjects
 from scratchnet.command_line import printable
-from scratchnet.commands.shared import add_network_arguments, add_symmetries_argument, load_network, say
+from scratchnet.commands.shared import (
+    add_network_arguments,
+    add_symmetries_argument,
+    class_called,
+    load_network,
+    require_place,
+    say,
+)
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.files import write_text_atomically
@@ -21,6 +29,7 @@ from scratchnet.predictions import Predictions
 from scratchnet.predictor import Predictor
 from scratchnet.scores import Scores, scores
 
+BEST = "best.h5"
 SUBJECT_OPTIONS = ("subject_pattern", "subjects")
 
 
@@ -33,7 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="prepared shards, or a folder of images: a C-NMC tree, or one folder for each class",
     )
-    add("--split", metavar="NAME", help="of prepared shards: which side (test)")
+    add(
+        "--split",
+        metavar="NAME",
+        help="of prepared shards: which side (test); prelim: the preliminary set of a C-NMC tree",
+    )
     add("--subject-pattern", metavar="REGEX", help="of a folder of images: finds the subject in a file's path")
     add("--subjects", metavar="CSV", help="of a folder of images: a table of file and subject")
     add(
@@ -47,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
+    require_place(options.json, options.predictions)
     predictor = load_network(options)
+    positive = options.positive and class_called(options.positive, predictor.class_names, "--positive")
     folder = Path(options.data)
     prepared = (folder / "manifest.json").is_file()
     _refuse_what_means_nothing(options, prepared)
@@ -58,21 +73,24 @@ def run(options: argparse.Namespace) -> int:
         said.probabilities,
         said.subjects,
         said.class_names,
-        positive=options.positive,
+        positive=positive,
         prior=_training_frequencies(trained_on, said.class_names),
         bootstrap=options.bootstrap,
     )
-    seen = _seen_in_training(said.subjects, trained_on)
+    side = (options.split or "test") if prepared else options.split
+    known = _what_is_known(predictor, trained_on, said.subjects, side if _is_of(trained_on, folder) else None)
     # Names of classes and subjects may come from strangers.
-    print("\n".join(printable(line) for line in _describe(said, found, seen)))
+    print("\n".join(printable(line) for line in _describe(said, found, known)))
     if options.json:
         facts = {
             "weights": str(predictor.source),
             "data": str(folder),
-            "split": (options.split or "test") if prepared else None,
+            "split": side,
             "symmetries": predictor.symmetries if options.symmetries is None else options.symmetries,
             "unreadable": bad,
-            "subjects_seen_in_training": None if seen is None else sorted(seen),
+            "subjects_seen_in_training": None if known.trained is None else sorted(known.trained),
+            "subjects_seen_in_choosing": None if known.chosen is None else sorted(known.chosen),
+            "weights_chosen_on_these": known.is_choice,
         }
         write_text_atomically(options.json, json.dumps(facts | found.to_dict(), indent=1) + "\n")
     if options.predictions:
@@ -87,8 +105,11 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
                 raise ConfigError(
                     f"{options.data} is prepared and knows its subjects: leave out --{name.replace('_', '-')}"
                 )
-    elif options.split is not None:
-        raise ConfigError(f"{options.data} is no folder of prepared shards, which alone have sides: leave out --split")
+    elif options.split not in (None, PRELIM):
+        raise ConfigError(
+            f"{options.data} is no folder of prepared shards, which alone have sides: leave out --split, or for C-NMC's "
+            f"preliminary set say --split {PRELIM}"
+        )
 
 
 def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
@@ -111,7 +132,7 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             )
         ]
         subjects = dataset.subjects if dataset.manifest.subjects_known else None
-        probabilities = np.concatenate(parts).astype(np.float64)
+        probabilities = np.concatenate(parts)
         said = Predictions(predictor.class_names, dataset.paths, subjects, places[dataset.labels], probabilities)
         return said, 0
 
@@ -119,15 +140,17 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
 def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
     """The answers, and how many images could not be read."""
     table = read_subjects(Path(options.subjects)) if options.subjects is not None else None
-    found = find_images(folder, subject_pattern=options.subject_pattern, subjects=table)
+    prelim = options.split == PRELIM
+    found = find_images(folder, subject_pattern=options.subject_pattern, subjects=table, prelim=prelim)
+    images = [image for image in found.images if not prelim or image.part == PRELIM]
     places = _places(found.class_names, predictor)
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
-    stream = predictor.stream([image.file for image in found.images], symmetries=options.symmetries)
+    stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
     usable, probabilities = [], []
     for image, one in zip(
-        found.images,
-        tqdm(stream, total=len(found.images), desc="evaluating", unit=" images", disable=None, leave=False),
+        images,
+        tqdm(stream, total=len(images), desc="evaluating", unit=" images", disable=None, leave=False),
         strict=True,
     ):
         if one.probabilities is None:
@@ -136,16 +159,16 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             usable.append(image)
             probabilities.append(one.probabilities)
     if not usable:
-        raise DataError(f"{folder}: none of its {len(found.images)} images can be read")
+        raise DataError(f"{folder}: none of its {len(images)} images can be read")
     subjects = [image.subject for image in usable if image.subject is not None]
     said = Predictions(
         class_names=predictor.class_names,
         paths=tuple(image.path for image in usable),
         subjects=tuple(subjects) if len(subjects) == len(usable) else None,
         labels=places[[image.label for image in usable]],
-        probabilities=np.stack(probabilities).astype(np.float64),
+        probabilities=np.stack(probabilities),
     )
-    return said, len(found.images) - len(usable)
+    return said, len(images) - len(usable)
 
 
 def _places(names: tuple[str, ...], predictor: Predictor) -> NDArray[np.int64]:
@@ -176,13 +199,46 @@ def _training_frequencies(manifest: Manifest | None, names: tuple[str, ...]) -> 
     return manifest.splits["train"].images_per_class if manifest and manifest.class_names == names else None
 
 
-def _seen_in_training(subjects: tuple[str, ...] | None, manifest: Manifest | None) -> set[str] | None:
-    """The subjects of the data that were trained on; None where that cannot be known."""
-    if subjects is None or manifest is None or not manifest.subjects_known:
-        return None
-    sides = [manifest.splits[side].subjects for side in ("train", "validation") if side in manifest.splits]
-    trained = _each(name for side in sides for name in side)
-    return {subject for subject in set(subjects) if trained.intersection(_each([subject]))}
+@dataclass(frozen=True)
+class Known:
+    """What the weights have to do with the images they are judged on.
+
+    trained, chosen: the subjects among them that were trained on, and that were looked at after each epoch to choose the
+    best one; None where that cannot be known. is_choice: whether these weights are that choice, best.h5, and were chosen
+    on images that are judged here.
+    """
+
+    trained: set[str] | None
+    chosen: set[str] | None
+    is_choice: bool
+
+
+def _what_is_known(
+    predictor: Predictor, manifest: Manifest | None, subjects: tuple[str, ...] | None, side: str | None
+) -> Known:
+    """manifest: of the training data, if it is still there. side: the one of it that is judged, if it is one."""
+    is_best = predictor.source is not None and predictor.source.name == BEST
+    if manifest is None:
+        return Known(None, None, False)
+    choosing = "validation" if "validation" in manifest.splits else "test"
+    if subjects is None or not manifest.subjects_known:
+        return Known(None, None, is_best and side == choosing)
+    trained, chosen = (_among(subjects, manifest, name) for name in ("train", choosing))
+    return Known(trained, chosen, is_best and bool(chosen))
+
+
+def _is_of(manifest: Manifest | None, folder: Path) -> bool:
+    """Whether the folder is the training data itself."""
+    try:
+        return manifest is not None and read_manifest(folder).dataset_id == manifest.dataset_id
+    except DataError:
+        return False
+
+
+def _among(subjects: tuple[str, ...], manifest: Manifest, side: str) -> set[str]:
+    """The subjects that stand on that side of the training data."""
+    there = _each(manifest.splits[side].subjects)
+    return {subject for subject in set(subjects) if there.intersection(_each([subject]))}
 
 
 def _each(subjects: Iterable[str]) -> set[str]:
@@ -190,25 +246,37 @@ def _each(subjects: Iterable[str]) -> set[str]:
     return {name for subject in subjects for name in subject.split("+")}
 
 
-def _describe(said: Predictions, found: Scores, seen: set[str] | None) -> list[str]:
+def _describe(said: Predictions, found: Scores, known: Known) -> list[str]:
     """What a person wants to know, line by line."""
     names = said.class_names
     counts = np.bincount(said.labels, minlength=len(names))
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
     subjects = "" if said.subjects is None else f" of {len(set(said.subjects))} subjects"
     lines = [f"{len(said.labels)} images ({classes}){subjects}"]
-    if seen is None:
-        lines.append("It cannot be known whether images of these subjects were trained on.")
-    elif seen:
-        lines.append(
-            f"CAUTION: {len(seen)} of these subjects were trained on, such as {min(seen)!r}: "
-            "the figures say little about new subjects."
-        )
-    else:
-        lines.append("None of these subjects was trained on.")
-    lines += ["", *found.table().splitlines(), ""]
+    lines += [*_caveats(known), "", *found.table().splitlines(), ""]
     width = max(map(len, names))
     for name, row in zip(names, said.confusion(), strict=True):
         shares = ", ".join(f"{count} as {other}" for count, other in zip(row, names, strict=True))
         lines.append(f"{name:<{width}}  {shares}")
+    return lines
+
+
+def _caveats(known: Known) -> list[str]:
+    """How far the figures tell of new subjects."""
+    if known.trained is None:
+        lines = ["It cannot be known whether images of these subjects were trained on."]
+    elif known.trained:
+        lines = [
+            f"CAUTION: {len(known.trained)} of these subjects were trained on, such as {min(known.trained)!r}: "
+            "the figures say little about new subjects."
+        ]
+    else:
+        lines = ["None of these subjects was trained on."]
+    if known.is_choice:
+        whose = f"images of {len(known.chosen)} of these subjects" if known.chosen else "these images"
+        lines.append(
+            f"CAUTION: {BEST} is the epoch that did best on {whose}: the figures are better than new subjects' would be."
+        )
+    elif known.chosen:
+        lines.append(f"{len(known.chosen)} of them were used to choose the best epoch ({BEST}).")
     return lines

@@ -4,8 +4,15 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from scratchnet.commands.shared import add_network_arguments, find_files, load_network, say
-from scratchnet.errors import ConfigError, DataError
+from scratchnet.commands.shared import (
+    add_network_arguments,
+    class_called,
+    find_files,
+    load_network,
+    require_folder_place,
+    say,
+)
+from scratchnet.errors import DataError
 from scratchnet.explain_sheets import decision_sheet, layers_sheet
 from scratchnet.extras import require
 
@@ -30,14 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the pictures, and says where. Returns 1 if an image could not be read."""
     require("matplotlib.figure")  # before the work, not after it
+    out = Path(options.out)
+    require_folder_place(options.out)
     files, _ = find_files(options.images)
     predictor = load_network(options)
     names = predictor.class_names
-    if options.asked is not None and options.asked not in names:
-        raise ConfigError(f"--class {options.asked!r} is none of the network's classes, which are {', '.join(names)}")
-    asked = names.index(options.asked) if options.asked is not None else None
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    asked = names.index(class_called(options.asked, names, "--class")) if options.asked is not None else None
+    if predictor.symmetries:
+        say(
+            "The sheets are of the image as it lies: they do not average over its eight symmetries, as the run's test did."
+        )
     bad = 0
     for file, name in zip(files, _distinct(file.stem for file in files), strict=True):
         try:
@@ -46,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
             bad += 1
             say(str(error))
             continue
+        out.mkdir(parents=True, exist_ok=True)  # not before there is something to put into it
         title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
         decision_sheet(decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch)
         layers_sheet(layers, predictor, pixels, title)

@@ -4,12 +4,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep import SAMPLE
-from scratchnet.commands.shared import add_network_arguments, find_files, load_network, say
-from scratchnet.errors import ConfigError
+from scratchnet.commands.shared import add_network_arguments, find_files, load_network, plural, require_place, say
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.exchange.onnx import write_onnx
 from scratchnet.exchange.safetensors import write_safetensors
+from scratchnet.extras import require
+from scratchnet.predictor import Predictor
 
 TRIED = 64  # images that an ONNX graph is tried on
 
@@ -30,14 +33,38 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file}: the file's name says what is written: NAME.onnx or NAME.safetensors")
     if form == ".safetensors" and options.images:
         raise ConfigError("--images are for trying an ONNX graph: leave them out")
+    require_place(options.file)
+    if Path(options.file).exists():
+        raise ConfigError(f"{options.file} exists and is not overwritten: choose another name")
+    for library in ("onnx", "onnxruntime") if form == ".onnx" else ("safetensors",):
+        require(library)  # before the work, not after it
     predictor = load_network(options)
     if form == ".safetensors":
         write_safetensors(predictor, options.file)
         say(f"{options.file} written")
         return 0
-    files, _ = find_files([options.images or str(SAMPLE)])
-    every = max(1, len(files) // TRIED)
-    images = np.stack([predictor.pixels(file) for file in files[::every][:TRIED]])
+    images = _some_images(predictor, options.images or str(SAMPLE))
     difference = write_onnx(predictor, options.file, images)
-    say(f"{options.file} written; on {len(images)} images ONNX Runtime says the same, logits to {difference:.1g}")
+    say(
+        f"{options.file} written; on {plural(len(images), 'image')} ONNX Runtime says the same, logits to {difference:.1g}"
+    )
+    if predictor.symmetries:
+        say(
+            "The graph answers for an image as it lies: it does not average over eight symmetries, as the run's test did."
+        )
     return 0
+
+
+def _some_images(predictor: Predictor, place: str) -> NDArray[np.uint8]:
+    """Up to TRIED images from all over a folder, (N, S, S, 3). Those that cannot be read are said and left out."""
+    files, _ = find_files([place])
+    chosen = np.linspace(0, len(files) - 1, min(TRIED, len(files))).round().astype(int)
+    images = []
+    for file in (files[k] for k in chosen):
+        try:
+            images.append(predictor.pixels(file))
+        except DataError as error:
+            say(f"left out: {error}")
+    if not images:
+        raise DataError(f"{place}: no image can be read, of {len(chosen)} that were tried")
+    return np.stack(images)

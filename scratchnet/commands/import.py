@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.commands.shared import say
+from scratchnet.commands.shared import require_place, say
 from scratchnet.errors import ConfigError
 from scratchnet.exchange.safetensors import read_safetensors
 from scratchnet.predictor import Predictor
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if Path(options.out).exists():
         raise ConfigError(f"{options.out} exists and is not overwritten: choose another name")
+    require_place(options.out)
     like = Predictor.load(options.like) if options.like is not None else None
     read_safetensors(options.file, like).save(options.out)
     say(f"{options.out} written")

@@ -13,7 +13,15 @@ from tqdm import tqdm
 
 from scratchnet.codalab import require_numbered, write_submission
 from scratchnet.command_line import printable
-from scratchnet.commands.shared import add_network_arguments, add_symmetries_argument, find_files, load_network, say
+from scratchnet.commands.shared import (
+    add_network_arguments,
+    add_symmetries_argument,
+    find_files,
+    load_network,
+    plural,
+    require_place,
+    say,
+)
 from scratchnet.files import write_atomically
 from scratchnet.predictions import PROBABILITY
 from scratchnet.predictor import Prediction
@@ -43,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
+    require_place(options.out, options.codalab)
     files, passed_over = find_files(options.images)
     predictor = load_network(options)
     names = predictor.class_names
@@ -53,19 +62,26 @@ def run(options: argparse.Namespace) -> int:
     bad = 0
     with _output(options.out) as file, _writer(form, file, names) as write:
         stream = predictor.stream(files, symmetries=options.symmetries)
-        for prediction in tqdm(stream, total=len(files), desc="predicting", unit=" images", disable=None, leave=False):
+        # Where the rows themselves go to the terminal, they show how far it is, and a bar would be in their way.
+        hidden = True if options.out is None and sys.stdout.isatty() else None
+        for prediction in tqdm(
+            stream, total=len(files), desc="predicting", unit=" images", disable=hidden, leave=False
+        ):
             if prediction.problem is not None:
                 bad += 1
                 tqdm.write(printable(f"{prediction.path}: {prediction.problem}"), file=sys.stderr)
             elif options.codalab:
                 answers[prediction.path] = _class_of(prediction, names)
             write(prediction)
-    others = f"; {passed_over} files with other extensions passed over" if passed_over else ""
-    say(f"{len(files) - bad} of {len(files)} files predicted{others}")
+    others = f"; {plural(passed_over, 'file')} with other extensions passed over" if passed_over else ""
+    say(f"{len(files) - bad} of {plural(len(files), 'file')} predicted{others}")
     if options.codalab and bad:
         say(f"{options.codalab} is not written: it needs an answer for every image")
     elif options.codalab:
         write_submission(options.codalab, answers)
+        say(
+            f"{options.codalab} written: {plural(len(answers), 'answer')} in the order of the numbers, 1 for all, 0 for hem"
+        )
     return 1 if bad else 0
 
 
@@ -111,17 +127,11 @@ def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callab
 def _csv_row(one: Prediction, names: tuple[str, ...]) -> list[Any]:
     if one.probabilities is None:
         return [one.path, "", *("" for _ in names), one.problem]
-    return [one.path, _class_of(one, names), *_shortest(one), ""]
+    return [one.path, _class_of(one, names), *one.probabilities.tolist(), ""]
 
 
 def _json_object(one: Prediction, names: tuple[str, ...]) -> dict[str, Any]:
     if one.probabilities is None:
         return {"path": str(one.path), "problem": one.problem}
-    probabilities = dict(zip(names, _shortest(one), strict=True))
+    probabilities = dict(zip(names, one.probabilities.tolist(), strict=True))
     return {"path": str(one.path), "prediction": _class_of(one, names), "probabilities": probabilities}
-
-
-def _shortest(one: Prediction) -> list[float]:
-    """The probabilities with as many digits as it takes to read the same numbers back, 0.8387126 for a float32."""
-    assert one.probabilities is not None
-    return [float(str(p)) for p in one.probabilities]

@@ -10,18 +10,17 @@ from pathlib import Path
 from scratchnet.command_line import printable
 from scratchnet.config import Config
 from scratchnet.data.images import EXTENSIONS
-from scratchnet.errors import DataError
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.threads import set_threads
-from scratchnet.predictor import WEIGHTS, Predictor
+from scratchnet.predictor import WEIGHTS, Predictor, weights_file
+from scratchnet.training.checkpoint import read_about
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, and what is to be done with it."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a file of weights")
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, default="last", help="of a run: those of its last epoch, or of its best (last)"
-    )
+    parser.add_argument("--weights", choices=WEIGHTS, help="of a run: those of its last epoch, or of its best (last)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the kernels (0: all)")
 
 
@@ -40,11 +39,59 @@ def load_network(options: argparse.Namespace) -> Predictor:
     set_threads(options.threads)
     predictor = Predictor.load(options.run, options.weights)
     say(f"weights of {predictor.source}, classes {', '.join(predictor.class_names)}")
+    _say_if_unfinished(Path(options.run))
     config = Config.from_dict(predictor.about["config"])
     if not kernels_are_compiled(config):
         say("Compiling the kernels, once for this machine …")
         compile_kernels(config)
     return predictor
+
+
+def _say_if_unfinished(run: Path) -> None:
+    """Says how far a run has come whose training has not ended: its last weights are then those of a checkpoint."""
+    if not run.is_dir():
+        return
+    try:
+        about, progress = read_about(weights_file(run))
+    except DataError:  # best.h5 alone
+        return
+    if progress is not None:
+        say(f"CAUTION: training has not ended: {progress.epoch} of {about['config']['epochs']} epochs are done")
+
+
+def class_called(name: str, names: tuple[str, ...], option: str) -> str:
+    """The class of that name, upper and lower case being the same. Raises ConfigError where there is none."""
+    for known in (name, *names):
+        if known in names and known.casefold() == name.casefold():
+            return known
+    raise ConfigError(f"{option} {name!r} is none of the network's classes, which are {', '.join(names)}")
+
+
+def require_place(*files: str | None) -> None:
+    """Raises ConfigError unless files of these names can be made; None is none. To be called before the work."""
+    for name in files:
+        if name is None:
+            continue
+        if Path(name).is_dir():
+            raise ConfigError(f"{name}: is a folder: name the file to write in it")
+        if not Path(name).parent.is_dir():
+            raise ConfigError(f"{name}: cannot be written, as {Path(name).parent} is no folder: make it first")
+
+
+def require_folder_place(name: str) -> None:
+    """Raises ConfigError unless there is a folder of that name, or one can be made with the folders above it."""
+    there = next(place for place in (Path(name), *Path(name).absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{name}: cannot be a folder, as {there} is a file: choose another name")
+
+
+def plural(count: int, thing: str) -> str:
+    """A count with what it counts.
+
+    >>> plural(1, "file"), plural(0, "file")
+    ('1 file', '0 files')
+    """
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def say(line: str) -> None:

@@ -49,11 +49,11 @@ def _of_run(path: Path) -> list[str]:
         lines = [
             f"{'run' if path.is_dir() else 'file':<9} {path}",
             *(_progress(path, about, progress) if path.is_dir() else []),
-            f"data      {about['data']}",
+            *([f"data      {about['data']}"] if about.get("data") else []),
             f"classes   {', '.join(about['class_names'])}",
             f"pixels    {_pixels(about['pixel_scaling'])}",
             *([f"command   {about['command']}"] if about.get("command") else []),
-            f"made by   {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
+            *([f"made by   {_versions(about['versions'])}"] if about.get("versions") else []),
             "",
             *_network(about, weights=file.stat().st_size // 4),
             "",
@@ -68,7 +68,10 @@ def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) ->
     """How far the run is, and how good its last and its best epoch were, as metrics.csv says."""
     rows = _metrics(folder)
     more = f", and {progress.batches_done} batches of the next" if progress and progress.batches_done else ""
-    lines = [f"epochs    {len(rows)} done{more}"]
+    asked = about["config"]["epochs"]
+    lines = [f"epochs    {len(rows)} of {asked} done{more}"]
+    if progress is not None:
+        lines.append(f"          training has not ended: python train.py --resume {folder}")
     if rows:
         metric = about["config"]["best_metric"]
         best = rows[best_epoch(rows, metric) - 1]
@@ -92,6 +95,10 @@ def _epoch(row: dict[str, float]) -> str:
         f"epoch {row['epoch']:.0f}: {losses}, "
         f"test accuracy {row['test_accuracy']:.1%}, balanced {row['test_balanced_accuracy']:.1%}"
     )
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _pixels(scaling: dict[str, Any]) -> str:

@@ -90,7 +90,7 @@ def decode(file: Path) -> DecodedImage:
     except UnusableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImage(f"too large: more than {MAX_PIXELS} pixels") from error
+        raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
     except UnidentifiedImageError as error:
         raise UnusableImage(f"not an image in a known format ({', '.join(FORMATS)})") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
@@ -102,7 +102,7 @@ def _decode(data: bytes, extension: str) -> DecodedImage:
     kind = image.format or ""
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise UnusableImage(f"too large: {width}×{height} pixels")
+        raise UnusableImage(f"too large: {width}×{height} pixels (at most {MAX_PIXELS}, and {MAX_SIDE} a side)")
     if _has_second_frame(data):
         raise UnusableImage("several frames or pages")
     if _bits_per_channel(image, data) > 8:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, ShapeError
 from scratchnet.layers import Conv2D, Dense, Flatten
 from scratchnet.layers.base import Shape, parameters_of
 from scratchnet.network import Sequential
@@ -64,7 +64,7 @@ def from_torch(state: Mapping[str, Any], network: Sequential) -> dict[str, Array
     in the order in which they stand in `state`.
 
     Raises ConfigError where the number of layers differs or there is another kind of array, ShapeError, naming both
-    shapes, where one does not fit.
+    shapes, where one does not fit, DtypeError for other numbers than floats of 16, 32 or 64 bits.
     """
     given = _grouped(state)
     layers = list(_with_weights(network))
@@ -142,6 +142,17 @@ def _with_weights(network: Sequential) -> Iterator[tuple[int, Any, Shape | None]
             raise ConfigError(f"{layer}: only convolutions and dense layers can be exchanged with other libraries")
 
 
+def _as_array(name: str, value: Any) -> Array:
+    """An array of floating-point numbers. Raises DtypeError for anything else, such as a tensor of bfloat16 or with a gradient."""
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except TypeError as error:
+        raise DtypeError(f"{name}: NumPy has no type for it ({error}): give the state dict of model.float()") from error
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise DtypeError(f"{name}: expected floats of 16, 32 or 64 bits, got {array.dtype}: is it a quantised model?")
+    return array
+
+
 def _torch_shape(layer: Any) -> Shape:
     axes = (3, 2, 0, 1) if isinstance(layer, Conv2D) else (1, 0)
     return tuple(layer.weight.value.shape[axis] for axis in axes)
@@ -156,7 +167,7 @@ def _grouped(state: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
             raise ConfigError(
                 f"{name!r} is neither a weight nor a bias: only convolutions and dense layers can be read"
             )
-        pairs.setdefault(prefix, {})[role] = np.asarray(value)
+        pairs.setdefault(prefix, {})[role] = _as_array(name, value)
     for prefix, pair in pairs.items():
         if len(pair) != 2:
             raise ConfigError(f"{prefix!r} has a {next(iter(pair))} alone; expected weight and bias")

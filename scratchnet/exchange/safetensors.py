@@ -29,6 +29,8 @@ from scratchnet.files import write_atomically
 from scratchnet.predictor import Predictor, network_of
 
 FORMAT = "scratchnet"
+OF_THE_NETWORK = ("config", "class_names", "pixel_scaling", "preprocessing", "versions", "arithmetic")
+"""What another network's weights may take over from a run; what it was trained on, and for how long, is not theirs."""
 
 
 def write_safetensors(predictor: Predictor, path: str | os.PathLike[str]) -> None:
@@ -47,6 +49,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
 
     like: for a file that PyTorch has written, a network of the same architecture: its classes, pixel scaling and
     preprocessing are taken over, and its weights are replaced. Layers are matched by kind, in the order of their names.
+    Nothing is known then of what it was trained on. Numbers of 16, 32 or 64 bits are cast to the type of `like`.
 
     Raises DataError where the file cannot be read or fits no network, ConfigError where `like` is missing or superfluous,
     MissingExtraError without the extra [export].
@@ -58,21 +61,29 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
         with library.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys(), key=_with_numbers)}
-    except (library.SafetensorError, TypeError, ValueError) as error:
+    except (library.SafetensorError, AttributeError, TypeError, ValueError) as error:
+        if "bfloat16" in str(error).lower() or "bf16" in str(error).lower():
+            raise DataError(
+                f"{path}: holds bfloat16, which NumPy has not: save the model as model.float() before"
+            ) from error
         raise DataError(f"{path}: not a readable safetensors file ({error})") from error
     ours = metadata.get("format") == FORMAT
     if ours and like is not None:
         raise ConfigError(f"{path}: was written by scratchnet and says all about itself: leave the other network out")
     if not ours and like is None:
-        raise ConfigError(f"{path}: does not say which classes and scaling it has: name a run that is like it")
+        raise ConfigError(
+            f"{path}: does not say which classes and scaling it has: name a run that is like it with --like"
+        )
     try:
         if like is None:
             about = json.loads(metadata["about"])
             network = network_of(about, weights=sum(array.size for array in arrays.values()))
             network.load_state_dict(arrays)
         else:
-            about, network = like.about, network_of(like.about)
-            network.load_state_dict(from_torch(arrays, network))
+            about = {name: like.about[name] for name in OF_THE_NETWORK if name in like.about}
+            network = network_of(about)
+            state = from_torch(arrays, network)
+            network.load_state_dict({name: array.astype(network.dtype) for name, array in state.items()})
         scaling = PixelScaling.from_dict(about["pixel_scaling"])
         return Predictor(network, about["class_names"], scaling, about["preprocessing"], about=about, source=Path(path))
     except (KeyError, TypeError, ValueError) as error:
