@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from dataclasses import fields
@@ -192,7 +193,8 @@ def _as_classes(y: Any) -> NDArray[Any]:
         texts = [kind for kind in kinds if kind in ("str", "str_")]
         if "NoneType" in kinds or (texts and len(texts) < len(kinds)):
             raise LabelError(f"y must hold classes of one type, all numbers or all texts, got {', '.join(kinds)}")
-        labels = np.array(labels.tolist())
+        with contextlib.suppress(ValueError):  # lists of several lengths stay objects, and are refused below
+            labels = np.array(labels.tolist())
     if labels.dtype.kind not in "biufUS":
         raise LabelError(f"y must hold numbers or texts, got {labels.dtype}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
