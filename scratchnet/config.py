@@ -275,8 +275,8 @@ RECOMMENDED: dict[str, Any] = {
     "brightness": 0.1,
     "test_symmetries": "average",
 }
-"""Ours: the report's network, trained so that it starts from every seed and learns what the cells have in common. docs/report.md
-says what each value is for. It is meant for 64×64 pixels, the default, and takes shards of any size."""
+"""Ours: the report's network with a recipe that is meant to start. docs/report.md says what each value is for. It is made for
+64×64 pixels, the default, and takes shards of any size."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "recommended": RECOMMENDED,
