@@ -177,9 +177,9 @@ def test_the_preliminary_set_of_c_nmc(evaluate, tmp_path):
     code, out, _ = evaluate(tmp_path, "--split", "prelim", "--positive", "HEM", "--bootstrap", 0)
     assert code == 0
     assert f"{sum(counts)} images ({counts[0]} all, {counts[1]} hem)" in out
-    code, _, err = evaluate(SAMPLE, "--split", "prelim")
+    code, _, err = evaluate(tmp_path / "fold_0", "--split", "prelim")
     assert code == 2
-    assert "no labelled image of a preliminary test set" in err
+    assert "has no fold_0/all, fold_0/hem" in err
 
 
 def test_where_to_write_is_looked_at_before_the_work(evaluate, tmp_path):
