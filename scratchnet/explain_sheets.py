@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,5 +178,6 @@ def _figure(width: float, height: float) -> Iterator[Any]:
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)  # not before there is something to put into it
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=140)

@@ -168,6 +168,30 @@ def test_misuse(evaluate, trained_run, arguments, message):
     assert message in err.splitlines()[-1]
 
 
+def test_the_preliminary_set_of_c_nmc(evaluate, tmp_path):
+    """Only its images, of a tree that holds folds too."""
+    for folder, source in (("fold_0", "fold_0"), ("prelim_test", "fold_1")):
+        for name in ("all", "hem"):
+            shutil.copytree(SAMPLE / source / name, tmp_path / folder / name)
+    counts = [len(list((SAMPLE / "fold_1" / name).iterdir())) for name in ("all", "hem")]
+    code, out, _ = evaluate(tmp_path, "--split", "prelim", "--positive", "HEM", "--bootstrap", 0)
+    assert code == 0
+    assert f"{sum(counts)} images ({counts[0]} all, {counts[1]} hem)" in out
+    code, _, err = evaluate(tmp_path / "fold_0", "--split", "prelim")
+    assert code == 2
+    assert "has no fold_0/all, fold_0/hem" in err
+
+
+def test_where_to_write_is_looked_at_before_the_work(evaluate, tmp_path):
+    for name, message in (("", "is a folder"), ("no/e.json", "is no folder: make it first")):
+        for option in ("--json", "--predictions"):
+            code, _, err = evaluate(SAMPLE, option, tmp_path / name)
+            assert code == 2
+            assert message in err
+            assert str(tmp_path) in err
+            assert "weights of" not in err  # nothing was done
+
+
 def test_sides_are_of_shards(evaluate):
     code, _, err = evaluate(SAMPLE, "--split", "test")
     assert code == 2

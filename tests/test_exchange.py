@@ -211,7 +211,7 @@ def test_import_and_export_commands(trained_run, tmp_path, capsys):
         (["import", str(out), str(tmp_path / "no" / "new.h5")], "is no folder: make it first"),
         (["export", run, str(tmp_path / "no" / "m.onnx")], "is no folder: make it first"),
         (["export", run, str(out)], "not overwritten"),
-        (["predict", str(out), str(tmp_path)], "python -m scratchnet import"),
+        (["predict", str(out), "x.png"], "python -m scratchnet import"),
         (["import", str(trained_run.folder / "weights.h5"), "new.h5"], "not a readable safetensors file"),
         (["export", run, "m.pt"], "NAME.onnx or NAME.safetensors"),
         (["export", run, "m.safetensors", "--images", "x"], "leave them out"),

@@ -55,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
             bad += 1
             say(str(error))
             continue
-        out.mkdir(parents=True, exist_ok=True)  # not before there is something to put into it
         title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
         decision_sheet(decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch)
         layers_sheet(layers, predictor, pixels, title)
