@@ -90,7 +90,7 @@ class HDF5File:
     path: the file. what: what it should be, for messages: "shard". remedy: the sentence that ends each message.
 
     Attributes: path; size, in bytes; groups, by name; datasets, by path, such as "weights/conv1.bias".
-    Raises DataError, and nothing else, whatever the file holds. What is read later belongs into a block of `refusing`, which
+    Raises DataError, and nothing else, whatever the file holds: DamagedError where its bytes are at fault. What is read later belongs into a block of `refusing`, which
     does the same.
 
     >>> HDF5File("no.h5", "checkpoint", "Give another file.")
@@ -132,9 +132,10 @@ class HDF5File:
         try:
             mode = os.stat(self.path).st_mode
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise self.refusal(f"there is no such {self.what}") from error
+            raise DataError(f"{self.path}: there is no such {self.what}. {self._remedy}") from error
         if not stat.S_ISREG(mode):
-            raise self.refusal(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}, not a {self.what}")
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise DataError(f"{self.path}: is {kind}, not a {self.what}. {self._remedy}")
 
     def _member(self, path: str, address: int) -> Member:
         if address in self._headers or len(self._headers) >= form.MAX_OBJECTS:
