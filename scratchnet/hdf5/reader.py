@@ -90,8 +90,8 @@ class HDF5File:
     path: the file. what: what it should be, for messages: "shard". remedy: the sentence that ends each message.
 
     Attributes: path; size, in bytes; groups, by name; datasets, by path, such as "weights/conv1.bias".
-    Raises DataError, and nothing else, whatever the file holds: DamagedError where its bytes are at fault. What is read later belongs into a block of `refusing`, which
-    does the same.
+    Raises DataError, and nothing else, whatever the file holds; DamagedError where its bytes are at fault. What is read later
+    belongs into a block of `refusing`, which does the same.
 
     >>> HDF5File("no.h5", "checkpoint", "Give another file.")
     Traceback (most recent call last):
