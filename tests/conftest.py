@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 settings.register_profile("here", deadline=None, max_examples=40)
 settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+# A shell starts what runs in its background with Ctrl-C ignored, and the programs under test respect that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from scratchnet.__main__ import main
 from scratchnet.report.table1 import HEAD, REPORT, Entry, Table1
-from scratchnet.scores import Score
+from scratchnet.scores import Score, percent
 from scratchnet.training import read_about
 from tests.small_data import make_cnmc
 
@@ -63,13 +63,13 @@ def test_the_table_says_what_the_runs_say(made):
     table = [cells_of(line) for line in lines if line.startswith("|")]
     assert table[0] == list(HEAD)
     assert [row[0] for row in table[2:]] == ["32×32, the report", "32×32, the report's split", "32×32, new subjects"]
-    assert table[2][1:4] == ["22", "56.0%", "53.0%"]
+    assert table[2][1:4] == ["22", "56.0 %", "53.0 %"]
     for row, split in zip(table[3:], ("report", "subject"), strict=True):
         header, values = (made / f"report-32-{split}" / "metrics.csv").read_text().splitlines()
         metrics = dict(zip(header.split(","), map(float, values.split(",")), strict=True))
         assert row[1] == "1"
-        assert row[2] == f"{metrics['train_accuracy']:.1%}"
-        assert row[3].startswith(f"{metrics['test_accuracy']:.1%} (")
+        assert row[2] == percent(metrics["train_accuracy"])
+        assert row[3].startswith(f"{percent(metrics['test_accuracy'])} (")
         assert row[6] == f"{metrics['test_loss']:.3f}"
     text = "\n".join(lines)
     assert "asked for 1 epochs; the report trained for 22" in text
@@ -220,7 +220,7 @@ def test_every_row_stands_below_the_reports():
         ["256×256, the report", "14"],
         ["256×256, the report's split", "0"],
     ]
-    assert table.rows()[1][3] == "60.0% (50.0–70.0)"
+    assert table.rows()[1][3] == "60.0 % (50.0–70.0 %)"
     assert table.rows()[1][-1] == "1 min 1 s"
     assert all(len(row) == len(HEAD) for row in table.rows())
     (sizes,) = {panel.curves[-1][1][0] for panel in table.panels(32)}

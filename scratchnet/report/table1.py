@@ -11,7 +11,7 @@ from scratchnet import plots
 from scratchnet.report.html import document, figure, picture, safe, section, table
 from scratchnet.report.results import Results, Row
 from scratchnet.report.words import duration
-from scratchnet.scores import Score
+from scratchnet.scores import Score, percent
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def row_name(size: int, whose: str) -> str:
 
 def _printed(size: int) -> list[str]:
     row = REPORT[size]
-    shares = [f"{value:.1%}" for value in (row.train_accuracy, row.test_accuracy)]
+    shares = [percent(value) for value in (row.train_accuracy, row.test_accuracy)]
     losses = [f"{value:.4g}" for value in (row.train_loss, row.test_loss)]
     return [row_name(size, "the report"), str(row.epochs), *shares, "", *losses, ""]
 
@@ -236,9 +236,9 @@ def _measured(entry: Entry) -> list[str]:
     return [
         entry.name,
         f"{len(entry.rows)}" if len(entry.rows) == entry.epochs else f"{len(entry.rows)} of {entry.epochs}",
-        f"{last['train_accuracy']:.1%}",
-        entry.accuracy.text() if entry.accuracy else f"{last['test_accuracy']:.1%}",
-        f"{last['test_balanced_accuracy']:.1%}",
+        percent(last["train_accuracy"]),
+        entry.accuracy.text() if entry.accuracy else percent(last["test_accuracy"]),
+        percent(last["test_balanced_accuracy"]),
         f"{last['train_loss']:.3f}",
         f"{last['test_loss']:.3f}",
         duration(entry.seconds) if entry.seconds else "",
