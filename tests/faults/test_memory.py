@@ -33,7 +33,7 @@ if trace:
     tracemalloc.start()
 run, experiment = Run.create(folder, config), Experiment(config, shards)
 try:
-    board = Board(run.board_folder, 0)
+    board = Board(run.board_folder, 0) if sys.argv[4] == "drawing" else None
 except MissingExtraError:
     board = None
 fit(experiment, run, Progress(), Watching(epochs, total=1), board)
@@ -63,6 +63,13 @@ EPOCHS = [6, pytest.param(24, marks=pytest.mark.slow)]
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_the_process_does_not_grow(run_python, shards, tmp_path, epochs):
     assert growth(run_python, shards, tmp_path / "run", epochs, "resident") < 8 * 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux tells what a process holds")
+@pytest.mark.parametrize("epochs", EPOCHS)
+def test_drawing_for_tensorboard_grows_in_steps_that_end(run_python, shards, tmp_path, epochs):
+    """The heap of what draws gets its shape slowly: 12 MB were seen over 24 epochs, of which 0.5 in the last eight."""
+    assert growth(run_python, shards, tmp_path / "run", epochs, "drawing") < 24 * 2**20
 
 
 @pytest.mark.parametrize("epochs", EPOCHS)
