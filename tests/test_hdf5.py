@@ -243,6 +243,32 @@ def test_a_disk_that_is_full_at_any_byte(tmp_path, run_python):
     assert run_python(FULL, str(tmp_path)) == "True"
 
 
+KEPT = """
+import ctypes, sys
+import numpy as np
+from pathlib import Path
+from scratchnet.hdf5 import writer
+from scratchnet.training import save_checkpoint
+
+class Broken:
+    def __init__(self, stream): self.stream = stream
+    def __getattr__(self, name): return getattr(self.stream, name)
+    def seek(self, *where): raise trouble
+
+trouble, sink = OSError(5, "Input/output error"), writer._Sink
+writer._Sink = lambda stream: sink(Broken(stream))
+try:
+    save_checkpoint(Path(sys.argv[1], "a.h5"), {"w": np.zeros(1000)}, {})
+except OSError as error:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))  # kept to the very end
+    print(error is trouble)
+"""
+
+
+def test_an_error_that_is_kept_does_not_crash_the_end_of_the_process(tmp_path, run_python):
+    assert run_python(KEPT, str(tmp_path)) == "True"
+
+
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(5, "Input/output error")])
 @pytest.mark.parametrize("after", [0, 1, 3, 8])
 def test_trouble_in_the_middle_of_a_write(tmp_path, monkeypatch, trouble, after):

@@ -79,5 +79,7 @@ class _Sink:
             try:
                 return call()
             except BaseException as error:
-                self._error = error
+                # Without its frames: through them, whoever keeps the error keeps what h5py calls back when the process
+                # ends, which is then too late for Python and a segmentation fault.
+                self._error = error.with_traceback(None)
         return otherwise
