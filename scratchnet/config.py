@@ -267,7 +267,7 @@ RECOMMENDED: dict[str, Any] = {
     "batch_size": 32,
     "learning_rate": 0.0005,
     "schedule": "cosine",
-    "warmup": 200,
+    "warmup": 50,
     "weight_decay": 0.0005,
     "clip_norm": 1.0,
     "pixels": "standardised",

@@ -204,3 +204,81 @@ def test_a_peer_takes_the_same_steps(framework, repository):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-4
+
+
+def learning(repository, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.learning", *map(str, arguments)],
+        cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
+    )  # fmt: skip
+
+
+def test_learning_trains_each_system_change_and_seed_once(repository, trained_run, tmp_path):
+    systems = ["scratchnet", "torch"] if importlib.util.find_spec("torch") else ["scratchnet"]
+    out = tmp_path / "learnt.json"
+    asked = (
+        trained_run.data, "--preset", "recommended", "--epochs", 1, "--out", out, "--systems", *systems,
+        "--change", "batch_size=64, augment='none'",
+    )  # fmt: skip
+    done = learning(repository, *asked)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text(encoding="utf-8"))
+    assert [(row["change"], row["system"]) for row in rows] == [
+        (change, system) for change in ("", "batch_size=64, augment='none'") for system in systems
+    ]
+    again = learning(repository, *asked, "--seeds", 0, 1)
+    more = json.loads(out.read_text(encoding="utf-8"))
+    assert more[: len(rows)] == rows
+    assert [row["seed"] for row in more[len(rows) :]] == [1] * len(rows)
+    assert again.stdout.count(", seed ") == len(rows)
+
+
+def test_ours_learns_as_train_py_does(repository, trained_run, tmp_path):
+    """The same recipe by either program: the same figures to the last digit."""
+    import csv
+
+    out = tmp_path / "learnt.json"
+    change = "batch_size=48, micro_batch=32, warmup=50, learning_rate=0.0003, schedule='constant', clip_norm=0.0, brightness=0.0"
+    learning(repository, trained_run.data, "--preset", "recommended", "--epochs", 2, "--out", out, "--change", change)
+    row = json.loads(out.read_text(encoding="utf-8"))[1]
+    with open(trained_run.folder / "metrics.csv", encoding="utf-8") as file:
+        assert [float(one["test_accuracy"]) for one in csv.DictReader(file)] == row["accuracy"]
+
+
+def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
+    """With the same weights and no dropout, one step of either moves every weight alike."""
+    torch = pytest.importorskip("torch")
+    from dataclasses import replace
+
+    import numpy as np
+
+    from benchmarks.systems.learners import LEARNERS
+    from scratchnet.config import PRESETS, Config
+    from scratchnet.training import Experiment
+
+    config = Config(**PRESETS["report-32"])
+    experiment = Experiment(replace(config, dropout=0.0, batch_size=16, clip_norm=0.5), trained_run.data)
+    ours, theirs = LEARNERS["scratchnet"](experiment), LEARNERS["torch"](experiment)
+    weights = list(experiment.network.parameters())
+    flat = config.image_size // 32
+    assert flat == 1  # else the first dense layer's rows would have another order
+    with torch.no_grad():
+        for mine, its in zip(weights, theirs.network.parameters(), strict=True):
+            value = mine.value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[mine.value.ndim])
+            its.copy_(torch.from_numpy(value.copy()))
+    for batch, _ in zip(experiment.data.train.epoch(0), range(3), strict=False):
+        assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=1e-5)
+    batches = list(experiment.data.checks["test"].epoch(0))
+    assert np.allclose(ours.logits(batches), theirs.logits(batches), rtol=1e-3, atol=1e-4)
+
+
+def test_a_recipe_that_pytorch_would_be_told_differently_is_refused(repository, trained_run):
+    done = learning(repository, trained_run.data, "--systems", "torch", "--change", "class_weights='balanced'")
+    assert done.returncode == 2
+    assert "class_weights balanced is not compared with PyTorch" in done.stderr
+    for change, said in (("batch_size", "can't be read"), ("batch=3", "no option 'batch'")):
+        done = learning(repository, trained_run.data, "--change", change)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1

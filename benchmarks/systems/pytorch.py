@@ -26,13 +26,15 @@ def make_network(work: Work) -> Any:
     return nn.Sequential(*layers, nn.Linear(DENSE[-1], CLASSES))
 
 
-def make_optimizer(network: Any) -> Any:
+def make_optimizer(
+    network: Any, kind: Any = torch.optim.Adam, *, l2: float = L2, betas: tuple[float, float] = (BETA1, BETA2)
+) -> Any:
     """Adam in its fused form, which is PyTorch's fastest on a processor; L2 on weights, not on biases."""
     groups = [
-        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": L2},
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": l2},
         {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
-    return torch.optim.Adam(groups, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
+    return kind(groups, lr=LEARNING_RATE, betas=betas, eps=EPSILON, fused=True)
 
 
 class PyTorch(System):

@@ -1,0 +1,191 @@
+"""What a recipe learns: python -m benchmarks.learning SHARDS --preset report-64 --seeds 0 1 2 --systems scratchnet torch
+
+One line for each system, each set of options and each seed, and a table of their means in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.systems.learners import LEARNERS, require_shared
+from scratchnet import metrics
+from scratchnet.command_line import Parser, one_line
+from scratchnet.config import PRESETS, Config
+from scratchnet.data import read_manifest
+from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.files import write_text_atomically
+from scratchnet.kernels.threads import set_threads
+from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.training import Experiment, compile_kernels
+from scratchnet.training.selection import watched_side
+
+DESCRIPTION = """\
+Trains the network on prepared shards under a preset as it is and with each --change, for each seed and
+system, and prints what the test side says after the last epoch. A training has left chance where its balanced accuracy
+is then above 55 %. Where the shards have a validation side, that is used instead, and the test side is never
+looked at. Nothing is averaged over symmetries.
+"""
+
+LEFT_CHANCE = 0.55  # balanced accuracy; a network with one answer to every image has 0.5 of two classes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 2 something that was asked for can't be, 130 interrupted."""
+    options = command_line().parse_args(arguments)
+    try:
+        measure(options)
+    except (ScratchnetError, OSError) as error:
+        print(f"python -m benchmarks.learning: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("python -m benchmarks.learning: stopped; --out holds the trainings that were finished", file=sys.stderr)
+        return 130
+    return 0
+
+
+def measure(options: argparse.Namespace) -> None:
+    """All trainings, one after the other; those that --out holds already are not done again."""
+    shards, out = Path(options.shards), Path(options.out) if options.out else None
+    set_threads(options.threads)
+    wanted = [
+        (system, change, config_of(options, change, seed))
+        for change in ("", *options.change)
+        for seed in options.seeds
+        for system in options.systems
+    ]
+    for system, _, config in wanted:
+        if system == "torch":
+            require_shared(config)
+    done = earlier(out) if out and out.exists() else []
+    for system, change, config in wanted:
+        key = {
+            "system": system, "preset": options.preset, "image_size": config.image_size, "change": change,
+            "seed": config.seed, "epochs": config.epochs,
+        }  # fmt: skip
+        if any(key.items() <= row.items() for row in done):
+            continue
+        row = key | train(system, config, shards, options.threads)
+        done.append(row)
+        if out:
+            write_text_atomically(out, json.dumps(done, indent=1) + "\n")
+        curve = " ".join(f"{loss:.3f}" for loss in row["train_loss"][:8])
+        print(f"{title(row)}, seed {row['seed']}: {row['accuracy'][-1]:.1%}; loss {curve}", flush=True)
+    print(f"\n{table(done)}")
+
+
+def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, Any]:
+    """One training: by epoch the mean loss over the steps, and loss and accuracies of the side that is watched."""
+    experiment = Experiment(config, shards)
+    if system == "torch":
+        import torch
+
+        torch.set_num_threads(threads or torch.get_num_threads())
+    else:
+        compile_kernels(config)
+    learner = LEARNERS[system](experiment)
+    side = watched_side({f"{name}_loss": 0.0 for name in experiment.sides})
+    labels = experiment.sides[side].labels
+    curves = ("train_loss", "loss", "accuracy", "balanced_accuracy")
+    found: dict[str, Any] = {"side": side, "seconds": 0.0, **{name: [] for name in curves}}
+    total = config.epochs * len(experiment.train_set)
+    with tqdm(total=total, unit="image", desc=f"{system}, seed {config.seed}", leave=False, disable=None) as bar:
+        for epoch in range(config.epochs):
+            began, losses = time.perf_counter(), []
+            for batch in experiment.data.train.epoch(epoch):
+                losses.append(learner.step(batch, epoch))
+                bar.update(len(batch))
+            found["seconds"] += time.perf_counter() - began
+            logits = learner.logits(experiment.data.checks[side].epoch(0))
+            confusion = metrics.confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
+            found["train_loss"].append(math.fsum(losses) / len(losses))
+            found["loss"].append(SoftmaxCrossEntropy().forward(logits, labels))
+            found["accuracy"].append(float(metrics.accuracy(confusion)))
+            found["balanced_accuracy"].append(float(metrics.balanced_accuracy(confusion)))
+    found["images_per_second"] = total / found["seconds"]
+    return found
+
+
+def earlier(out: Path) -> list[dict[str, Any]]:
+    """The trainings that a file of --out holds."""
+    try:
+        rows = json.loads(out.read_text(encoding="utf-8"))
+        table(rows)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(f"{out} is not what --out writes ({error!r}): name another file") from None
+    return list(rows)
+
+
+def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
+    """The preset with the changes of one --change, "batch_size=32, pixels='standardised'", and a seed."""
+    settings = dict(PRESETS[options.preset])
+    settings["image_size"] = read_manifest(Path(options.shards)).image_shape[0]
+    try:
+        settings |= tomllib.loads(change.replace(",", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"--change {change!r} can't be read ({error}); write it so: batch_size=32, pixels='standardised'"
+        ) from error
+    if options.epochs:
+        settings["epochs"] = options.epochs
+    return Config.from_dict(settings | {"seed": seed})
+
+
+def title(row: dict[str, Any]) -> str:
+    """What was trained, without the seed."""
+    size, change = row["image_size"], row["change"] or "as it is"
+    return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {row['epochs']} epochs"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """In Markdown: one line for what was trained alike but for the seed."""
+    lines = [
+        "| training | seeds | left chance | accuracy | mean | images/s |",
+        "|---|---:|---:|---|---:|---:|",
+    ]
+    for one in dict.fromkeys(map(title, rows)):
+        alike = [row for row in rows if title(row) == one]
+        left = sum(row["balanced_accuracy"][-1] > LEFT_CHANCE for row in alike)
+        accuracies = [row["accuracy"][-1] for row in alike]
+        speed = sorted(row["images_per_second"] for row in alike)[len(alike) // 2]
+        lines.append(
+            f"| {one} | {len(alike)} | {left} | {', '.join(f'{value:.1%}' for value in accuracies)} | "
+            f"{math.fsum(accuracies) / len(alike):.1%} | {speed:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def command_line() -> Parser:
+    """The options, with their defaults."""
+    parser = Parser(prog="python -m benchmarks.learning", description=DESCRIPTION)
+    add = parser.add_argument
+    add("shards", metavar="SHARDS", help="what python -m data_prep has written")
+    add("--preset", choices=tuple(PRESETS), default="report-64", help="the recipe (default: %(default)s)")
+    add(
+        "--change",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="options that differ from the preset, as in TOML: \"batch_size=32, pixels='standardised'\"; for one "
+        "more training of each seed, beside the preset as it is; may be given again",
+    )
+    add("--seeds", type=int, nargs="+", default=[0], metavar="N", help="one training each (default: 0)")
+    add(
+        "--systems", nargs="+", choices=tuple(LEARNERS), default=["scratchnet"], help="who trains (default: scratchnet)"
+    )
+    add("--epochs", type=int, default=0, metavar="N", help="instead of the preset's")
+    add("--threads", type=int, default=0, metavar="N", help="threads of each system (default: 0, all)")
+    add("--out", metavar="FILE", help="JSON: each training as soon as it is finished; what it holds is not done again")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The same experiment, learnt by scratchnet and by PyTorch: images, their order, recipe and schedule are shared.
+
+What differs is what a seed can't share between two programs: the numbers drawn for the first weights and for dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scratchnet.config import Config
+from scratchnet.data import Batch
+from scratchnet.errors import ConfigError, MissingExtraError
+from scratchnet.training import Experiment
+
+
+class Learner(Protocol):
+    """A network with what trains it."""
+
+    def step(self, batch: Batch, epoch: int) -> float:
+        """One step of the optimiser; returns the batch's mean loss without the penalty."""
+
+    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
+        """The answers to all images of the batches, without dropout: (N, classes)."""
+
+
+class Scratchnet:
+    """The trainer that `train.py` uses."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.trainer = experiment.trainer
+        self.step = experiment.trainer.step
+
+    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
+        """By the trainer's evaluation."""
+        return self.trainer.evaluate(batches).logits
+
+
+class PyTorch:
+    """The same layers and the same Adam of PyTorch, channels last in memory, with weights from the same distribution."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        try:
+            import torch
+
+            from benchmarks.systems.pytorch import make_network, make_optimizer
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("PyTorch is not installed: pip install -e '.[bench]'") from error
+        from benchmarks.work import Work
+
+        config = experiment.config
+        require_shared(config)
+        torch.manual_seed(config.seed)
+        network = make_network(Work("train", config.model, config.image_size, config.batch_size, config.dropout))
+        for parameter in network.parameters():
+            if parameter.ndim == 1:
+                torch.nn.init.zeros_(parameter)
+            elif config.weight_init == "he_uniform":
+                torch.nn.init.kaiming_uniform_(parameter, nonlinearity="relu")
+            else:
+                torch.nn.init.xavier_uniform_(parameter)
+        self.torch, self.config, self.schedule, self.steps = torch, config, experiment.trainer.schedule, 0
+        self.network = network.to(memory_format=torch.channels_last)
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        self.optimizer = make_optimizer(self.network, kind, l2=config.weight_decay, betas=(config.beta1, config.beta2))
+
+    def _images(self, batch: Batch) -> Any:
+        return self.torch.from_numpy(batch.images).permute(0, 3, 1, 2)
+
+    def step(self, batch: Batch, epoch: int) -> float:
+        """One step on the whole batch."""
+        torch = self.torch
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(self.network(self._images(batch)), torch.from_numpy(batch.labels))
+        loss.backward()
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.steps)
+        self.optimizer.step()
+        self.steps += 1
+        return float(loss.detach())
+
+    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
+        """Without gradients."""
+        self.network.eval()
+        with self.torch.no_grad():
+            return np.concatenate([self.network(self._images(batch)).numpy() for batch in batches])
+
+
+LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}
+
+
+def require_shared(config: Config) -> None:
+    """Raises ConfigError for a recipe that PyTorch would be told differently."""
+    for name, shared in (
+        ("optimizer", ("adam", "adamw")),
+        ("weight_init", ("xavier_uniform", "he_uniform")),
+        ("class_weights", ("none",)),
+        ("dtype", ("float32",)),
+    ):
+        if getattr(config, name) not in shared:
+            raise ConfigError(
+                f"{name} {getattr(config, name)} is not compared with PyTorch, only {' or '.join(shared)}: leave torch out"
+            )
