@@ -2,12 +2,15 @@
 
 Trains on each of the folds that `python -m data_prep … --split kfold` has written, puts the answers to all test sides
 together, so that each image is judged once by a network that has not seen its subject, and prints them beside two answers
-that anyone could give: always the larger class, and a logistic regression on the image's mean red, green and blue.
+that anyone could give: always the larger class, and a logistic regression on the image's mean red, green and blue, to
+which both classes count the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,33 +24,40 @@ from benchmarks.process import ROOT
 from benchmarks.settings import say
 from scratchnet.command_line import Parser, one_line
 from scratchnet.config import PRESETS
-from scratchnet.data import Dataset
-from scratchnet.errors import DataError, MissingExtraError, ScratchnetError
+from scratchnet.data import Dataset, read_manifest
+from scratchnet.errors import ConfigError, DataError, MissingExtraError, ScratchnetError
+from scratchnet.files import write_text_atomically
 from scratchnet.predictions import Predictions, predictions_of
 from scratchnet.training import Evaluation
 
+OURS = ("--data", "--runs", "--name", "--resume", "--config")
+REGRESSION = "logistic regression on mean colours"  # its classes weigh the same, which helps its balanced accuracy
 MEASURES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a training failed, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
     options, for_training = command_line().parse_known_args(arguments)
     try:
-        folds = sorted(Path(options.folds).glob("fold-*/manifest.json"))
+        for name in OURS:
+            if any(one == name or one.startswith(name + "=") for one in for_training):
+                raise ConfigError(f"{name} is chosen here for each fold: leave it out")
+        folds = [manifest.parent for manifest in sorted(Path(options.folds).glob("fold-*/manifest.json"))]
         if len(folds) < 2:
             raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
-        regression = logistic_regression()
-        answers: dict[str, list[Predictions]] = {"the network": [], "logistic regression on mean colours": []}
-        for shards in (manifest.parent for manifest in folds):
-            run = Path(options.out) / shards.name
+        regression, out = logistic_regression(), Path(options.out)
+        remember(out, folds, options.preset, for_training)
+        answers: dict[str, list[Predictions]] = {"the network": [], REGRESSION: []}
+        for shards in folds:
+            run = out / shards.name
             if not (run / "predictions.csv").exists():
                 say(f"{shards.name}: training")
                 began = ["--resume", str(run)] if run.exists() else fresh(options.preset, shards, run) + for_training
-                code = subprocess.run([sys.executable, str(ROOT / "train.py"), *began], check=False).returncode
+                code = train(began)
                 if code:
-                    return 130 if code == 130 else 1
+                    return code
             answers["the network"].append(Predictions.read(run / "predictions.csv"))
-            answers["logistic regression on mean colours"].append(by_colour(shards, regression))
+            answers[REGRESSION].append(by_colour(shards, regression))
         print(table({name: together(parts) for name, parts in answers.items()}))
     except (ScratchnetError, OSError) as error:
         print(f"python -m benchmarks.folds: {one_line(str(error))}", file=sys.stderr)
@@ -56,6 +66,36 @@ def main(arguments: list[str] | None = None) -> int:
         print("python -m benchmarks.folds: stopped; the same command goes on", file=sys.stderr)
         return 130
     return 0
+
+
+def remember(out: Path, folds: list[Path], preset: str, options: list[str]) -> None:
+    """Notes in `out` what its runs are of. Raises ConfigError where they are of something else."""
+    asked = {
+        "folds": {fold.name: read_manifest(fold).dataset_id for fold in folds},
+        "preset": PRESETS[preset],
+        "options": options,
+    }
+    note = out / "folds.json"
+    try:
+        before = json.loads(note.read_text(encoding="utf-8")) if note.exists() else asked
+    except ValueError as error:
+        raise DataError(f"{note} is damaged ({error}): name another folder with --out") from None
+    if before != asked:
+        different = [name for name in asked if before.get(name) != asked[name]]
+        raise ConfigError(f"the runs in {out} have other {' and '.join(different)}: name another folder with --out")
+    if not note.exists():
+        if out.exists() and any(out.iterdir()):
+            raise ConfigError(f"{out} holds something else: name another folder with --out")
+        out.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(note, json.dumps(asked, indent=1) + "\n")
+
+
+def train(options: list[str]) -> int:
+    """Runs train.py; returns its exit code. Ctrl-C reaches it too, and it is given the time to save."""
+    with subprocess.Popen([sys.executable, str(ROOT / "train.py"), *options]) as process:
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):
+                return process.wait()
 
 
 def fresh(preset: str, shards: Path, run: Path) -> list[str]:

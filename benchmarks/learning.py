@@ -11,6 +11,7 @@ import math
 import sys
 import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,14 @@ from scratchnet.training.selection import watched_side
 DESCRIPTION = """\
 Trains the network on prepared shards under a preset as it is and with each --change, for each seed and
 system, and prints what the test side says after the last epoch. A training has left chance where its balanced accuracy
-is then above 55 %. Where the shards have a validation side, that is used instead, and the test side is never
-looked at. Nothing is averaged over symmetries.
+is then more than a tenth above that of a constant answer (55 % of two classes). Where the shards have a
+validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries.
 """
 
-LEFT_CHANCE = 0.55  # balanced accuracy; a network with one answer to every image has 0.5 of two classes
+LEFT_CHANCE = 1.1  # times the balanced accuracy of one answer to every image, which is 1 / classes
+NO_CHANGE = (
+    "seed", "epochs", "image_size", "test_symmetries", "best_metric", "patience", "checkpoint_minutes", "keep_every",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,12 +69,15 @@ def measure(options: argparse.Namespace) -> None:
     for system, _, config in wanted:
         if system == "torch":
             require_shared(config)
+    dataset_id = read_manifest(shards).dataset_id
+    keys: list[dict[str, Any]] = []
     done = earlier(out) if out and out.exists() else []
     for system, change, config in wanted:
         key = {
             "system": system, "preset": options.preset, "image_size": config.image_size, "change": change,
-            "seed": config.seed, "epochs": config.epochs,
+            "seed": config.seed, "epochs": config.epochs, "dataset_id": dataset_id, "config": asdict(config),
         }  # fmt: skip
+        keys.append(key)
         if any(key.items() <= row.items() for row in done):
             continue
         row = key | train(system, config, shards, options.threads)
@@ -79,7 +86,7 @@ def measure(options: argparse.Namespace) -> None:
             write_text_atomically(out, json.dumps(done, indent=1) + "\n")
         curve = " ".join(f"{loss:.3f}" for loss in row["train_loss"][:8])
         print(f"{title(row)}, seed {row['seed']}: {row['accuracy'][-1]:.1%}; loss {curve}", flush=True)
-    print(f"\n{table(done)}")
+    print(f"\n{table([row for row in done if any(key.items() <= row.items() for key in keys)])}")
 
 
 def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, Any]:
@@ -95,7 +102,8 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
     side = watched_side({f"{name}_loss": 0.0 for name in experiment.sides})
     labels = experiment.sides[side].labels
     curves = ("train_loss", "loss", "accuracy", "balanced_accuracy")
-    found: dict[str, Any] = {"side": side, "seconds": 0.0, **{name: [] for name in curves}}
+    classes = len(experiment.train_set.class_names)
+    found: dict[str, Any] = {"side": side, "classes": classes, "seconds": 0.0, **{name: [] for name in curves}}
     total = config.epochs * len(experiment.train_set)
     with tqdm(total=total, unit="image", desc=f"{system}, seed {config.seed}", leave=False, disable=None) as bar:
         for epoch in range(config.epochs):
@@ -129,11 +137,17 @@ def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
     settings = dict(PRESETS[options.preset])
     settings["image_size"] = read_manifest(Path(options.shards)).image_shape[0]
     try:
-        settings |= tomllib.loads(change.replace(",", "\n"))
+        changed = tomllib.loads(change.replace(",", "\n"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"--change {change!r} can't be read ({error}); write it so: batch_size=32, pixels='standardised'"
         ) from error
+    for name in changed:
+        if name in NO_CHANGE:
+            raise ConfigError(
+                f"--change {name} would change nothing here: leave it out (seeds and epochs have options)"
+            )
+    settings |= changed
     if options.epochs:
         settings["epochs"] = options.epochs
     return Config.from_dict(settings | {"seed": seed})
@@ -153,7 +167,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for one in dict.fromkeys(map(title, rows)):
         alike = [row for row in rows if title(row) == one]
-        left = sum(row["balanced_accuracy"][-1] > LEFT_CHANCE for row in alike)
+        left = sum(row["balanced_accuracy"][-1] > LEFT_CHANCE / row["classes"] for row in alike)
         accuracies = [row["accuracy"][-1] for row in alike]
         speed = sorted(row["images_per_second"] for row in alike)[len(alike) // 2]
         lines.append(

@@ -86,6 +86,11 @@ def test_a_second_call_trains_nothing(made, cells, capsys):
     assert out.count("finished before") == 2
     assert "epoch   1" not in out
     assert {path: path.stat().st_mtime_ns for path in made.rglob("weights.h5")} == before
+    assert main([*asked, "--splits", "subject"]) == 0
+    lines = [
+        line for line in (made / "table1.md").read_text(encoding="utf-8").splitlines() if line.startswith("| 32×32")
+    ]
+    assert len(lines) == 3  # the other split's row stays
     assert main([*asked, "--seed", "1"]) == 2
     assert "is a run with seed 0, not 1; the images in" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +158,7 @@ def run(options: argparse.Namespace) -> int:
     """Says what there is to do, does it, and writes the table after each row."""
     found = _find(options)
     set_threads(options.threads)
-    plans = _plans(options)
+    plans = _plans(options, options.rows, options.splits)
     for plan in plans:
         plan.require_same()
     print("Measuring how fast this machine is …\n", flush=True)
@@ -190,14 +191,14 @@ def _find(options: argparse.Namespace) -> Found:
     return find_images(source, subject_pattern=options.subject_pattern, subjects=subjects)
 
 
-def _plans(options: argparse.Namespace) -> list[Plan]:
-    """What there is to do, the quickest first."""
+def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[str]) -> list[Plan]:
+    """These rows under these splits, the quickest first."""
     out, wide = Path(options.out), "-wide" if options.wide else ""
     plans = []
-    for size in sorted(set(options.rows)):
+    for size in sorted(set(rows)):
         preset = PRESETS[f"report-{size}{wide}"] | {"seed": options.seed}
         config = Config(**preset | ({"epochs": options.epochs} if options.epochs is not None else {}))
-        for split in [split for split in SPLITS if split in options.splits]:
+        for split in [split for split in SPLITS if split in splits]:
             settings = Settings(
                 image_size=size,
                 split=split,
@@ -236,6 +237,21 @@ def _seconds_left(plan: Plan, expected: Estimate, speed: Speed) -> float:
     return preparing + (plan.config.epochs - plan.epochs_done) * speed.epoch(expected.train, expected.test)
 
 
+def _shown(plans: list[Plan], options: argparse.Namespace) -> list[Plan]:
+    """What stands in the table: what was asked for, and what an earlier call has left in the same folder."""
+    asked = {plan.name for plan in plans}
+    shown = []
+    for plan in _plans(options, REPORT, SPLITS):
+        if plan.name not in asked:
+            try:
+                plan.require_same()
+            except ConfigError:  # a run of something else
+                continue
+        if plan.name in asked or plan.run.checkpoints():
+            shown.append(plan)
+    return shown
+
+
 def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
     """Writes the table as far as it has come; returns it, with the names of its files."""
     out = Path(options.out)
@@ -251,7 +267,9 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
         notes.append(f"Without curves: {error}.")
         plotted = False
     name = cache.name_of(plans[0].source)
-    made = Table1(f"The report's table 1 on {name}", [plan.entry() for plan in plans], notes, plotted=plotted)
+    made = Table1(
+        f"The report's table 1 on {name}", [plan.entry() for plan in _shown(plans, options)], notes, plotted=plotted
+    )
     for picture, content in made.pictures().items():
         with write_atomically(out / picture) as temporary:
             temporary.write_bytes(content)

@@ -217,7 +217,8 @@ def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
     """Scales an RGB image to (size, size, 3) uint8.
 
     fit "pad": keeps its proportions, in the middle of black. fit "stretch": fills the square.
-    Shrinking averages the area that falls into each new pixel; enlarging interpolates linearly.
+    Shrinking averages the pixels whose centres fall into each new pixel's area (Pillow's box filter, which cuts no pixel in
+    parts); enlarging interpolates linearly.
     """
     width, height = image.size
     if fit == "stretch":
