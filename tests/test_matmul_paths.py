@@ -131,6 +131,19 @@ def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):
         before = cache()
 
 
+def test_another_checkout_that_shares_the_cache_compiles_its_own(monkeypatch, repository, tmp_path):
+    """Numba loads machine code only for sources where they were; the message that says so must know."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "shared"))
+    cache, found = jit.cache_directory.__wrapped__, set()
+    for name in ("one", "other"):
+        kernels = shutil.copytree(
+            repository / "scratchnet" / "kernels", tmp_path / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
+        found.add(cache())
+    assert len(found) == 2
+
+
 def test_the_users_cache_folder_comes_first(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(jit, "cache_directory", jit.cache_directory.__wrapped__)  # as in a new process

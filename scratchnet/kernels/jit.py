@@ -63,8 +63,9 @@ helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
 def cache_directory() -> Path | None:
     """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.
 
-    Its name holds a hash of every kernel's source, and of the processor. Numba looks only at the file of the function
-    that it loads, and would go on running the old code after a change in a function that is called from another file.
+    Its name holds a hash of every kernel's source and place, and of the processor. Numba looks only at the file of the
+    function that it loads, and would go on running the old code after a change in a function that is called from another
+    file; and it loads nothing that was compiled from another place, so that one must not count as compiled here.
     """
     places = [os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__", _user_cache()]
     writable = (_writable(Path(place) / _fingerprint()) for place in places if place)
@@ -73,8 +74,9 @@ def cache_directory() -> Path | None:
 
 def _fingerprint() -> str:
     processor = f"{numba.config.CPU_NAME or llvm.get_host_cpu_name()} {sorted(cpu_features())}"
-    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__} {processor}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).resolve().parent
+    digest = hashlib.sha256(f"{here} {sys.version} {numba.__version__} {llvmlite.__version__} {processor}".encode())
+    for source in sorted(here.glob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
     return f"scratchnet-{digest.hexdigest()[:16]}"
 
