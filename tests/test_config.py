@@ -172,3 +172,18 @@ def test_the_recommended_preset_is_of_the_reports_family_and_takes_shards_of_any
     assert config.model == "report"
     assert "image_size" not in PRESETS["recommended"]
     assert "seed" not in PRESETS["recommended"]
+
+
+def test_the_page_on_the_report_says_what_recommended_is(repository):
+    import re
+
+    text = (repository / "docs" / "report.md").read_text(encoding="utf-8")
+    table = text[text.index("## What we recommend") : text.index("**How it was chosen.**")]
+    told = {}
+    for names, values in re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.MULTILINE):
+        told |= dict(
+            zip(re.findall(r"`(\w+)`", names), values.replace("`", "").replace(" steps", "").split(", "), strict=True)
+        )
+    preset = PRESETS["recommended"]
+    assert len(told) >= 10
+    assert told == {name: str(preset[name]).removesuffix(".0") for name in told}
