@@ -9,7 +9,6 @@ which both classes count the same.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import subprocess
 import sys
@@ -25,7 +24,8 @@ from benchmarks.settings import say
 from scratchnet.command_line import Parser, one_line
 from scratchnet.config import PRESETS
 from scratchnet.data import Dataset, read_manifest
-from scratchnet.errors import ConfigError, DataError, MissingExtraError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
 from scratchnet.predictions import Predictions, predictions_of
 from scratchnet.training import Evaluation
@@ -105,12 +105,9 @@ def fresh(preset: str, shards: Path, run: Path) -> list[str]:
 
 def logistic_regression() -> Any:
     """scikit-learn's, on features of mean 0 and variance 1."""
-    try:
-        linear, pipeline, preprocessing = (
-            importlib.import_module(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing")
-        )
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("scikit-learn is not installed: pip install -e '.[parity]'") from error
+    linear, pipeline, preprocessing = (
+        require(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing")
+    )
     return pipeline.make_pipeline(
         preprocessing.StandardScaler(), linear.LogisticRegression(class_weight="balanced", max_iter=1000)
     )

@@ -18,16 +18,14 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.systems.learners import LEARNERS, require_shared
-from scratchnet import metrics
 from scratchnet.command_line import Parser, one_line
 from scratchnet.config import PRESETS, Config
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.files import write_text_atomically
 from scratchnet.kernels.threads import set_threads
-from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.training import Experiment, compile_kernels
-from scratchnet.training.selection import watched_side
+from scratchnet.training.selection import choosing_side
 
 DESCRIPTION = """\
 Trains the network on prepared shards under a preset as it is and with each --change, for each seed and
@@ -37,6 +35,7 @@ validation side, that is used instead, and the test side is never looked at. Not
 """
 
 LEFT_CHANCE = 1.1  # times the balanced accuracy of one answer to every image, which is 1 / classes
+MEASURES = ("loss", "accuracy", "balanced_accuracy")  # of the side that is watched
 NO_CHANGE = (
     "seed", "epochs", "image_size", "test_symmetries", "best_metric", "patience", "checkpoint_minutes", "keep_every",
 )  # fmt: skip
@@ -70,23 +69,23 @@ def measure(options: argparse.Namespace) -> None:
         if system == "torch":
             require_shared(config)
     dataset_id = read_manifest(shards).dataset_id
-    keys: list[dict[str, Any]] = []
+    asked: list[dict[str, Any]] = []
     done = earlier(out) if out and out.exists() else []
     for system, change, config in wanted:
         key = {
             "system": system, "preset": options.preset, "image_size": config.image_size, "change": change,
             "seed": config.seed, "epochs": config.epochs, "dataset_id": dataset_id, "config": asdict(config),
         }  # fmt: skip
-        keys.append(key)
-        if any(key.items() <= row.items() for row in done):
-            continue
-        row = key | train(system, config, shards, options.threads)
-        done.append(row)
-        if out:
-            write_text_atomically(out, json.dumps(done, indent=1) + "\n")
-        curve = " ".join(f"{loss:.3f}" for loss in row["train_loss"][:8])
-        print(f"{title(row)}, seed {row['seed']}: {row['accuracy'][-1]:.1%}; loss {curve}", flush=True)
-    print(f"\n{table([row for row in done if any(key.items() <= row.items() for key in keys)])}")
+        row = next((row for row in done if key.items() <= row.items()), None)
+        if row is None:
+            row = key | train(system, config, shards, options.threads)
+            done.append(row)
+            if out:
+                write_text_atomically(out, json.dumps(done, indent=1) + "\n")
+            curve = " ".join(f"{loss:.3f}" for loss in row["train_loss"][:8])
+            print(f"{title(row)}, seed {row['seed']}: {row['accuracy'][-1]:.1%}; loss {curve}", flush=True)
+        asked.append(row)
+    print(f"\n{table(asked)}")
 
 
 def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, Any]:
@@ -99,11 +98,14 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
     else:
         compile_kernels(config)
     learner = LEARNERS[system](experiment)
-    side = watched_side({f"{name}_loss": 0.0 for name in experiment.sides})
-    labels = experiment.sides[side].labels
-    curves = ("train_loss", "loss", "accuracy", "balanced_accuracy")
+    side = choosing_side(experiment.sides)
     classes = len(experiment.train_set.class_names)
-    found: dict[str, Any] = {"side": side, "classes": classes, "seconds": 0.0, **{name: [] for name in curves}}
+    found: dict[str, Any] = {
+        "side": side,
+        "classes": classes,
+        "seconds": 0.0,
+        **{name: [] for name in ("train_loss", *MEASURES)},
+    }
     total = config.epochs * len(experiment.train_set)
     with tqdm(total=total, unit="image", desc=f"{system}, seed {config.seed}", leave=False, disable=None) as bar:
         for epoch in range(config.epochs):
@@ -112,12 +114,10 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
                 losses.append(learner.step(batch, epoch))
                 bar.update(len(batch))
             found["seconds"] += time.perf_counter() - began
-            logits = learner.logits(experiment.data.checks[side].epoch(0))
-            confusion = metrics.confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
             found["train_loss"].append(math.fsum(losses) / len(losses))
-            found["loss"].append(SoftmaxCrossEntropy().forward(logits, labels))
-            found["accuracy"].append(float(metrics.accuracy(confusion)))
-            found["balanced_accuracy"].append(float(metrics.balanced_accuracy(confusion)))
+            evaluation = learner.evaluate(experiment.data.checks[side].epoch(0))
+            for name in MEASURES:
+                found[name].append(getattr(evaluation, name))
     found["images_per_second"] = total / found["seconds"]
     return found
 

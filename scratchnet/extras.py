@@ -11,6 +11,8 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "safetensors": "export",
+    "sklearn": "parity",
+    "torch": "parity",
 }
 
 

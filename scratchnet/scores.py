@@ -38,6 +38,15 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "epoch"), counted(1200, "epoch")
+    ('1 epoch', '1,200 epochs')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Score:
     """A measure and its 95 % interval. NaN where there is no such number.
@@ -162,9 +171,9 @@ class Scores:
 
     def titles(self) -> list[str]:
         """The head of the table, for the cells of each of `rows`."""
-        counts = [_count(self.images.count, "image")]
+        counts = [counted(self.images.count, "image")]
         if self.subjects:
-            counts.append(_count(self.subjects.count, "subject"))
+            counts.append(counted(self.subjects.count, "subject"))
         return ["", *(title for count in counts for title in (count, f"always {self.majority!r}"))]
 
     def table(self) -> str:
@@ -266,7 +275,7 @@ def _level(case: Cases, drawn: Measured, prior: Floats, kind: str) -> Level:
     def score(value: Any, values: Floats | None, subjects: int | None) -> Score:
         if values is None:
             return Score(float(value))
-        rests_on = _count(everyone if subjects is None else subjects, kind)
+        rests_on = counted(everyone if subjects is None else subjects, kind)
         return _with_interval(float(value), values, subjects, rests_on)
 
     return Level(
@@ -316,7 +325,9 @@ def _notes(
             notes.append(f"Subjects are drawn within their class; {smallest}: intervals that rest on it say little.")
         rare = sum(0 < score.resamples < count for level in levels for score in _all_scores(level))
         if rare:
-            notes.append(f"{_count(rare, 'measure')} did not exist in some resamples, which their intervals leave out.")
+            notes.append(
+                f"{counted(rare, 'measure')} did not exist in some resamples, which their intervals leave out."
+            )
     if any(score.rests_on and not math.isnan(score.low) for level in levels for score in _all_scores(level)):
         notes.append(
             "A share of 100 % or 0 % has a bound, at 95 % and exact (in short, the rule of three: 3 / n of others may differ, "
@@ -335,7 +346,7 @@ def _notes(
         notes.append("Nothing is measured per subject: of some class no subject has images of that class alone.")
     elif subjects and (mixed := len(groups) - subjects.count):
         notes.append(
-            f"{_count(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class, and "
+            f"{counted(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class, and "
             f"{'is' if mixed == 1 else 'are'} counted per image only."
         )
     return notes
@@ -371,7 +382,3 @@ def _checked_options(names: tuple[str, ...], positive: str | None, prior: ArrayL
     if frequencies.shape != (len(names),) or not (frequencies >= 0).all() or not frequencies.sum() > 0:
         raise ShapeError(f"prior must hold a frequency for each of the {len(names)} classes, got {prior!r}")
     return positive or (names[0] if len(names) == 2 else None), frequencies / frequencies.sum()
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -18,9 +18,9 @@ from scratchnet import models
 from scratchnet.fused import ConvReluPool
 
 
-def run(repository, *arguments):
+def run(repository, *arguments, program="benchmarks"):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
         cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
     )  # fmt: skip
@@ -167,26 +167,23 @@ def test_the_examples():
 
 PARITY = """
 import sys
-import numpy as np
 from benchmarks.systems.ours import Ours
 from benchmarks.work import Work
+from scratchnet.exchange.layouts import to_torch
 work = Work("train", "report", 32, 8, dropout=0.0)
 ours = Ours(1)
 ours.prepare(work)
-values = [p.value for p in ours.trainer.network.parameters()]
 if sys.argv[1] == "torch":
     import torch
     from benchmarks.systems.pytorch import PyTorch
     peer = PyTorch(1)
     peer.prepare(work)
-    with torch.no_grad():
-        for theirs, value in zip(peer.network.parameters(), values, strict=True):
-            axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]
-            theirs.copy_(torch.from_numpy(np.ascontiguousarray(value.transpose(axes))))
+    peer.network.load_state_dict({name: torch.from_numpy(value) for name, value in to_torch(ours.trainer.network).items()})
 else:
     from benchmarks.systems.tensorflow import TensorFlow
     peer = TensorFlow(1)
     peer.prepare(work)
+    values = [p.value for p in ours.trainer.network.parameters()]
     for theirs, value in zip(peer.weights, values[::2], strict=True):
         theirs.assign(value)
 print(max(abs(ours.once() - peer.once()) for _ in range(5)))
@@ -207,11 +204,7 @@ def test_a_peer_takes_the_same_steps(framework, repository):
 
 
 def learning(repository, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.learning", *map(str, arguments)],
-        cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
-    )  # fmt: skip
+    return run(repository, *arguments, program="benchmarks.learning")
 
 
 def test_learning_trains_each_system_change_and_seed_once(repository, trained_run, tmp_path):
@@ -255,26 +248,17 @@ def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
 
     from benchmarks.systems.learners import LEARNERS
     from scratchnet.config import PRESETS, Config
+    from scratchnet.exchange.layouts import to_torch
     from scratchnet.training import Experiment
 
     config = Config(**PRESETS["report-32"])
     experiment = Experiment(replace(config, dropout=0.0, batch_size=16, clip_norm=0.5), trained_run.data)
     ours, theirs = LEARNERS["scratchnet"](experiment), LEARNERS["torch"](experiment)
-    weights = list(experiment.network.parameters())
-    flat = config.image_size // 32
-    assert flat == 1  # else the first dense layer's rows would have another order
-    with torch.no_grad():
-        for mine, its in zip(weights, theirs.network.parameters(), strict=True):
-            value = mine.value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[mine.value.ndim])
-            its.copy_(torch.from_numpy(value.copy()))
+    theirs.network.load_state_dict({name: torch.from_numpy(one) for name, one in to_torch(experiment.network).items()})
     batch = next(iter(experiment.data.train.epoch(0)))
     assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=1e-6)
-    apart = [
-        np.abs(
-            its.detach().numpy() - mine.value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[mine.value.ndim])
-        ).ravel()
-        for mine, its in zip(weights, theirs.network.parameters(), strict=True)
-    ]
+    state = theirs.network.state_dict()
+    apart = [np.abs(state[name].numpy() - mine).ravel() for name, mine in to_torch(experiment.network).items()]
     # Adam goes a step of full length, 0.001, by the sign of a gradient, also of one that is nothing but rounding.
     assert np.mean(np.concatenate(apart) > 1e-5) < 0.02
     assert max(map(np.max, apart)) <= 0.00201
@@ -308,11 +292,7 @@ def test_learning_takes_no_training_of_other_data_or_another_recipe_for_this_one
 
 
 def folds(repository, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.folds", *map(str, arguments)],
-        cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
-    )  # fmt: skip
+    return run(repository, *arguments, program="benchmarks.folds")
 
 
 def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):

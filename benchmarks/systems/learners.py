@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.work import Work
 from scratchnet.config import Config
 from scratchnet.data import Batch
-from scratchnet.errors import ConfigError, MissingExtraError
-from scratchnet.training import Experiment
+from scratchnet.errors import ConfigError
+from scratchnet.extras import require
+from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.training import Evaluation, Experiment
 
 
 class Learner(Protocol):
@@ -23,33 +25,23 @@ class Learner(Protocol):
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser; returns the batch's mean loss without the penalty."""
 
-    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
-        """The answers to all images of the batches, without dropout: (N, classes)."""
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+        """How it does on all images of the batches, without dropout."""
 
 
 class Scratchnet:
     """The trainer that `train.py` uses."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.trainer = experiment.trainer
-        self.step = experiment.trainer.step
-
-    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
-        """By the trainer's evaluation."""
-        return self.trainer.evaluate(batches).logits
+        self.step, self.evaluate = experiment.trainer.step, experiment.trainer.evaluate
 
 
 class PyTorch:
     """The same layers and the same Adam of PyTorch, channels last in memory, with weights from the same distribution."""
 
     def __init__(self, experiment: Experiment) -> None:
-        try:
-            import torch
-
-            from benchmarks.systems.pytorch import make_network, make_optimizer
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("PyTorch is not installed: pip install -e '.[bench]'") from error
-        from benchmarks.work import Work
+        torch = require("torch")
+        from benchmarks.systems.pytorch import make_network, make_optimizer
 
         config = experiment.config
         require_shared(config)
@@ -85,11 +77,13 @@ class PyTorch:
         self.steps += 1
         return float(loss.detach())
 
-    def logits(self, batches: Iterable[Batch]) -> NDArray[Any]:
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Without gradients."""
         self.network.eval()
         with self.torch.no_grad():
-            return np.concatenate([self.network(self._images(batch)).numpy() for batch in batches])
+            answers = [(self.network(self._images(batch)).numpy(), batch.labels) for batch in batches]
+        logits, labels = map(np.concatenate, zip(*answers, strict=True))
+        return Evaluation(SoftmaxCrossEntropy().forward(logits, labels), logits, labels)
 
 
 LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}

@@ -28,6 +28,7 @@ from scratchnet.files import write_text_atomically
 from scratchnet.predictions import Predictions
 from scratchnet.predictor import Predictor
 from scratchnet.scores import Scores, scores
+from scratchnet.training.selection import choosing_side
 
 BEST = "best.h5"
 SUBJECT_OPTIONS = ("subject_pattern", "subjects")
@@ -220,7 +221,7 @@ def _what_is_known(
     is_best = predictor.source is not None and predictor.source.name == BEST
     if manifest is None:
         return Known(None, None, False)
-    choosing = "validation" if "validation" in manifest.splits else "test"
+    choosing = choosing_side(manifest.splits)
     if subjects is None or not manifest.subjects_known:
         return Known(None, None, is_best and side == choosing)
     trained, chosen = (_among(subjects, manifest, name) for name in ("train", choosing))

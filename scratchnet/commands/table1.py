@@ -166,19 +166,20 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     command = shlex.join(["python", "-m", "scratchnet", *options.arguments])
+    shown, written = _shown(plans, options), None
     for number, plan in enumerate(plans, 1):
         if not plan.open:
             continue
         print(f"== {plan.name}: {number} of {len(plans)}\n", flush=True)
         try:
             if not plan.carry_out(command):
-                _write(plans, options, command)
+                _write(shown, options, command)
                 print("\nStopped. The same command goes on from here.")
                 return 130
         except NonFiniteError as error:
             print(f"CAUTION: {one_line(str(error))}\n")
-        _write(plans, options, command)
-    print(f"\n{_write(plans, options, command)}")
+        written = _write(shown, options, command)
+    print(f"\n{written or _write(shown, options, command)}")
     return 1 if any(plan.diverged for plan in plans) else 0
 
 
@@ -267,9 +268,7 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
         notes.append(f"Without curves: {error}.")
         plotted = False
     name = cache.name_of(plans[0].source)
-    made = Table1(
-        f"The report's table 1 on {name}", [plan.entry() for plan in _shown(plans, options)], notes, plotted=plotted
-    )
+    made = Table1(f"The report's table 1 on {name}", [plan.entry() for plan in plans], notes, plotted=plotted)
     for picture, content in made.pictures().items():
         with write_atomically(out / picture) as temporary:
             temporary.write_bytes(content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scratchnet.scores import percent
+from scratchnet.scores import counted, percent
 
 
 def duration(seconds: float) -> str:
@@ -20,15 +20,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{int(minutes)} min {seconds % 60:.0f} s"
     return f"{int(hours)} h {minutes % 60:.0f} min"
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "epoch"), counted(1200, "epoch")
-    ('1 epoch', '1,200 epochs')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def number(value: float, share: bool) -> str:

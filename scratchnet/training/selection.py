@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 Row = dict[str, float]
 
 
-def watched_side(row: Row) -> str:
-    """The side that epochs are compared on: "validation" where there is one, else "test".
+def choosing_side(sides: Container[str]) -> str:
+    """Of the sides that there are, by name, the one that epochs are compared on: "validation" where there is one, else "test".
 
     An epoch that is chosen on the test side looks better there than it is; the program says so where it happens.
     """
-    return "validation" if "validation_loss" in row else "test"
+    return "validation" if "validation" in sides else "test"
+
+
+def watched_side(row: Row) -> str:
+    """`choosing_side` of the sides that a row of the metrics has."""
+    return choosing_side({name.removesuffix("_loss") for name in row})
 
 
 def best_epoch(rows: list[Row], metric: str) -> int:

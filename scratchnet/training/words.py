@@ -11,7 +11,7 @@ from scratchnet.data import Dataset
 from scratchnet.options import settings_table
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
-from scratchnet.training.selection import best_epoch, watched_side
+from scratchnet.training.selection import best_epoch, choosing_side, watched_side
 from scratchnet.training.trainer import Evaluation
 
 
@@ -35,7 +35,7 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
         lines.append(f"its {progress.epoch} epochs are done; --epochs adds more")
     elif progress.epoch or progress.batches_done:
         lines.append(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
-    watched = "validation" if "validation" in experiment.sides else "test"
+    watched = choosing_side(experiment.sides)
     lines.append(
         "\nAfter each epoch: loss and accuracy of each side; "
         f"★ where the {config.best_metric.replace('_', ' ')} of the {watched} side is the best so far"
