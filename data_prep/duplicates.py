@@ -4,8 +4,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from scratchnet.data import Remark
@@ -20,11 +22,21 @@ class Picture:
     """What an image shows. Two files are equal here exactly if their pixels are.
 
     cell: 16 bytes, the same for an image and its turned and mirrored copies: what lies on the slide, however it lies.
-    position: 0 … 7, which of the eight symmetries of the square leads from this image to the one that `cell` is the hash of.
+    positions: 0 … 7, which of the eight symmetries of the square lead from this image to the one that `cell` is the hash of;
+    one, or several if the image is its own turned copy.
     """
 
     cell: bytes
-    position: int
+    positions: tuple[int, ...]
+
+    def turned(self, symmetry: int) -> "Picture":
+        """What the same image shows under one of the eight symmetries, numbered as in `scratchnet.data.symmetry`.
+
+        >>> image = Image.effect_noise((20, 10), 50).convert("RGB")
+        >>> identify(image).turned(1) == identify(image.transpose(Turn.ROTATE_90))
+        True
+        """
+        return Picture(self.cell, tuple(sorted(REMAINING[symmetry][position] for position in self.positions)))
 
 
 def identify(image: Image.Image) -> Picture:
@@ -45,21 +57,26 @@ def identify(image: Image.Image) -> Picture:
         [pixels[rows, columns].sum(dtype=np.int64) for columns in (slice(width), slice(-width, None))]
         for rows in (slice(height), slice(-height, None))
     ])  # fmt: skip
-    candidates = []
+    hashes = {}
     for position in range(8):
-        mirrored, turns = divmod(position, 4)
-        (corner, right), (below, _) = np.rot90(sums[:, ::-1] if mirrored else sums, turns)
+        (corner, right), (below, _) = _turn(sums, position)
         if corner == sums.max() and right >= below:
-            candidates.append(position)
-    return min((_hash(image, position) for position in candidates), key=lambda found: (found.cell, found.position))
+            hashes[position] = _hash(image, position)
+    cell = min(hashes.values())
+    return Picture(cell, tuple(position for position, found in hashes.items() if found == cell))
 
 
-def _hash(image: Image.Image, position: int) -> Picture:
+def _turn(array: NDArray[Any], position: int) -> NDArray[Any]:
+    mirrored, turns = divmod(position, 4)
+    return np.rot90(array[:, ::-1] if mirrored else array, turns)
+
+
+def _hash(image: Image.Image, position: int) -> bytes:
     turn = SYMMETRIES[position]
     turned = image if turn is None else image.transpose(turn)
     width, height = turned.size
     content = f"{height} {width} ".encode() + turned.tobytes()
-    return Picture(hashlib.blake2b(content, digest_size=16).digest(), position)
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def find_duplicates(
@@ -122,3 +139,14 @@ def _positions(contents: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     for k, content in enumerate(contents):
         positions[content].append(k)
     return positions
+
+
+CORNERS = np.arange(4).reshape(2, 2)  # under each of the eight symmetries they stand in another order
+REMAINING = tuple(
+    tuple(
+        next(rest for rest in range(8) if np.array_equal(_turn(_turn(CORNERS, done), rest), _turn(CORNERS, position)))
+        for position in range(8)
+    )
+    for done in range(8)
+)
+"""REMAINING[done][position]: what is left to do after `done`, so that both together are `position`."""

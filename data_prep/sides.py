@@ -149,7 +149,7 @@ def _is_test(image: Prepared, settings: Settings) -> bool:
 def _groups(items: Sequence[Item], settings: Settings) -> list[Hashable]:
     """What must not be cut: subjects; under `report` only what is the same picture in the same position."""
     if settings.split == "report":
-        return [(item.image.picture, item.symmetry) for item in items]
+        return [item.image.picture.turned(item.symmetry) for item in items]
     return [item.subject for item in items]
 
 

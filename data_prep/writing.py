@@ -113,7 +113,7 @@ def _dataset_id(
     for split, items in division.sides.items():
         for item in items:
             picture = item.image.picture
-            shown = [picture.cell.hex(), picture.position, item.symmetry, item.image.checksum]
+            shown = [picture.cell.hex(), picture.positions, item.symmetry, item.image.checksum]
             digest.update(json.dumps([split, item.path, item.label, item.subject, *shown]).encode())
     return digest.hexdigest()
 

@@ -40,15 +40,19 @@ def test_pictures_are_equal_exactly_if_their_pixels_are(one, other):
 
 def test_the_position_is_the_symmetry_that_leads_to_the_standard():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    standards = {positions(turned)[picture(turned).position].tobytes() for turned in positions(pixels)}
-    assert len(standards) == 1
+    found = [(turned, picture(turned).positions) for turned in positions(pixels)]
+    assert len({positions(turned)[only].tobytes() for turned, (only,) in found}) == 1
+
+
+@given(pictures)
+def test_the_picture_of_a_turned_image(pixels):
+    for symmetry, turned in enumerate(positions(pixels)):
+        assert picture(pixels).turned(symmetry) == picture(turned)
 
 
 def test_one_position_is_hashed_unless_quarters_are_equally_bright(monkeypatch):
     hashed = []
-    monkeypatch.setattr(
-        duplicates, "_hash", lambda image, position: hashed.append(position) or duplicates.Picture(b"", 0)
-    )
+    monkeypatch.setattr(duplicates, "_hash", lambda image, position: hashed.append(position) or b"")
     picture(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
     assert len(hashed) == 1
     picture(np.zeros((8, 8, 3), np.uint8))
