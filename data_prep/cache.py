@@ -7,6 +7,7 @@ from pathlib import Path
 from data_prep.prepare import SAMPLE, prepare, prepare_folds
 from data_prep.settings import Settings
 from data_prep.summary import describe
+from scratchnet.data.scaling import ENLARGE, SHRINK
 from scratchnet.errors import DataError
 from scratchnet.version import __version__
 
@@ -62,8 +63,9 @@ def is_folds(folder: Path) -> bool:
 
 
 def fingerprint(source: Path, settings: Settings) -> str:
-    """Eight letters that change when an image is added, removed or written anew, or when a setting or the version changes."""
-    digest = hashlib.sha256(repr((__version__, str(source.resolve()), settings)).encode())
+    """Eight letters that change when an image is added, removed or written anew, or when a setting, the version or the scaling
+    changes."""
+    digest = hashlib.sha256(repr((__version__, SHRINK, ENLARGE, str(source.resolve()), settings)).encode())
     if settings.subjects is not None and Path(settings.subjects).is_file():
         digest.update(Path(settings.subjects).read_bytes())
     for path in sorted(source.rglob("*")):

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_prep.settings import AUGMENTATIONS, DEFAULTS, SPLITS, Settings
 from scratchnet.command_line import as_option
-from scratchnet.data.images import FITS
+from scratchnet.data.scaling import FITS
 
 _DEFAULTS = Settings()
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from data_prep.sources import compile_subject_pattern
 from scratchnet.command_line import as_option
-from scratchnet.data.images import FITS, MAX_IMAGE_SIZE
+from scratchnet.data.images import MAX_IMAGE_SIZE
+from scratchnet.data.scaling import FITS
 from scratchnet.errors import ConfigError
 
 SPLITS = ("subject", "report", "fold", "prelim", "kfold")

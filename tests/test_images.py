@@ -15,10 +15,10 @@ from scratchnet.data.images import (
     UnusableImage,
     crop_to_content,
     decode,
-    fit_to_square,
     preprocess,
     preprocessing,
 )
+from scratchnet.data.scaling import fit_to_square
 from scratchnet.errors import DataError
 
 
@@ -111,42 +111,6 @@ def test_damage_is_either_named_or_yields_an_image(tmp_path, kind):
             assert said
 
 
-def test_shrinking_averages_areas():
-    image = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
-    small = fit_to_square(Image.fromarray(image), 4, "pad")
-    expected = image.reshape(4, 3, 4, 3, 3).mean(axis=(1, 3))
-    assert abs(small - expected).max() <= 1
-
-
-def test_the_same_size_changes_nothing():
-    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    for fit in ("pad", "stretch"):
-        np.testing.assert_array_equal(fit_to_square(Image.fromarray(image), 8, fit), image)
-
-
-@pytest.mark.parametrize(
-    ("size", "box"), [((40, 20), np.s_[2:6, :]), ((20, 40), np.s_[:, 2:6]), ((4, 2), np.s_[2:6, :])]
-)
-def test_padding_is_black_and_keeps_proportions(size, box):
-    square = fit_to_square(Image.new("RGB", size, (200, 100, 50)), 8, "pad")
-    expected = np.zeros((8, 8, 3), np.uint8)
-    expected[box] = (200, 100, 50)
-    np.testing.assert_array_equal(square, expected)
-
-
-@pytest.mark.parametrize("size", [(40, 20), (3, 50), (1, 1), (1, 16_384)])
-def test_stretching_fills_the_square(size):
-    square = fit_to_square(Image.new("RGB", size, (200, 100, 50)), 8, "stretch")
-    assert (square == (200, 100, 50)).all()
-
-
-def test_enlarging_is_linear():
-    image = np.zeros((2, 2, 3), np.uint8)
-    image[:, 1] = 100
-    large = fit_to_square(Image.fromarray(image), 4, "pad")
-    np.testing.assert_array_equal(large[0, :, 0], [0, 25, 75, 100])
-
-
 def test_preprocessing_is_followed(rng):
     image = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
     for fit in ("pad", "stretch"):
@@ -158,7 +122,7 @@ def test_preprocessing_is_followed(rng):
 @pytest.mark.parametrize(
     "changed",
     [{"image_size": 0}, {"image_size": 8.0}, {"image_size": True}, {"image_size": 10**6}, {"image_size": None}, {"fit": "x"},
-     {"fit": []}, {"crop": True}, {"crop": {}}, {"crop": {"brighter_than": 8, "margin": 1e9}}],
+     {"fit": []}, {"crop": True}, {"crop": {}}, {"crop": {"brighter_than": 8, "margin": 1e9}}, {"shrink": "area average"}],
 )  # fmt: skip
 def test_preprocessing_that_nobody_made_is_refused(changed):
     with pytest.raises(DataError, match="cannot repeat"):
@@ -166,7 +130,7 @@ def test_preprocessing_that_nobody_made_is_refused(changed):
 
 
 def test_stored_preprocessing_of_before_cropping_still_works():
-    old = {"image_size": 8, "fit": "pad", "background": 0, "shrink": "area average", "enlarge": "bilinear"}
+    old = {name: value for name, value in preprocessing(8).items() if name != "crop"}
     assert preprocess(Image.new("RGB", (4, 4)), old).shape == (8, 8, 3)
 
 

@@ -10,6 +10,7 @@ from small_data import save_image, shards_of
 
 from data_prep import AUGMENTATIONS, SAMPLE, Settings, describe, prepare, prepare_folds
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.data.scaling import fit_to_square
 from scratchnet.errors import ConfigError, DataError
 
 SIZE = 8
@@ -96,9 +97,8 @@ def cell_of_file(file):
 
 @functools.cache
 def small(file):
-    """12 × 12 to 8 × 8 in the way of the package, which test_images.py holds against the definition."""
-    halfway = Image.open(file).resize((SIZE, 12), Image.Resampling.BOX)
-    return np.asarray(halfway.resize((SIZE, SIZE), Image.Resampling.BOX))
+    """12 × 12 to 8 × 8 in the way of the package, which test_scaling.py holds against the definition."""
+    return fit_to_square(Image.open(file), SIZE, "pad")
 
 
 def sides_of(folder):

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
 from scratchnet.errors import DataError
 
 FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
@@ -52,7 +53,6 @@ CONVERSIONS = {
     "PA": "palette colours with opaque alpha, converted to RGB",
     "RGBA": "alpha dropped, every pixel was opaque",
 }
-FITS = ("pad", "stretch")
 MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
 CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
 EXIF_ORIENTATION = 0x0112
@@ -164,8 +164,8 @@ def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> d
         "fit": fit,
         "crop": dict(CROP) if crop else None,
         "background": 0,
-        "shrink": "area average",
-        "enlarge": "bilinear",
+        "shrink": SHRINK,
+        "enlarge": ENLARGE,
     }
 
 
@@ -178,11 +178,16 @@ def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
     >>> preprocess(Image.new("RGB", (450, 300)), preprocessing(64)).shape
     (64, 64, 3)
     """
-    size, fit, crop = how.get("image_size"), how.get("fit"), how.get("crop")
-    if not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE) or fit not in FITS or crop not in (None, CROP):
+    size, fit, crop, shrink = how.get("image_size"), how.get("fit"), how.get("crop"), how.get("shrink")
+    if (
+        not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE)
+        or fit not in FITS
+        or crop not in (None, CROP)
+        or shrink != SHRINK
+    ):
         raise DataError(
-            f"images were prepared with image_size {size!r}, fit {fit!r}, crop {crop!r}, which this program cannot repeat: "
-            "use the version of scratchnet that prepared them"
+            f"images were prepared with image_size {size!r}, fit {fit!r}, crop {crop!r}, shrink {shrink!r}, which this program "
+            "cannot repeat: use the version of scratchnet that prepared them, or prepare them again and train"
         )
     if crop:
         image = crop_to_content(image, **crop)
@@ -211,29 +216,3 @@ def crop_to_content(image: Image.Image, *, brighter_than: int, margin: float) ->
     left, top = (left + right - side) // 2, (top + bottom - side) // 2
     width, height = image.size
     return image.crop((max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)))
-
-
-def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
-    """Scales an RGB image to (size, size, 3) uint8.
-
-    fit "pad": keeps its proportions, in the middle of black. fit "stretch": fills the square.
-    Shrinking averages the pixels whose centres fall into each new pixel's area (Pillow's box filter, which cuts no pixel in
-    parts); enlarging interpolates linearly.
-    """
-    width, height = image.size
-    if fit == "stretch":
-        new_width = new_height = size
-    else:
-        longer = max(width, height)
-        new_width, new_height = (max(1, round(side * size / longer)) for side in (width, height))
-    # One axis at a time, since "stretch" may shrink one and enlarge the other.
-    image = image.resize((new_width, height), _filter(width, new_width))
-    image = image.resize((new_width, new_height), _filter(height, new_height))
-    square = np.zeros((size, size, 3), np.uint8)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
-    square[top : top + new_height, left : left + new_width] = np.asarray(image)
-    return square
-
-
-def _filter(old: int, new: int) -> Image.Resampling:
-    return Image.Resampling.BOX if new <= old else Image.Resampling.BILINEAR
