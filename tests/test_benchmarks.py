@@ -240,8 +240,8 @@ def test_ours_learns_as_train_py_does(repository, trained_run, tmp_path):
 
 
 def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
-    """With the same weights and no dropout, one step of either moves every weight alike."""
-    torch = pytest.importorskip("torch")
+    """From the same weights and under the same masks of dropout, one step of either moves every weight alike."""
+    pytest.importorskip("torch")
     from dataclasses import replace
 
     import numpy as np
@@ -252,11 +252,10 @@ def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
     from scratchnet.training import Experiment
 
     config = Config(**PRESETS["report-32"])
-    experiment = Experiment(replace(config, dropout=0.0, batch_size=16, clip_norm=0.5), trained_run.data)
+    experiment = Experiment(replace(config, batch_size=16, clip_norm=0.5), trained_run.data)
     ours, theirs = LEARNERS["scratchnet"](experiment), LEARNERS["torch"](experiment)
-    theirs.network.load_state_dict({name: torch.from_numpy(one) for name, one in to_torch(experiment.network).items()})
     batch = next(iter(experiment.data.train.epoch(0)))
-    assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=1e-6)
+    assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=1e-5)
     state = theirs.network.state_dict()
     apart = [np.abs(state[name].numpy() - mine).ravel() for name, mine in to_torch(experiment.network).items()]
     # Adam goes a step of full length, 0.001, by the sign of a gradient, also of one that is nothing but rounding.

@@ -1,6 +1,6 @@
-"""The same experiment, learnt by scratchnet and by PyTorch: images, their order, recipe and schedule are shared.
+"""The same experiment, learnt by scratchnet and by PyTorch.
 
-What differs is what a seed can't share between two programs: the numbers drawn for the first weights and for dropout.
+Images, their order, first weights, dropout's masks, recipe and schedule are shared. What differs is who computes, and rounding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from benchmarks.work import Work
 from scratchnet.config import Config
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError
+from scratchnet.exchange.layouts import to_torch
 from scratchnet.extras import require
+from scratchnet.layers import Dropout
 from scratchnet.losses import SoftmaxCrossEntropy
 from scratchnet.training import Evaluation, Experiment
 
@@ -37,7 +39,7 @@ class Scratchnet:
 
 
 class PyTorch:
-    """The same layers and the same Adam of PyTorch, channels last in memory, with weights from the same distribution."""
+    """The same layers and the same Adam of PyTorch, channels last in memory, beginning with the experiment's own weights."""
 
     def __init__(self, experiment: Experiment) -> None:
         torch = require("torch")
@@ -45,16 +47,13 @@ class PyTorch:
 
         config = experiment.config
         require_shared(config)
-        torch.manual_seed(config.seed)
-        network = make_network(Work("train", config.model, config.image_size, config.batch_size, config.dropout))
-        for parameter in network.parameters():
-            if parameter.ndim == 1:
-                torch.nn.init.zeros_(parameter)
-            elif config.weight_init == "he_uniform":
-                torch.nn.init.kaiming_uniform_(parameter, nonlinearity="relu")
-            else:
-                torch.nn.init.xavier_uniform_(parameter)
+        network = make_network(Work("train", config.model, config.image_size, config.batch_size))
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch(experiment.network).items()})
         self.torch, self.config, self.schedule, self.steps = torch, config, experiment.trainer.schedule, 0
+        self.ours = experiment.network
+        for place, layer in enumerate(self.ours.layers):
+            if isinstance(layer, Dropout):
+                network[place] = _masked(layer)
         self.network = network.to(memory_format=torch.channels_last)
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = make_optimizer(self.network, kind, l2=config.weight_decay, betas=(config.beta1, config.beta2))
@@ -66,6 +65,7 @@ class PyTorch:
         """One step on the whole batch."""
         torch = self.torch
         self.network.train()
+        self.ours.seed_batch(epoch, batch.indices)
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.nn.functional.cross_entropy(self.network(self._images(batch)), torch.from_numpy(batch.labels))
         loss.backward()
@@ -86,6 +86,19 @@ class PyTorch:
         return Evaluation(SoftmaxCrossEntropy().forward(logits, labels), logits, labels)
 
 
+def _masked(dropout: Dropout) -> Any:
+    """A dropout layer of PyTorch with the masks of one of ours: what ours makes of ones."""
+    import torch
+
+    class Masked(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            if not self.training:
+                return x
+            return x * torch.from_numpy(dropout.forward(np.ones(x.shape, np.float32), training=True))
+
+    return Masked()
+
+
 LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}
 
 
@@ -93,7 +106,6 @@ def require_shared(config: Config) -> None:
     """Raises ConfigError for a recipe that PyTorch would be told differently."""
     for name, shared in (
         ("optimizer", ("adam", "adamw")),
-        ("weight_init", ("xavier_uniform", "he_uniform")),
         ("class_weights", ("none",)),
         ("dtype", ("float32",)),
     ):
