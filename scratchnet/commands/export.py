@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep import SAMPLE
-from scratchnet.commands.shared import add_network_arguments, find_files, load_network, plural, require_place, say
+from scratchnet.commands.shared import add_network_arguments, find_files, load_network, require_place, say
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.exchange.onnx import write_onnx
 from scratchnet.exchange.safetensors import write_safetensors
 from scratchnet.extras import require
 from scratchnet.predictor import Predictor
+from scratchnet.scores import counted
 
 TRIED = 64  # images that an ONNX graph is tried on
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     images = _some_images(predictor, options.images or str(SAMPLE))
     difference = write_onnx(predictor, options.file, images)
     say(
-        f"{options.file} written; on {plural(len(images), 'image')} ONNX Runtime says the same, logits to {difference:.1g}"
+        f"{options.file} written; on {counted(len(images), 'image')} ONNX Runtime says the same, logits to {difference:.1g}"
     )
     if predictor.symmetries:
         say(

@@ -18,13 +18,13 @@ from scratchnet.commands.shared import (
     add_symmetries_argument,
     find_files,
     load_network,
-    plural,
     require_place,
     say,
 )
 from scratchnet.files import write_atomically
 from scratchnet.predictions import PROBABILITY
 from scratchnet.predictor import Prediction
+from scratchnet.scores import counted
 
 FORMATS = ("csv", "json", "jsonl")
 
@@ -73,14 +73,14 @@ def run(options: argparse.Namespace) -> int:
             elif options.codalab:
                 answers[prediction.path] = _class_of(prediction, names)
             write(prediction)
-    others = f"; {plural(passed_over, 'file')} with other extensions passed over" if passed_over else ""
-    say(f"{len(files) - bad} of {plural(len(files), 'file')} predicted{others}")
+    others = f"; {counted(passed_over, 'file')} with other extensions passed over" if passed_over else ""
+    say(f"{len(files) - bad:,} of {counted(len(files), 'file')} predicted{others}")
     if options.codalab and bad:
         say(f"{options.codalab} is not written: it needs an answer for every image")
     elif options.codalab:
         write_submission(options.codalab, answers)
         say(
-            f"{options.codalab} written: {plural(len(answers), 'answer')} in the order of the numbers, 1 for all, 0 for hem"
+            f"{options.codalab} written: {counted(len(answers), 'answer')} in the order of the numbers, 1 for all, 0 for hem"
         )
     return 1 if bad else 0
 

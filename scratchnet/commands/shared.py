@@ -85,15 +85,6 @@ def require_folder_place(name: str) -> None:
         raise ConfigError(f"{name}: cannot be a folder, as {there} is a file: choose another name")
 
 
-def plural(count: int, thing: str) -> str:
-    """A count with what it counts.
-
-    >>> plural(1, "file"), plural(0, "file")
-    ('1 file', '0 files')
-    """
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
 def say(line: str) -> None:
     """A line for the person, on standard error, so that standard output is the result alone."""
     print(printable(line), file=sys.stderr, flush=True)

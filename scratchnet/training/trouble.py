@@ -49,13 +49,16 @@ def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> 
 
 
 def advice(config: Config, epochs: int) -> str:
-    """What to say of a collapsed start: of all that helps, what this configuration does not have yet."""
+    """What to say of a collapsed start: of all that helps, what this configuration does not have yet, best first.
+
+    In what order was measured: docs/report.md.
+    """
     helps = [
-        f"--learning-rate {config.learning_rate / 3:.2g}",
         *(["--pixels standardised"] if config.pixels == "unit" else []),
-        *(["--warmup 100"] if config.warmup < 100 else []),
+        f"--learning-rate {config.learning_rate / 3:.2g}",
+        *(["--warmup 100"] if config.warmup < 100 and config.pixels != "unit" else []),
     ]
     return (
         f"For {epochs} epochs the network has given one answer to every image: this start has collapsed, which this "
-        f"network is prone to. If it goes on, stop it (Ctrl-C) and try {', '.join(helps)} or another --seed."
+        f"network is prone to. If it goes on, what helps in a new run of train.py is {' or '.join(helps)}, sometimes another --seed."
     )
