@@ -49,6 +49,13 @@ def test_the_largest_images_do_not_overflow(shape):
         assert (shrink(white, *new) == 255).all()
 
 
+def test_an_array_may_be_larger_than_a_file(rng):
+    """Files have at most 2²⁴ pixels, arrays that are predicted any number."""
+    pixels = rng.integers(200, 256, (5000, 4100, 1), dtype=np.uint8)
+    exact = pixels.reshape(10, 500, 10, 410).mean(axis=(1, 3))
+    assert abs(shrink(pixels, 10, 10)[..., 0] - exact).max() <= 0.5
+
+
 def test_one_axis_may_shrink_while_the_other_grows():
     image = np.array([[[0], [100]], [[50], [150]], [[100], [200]], [[150], [250]]], np.uint8).repeat(3, axis=2)
     rows = np.array([[25, 125], [125, 225]], np.uint8)

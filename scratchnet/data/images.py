@@ -173,11 +173,19 @@ def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
     """What every image goes through, while preparing and when it is predicted alike: cropped if asked, scaled to a square.
 
     image: RGB of any size. how: from `preprocessing`, or as it was stored with the weights. Returns (S, S, 3) uint8, S =
-    how["image_size"]. Raises DataError if `how` is nothing that `preprocessing` makes.
+    how["image_size"]. Raises what `require_repeatable` raises.
 
     >>> preprocess(Image.new("RGB", (450, 300)), preprocessing(64)).shape
     (64, 64, 3)
     """
+    require_repeatable(how)
+    if how.get("crop"):
+        image = crop_to_content(image, **how["crop"])
+    return fit_to_square(image, how["image_size"], how["fit"])
+
+
+def require_repeatable(how: Mapping[str, Any]) -> None:
+    """Raises DataError if `how` is nothing that `preprocessing` makes: made up, or of a version that scaled otherwise."""
     size, fit, crop, shrink = how.get("image_size"), how.get("fit"), how.get("crop"), how.get("shrink")
     if (
         not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE)
@@ -189,9 +197,6 @@ def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
             f"images were prepared with image_size {size!r}, fit {fit!r}, crop {crop!r}, shrink {shrink!r}, which this program "
             "cannot repeat: use the version of scratchnet that prepared them, or prepare them again and train"
         )
-    if crop:
-        image = crop_to_content(image, **crop)
-    return fit_to_square(image, size, fit)
 
 
 def crop_to_content(image: Image.Image, *, brighter_than: int, margin: float) -> Image.Image:

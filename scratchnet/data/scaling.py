@@ -17,7 +17,7 @@ def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
     """Scales an RGB image to (size, size, 3) uint8.
 
     fit "pad": keeps its proportions, in the middle of black. fit "stretch": fills the square, and so may shrink one axis and
-    enlarge the other. The image may have up to 2²⁴ pixels.
+    enlarge the other.
 
     >>> fit_to_square(Image.new("RGB", (450, 300), "white"), 3, "pad")[..., 0]
     array([[255, 255, 255],
@@ -42,38 +42,43 @@ def shrink(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 
     y[i, j] = 1/area · Σ over (p, q) of overlap(i, p) · overlap(j, q) · x[p, q]
 
-    pixels (H, W, C) uint8, H·W at most 2²⁴ → (height, width, C) uint8, height ≤ H and width ≤ W. All sums are of whole
-    numbers and are rounded once, half up: every machine finds the same pixels.
+    pixels (H, W, C) uint8 → (height, width, C) uint8, height ≤ H and width ≤ W. All sums are of whole numbers and are
+    rounded once, half up: every machine finds the same pixels.
 
     >>> shrink(np.array([[[0], [30], [90]]], np.uint8), 1, 2)[..., 0]       # (0 + 15) / 1.5 and (15 + 90) / 1.5
     array([[10, 70]], dtype=uint8)
     """
+    rows, columns = pixels.shape[:2]
+    if columns * height > rows * width:  # the axis that shrinks more goes first, so that what is between is small
+        return shrink(pixels.swapaxes(0, 1), width, height).swapaxes(0, 1)
+    # 255 · 2²⁴, and half of the area for rounding, are below 2³².
+    whole: Any = np.uint32 if rows * columns <= 2**24 else np.uint64
     sums: NDArray[Any] = pixels
     area = 1
-    for new in (height, width):  # the rows first; exchanging the axes twice brings them back to their places
+    for new in (height, width):  # exchanging the axes twice brings them back to their places
         old = len(sums)
         if new != old:
-            sums, area = sums_of_areas(sums, new), area * old
+            sums, area = sums_of_areas(sums, new, whole), area * old
         sums = sums.swapaxes(0, 1)
-    return ((sums + np.uint32(area // 2)) // np.uint32(area)).astype(np.uint8)
+    return ((sums + whole(area // 2)) // whole(area)).astype(np.uint8)
 
 
-def sums_of_areas(values: NDArray[Any], new: int) -> NDArray[np.uint32]:
+def sums_of_areas(values: NDArray[Any], new: int, whole: type[Any]) -> NDArray[Any]:
     """Shrinks the first axis, of length `old`, to `new` sums, each with weights that come to `old`.
 
     In units of 1/new of an old pixel, old pixel p reaches from p·new to (p+1)·new and new pixel k from k·old to (k+1)·old,
     so that they have a whole number of units in common. An area begins in one old pixel and covers few more: term t adds
     the t-th pixel of all areas at once.
 
-    values (old, …) unsigned, below 2³²/old; new ≤ old → (new, …) uint32.
+    values (old, …) unsigned; new ≤ old → (new, …) of the dtype `whole`, which must hold `old` times the largest value.
     """
     old = len(values)
     begin = np.arange(new) * old
     first = begin // new
-    sums = np.zeros((new, *values.shape[1:]), np.uint32)
+    sums = np.zeros((new, *values.shape[1:]), whole)
     for term in range(-(-old // new) + 1):
         pixel = np.minimum(first + term, old - 1)
         overlap = np.minimum((first + term + 1) * new, begin + old) - np.maximum((first + term) * new, begin)
-        weight = np.maximum(overlap, 0).astype(np.uint32).reshape(new, *[1] * (values.ndim - 1))
+        weight = np.maximum(overlap, 0).astype(whole).reshape(new, *[1] * (values.ndim - 1))
         sums += weight * values[pixel]
     return sums
