@@ -6,7 +6,11 @@ import pytest
 from image_kinds import CONVERTED, LEFT_OUT, alpha, with_orientation
 from PIL import Image
 from small_data import save_image
+from small_runs import make_sides
 
+from data_prep import SAMPLE
+from scratchnet.__main__ import main
+from scratchnet.config import Config
 from scratchnet.data.images import (
     CROP,
     EXTENSIONS,
@@ -20,6 +24,8 @@ from scratchnet.data.images import (
 )
 from scratchnet.data.scaling import fit_to_square
 from scratchnet.errors import DataError
+from scratchnet.training import Experiment, load_checkpoint, save_checkpoint
+from scratchnet.training.words import sides_text
 
 
 def pixels_of(decoded):
@@ -127,6 +133,32 @@ def test_preprocessing_is_followed(rng):
 def test_preprocessing_that_nobody_made_is_refused(changed):
     with pytest.raises(DataError, match="cannot repeat"):
         preprocess(Image.new("RGB", (4, 4)), preprocessing(8) | changed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["predict"], 2), (["explain"], 2), (["export", "x.onnx"], 2), (["export", "x.safetensors"], 0)],
+)
+def test_weights_of_images_that_were_scaled_otherwise(trained_run, tmp_path, monkeypatch, capsys, arguments, code):
+    """One line, and not one for each image; what shows the network no file goes on."""
+    for library in ("matplotlib", "onnx", "onnxruntime", "safetensors"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    good = load_checkpoint(trained_run.folder / "weights.h5")
+    how = good.about["preprocessing"] | {"shrink": "area average"}
+    save_checkpoint(tmp_path / "old.h5", good.weights, good.about | {"preprocessing": how})
+    command, *file = arguments
+    images = [] if command == "export" else [str(SAMPLE / "fold_0")]
+    assert main([command, "old.h5", *file, *images]) == code
+    said = capsys.readouterr().err
+    assert said.count("cannot repeat") == (1 if code else 0)
+
+
+def test_before_training_on_images_that_were_scaled_otherwise_there_is_a_warning(trained_run, tmp_path):
+    make_sides(tmp_path / "old")  # says nothing of how its images were scaled
+    for folder, warned in ((tmp_path / "old", True), (trained_run.data, False)):
+        text = sides_text(Experiment(Config(image_size=32), folder))
+        assert ("CAUTION: the network will be of no use for image files" in text) == warned
 
 
 def test_stored_preprocessing_of_before_cropping_still_works():

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out)
     require_folder_place(options.out)
     files, _ = find_files(options.images)
-    predictor = load_network(options)
+    predictor = load_network(options, for_files=True)
     names = predictor.class_names
     asked = names.index(class_called(options.asked, names, "--class")) if options.asked is not None else None
     if predictor.symmetries:

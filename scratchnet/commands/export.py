@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file} exists and is not overwritten: choose another name")
     for library in ("onnx", "onnxruntime") if form == ".onnx" else ("safetensors",):
         require(library)  # before the work, not after it
-    predictor = load_network(options)
+    predictor = load_network(options, for_files=form == ".onnx")
     if form == ".safetensors":
         write_safetensors(predictor, options.file)
         say(f"{options.file} written")

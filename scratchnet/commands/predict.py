@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
     require_place(options.out, options.codalab)
     files, passed_over = find_files(options.images)
-    predictor = load_network(options)
+    predictor = load_network(options, for_files=True)
     names = predictor.class_names
     if options.codalab:
         require_numbered(files, names)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scratchnet.command_line import printable
 from scratchnet.config import Config
-from scratchnet.data.images import EXTENSIONS
+from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.threads import set_threads
 from scratchnet.predictor import WEIGHTS, Predictor, weights_file
@@ -34,10 +34,15 @@ def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_network(options: argparse.Namespace) -> Predictor:
-    """The network that the command line asks for, with its kernels compiled. Says on standard error which file it is."""
+def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Predictor:
+    """The network that the command line asks for, with its kernels compiled. Says on standard error which file it is.
+
+    for_files: it will be shown image files. Raises DataError where they can't be prepared as those were that it learnt from.
+    """
     set_threads(options.threads)
     predictor = Predictor.load(options.run, options.weights)
+    if for_files:
+        require_repeatable(predictor.preprocessing)
     say(f"weights of {predictor.source}, classes {', '.join(predictor.class_names)}")
     _say_if_unfinished(Path(options.run))
     config = Config.from_dict(predictor.about["config"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.data import Dataset
+from scratchnet.data.images import require_repeatable
+from scratchnet.errors import DataError
 from scratchnet.options import settings_table
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
@@ -46,7 +48,16 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
 def sides_text(experiment: Experiment) -> str:
     """The images of each side, and whether a subject stands on two."""
     sides = [f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()]
-    return "\n".join([f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}"])
+    return "\n".join([f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}", *_outdated(experiment)])
+
+
+def _outdated(experiment: Experiment) -> list[str]:
+    """Whether these images were prepared in another way than files are today."""
+    try:
+        require_repeatable(experiment.train_set.preprocessing)
+    except DataError as error:
+        return [f"  CAUTION: the network will be of no use for image files: {error}"]
+    return []
 
 
 def _side(dataset: Dataset) -> str:
