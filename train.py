@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from data_prep import SAMPLE, Settings, cache
+from data_prep.folder import require_outside
 from data_prep.options import add_options, given_settings
 from scratchnet.command_line import Parser, as_option, one_line
 from scratchnet.config import PRESETS, Config, from_toml
@@ -28,6 +29,7 @@ SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "subject_pattern", "subjects", "fit", "crop",
     "augment_offline", "keep_duplicates",
 )  # fmt: skip
+RUNS = "runs"
 PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards
 NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed
 
@@ -65,7 +67,7 @@ def begin(options: argparse.Namespace) -> int:
     plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
     if not plain:
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
-    runs = Path(options.runs or "runs")
+    runs = Path(options.runs or RUNS)
     if options.name is not None:
         Run.require_free(runs / options.name)
     threads = set_threads(options.threads)
@@ -133,6 +135,7 @@ def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
     if options.fold not in (folds or (None,)):
         which = f"--split kfold tests on one fold at a time: choose --fold 0 to {len(folds) - 1}"
         raise ConfigError(which if folds else "--fold means nothing without --split kfold: leave it out")
+    require_outside(Path(options.runs or RUNS), source)
     folder = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
     if folds:
         return folder / f"fold-{options.fold}", f"{cache.name_of(source)}-fold-{options.fold}"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.process import ROOT
 from benchmarks.settings import say
 from scratchnet.command_line import Parser, one_line
+from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         folds = [manifest.parent for manifest in sorted(Path(options.folds).glob("fold-*/manifest.json"))]
         if len(folds) < 2:
             raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
+        require_whole(folds)
+        require_folder_place(options.out)
         regression, out = logistic_regression(), Path(options.out)
         remember(out, folds, options.preset, for_training)
         answers: dict[str, list[Predictions]] = {"the network": [], REGRESSION: []}
@@ -80,14 +83,27 @@ def remember(out: Path, folds: list[Path], preset: str, options: list[str]) -> N
         before = json.loads(note.read_text(encoding="utf-8")) if note.exists() else asked
     except ValueError as error:
         raise DataError(f"{note} is damaged ({error}): name another folder with --out") from None
-    if before != asked:
+    if before != asked and any(out.glob("fold-*")):
         different = [name for name in asked if before.get(name) != asked[name]]
         raise ConfigError(f"the runs in {out} have other {' and '.join(different)}: name another folder with --out")
-    if not note.exists():
-        if out.exists() and any(out.iterdir()):
-            raise ConfigError(f"{out} holds something else: name another folder with --out")
-        out.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(note, json.dumps(asked, indent=1) + "\n")
+    if not note.exists() and out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} holds something else: name another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(note, json.dumps(asked, indent=1) + "\n")
+
+
+def require_whole(folds: list[Path]) -> None:
+    """Raises DataError unless these are all folds of one cross-validation."""
+    made = [read_manifest(fold).preparation for fold in folds]
+    apart = {
+        json.dumps([one.get(name) for name in ("source", "image_size", "fit", "crop", "seed", "folds")]) for one in made
+    }
+    there = [one.get("fold") for one in made]
+    if len(apart) > 1 or set(there) != set(range(made[0].get("folds") or 0)):
+        raise DataError(
+            f"{folds[0].parent} holds the folds {there}, not all of one cross-validation: write them again by "
+            "python -m data_prep … --split kfold"
+        )
 
 
 def train(options: list[str]) -> int:

@@ -17,13 +17,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.systems.learners import LEARNERS, require_shared
+from benchmarks.systems.learners import LEARNERS, Learner, require_shared
 from scratchnet.command_line import Parser, one_line
+from scratchnet.commands.shared import require_place
 from scratchnet.config import PRESETS, Config
 from scratchnet.data import read_manifest
-from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.files import write_text_atomically
 from scratchnet.kernels.threads import set_threads
+from scratchnet.scores import counted
 from scratchnet.training import Experiment, compile_kernels
 from scratchnet.training.selection import choosing_side
 
@@ -32,6 +34,7 @@ Trains the network on prepared shards under a preset as it is and with each --ch
 system, and prints what the test side says after the last epoch. A training has left chance where its balanced accuracy
 is then more than a tenth above that of a constant answer (55 % of two classes). Where the shards have a
 validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries.
+PyTorch is given the same images in the same order, the same first weights and the same dropout masks.
 """
 
 LEFT_CHANCE = 1.1  # times the balanced accuracy of one answer to every image, which is 1 / classes
@@ -42,21 +45,23 @@ NO_CHANGE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
     options = command_line().parse_args(arguments)
     try:
-        measure(options)
+        rows = measure(options)
     except (ScratchnetError, OSError) as error:
         print(f"python -m benchmarks.learning: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("python -m benchmarks.learning: stopped; --out holds the trainings that were finished", file=sys.stderr)
+        kept = f"; {options.out} holds the trainings that were finished" if options.out else ""
+        print(f"python -m benchmarks.learning: stopped{kept}", file=sys.stderr)
         return 130
-    return 0
+    return 1 if any(row["diverged"] for row in rows) else 0
 
 
-def measure(options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All trainings, one after the other; those that --out holds already are not done again."""
+    require_place(options.out)
     shards, out = Path(options.shards), Path(options.out) if options.out else None
     set_threads(options.threads)
     wanted = [
@@ -83,9 +88,10 @@ def measure(options: argparse.Namespace) -> None:
             if out:
                 write_text_atomically(out, json.dumps(done, indent=1) + "\n")
             curve = " ".join(f"{loss:.3f}" for loss in row["train_loss"][:8])
-            print(f"{title(row)}, seed {row['seed']}: {row['accuracy'][-1]:.1%}; loss {curve}", flush=True)
+            print(f"{title(row)}, seed {row['seed']}: {result(row)}; loss {curve}", flush=True)
         asked.append(row)
     print(f"\n{table(asked)}")
+    return asked
 
 
 def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, Any]:
@@ -97,29 +103,45 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
         torch.set_num_threads(threads or torch.get_num_threads())
     else:
         compile_kernels(config)
-    learner = LEARNERS[system](experiment)
-    side = choosing_side(experiment.sides)
-    classes = len(experiment.train_set.class_names)
     found: dict[str, Any] = {
-        "side": side,
-        "classes": classes,
-        "seconds": 0.0,
+        "side": choosing_side(experiment.sides),
+        "classes": len(experiment.train_set.class_names),
+        "diverged": False,
+        "images_per_second": 0.0,
         **{name: [] for name in ("train_loss", *MEASURES)},
     }
-    total = config.epochs * len(experiment.train_set)
-    with tqdm(total=total, unit="image", desc=f"{system}, seed {config.seed}", leave=False, disable=None) as bar:
-        for epoch in range(config.epochs):
+    try:
+        learn(LEARNERS[system](experiment), experiment, found, f"{system}, seed {config.seed}")
+    except NonFiniteError:
+        found["diverged"] = True
+    return found
+
+
+def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title: str) -> None:
+    """The epochs, each with its evaluation, which are added to what was `found`.
+
+    Raises NonFiniteError where training has diverged.
+    """
+    epochs, images, seconds = experiment.config.epochs, len(experiment.train_set), 0.0
+    with tqdm(total=epochs * images, unit="image", desc=title, leave=False, disable=None) as bar:
+        for epoch in range(epochs):
             began, losses = time.perf_counter(), []
             for batch in experiment.data.train.epoch(epoch):
                 losses.append(learner.step(batch, epoch))
                 bar.update(len(batch))
-            found["seconds"] += time.perf_counter() - began
+            seconds += time.perf_counter() - began
+            if not math.isfinite(math.fsum(losses)):
+                raise NonFiniteError(f"the loss in epoch {epoch + 1} is no number")
+            evaluation = learner.evaluate(experiment.data.checks[found["side"]].epoch(0))
             found["train_loss"].append(math.fsum(losses) / len(losses))
-            evaluation = learner.evaluate(experiment.data.checks[side].epoch(0))
             for name in MEASURES:
                 found[name].append(getattr(evaluation, name))
-    found["images_per_second"] = total / found["seconds"]
-    return found
+            found["images_per_second"] = (epoch + 1) * images / seconds
+
+
+def result(row: dict[str, Any]) -> str:
+    """What a training has come to."""
+    return "diverged" if row["diverged"] else f"{row['accuracy'][-1]:.1%}"
 
 
 def earlier(out: Path) -> list[dict[str, Any]]:
@@ -156,7 +178,7 @@ def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
 def title(row: dict[str, Any]) -> str:
     """What was trained, without the seed."""
     size, change = row["image_size"], row["change"] or "as it is"
-    return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {row['epochs']} epochs"
+    return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {counted(row['epochs'], 'epoch')}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -167,13 +189,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for one in dict.fromkeys(map(title, rows)):
         alike = [row for row in rows if title(row) == one]
-        left = sum(row["balanced_accuracy"][-1] > LEFT_CHANCE / row["classes"] for row in alike)
-        accuracies = [row["accuracy"][-1] for row in alike]
+        learnt = [row for row in alike if not row["diverged"]]
+        left = sum(row["balanced_accuracy"][-1] > LEFT_CHANCE / row["classes"] for row in learnt)
+        mean = f"{math.fsum(row['accuracy'][-1] for row in learnt) / len(learnt):.1%}" if learnt else ""
         speed = sorted(row["images_per_second"] for row in alike)[len(alike) // 2]
-        lines.append(
-            f"| {one} | {len(alike)} | {left} | {', '.join(f'{value:.1%}' for value in accuracies)} | "
-            f"{math.fsum(accuracies) / len(alike):.1%} | {speed:.0f} |"
-        )
+        lines.append(f"| {one} | {len(alike)} | {left} | {', '.join(map(result, alike))} | {mean} | {speed:.0f} |")
     return "\n".join(lines)
 
 

@@ -77,3 +77,11 @@ def _remove_lock(folder: Path) -> None:
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_suffix(".lock")
+
+
+def require_outside(place: Path, source: Path) -> None:
+    """Raises DataError if `place` lies inside `source`: what is written there would be taken for images the next time."""
+    if place.resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"{place}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
+        )

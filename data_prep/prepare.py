@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from data_prep.folder import new_folder
+from data_prep.folder import new_folder, require_outside
 from data_prep.settings import Settings
 from data_prep.sides import Usable, divide, find_usable
 from data_prep.sources import Found, find_images
@@ -128,10 +128,7 @@ def _require_free(out: Path, source: Path) -> None:
     above = next((folder for folder in out.parents if os.path.lexists(folder)), None)
     if above and not above.is_dir():
         raise DataError(f"{out}: cannot be made, because {above} is not a folder. Choose a place in a folder.")
-    if out.resolve().is_relative_to(source.resolve()):
-        raise DataError(
-            f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
-        )
+    require_outside(out, source)
 
 
 def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark]) -> None:

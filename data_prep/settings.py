@@ -17,7 +17,7 @@ RANGES = {
     "image_size": (1, MAX_IMAGE_SIZE),
     "test_fold": (0, 10**6),
     "folds": (2, 100),
-    "seed": (0, 2**32 - 1),
+    "seed": (0, 2**63 - 1),
     "shard_size": (1, 2**16),
     "threads": (1, 256),
 }

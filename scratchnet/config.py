@@ -239,6 +239,7 @@ def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
     another default here must not change what the report did."""
     return {
         "model": model,
+        "dtype": "float32",
         "image_size": image_size,
         "epochs": epochs,
         "batch_size": 256,
@@ -263,13 +264,20 @@ def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
 
 RECOMMENDED: dict[str, Any] = {
     "model": "report",
+    "dtype": "float32",
     "epochs": 30,
     "batch_size": 32,
+    "optimizer": "adam",
     "learning_rate": 0.0005,
     "schedule": "cosine",
     "warmup": 50,
+    "beta1": 0.9,
+    "beta2": 0.999,
     "weight_decay": 0.0005,
     "clip_norm": 1.0,
+    "dropout": 0.5,
+    "weight_init": "xavier_uniform",
+    "class_weights": "none",
     "pixels": "standardised",
     "augment": "symmetries",
     "brightness": 0.1,

@@ -4,6 +4,7 @@ import doctest
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -320,3 +321,35 @@ def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
         assert refused.returncode == 2
         assert said in refused.stderr
         assert refused.stderr.count("\n") == 1
+
+
+def test_folds_that_are_not_all_of_one_cross_validation_are_refused(repository, tmp_path):
+    pytest.importorskip("sklearn")
+    from data_prep import SAMPLE, Settings, prepare_folds
+
+    prepare_folds(SAMPLE, tmp_path / "folds", Settings(image_size=32, split="kfold", folds=3), quiet=True)
+    asked = (tmp_path / "folds", "--out", tmp_path / "runs", "--epochs", 1)
+    # What train.py does not know leaves nothing behind that would stand in the way of the right options.
+    assert folds(repository, *asked, "--nosuch", 3).returncode == 2
+    shutil.rmtree(tmp_path / "folds/fold-1")
+    done = folds(repository, *asked)
+    assert done.returncode == 2
+    assert "holds the folds [0, 2], not all of one cross-validation" in done.stderr
+    assert json.loads((tmp_path / "runs/folds.json").read_text())["options"][-1] == "3"
+    prepare_folds(SAMPLE, tmp_path / "new", Settings(image_size=32, split="kfold", folds=2), quiet=True)
+    done = folds(repository, tmp_path / "new", *asked[1:], "--test-symmetries", "none")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_training_that_diverges_is_a_row_and_the_others_go_on(repository, trained_run, tmp_path):
+    out = tmp_path / "learnt.json"
+    systems = ["torch", "scratchnet"] if importlib.util.find_spec("torch") else ["scratchnet"]
+    asked = (trained_run.data, "--preset", "report-32", "--epochs", 1, "--systems", *systems, "--change")
+    done = learning(repository, *asked, "learning_rate=1e30", "--out", out)
+    assert (done.returncode, done.stderr) == (1, "")
+    rows = json.loads(out.read_text(encoding="utf-8"))
+    assert [row["diverged"] for row in rows] == [False] * len(systems) + [True] * len(systems)
+    assert done.stdout.count("diverged") == 2 * len(systems)
+    done = learning(repository, *asked, "batch_size=3", "--out", tmp_path / "nowhere" / "learnt.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no folder: make it first" in done.stderr

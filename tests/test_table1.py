@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_the_table_says_what_the_runs_say(made):
         assert row[3].startswith(f"{percent(metrics['test_accuracy'])} (")
         assert row[6] == f"{metrics['test_loss']:.3f}"
     text = "\n".join(lines)
-    assert "asked for 1 epochs; the report trained for 22" in text
+    assert "asked for 1 epoch; the report trained for 22" in text
     assert re.search(r"It leaks: \d+ of \d+ test images have their subject in training", text)
     assert "Nothing leaks" in text
     assert "Made by: python -m scratchnet table1" in text
@@ -159,6 +160,29 @@ def test_prepared_shards_are_refused(made, capsys):
     data = read_about(made / "report-32-report" / "weights.h5")[0]["data"]
     assert main(["table1", data, "--out", str(made / "x")]) == 2
     assert "give the folder of the images" in capsys.readouterr().err
+
+
+def test_two_readings_of_the_network_leave_two_tables(made, cells, tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    there = ["--out", str(out), "--prepared", str(made.parent / "prepared")]
+    assert main(["table1", str(cells), *there, "--rows", "32", "--wide", "--splits", "subject", "--epochs", "1"]) == 0
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert "figures-32-wide.svg" in (out / "table1-wide.md").read_text(encoding="utf-8")
+    assert (out / "figures-32-wide.svg").is_file()
+    assert (out / "table1-wide.html").is_file()
+
+
+def test_places_where_no_table_can_be_are_refused_before_the_work(cells, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place, expected in ((tmp_path / "file", "is a file"), (cells / "out", "lies inside")):
+        assert main(["table1", str(cells), "--out", str(place), "--prepared", str(tmp_path / "prepared")]) == 2
+        captured = capsys.readouterr()
+        assert expected in captured.err
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
 
 
 @pytest.mark.parametrize(

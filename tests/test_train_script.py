@@ -127,6 +127,9 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
     code, _, err = run(tmp_path, "--data", str(prepared), "--split", "report")
     assert code == 2
     assert "is prepared already: leave out --split" in err
+    code, _, err = run(tmp_path, "--data", "cells", "--runs", "cells/runs", *QUICK)
+    assert code == 2
+    assert "lies inside cells" in err
     # Shards are taken as they are, and bring their image size with them.
     code, out, err = run(tmp_path, "--data", str(prepared), "--epochs", "1")
     assert code == 0, err

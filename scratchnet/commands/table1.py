@@ -11,10 +11,12 @@ from typing import Any
 
 from data_prep import Settings, cache
 from data_prep.estimate import Estimate, estimate
+from data_prep.folder import require_outside
 from data_prep.options import add_options, given_settings
 from data_prep.sources import Found, find_images
 from data_prep.tables import read_subjects
 from scratchnet.command_line import one_line
+from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS, RESUMABLE, Config
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
 from scratchnet.extras import require
@@ -156,7 +158,9 @@ class Plan:
 
 def run(options: argparse.Namespace) -> int:
     """Says what there is to do, does it, and writes the table after each row."""
+    require_folder_place(options.out)
     found = _find(options)
+    require_outside(Path(options.out), Path(options.data))
     set_threads(options.threads)
     plans = _plans(options, options.rows, options.splits)
     for plan in plans:
@@ -268,10 +272,12 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
         notes.append(f"Without curves: {error}.")
         plotted = False
     name = cache.name_of(plans[0].source)
-    made = Table1(f"The report's table 1 on {name}", [plan.entry() for plan in plans], notes, plotted=plotted)
+    variant = "-wide" if options.wide else ""
+    made = Table1(f"The report's table 1 on {name}", [plan.entry() for plan in plans], notes, variant, plotted=plotted)
     for picture, content in made.pictures().items():
         with write_atomically(out / picture) as temporary:
             temporary.write_bytes(content)
-    write_text_atomically(out / "table1.md", made.markdown())
-    write_text_atomically(out / "table1.html", made.html())
-    return f"{made.text()}\n\nWritten to {out / 'table1.md'} and {out / 'table1.html'}."
+    markdown, html = out / f"table1{variant}.md", out / f"table1{variant}.html"
+    write_text_atomically(markdown, made.markdown())
+    write_text_atomically(html, made.html())
+    return f"{made.text()}\n\nWritten to {markdown} and {html}."

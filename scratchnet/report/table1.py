@@ -11,7 +11,7 @@ from scratchnet import plots
 from scratchnet.report.html import document, figure, picture, safe, section, table
 from scratchnet.report.results import Results, Row
 from scratchnet.report.words import duration
-from scratchnet.scores import Score, percent
+from scratchnet.scores import Score, counted, percent
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _remarks(results: Results, size: int, epochs: int) -> list[str]:
     if len(results.rows) < epochs:
         lines.append(f"It has {len(results.rows)} of its {epochs} epochs.")
     if epochs != REPORT[size].epochs:
-        lines.append(f"It is asked for {epochs} epochs; the report trained for {REPORT[size].epochs}.")
+        lines.append(f"It is asked for {counted(epochs, 'epoch')}; the report trained for {REPORT[size].epochs}.")
     stuck = _epochs_at_chance(results)
     if stuck == len(results.rows):
         lines.append("It never left chance: after every epoch it gave one answer to all training images.")
@@ -116,13 +116,21 @@ class Table1:
     """The rows, beside the report's.
 
     title: what the rows are of, such as the name of the data. notes: sentences that go above the table. plotted: whether
-    there are to be curves, which need Matplotlib.
+    there are to be curves, which need Matplotlib. variant: what the names of the pictures end in, such as "-wide", so that
+    those of two tables can lie in one folder.
     """
 
     def __init__(
-        self, title: str, entries: Sequence[Entry], notes: Sequence[str] = (), *, plotted: bool = True
+        self,
+        title: str,
+        entries: Sequence[Entry],
+        notes: Sequence[str] = (),
+        variant: str = "",
+        *,
+        plotted: bool = True,
     ) -> None:
-        self.title, self.entries, self.notes, self.plotted = title, list(entries), list(notes), plotted
+        self.title, self.entries, self.notes = title, list(entries), list(notes)
+        self.variant, self.plotted = variant, plotted
         self.sizes = list(dict.fromkeys(entry.size for entry in entries))
 
     def rows(self) -> list[list[str]]:
@@ -161,7 +169,7 @@ class Table1:
                 "",
                 f"## {size}×{size}: figures 1 to 4",
                 "",
-                f"![Accuracy and loss by epoch]({picture_name(size)})",
+                f"![Accuracy and loss by epoch]({self.picture_name(size)})",
             ]
         return "\n".join([*lines, ""])
 
@@ -183,7 +191,11 @@ class Table1:
 
     def pictures(self) -> dict[str, bytes]:
         """The curves of each image size as SVG files, by name."""
-        return {picture_name(size): plots.learning_curves(self.panels(size)) for size in self._drawn()}
+        return {self.picture_name(size): plots.learning_curves(self.panels(size)) for size in self._drawn()}
+
+    def picture_name(self, size: int) -> str:
+        """The name of the file with the curves of one image size."""
+        return f"figures-{size}{self.variant}.svg"
 
     def panels(self, size: int) -> list[plots.Panel]:
         """Figures 1 to 4 for one image size: a curve a split, and a point for what the report's table says of its end."""
@@ -210,11 +222,6 @@ class Table1:
             if not self.plotted
             else [size for size in self.sizes if any(entry.rows for entry in self.entries if entry.size == size)]
         )
-
-
-def picture_name(size: int) -> str:
-    """The name of the file with the curves of one image size."""
-    return f"figures-{size}.svg"
 
 
 def row_name(size: int, whose: str) -> str:

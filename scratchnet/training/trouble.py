@@ -49,16 +49,12 @@ def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> 
 
 
 def advice(config: Config, epochs: int) -> str:
-    """What to say of a collapsed start: of all that helps, what this configuration does not have yet, best first.
-
-    In what order was measured: docs/report.md.
-    """
+    """What to say of a collapsed start: of what helped when it was measured (docs/report.md), what this one lacks, best first."""
     helps = [
         *(["--pixels standardised"] if config.pixels == "unit" else []),
         f"--learning-rate {config.learning_rate / 3:.2g}",
-        *(["--warmup 100"] if config.warmup < 100 and config.pixels != "unit" else []),
     ]
     return (
         f"For {epochs} epochs the network has given one answer to every image: this start has collapsed, which this "
-        f"network is prone to. If it goes on, what helps in a new run of train.py is {' or '.join(helps)}, sometimes another --seed."
+        f"network is prone to. If it goes on, what helps in a new run of train.py is {' or '.join(helps)}."
     )
