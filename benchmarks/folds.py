@@ -1,9 +1,9 @@
 """A cross-validation: python -m benchmarks.folds FOLDS --preset recommended --out FOLDER
 
 Trains on each of the folds that `python -m data_prep … --split kfold` has written, puts the answers to all test sides
-together, so that each image is judged once by a network that has not seen its subject, and prints them beside two answers
-that anyone could give: always the larger class, and a logistic regression on the image's mean red, green and blue, to
-which both classes count the same.
+together, so that each image is judged once by a network that has not seen its subject, and prints them beside answers
+that anyone could give: always the larger class, and logistic regressions on what needs no network, to which both classes
+count the same: the image's mean red, green and blue, and how much of it is not black, the size of a cell that was cut out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from scratchnet.command_line import Parser, one_line
 from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.data.images import CROP
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
@@ -32,7 +33,6 @@ from scratchnet.predictions import Predictions, predictions_of
 from scratchnet.training import Evaluation
 
 OURS = ("--data", "--runs", "--name", "--resume", "--config")
-REGRESSION = "logistic regression on mean colours"  # its classes weigh the same, which helps its balanced accuracy
 MEASURES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         require_folder_place(options.out)
         regression, out = logistic_regression(), Path(options.out)
         remember(out, folds, options.preset, for_training)
-        answers: dict[str, list[Predictions]] = {"the network": [], REGRESSION: []}
+        answers: dict[str, list[Predictions]] = {"the network": [], **{name: [] for name in FEATURES}}
         for shards in folds:
             run = out / shards.name
             if not (run / "predictions.csv").exists():
@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
                 if code:
                     return code
             answers["the network"].append(Predictions.read(run / "predictions.csv"))
-            answers[REGRESSION].append(by_colour(shards, regression))
+            for name, feature in FEATURES.items():
+                answers[name].append(by_regression(shards, regression, feature))
         print(table({name: together(parts) for name, parts in answers.items()}))
     except (ScratchnetError, OSError) as error:
         print(f"python -m benchmarks.folds: {one_line(str(error))}", file=sys.stderr)
@@ -129,17 +130,33 @@ def logistic_regression() -> Any:
     )
 
 
-def by_colour(shards: Path, regression: Any) -> Predictions:
+def by_regression(shards: Path, regression: Any, feature: Feature) -> Predictions:
     """What the regression, fitted to the training side, says of the test side."""
     with Dataset(shards, "train") as train, Dataset(shards, "test") as test:
-        regression.fit(mean_colours(train), train.labels)
-        logits = np.log(regression.predict_proba(mean_colours(test)))
+        on_train, on_test = (
+            np.array([feature(images.read([n])[0]) for n in range(len(images))]) for images in (train, test)
+        )
+        regression.fit(on_train, train.labels)
+        logits = np.log(regression.predict_proba(on_test))
         return predictions_of(Evaluation(float("nan"), logits, test.labels), test)
 
 
-def mean_colours(images: Dataset) -> NDArray[np.float64]:
-    """Mean red, green and blue of each image, 0 to 255: (N, 3)."""
-    return np.array([images.read([n])[0].mean((0, 1)) for n in range(len(images))])
+def mean_colours(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean red, green and blue of an image (H, W, 3), 0 to 255: (3,)."""
+    mean: NDArray[np.float64] = pixels.mean((0, 1))
+    return mean
+
+
+def part_not_black(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The part of an image (H, W, 3) that is brighter than noise in any channel, 0 to 1: (1,)."""
+    return np.array([(pixels.max(axis=-1) > CROP["brighter_than"]).mean()])
+
+
+Feature = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+FEATURES: dict[str, Feature] = {
+    "logistic regression on mean colours": mean_colours,
+    "logistic regression on the part that is not black": part_not_black,
+}
 
 
 def together(parts: Iterable[Predictions]) -> Predictions:

@@ -311,6 +311,7 @@ def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
     right = sum(int((part.answers == part.labels).sum()) for part in parts)
     assert f"| the network | {100 * right / 246:.1f} % " in done.stdout
     assert "246 images" in done.stdout
+    assert done.stdout.count("| logistic regression on ") == 2
     assert folds(repository, *asked).stdout.endswith(done.stdout[done.stdout.index("| who answers") :])
     for other, said in (
         ((*asked[:4], 2, *asked[5:]), "other options"), ((*asked, "--preset", "report-32"), "other preset"),
