@@ -158,7 +158,6 @@ def test_presets_are_the_rows_of_the_reports_table(size, model):
             "micro_batch",
             "step_epochs",
             "step_factor",
-            "dtype",
             "best_metric",
             "checkpoint_minutes",
             "keep_every",
