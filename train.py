@@ -29,7 +29,6 @@ SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "subject_pattern", "subjects", "fit", "crop",
     "augment_offline", "keep_duplicates",
 )  # fmt: skip
-RUNS = "runs"
 PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards
 NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed
 
@@ -67,11 +66,11 @@ def begin(options: argparse.Namespace) -> int:
     plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
     if not plain:
         raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
-    runs = Path(options.runs or RUNS)
+    runs = Path(options.runs or "runs")
     if options.name is not None:
         Run.require_free(runs / options.name)
     threads = set_threads(options.threads)
-    shards, name = find_data(options, config)
+    shards, name = find_data(options, config, runs)
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
     folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
@@ -117,8 +116,11 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     return 130
 
 
-def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
-    """The folder of shards to train on, made first where there are only images; and a short name for it."""
+def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str]:
+    """The folder of shards to train on, made first where there are only images; and a short name for it.
+
+    runs: where runs go, which can't be among the images.
+    """
     source = Path(options.data) if options.data is not None else SAMPLE
     cache.require_folder(source)
     if cache.is_dataset(source):
@@ -135,7 +137,7 @@ def find_data(options: argparse.Namespace, config: Config) -> tuple[Path, str]:
     if options.fold not in (folds or (None,)):
         which = f"--split kfold tests on one fold at a time: choose --fold 0 to {len(folds) - 1}"
         raise ConfigError(which if folds else "--fold means nothing without --split kfold: leave it out")
-    require_outside(Path(options.runs or RUNS), source)
+    require_outside(runs, source)
     folder = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
     if folds:
         return folder / f"fold-{options.fold}", f"{cache.name_of(source)}-fold-{options.fold}"

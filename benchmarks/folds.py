@@ -24,7 +24,7 @@ from benchmarks.settings import say
 from scratchnet.command_line import Parser, one_line
 from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS
-from scratchnet.data import Dataset, read_manifest
+from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.images import CROP
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.extras import require
@@ -46,10 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
         folds = [manifest.parent for manifest in sorted(Path(options.folds).glob("fold-*/manifest.json"))]
         if len(folds) < 2:
             raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
-        require_whole(folds)
+        manifests = {fold.name: read_manifest(fold) for fold in folds}
+        require_whole(options.folds, manifests)
         require_folder_place(options.out)
         regression, out = logistic_regression(), Path(options.out)
-        remember(out, folds, options.preset, for_training)
+        remember(out, manifests, options.preset, for_training)
         answers: dict[str, list[Predictions]] = {"the network": [], **{name: [] for name in FEATURES}}
         for shards in folds:
             run = out / shards.name
@@ -60,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
                 if code:
                     return code
             answers["the network"].append(Predictions.read(run / "predictions.csv"))
-            for name, feature in FEATURES.items():
-                answers[name].append(by_regression(shards, regression, feature))
+            for name, said in by_regressions(shards, regression).items():
+                answers[name].append(said)
         print(table({name: together(parts) for name, parts in answers.items()}))
     except (ScratchnetError, OSError) as error:
         print(f"python -m benchmarks.folds: {one_line(str(error))}", file=sys.stderr)
@@ -72,10 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def remember(out: Path, folds: list[Path], preset: str, options: list[str]) -> None:
+def remember(out: Path, manifests: dict[str, Manifest], preset: str, options: list[str]) -> None:
     """Notes in `out` what its runs are of. Raises ConfigError where they are of something else."""
     asked = {
-        "folds": {fold.name: read_manifest(fold).dataset_id for fold in folds},
+        "folds": {name: manifest.dataset_id for name, manifest in manifests.items()},
         "preset": PRESETS[preset],
         "options": options,
     }
@@ -93,16 +94,14 @@ def remember(out: Path, folds: list[Path], preset: str, options: list[str]) -> N
     write_text_atomically(note, json.dumps(asked, indent=1) + "\n")
 
 
-def require_whole(folds: list[Path]) -> None:
+def require_whole(folder: str, manifests: dict[str, Manifest]) -> None:
     """Raises DataError unless these are all folds of one cross-validation."""
-    made = [read_manifest(fold).preparation for fold in folds]
-    apart = {
-        json.dumps([one.get(name) for name in ("source", "image_size", "fit", "crop", "seed", "folds")]) for one in made
-    }
+    made = [manifest.preparation for manifest in manifests.values()]
+    apart = {tuple(one.get(name) for name in ("source", "image_size", "fit", "crop", "seed", "folds")) for one in made}
     there = [one.get("fold") for one in made]
     if len(apart) > 1 or set(there) != set(range(made[0].get("folds") or 0)):
         raise DataError(
-            f"{folds[0].parent} holds the folds {there}, not all of one cross-validation: write them again by "
+            f"{folder} holds the folds {there}, not all of one cross-validation: write them again by "
             "python -m data_prep … --split kfold"
         )
 
@@ -130,15 +129,25 @@ def logistic_regression() -> Any:
     )
 
 
-def by_regression(shards: Path, regression: Any, feature: Feature) -> Predictions:
-    """What the regression, fitted to the training side, says of the test side."""
+def by_regressions(shards: Path, regression: Any) -> dict[str, Predictions]:
+    """What the regression on each of FEATURES, fitted to the training side, says of the test side."""
+    answers = {}
     with Dataset(shards, "train") as train, Dataset(shards, "test") as test:
-        on_train, on_test = (
-            np.array([feature(images.read([n])[0]) for n in range(len(images))]) for images in (train, test)
-        )
-        regression.fit(on_train, train.labels)
-        logits = np.log(regression.predict_proba(on_test))
-        return predictions_of(Evaluation(float("nan"), logits, test.labels), test)
+        on_train, on_test = features_of(train), features_of(test)
+        for name in FEATURES:
+            regression.fit(on_train[name], train.labels)
+            logits = np.log(regression.predict_proba(on_test[name]))
+            answers[name] = predictions_of(Evaluation(float("nan"), logits, test.labels), test)
+    return answers
+
+
+def features_of(images: Dataset) -> dict[str, NDArray[np.float64]]:
+    """Each of FEATURES for all images, which are read once: (N, …)."""
+    rows = [
+        [feature(pixels) for feature in FEATURES.values()]
+        for pixels in (images.read([n])[0] for n in range(len(images)))
+    ]
+    return {name: np.array(column) for name, column in zip(FEATURES, zip(*rows, strict=True), strict=True)}
 
 
 def mean_colours(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Images that show the same picture, pixel by pixel, as it is or turned and mirrored, under whatever names."""
 
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scratchnet.data import Remark
+from scratchnet.data import Remark, symmetry
 
 Turn = Image.Transpose
 SYMMETRIES = (None, Turn.ROTATE_90, Turn.ROTATE_180, Turn.ROTATE_270,
@@ -29,14 +30,14 @@ class Picture:
     cell: bytes
     positions: tuple[int, ...]
 
-    def turned(self, symmetry: int) -> "Picture":
+    def turned(self, which: int) -> "Picture":
         """What the same image shows under one of the eight symmetries, numbered as in `scratchnet.data.symmetry`.
 
         >>> image = Image.effect_noise((20, 10), 50).convert("RGB")
         >>> identify(image).turned(1) == identify(image.transpose(Turn.ROTATE_90))
         True
         """
-        return Picture(self.cell, tuple(sorted(REMAINING[symmetry][position] for position in self.positions)))
+        return Picture(self.cell, tuple(sorted(_remaining(which, position) for position in self.positions)))
 
 
 def identify(image: Image.Image) -> Picture:
@@ -58,17 +59,24 @@ def identify(image: Image.Image) -> Picture:
         for rows in (slice(height), slice(-height, None))
     ])  # fmt: skip
     hashes = {}
-    for position in range(8):
-        (corner, right), (below, _) = _turn(sums, position)
+    for position, ((corner, right), (below, _)) in enumerate(_in_all_positions(sums)):
         if corner == sums.max() and right >= below:
             hashes[position] = _hash(image, position)
     cell = min(hashes.values())
     return Picture(cell, tuple(position for position, found in hashes.items() if found == cell))
 
 
-def _turn(array: NDArray[Any], position: int) -> NDArray[Any]:
-    mirrored, turns = divmod(position, 4)
-    return np.rot90(array[:, ::-1] if mirrored else array, turns)
+def _in_all_positions(square: NDArray[Any]) -> NDArray[Any]:
+    """(S, S) under each of the eight symmetries: (8, S, S)."""
+    return symmetry(np.broadcast_to(square[..., None], (8, *square.shape, 1)), range(8))[..., 0]
+
+
+@functools.cache
+def _remaining(done: int, position: int) -> int:
+    """The symmetry that is left to do after `done`, so that both together are `position`."""
+    corners = _in_all_positions(np.arange(4).reshape(2, 2))  # under each symmetry they stand in another order
+    left = (_in_all_positions(corners[done]) == corners[position]).all(axis=(1, 2))
+    return int(np.flatnonzero(left)[0])
 
 
 def _hash(image: Image.Image, position: int) -> bytes:
@@ -139,14 +147,3 @@ def _positions(contents: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     for k, content in enumerate(contents):
         positions[content].append(k)
     return positions
-
-
-CORNERS = np.arange(4).reshape(2, 2)  # under each of the eight symmetries they stand in another order
-REMAINING = tuple(
-    tuple(
-        next(rest for rest in range(8) if np.array_equal(_turn(_turn(CORNERS, done), rest), _turn(CORNERS, position)))
-        for position in range(8)
-    )
-    for done in range(8)
-)
-"""REMAINING[done][position]: what is left to do after `done`, so that both together are `position`."""

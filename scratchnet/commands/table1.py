@@ -198,10 +198,10 @@ def _find(options: argparse.Namespace) -> Found:
 
 def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[str]) -> list[Plan]:
     """These rows under these splits, the quickest first."""
-    out, wide = Path(options.out), "-wide" if options.wide else ""
+    out, variant = Path(options.out), _variant(options)
     plans = []
     for size in sorted(set(rows)):
-        preset = PRESETS[f"report-{size}{wide}"] | {"seed": options.seed}
+        preset = PRESETS[f"report-{size}{variant}"] | {"seed": options.seed}
         config = Config(**preset | ({"epochs": options.epochs} if options.epochs is not None else {}))
         for split in [split for split in SPLITS if split in splits]:
             settings = Settings(
@@ -211,10 +211,15 @@ def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[st
                 seed=options.seed,
                 **given_settings(options, SETTINGS),
             )
-            run = Run(out / f"report-{size}{wide}-{split}")
+            run = Run(out / f"report-{size}{variant}-{split}")
             prepared = Path(options.prepared) if options.prepared else None
             plans.append(Plan(size, config, settings, run, Path(options.data), prepared))
     return plans
+
+
+def _variant(options: argparse.Namespace) -> str:
+    """What the names of presets, runs and files have more for the second reading of the network."""
+    return "-wide" if options.wide else ""
 
 
 def _forecast(plans: list[Plan], found: Found) -> str:
@@ -272,8 +277,9 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
         notes.append(f"Without curves: {error}.")
         plotted = False
     name = cache.name_of(plans[0].source)
-    variant = "-wide" if options.wide else ""
-    made = Table1(f"The report's table 1 on {name}", [plan.entry() for plan in plans], notes, variant, plotted=plotted)
+    variant = _variant(options)
+    entries = [plan.entry() for plan in plans]
+    made = Table1(f"The report's table 1 on {name}", entries, notes, variant=variant, plotted=plotted)
     for picture, content in made.pictures().items():
         with write_atomically(out / picture) as temporary:
             temporary.write_bytes(content)

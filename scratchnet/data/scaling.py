@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FITS = ("pad", "stretch")
-SHRINK = (
-    "area average, pixels cut in parts"  # written beside what was prepared, so that nobody takes it for something else
-)
+# Written beside what was prepared, so that nobody takes it for something else.
+SHRINK = "area average, pixels cut in parts"
 ENLARGE = "bilinear"
 
 

@@ -125,8 +125,8 @@ class Table1:
         title: str,
         entries: Sequence[Entry],
         notes: Sequence[str] = (),
-        variant: str = "",
         *,
+        variant: str = "",
         plotted: bool = True,
     ) -> None:
         self.title, self.entries, self.notes = title, list(entries), list(notes)
