@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
+from small_networks import small
 
 import scratchnet as sn
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
-
-
-def small(dtype="float64", seed=0, size=8):
-    network = Sequential([Conv2D(4, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(6), ReLU(), Dropout(0.5), Dense(2)])
-    network.build((size, size, 3), seed=seed, dtype=dtype)
-    return network
 
 
 def test_the_public_names_of_the_library():
@@ -234,76 +229,6 @@ def test_a_network_built_again_needs_another_optimiser(rng):
     sn.SGD(network.parameters()).step()
 
 
-# Weights in and out
-
-
-def test_state_dict_round_trip_and_copies(rng):
-    one, other, x = small(seed=1), small(seed=2), rng.normal(size=(3, 8, 8, 3))
-    state = one.state_dict()
-    assert (one.forward(x) != other.forward(x)).all()
-    other.load_state_dict(state)
-    np.testing.assert_array_equal(one.forward(x), other.forward(x))
-    state["dense2.bias"][:] = 99  # a copy: neither network hears of it
-    np.testing.assert_array_equal(one.forward(x), other.forward(x))
-    assert not (one.state_dict()["dense2.bias"] == 99).any()
-
-
-def test_loading_keeps_the_parameters_that_an_optimizer_holds():
-    network = small(seed=1)
-    parameters = network.parameters()
-    network.load_state_dict(small(seed=2).state_dict())
-    assert all(mine is theirs for mine, theirs in zip(network.parameters(), parameters, strict=True))
-    np.testing.assert_array_equal(parameters[0].value, small(seed=2).state_dict()["conv1.weight"])
-
-
-def missing(state):
-    del state["conv1.bias"]
-
-
-def unknown(state):
-    state["conv9.weight"] = np.zeros(3)
-
-
-def of_another_shape(state):
-    state["dense2.weight"] = np.zeros((7, 2))
-
-
-def of_another_dtype(state):
-    state["dense2.bias"] = np.zeros(2, "float32")
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (missing, ConfigError, r"missing \['conv1.bias'\], unknown nothing"),
-        (unknown, ConfigError, r"missing nothing, unknown \['conv9.weight'\]"),
-        (
-            of_another_shape,
-            ShapeError,
-            r"dense2.weight has shape \(6, 2\), the weights given have \(7, 2\): another image size or preset?",
-        ),
-        (
-            of_another_dtype,
-            ConfigError,
-            r"dense2.bias is float64, the weights given are float32: convert them with .astype\('float64'\)",
-        ),
-    ],
-)
-def test_refused_weights_change_nothing(change, error, message):
-    network = small(seed=1)
-    before, state = network.state_dict(), small(seed=2).state_dict()
-    change(state)
-    with pytest.raises(error, match=message):
-        network.load_state_dict(state)
-    for name, value in network.state_dict().items():
-        np.testing.assert_array_equal(value, before[name])
-
-
-def test_weights_that_are_no_state_dict():
-    with pytest.raises(ConfigError, match=r"a network's weights are what state_dict\(\) returned, got list"):
-        small().load_state_dict([np.zeros(3)])
-
-
 # Gradients
 
 
@@ -427,58 +352,3 @@ def test_a_build_that_forgets_to_return_the_shape():
     layer.build = lambda input_shape, rng, dtype: None
     with pytest.raises(ShapeError, match=r"square1: what build returns must be whole numbers .*, got None"):
         Sequential([layer]).build((4,))
-
-
-# The report's networks
-
-
-def parameter_count(filters, features):
-    """Five 5×5 convolutions, dense 1024, dense 1024, dense 2, each with its biases."""
-    channels = [3, *filters]
-    convolutions = sum(5 * 5 * before * after + after for before, after in zip(channels, filters, strict=False))
-    return convolutions + (features * 1024 + 1024) + (1024 * 1024 + 1024) + (1024 * 2 + 2)
-
-
-def test_the_report_network():
-    network = sn.models.report(64)
-    assert network.build(seed=0) == (2,)
-    outputs = {layer.name: layer.output_shape for layer in network.layers}
-    assert [outputs[f"pool{i}"] for i in range(1, 6)] == [
-        (32, 32, 32),
-        (16, 16, 64),
-        (8, 8, 128),
-        (4, 4, 256),
-        (2, 2, 512),
-    ]
-    assert outputs["flatten1"] == (2048,)
-    assert sum(p.value.size for p in network.parameters()) == parameter_count([32, 64, 128, 256, 512], 2 * 2 * 512)
-    assert [layer.rate for layer in network.layers if isinstance(layer, Dropout)] == [0.5, 0.5]
-
-
-def test_the_wide_report_network():
-    """At 256 it has the report's printed shapes, 128×128×64, 64×64×128, … 8×8×512; at 64 a quarter of the sides."""
-    network = sn.models.report_wide(64)
-    assert network.input_shape == (64, 64, 3)
-    network.build(seed=0)
-    outputs = {layer.name: layer.output_shape for layer in network.layers}
-    assert [outputs[f"pool{i}"] for i in range(1, 6)] == [
-        (32, 32, 64),
-        (16, 16, 128),
-        (8, 8, 256),
-        (4, 4, 512),
-        (2, 2, 512),
-    ]
-    assert sum(p.value.size for p in network.parameters()) == parameter_count([64, 128, 256, 512, 512], 2 * 2 * 512)
-
-
-def test_the_default_image_size_is_the_reports():
-    assert sn.models.report().input_shape == sn.models.report_wide().input_shape == (256, 256, 3)
-
-
-def test_the_smallest_image_of_the_report_network():
-    network = sn.models.report(32, channels=1, classes=5, dropout=0.0)
-    assert network.build(seed=0) == (5,)
-    assert network.forward(np.zeros((1, 32, 32, 1), "float32")).shape == (1, 5)
-    for size in (16, 31, "64", 64.5, True):
-        with pytest.raises(ConfigError, match=f"image_size must be a whole number from 32 up, got {size!r}: five 2×2"):
-            sn.models.report(size)
