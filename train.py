@@ -15,7 +15,8 @@ from pathlib import Path
 from data_prep import SAMPLE, Settings, cache
 from data_prep.folder import require_outside
 from data_prep.options import add_options, given_settings
-from scratchnet.command_line import Parser, as_option, one_line
+from scratchnet.class_labels import parse_class_labels, require_form
+from scratchnet.command_line import Parser, add_class_labels, as_option, one_line
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError, ScratchnetError
@@ -69,13 +70,15 @@ def begin(options: argparse.Namespace) -> int:
     runs = Path(options.runs or "runs")
     if options.name is not None:
         Run.require_free(runs / options.name)
+    require_form(options.class_label)
     threads = set_threads(options.threads)
     shards, name = find_data(options, config, runs)
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
     folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     Run.require_free(folder)
-    experiment = Experiment(config, shards, command=options.command)
+    labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
+    experiment = Experiment(config, shards, command=options.command, class_labels=labels)
     print(announcement(experiment, threads, folder, Progress()), flush=True)
     compile_first(config)
     run = Run.create(folder, config)
@@ -89,7 +92,7 @@ def begin(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace, run: Run) -> int:
     """Goes on with a run whose lock is held, from its newest checkpoint that is whole."""
     threads = set_threads(options.threads)
-    experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data)
+    experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
     print(announcement(experiment, threads, run.folder, progress), flush=True)
     if changed:
         print(
@@ -162,6 +165,7 @@ def command_line() -> argparse.ArgumentParser:
         help="go on with a run, from its newest checkpoint that is whole; --epochs may be raised (which stretches a cosine "
         "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
     )
+    add_class_labels(where)
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
     add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")

@@ -13,6 +13,18 @@ def as_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def add_class_labels(parser: Any) -> None:
+    """--class-label, which may be given once for each class: a list of texts, empty where it is not given."""
+    parser.add_argument(
+        "--class-label",
+        metavar="CLASS=LABEL",
+        action="append",
+        default=[],
+        help="what people are shown for a class, such as all='leukaemic (ALL)'; once for each class. Folders, tables and "
+        "options keep the class's own name",
+    )
+
+
 def printable(text: str) -> str:
     """The text with everything that would disturb a terminal escaped: newlines, control and direction characters, broken Unicode.
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scratchnet.class_labels import labelled
 from scratchnet.command_line import printable
 from scratchnet.errors import DataError
 from scratchnet.files import write_text_atomically
@@ -38,7 +39,8 @@ class Predictions:
     """Answers to N images.
 
     class_names: the text for each label. paths, subjects: N texts each; subjects is None where they are not known.
-    labels (N,) int64. probabilities (N, classes) float64.
+    labels (N,) int64. probabilities (N, classes) float64. class_labels: what people are shown in place of a class's name;
+    the table keeps the names.
 
     >>> two = Predictions(("all", "hem"), ("a.png", "b.png"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
     >>> two.answers.tolist(), two.mistakes().tolist()
@@ -50,6 +52,12 @@ class Predictions:
     subjects: tuple[str, ...] | None
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    class_labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        """The classes as they are shown to people."""
+        return labelled(self.class_names, self.class_labels)
 
     @property
     def answers(self) -> NDArray[np.int64]:
@@ -69,10 +77,9 @@ class Predictions:
     def caption(self, image: int) -> str:
         """Three lines on one image, for people: its path, its class, the answer with its probability."""
         answer = int(self.answers[image])
-        said = f"said {self.class_names[answer]}: {percent(self.probabilities[image, answer])}"
-        return (
-            f"{printable(self.paths[image])}\nis {printable(self.class_names[self.labels[image]])}\n{printable(said)}"
-        )
+        names = self.shown_names
+        said = f"said {names[answer]}: {percent(self.probabilities[image, answer])}"
+        return f"{printable(self.paths[image])}\nis {printable(names[self.labels[image]])}\n{printable(said)}"
 
     def scores(self, *, prior: ArrayLike | None = None, bootstrap: int = 1000, seed: int = 0) -> Scores:
         """Every measure of these answers: `scratchnet.scores.scores`."""
@@ -84,6 +91,7 @@ class Predictions:
             prior=prior,
             bootstrap=bootstrap,
             seed=seed,
+            class_labels=self.class_labels,
         )
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scratchnet.averaging import averaged_logits
+from scratchnet.class_labels import class_labels_of
 from scratchnet.config import Config
 from scratchnet.data.images import UnusableImage, decode, preprocess, preprocessing
 from scratchnet.data.pixels import PixelScaling
@@ -48,6 +49,7 @@ class Predictor:
     network: built. class_names: the text for each output. scaling: of the training. how: `preprocessing`, how a file
     became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
     about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
+    class_labels: what people are shown in place of a class's name, where it has such a label.
 
     A Predictor is made by `load`; by hand it is
 
@@ -75,6 +77,7 @@ class Predictor:
         self.image_size = network.input_shape[0]
         self.preprocessing = how or preprocessing(self.image_size)
         self.about = about or {}
+        self.class_labels = class_labels_of(self.about)
         config = self.about.get("config", {})
         # Cut as the evaluation while training cuts, so that the bits are the same.
         self.batch_size = int(config.get("batch_size", 32))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,8 @@ class Scores:
 
     positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
     of the baseline. images; subjects: None where they are not known, or a class has none of its own. notes: what a
-    reader has to know of the figures, a sentence each.
+    reader has to know of the figures, a sentence each. class_labels: what is shown in place of a class's name; the keys of
+    `to_dict` stay the names.
     """
 
     class_names: tuple[str, ...]
@@ -154,6 +155,11 @@ class Scores:
     images: Level
     subjects: Level | None
     notes: tuple[str, ...]
+    class_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self, name: str) -> str:
+        """What a class is called for people: its label, or its name where it has none."""
+        return self.class_labels.get(name, name)
 
     def rows(self) -> list[Row]:
         """The table, line by line, for whoever prints it."""
@@ -166,7 +172,9 @@ class Scores:
             for name in self.images.per_class[one]:
                 if self.positive is None or name != "recall":  # of two classes it is sensitivity or specificity
                     of_class = tuple((level.per_class[one][name], None) for level in levels)
-                    rows.append(Row(f"{NAMES.get(name, name)} of {one!r}", name not in NOT_A_SHARE, of_class))
+                    rows.append(
+                        Row(f"{NAMES.get(name, name)} of {self.shown(one)!r}", name not in NOT_A_SHARE, of_class)
+                    )
         return rows
 
     def titles(self) -> list[str]:
@@ -174,7 +182,7 @@ class Scores:
         counts = [counted(self.images.count, "image")]
         if self.subjects:
             counts.append(counted(self.subjects.count, "subject"))
-        return ["", *(title for count in counts for title in (count, f"always {self.majority!r}"))]
+        return ["", *(title for count in counts for title in (count, f"always {self.shown(self.majority)!r}"))]
 
     def table(self) -> str:
         """The measures as text: value (interval) per image and per subject, each beside the constant answer, then the notes.
@@ -205,7 +213,7 @@ class Scores:
     def _label(self, name: str) -> str:
         if name in ("sensitivity", "specificity"):
             other = next(one for one in self.class_names if one != self.positive)
-            return f"{name} (recall of {self.positive if name == 'sensitivity' else other!r})"
+            return f"{name} (recall of {self.shown(str(self.positive) if name == 'sensitivity' else other)!r})"
         return NAMES.get(name, name)
 
 
@@ -219,6 +227,7 @@ def scores(
     prior: ArrayLike | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
+    class_labels: Mapping[str, str] | None = None,
 ) -> Scores:
     """Every measure of these answers, per image and per subject, with 95 % intervals over resampled subjects.
 
@@ -226,7 +235,7 @@ def scores(
     one, the first among equals. subjects: N names, or None where they are not known; each image counts as a subject then.
     positive: of two classes the one that a test looks for (the first). prior (classes,): how often each class occurs in
     training; the baseline answers this to every image (None: the frequencies among the labels). bootstrap: resamples, 0
-    for no intervals. seed: the same seed gives the same intervals.
+    for no intervals. seed: the same seed gives the same intervals. class_labels: what people are shown for a class.
 
     A subject's probabilities are the mean over its images, and its class is that of its images. A subject with images
     of several classes has no class: it counts in the measures per image and their intervals, not in those per subject.
@@ -262,6 +271,7 @@ def scores(
         levels[0],
         levels[1] if len(levels) == 2 else None,
         tuple(_notes(levels, groups, bootstrap, seed, known=subjects is not None, own=prior is None)),
+        class_labels or {},
     )
 
 

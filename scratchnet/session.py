@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from scratchnet.class_labels import class_labels_of, parse_class_labels
 from scratchnet.command_line import one_line
 from scratchnet.config import Config
 from scratchnet.errors import DataError, MissingExtraError, NonFiniteError, ScratchnetError
@@ -39,11 +40,14 @@ def compile_first(config: Config, say: Callable[..., object] = print) -> None:
         say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
 
 
-def reopen(run: Run, asked: dict[str, Any], data: str | None = None) -> tuple[Experiment, Progress, list[str]]:
+def reopen(
+    run: Run, asked: dict[str, Any], data: str | None = None, class_labels: Sequence[str] = ()
+) -> tuple[Experiment, Progress, list[str]]:
     """The experiment of an earlier process, brought to where the run's newest whole checkpoint left it.
 
     run: locked by this process. asked: options that may differ from the run's own, those in RESUMABLE. data: where its
-    shards are now, if they have been moved. Also returns what is not as it was and may change the last bits.
+    shards are now, if they have been moved. class_labels: texts CLASS=LABEL, over those that the run has. Also returns what
+    is not as it was and may change the last bits.
 
     Raises ConfigError for an option that would move the weights, DataError where there is nothing whole to go on from.
     """
@@ -51,7 +55,9 @@ def reopen(run: Run, asked: dict[str, Any], data: str | None = None) -> tuple[Ex
     checkpoint = run.load(set_aside=True)
     config = resumed_config(run, checkpoint, asked)
     command = checkpoint.about.get("command", "")
-    experiment = Experiment(config, resumed_data(run, checkpoint, data), command=command)
+    labels = class_labels_of(checkpoint.about)
+    labels |= parse_class_labels(class_labels, checkpoint.about.get("class_names", ()))
+    experiment = Experiment(config, resumed_data(run, checkpoint, data), command=command, class_labels=labels)
     experiment.about["history"] = history(checkpoint, config)
     progress = experiment.take_over(checkpoint)
     run.write_config(config)  # epochs may have been raised

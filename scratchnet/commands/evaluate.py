@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
         positive=positive,
         prior=_training_frequencies(trained_on, said.class_names),
         bootstrap=options.bootstrap,
+        class_labels=predictor.class_labels,
     )
     side = (options.split or "test") if prepared else options.split
     known = _what_is_known(predictor, trained_on, said.subjects, side if _is_of(trained_on, folder) else None)
@@ -134,8 +135,8 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         ]
         subjects = dataset.subjects if dataset.manifest.subjects_known else None
         probabilities = np.concatenate(parts)
-        said = Predictions(predictor.class_names, dataset.paths, subjects, places[dataset.labels], probabilities)
-        return said, 0
+        labels, shown = places[dataset.labels], predictor.class_labels
+        return Predictions(predictor.class_names, dataset.paths, subjects, labels, probabilities, shown), 0
 
 
 def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
@@ -168,6 +169,7 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         subjects=tuple(subjects) if len(subjects) == len(usable) else None,
         labels=places[[image.label for image in usable]],
         probabilities=np.stack(probabilities),
+        class_labels=predictor.class_labels,
     )
     return said, len(images) - len(usable)
 
@@ -249,7 +251,7 @@ def _each(subjects: Iterable[str]) -> set[str]:
 
 def _describe(said: Predictions, found: Scores, known: Known) -> list[str]:
     """What a person wants to know, line by line."""
-    names = said.class_names
+    names = said.shown_names
     counts = np.bincount(said.labels, minlength=len(names))
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
     subjects = "" if said.subjects is None else f" of {len(set(said.subjects))} subjects"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.command_line import printable
+from scratchnet.command_line import add_class_labels, printable
 from scratchnet.files import write_text_atomically
 from scratchnet.predictor import WEIGHTS
 from scratchnet.report import Results, report_page
@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE.html", help="where to write it (report.html, or report-best.html, in the run's folder)"
     )
+    add_class_labels(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
-    with Results.read(options.run, options.weights) as results:
+    with Results.read(options.run, options.weights, options.class_label) as results:
         page = Run(results.folder).report_path
         path = Path(options.out) if options.out else page
         if options.weights == "best" and not options.out:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scratchnet.command_line import printable
+from scratchnet.class_labels import labelled, parse_class_labels
+from scratchnet.command_line import add_class_labels, printable
 from scratchnet.config import Config
 from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
@@ -22,6 +23,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a file of weights")
     parser.add_argument("--weights", choices=WEIGHTS, help="of a run: those of its last epoch, or of its best (last)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the kernels (0: all)")
+    add_class_labels(parser)
 
 
 def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +45,10 @@ def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Pre
     predictor = Predictor.load(options.run, options.weights)
     if for_files:
         require_repeatable(predictor.preprocessing)
-    say(f"weights of {predictor.source}, classes {', '.join(predictor.class_names)}")
+    predictor.class_labels |= parse_class_labels(options.class_label, predictor.class_names)
+    shown = zip(predictor.class_names, labelled(predictor.class_names, predictor.class_labels), strict=True)
+    classes = (name if name == label else f"{name} = {label}" for name, label in shown)
+    say(f"weights of {predictor.source}, classes {', '.join(classes)}")
     _say_if_unfinished(Path(options.run))
     config = Config.from_dict(predictor.about["config"])
     if not kernels_are_compiled(config):

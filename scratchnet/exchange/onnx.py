@@ -96,7 +96,11 @@ def onnx_model(predictor: Predictor) -> Any:
         producer_name="scratchnet",
         producer_version=__version__,
     )
-    facts = {"class_names": list(predictor.class_names), "preprocessing": predictor.preprocessing}
+    facts = {
+        "class_names": list(predictor.class_names),
+        "class_labels": predictor.class_labels,
+        "preprocessing": predictor.preprocessing,
+    }
     onnx.helper.set_model_props(model, {name: json.dumps(fact) for name, fact in facts.items()})
     return model
 

@@ -29,7 +29,7 @@ from scratchnet.files import write_atomically
 from scratchnet.predictor import Predictor, network_of
 
 FORMAT = "scratchnet"
-OF_THE_NETWORK = ("config", "class_names", "pixel_scaling", "preprocessing", "versions", "arithmetic")
+OF_THE_NETWORK = ("config", "class_names", "class_labels", "pixel_scaling", "preprocessing", "versions", "arithmetic")
 """What another network's weights may take over from a run; what it was trained on, and for how long, is not theirs."""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from scratchnet.class_labels import KEY, class_labels_of, parse_class_labels
 from scratchnet.data import Dataset
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.predictions import Predictions
@@ -50,8 +52,9 @@ class Results:
     chosen: str = "last"
 
     @classmethod
-    def read(cls, folder: str | Path, weights: str = "last") -> Results:
-        """Reads a run's folder. weights: "last", or "best", those of the best epoch.
+    def read(cls, folder: str | Path, weights: str = "last", class_labels: Sequence[str] = ()) -> Results:
+        """Reads a run's folder. weights: "last", or "best", those of the best epoch. class_labels: texts CLASS=LABEL, over
+        those that the run has.
 
         Where a finished run has no predictions.csv, its network is asked and the file written; the best one is asked each
         time, and nothing written. Raises DataError where the folder is no run, or has no epoch behind it, or a file is
@@ -72,7 +75,10 @@ class Results:
             checkpoint = load_checkpoint(weights_file(run.folder, "best"))
         elif checkpoint is None or not finished:  # or it was resumed since, and goes on
             checkpoint, finished = run.load(lambda _: None), False
-        sides, why = _open(checkpoint.about)
+        about = checkpoint.about
+        labels = parse_class_labels(class_labels, about.get("class_names", ()))
+        about[KEY] = class_labels_of(about) | labels
+        sides, why = _open(about)
         try:
             predictions = _predictions(run, sides, why, weights, finished)
         except BaseException:
@@ -82,15 +88,20 @@ class Results:
             folder=run.folder,
             rows=rows,
             timings=read_table(run.folder / "timings.csv"),
-            about=checkpoint.about,
+            about=about,
             weights=checkpoint.weights,
             finished=finished,
             train_set=sides[0] if sides else None,
             test_set=sides[1] if sides else None,
             no_data=why,
-            predictions=predictions,
+            predictions=predictions and replace(predictions, class_labels=about[KEY]),
             chosen=weights,
         )
+
+    @property
+    def class_labels(self) -> dict[str, str]:
+        """What people are shown in place of a class's name, for the classes that have such a label."""
+        return class_labels_of(self.about)
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scratchnet.class_labels import KEY
 from scratchnet.config import Config
 from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
@@ -97,12 +98,15 @@ class Experiment(Training):
     """Everything that a configuration asks for, built on the shards in `folder`.
 
     sides: the datasets by name, "train", "validation" if there is one, and "test". data: their batches, scaled as the
-    configuration says. about: with the command that began it, and the data.
+    configuration says. about: with the command that began it, the data, and `class_labels`, what people are shown in place
+    of a class's name.
 
     Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
     """
 
-    def __init__(self, config: Config, folder: Path, *, command: str = "") -> None:
+    def __init__(
+        self, config: Config, folder: Path, *, command: str = "", class_labels: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         there = read_manifest(folder).splits
         self.sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
@@ -119,6 +123,7 @@ class Experiment(Training):
             checks={name: self._batches(side) for name, side in self.sides.items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
+        self.about[KEY] = dict(class_labels or {})
 
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data also when it is gone: how many of what, and how far its test can be believed."""

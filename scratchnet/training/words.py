@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scratchnet.class_labels import KEY, labelled
 from scratchnet.data import Dataset
 from scratchnet.data.images import require_repeatable
 from scratchnet.errors import DataError
@@ -94,7 +95,7 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
 
 
 def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
-    names = experiment.test_set.class_names
+    names = labelled(experiment.test_set.class_names, experiment.about[KEY])
     counts = np.bincount(experiment.test_set.labels, minlength=len(names))
     larger = int(np.bincount(experiment.train_set.labels, minlength=len(names)).argmax())
     chance, constant = counts[larger] / counts.sum(), 1 / np.count_nonzero(counts)
