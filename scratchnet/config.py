@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import ConfigError
+from scratchnet.files import read_text
 from scratchnet.initializers import INITIALIZERS
 from scratchnet.models import MODELS
 from scratchnet.schedules import Schedule
@@ -182,15 +183,9 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
     Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
     """
     try:
-        if path.exists() and not path.is_file():  # a named pipe would be waited for
-            raise ValueError("it is not a regular file")
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes, which no configuration is")
-        options = tomllib.loads(content.decode("utf-8"))
+        options = tomllib.loads(read_text(path, MAX_FILE_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        # Not UTF-8, not TOML, a number of 5,000 digits (all ValueError), brackets in brackets without end.
+        # Another encoding, not TOML, a number of 5,000 digits (all ValueError), brackets in brackets without end.
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
     try:
         _require_known(options)

@@ -132,6 +132,13 @@ def test_files_that_are_refused(tmp_path, text, message):
         from_toml(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_notepad_has_saved(tmp_path, encoding):
+    path = tmp_path / "config.toml"
+    path.write_bytes(Config(epochs=3, seed=8).to_toml().replace("\n", "\r\n").encode(encoding))
+    assert Config(**from_toml(path)) == Config(epochs=3, seed=8)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         from_toml(tmp_path / "nowhere.toml")
