@@ -6,12 +6,20 @@
 | greyscale or black and white, 8 bits or fewer                   | converted to RGB, listed                       |
 | with a colour palette                                           | converted to RGB, listed                       |
 | RGBA or grey with alpha, every pixel opaque                     | alpha dropped, listed                          |
+| BMP, or TIFF that does not call it alpha: 0 in every pixel      | alpha dropped, listed                          |
+| RGB and a fourth channel without a meaning: TIFF, BMP           | dropped, listed                                |
+| BMP with 16 bits a pixel                                        | 5 or 6 bits a channel spread over 8, listed    |
 | an EXIF orientation other than upright                          | turned upright, listed                         |
+| several pictures of a camera (MPO), a preview in a TIFF         | the primary one is used, listed                |
+| metadata that is damaged, or a profile over 1 MiB               | passed over, listed                            |
 | named with another format's extension, or none                  | read as what it is, listed                     |
 | transparent pixels: what colour should they have?               | left out                                       |
-| 16 or 32 bits a channel, CMYK, Lab and other colour spaces      | left out: reducing them is a decision to take  |
+| 10 to 16 bits a channel                                         | left out, or with a window all scaled, listed  |
+| 32 bits, signed or floating-point numbers                       | left out: reducing them is a decision to take  |
+| CMYK, Lab and other colour spaces; 2, or 5 and more channels    | left out                                       |
 | several frames or pages                                         | left out                                       |
-| empty, truncated, damaged, not an image, another format         | left out                                       |
+| a compression that cannot be unpacked, another format           | left out, with what it is                      |
+| empty, truncated, damaged, not an image                         | left out                                       |
 | more than 2²⁴ pixels, a side over 16,384, a file over 256 MiB   | left out before it is decoded                  |
 | cannot be opened                                                | left out                                       |
 
@@ -20,19 +28,24 @@
 
 import io
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from scratchnet.data import bmp, jpeg, png, tiff_page
+from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.orientation import TURNS, UPRIGHT, from_exif, from_xmp, upright
 from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
+from scratchnet.data.signatures import FORMATS, image_format, what_it_is
 from scratchnet.errors import DataError
 
-FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
+__all__ = ["FORMATS", "UnusableImage"]
+
 EXTENSIONS = {
     ".bmp": "BMP",
     ".png": "PNG",
@@ -40,6 +53,9 @@ EXTENSIONS = {
     ".tiff": "TIFF",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".mpo": "JPEG",
     ".webp": "WEBP",
 }
 MAX_FILE_BYTES = 2**28
@@ -53,14 +69,22 @@ CONVERSIONS = {
     "PA": "palette colours with opaque alpha, converted to RGB",
     "RGBA": "alpha dropped, every pixel was opaque",
 }
+EMPTY_ALPHA = "alpha dropped, it was 0 in every pixel, as programs write it that do not use it"
+SPACES = {
+    "CMYK": "CMYK, the inks of a printer",
+    "YCbCr": "YCbCr",
+    "LAB": "the colour space LAB",
+    "La": "grey multiplied with its transparency",
+    "RGBa": "colours multiplied with their transparency",
+}
 MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
 CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
-EXIF_ORIENTATION = 0x0112
-TIFF_BITS_PER_SAMPLE = 258
-
-
-class UnusableImage(Exception):  # noqa: N818 - not a mistake of anyone's; the message is the reason to list
-    """This file cannot be used; the message says why, in words for the summary."""
+TAKE_APART: Mapping[str, Callable[[bytes], Container]] = {
+    "BMP": bmp.take_apart,
+    "PNG": png.take_apart,
+    "JPEG": jpeg.take_apart,
+    "TIFF": tiff_page.take_apart,
+}
 
 
 @dataclass(frozen=True)
@@ -85,72 +109,90 @@ def decode(file: Path) -> DecodedImage:
         raise UnusableImage(f"cannot be opened: {error.strerror or error}") from error
     if not data:
         raise UnusableImage("empty: a file of zero bytes")
+    kind = image_format(data[:16])
+    if kind is None:
+        other = what_it_is(data)
+        if other is None:
+            raise UnusableImage(f"not an image in a known format ({', '.join(FORMATS)})")
+        raise UnusableImage(f"{other[0]}, which is not read: {other[1]}")
     try:
-        return _decode(data, file.suffix)
+        return _decode(data, kind, file.suffix)
     except UnusableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
-    except UnidentifiedImageError as error:
-        raise UnusableImage(f"not an image in a known format ({', '.join(FORMATS)})") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
-        raise UnusableImage(f"truncated or damaged: {error}") from error
+        if "nsupported" in str(error):
+            raise UnusableImage(f"a {kind} of a kind that is not read ({error}): save it as PNG") from error
+        said = f"it begins as a {kind} does, and does not go on as one"
+        raise UnusableImage(
+            f"truncated or damaged: {said if isinstance(error, UnidentifiedImageError) else error}"
+        ) from error
 
 
-def _decode(data: bytes, extension: str) -> DecodedImage:
-    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    kind = image.format or ""
+def _decode(data: bytes, kind: str, extension: str) -> DecodedImage:
+    container = TAKE_APART[kind](data) if kind in TAKE_APART else Container(data)
+    if container.bits > 8:
+        raise UnusableImage(f"{container.bits} bits a channel; 8 are expected")
+    image: Image.Image = Image.open(io.BytesIO(container.content), formats=(kind,))
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnusableImage(f"too large: {width}×{height} pixels (at most {MAX_PIXELS}, and {MAX_SIDE} a side)")
-    if _has_second_frame(data):
-        raise UnusableImage("several frames or pages")
-    if _bits_per_channel(image, data) > 8:
-        raise UnusableImage(f"{_bits_per_channel(image, data)} bits a channel; 8 are expected")
+    if _has_second_frame(container.content, kind):
+        raise UnusableImage(tiff_page.SEVERAL)
     if image.mode != "RGB" and image.mode not in CONVERSIONS:
-        raise UnusableImage(f"colour mode {image.mode}; RGB is expected")
-    if kind == "PNG":
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()  # loading alone does not compare the checksums
+        space = SPACES.get(image.mode, f"colour mode {image.mode}")
+        raise UnusableImage(f"{space}; RGB is expected: convert it and save it as RGB")
 
-    alterations = []
+    alterations = list(container.remarks)
     if EXTENSIONS.get(extension.lower()) != kind:
-        alterations.append(
-            f"a {kind} file {f'named {extension}' if extension else 'without extension'}, read as {kind}"
+        alterations.insert(
+            0, f"a {kind} file {f'named {extension}' if extension else 'without extension'}, read as {kind}"
         )
     image.load()
-    if image.mode in CONVERSIONS:
-        alterations.append(CONVERSIONS[image.mode])
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
-        alterations.append(f"turned upright (EXIF orientation {orientation})")
+    orientation = container.orientation
+    if kind == "WEBP":
+        orientation, said = _beside_webp(image)
+        alterations += said
     if image.mode != "RGB" or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        if with_alpha.getchannel("A").getextrema() != (255, 255):
-            raise UnusableImage("transparent pixels: their colour is not defined")
-        image = with_alpha.convert("RGB")
+        image, converted = _converted(image, container)
+        alterations += converted
+    if orientation in TURNS:
+        image = upright(image, orientation)
+        alterations.append(f"turned upright (EXIF orientation {orientation})")
     return DecodedImage(image, tuple(alterations))
 
 
-def _has_second_frame(data: bytes) -> bool:
+def _converted(image: Image.Image, container: Container) -> tuple[Image.Image, list[str]]:
+    """The image as RGB, and what was done. Raises UnusableImage where pixels are transparent."""
+    with_alpha = image.convert("RGBA")
+    alpha = with_alpha.getchannel("A").getextrema()
+    if alpha == (0, 0) and image.mode == "RGBA" and not container.alpha_is_named:
+        return with_alpha.convert("RGB"), [EMPTY_ALPHA]
+    if alpha != (255, 255):
+        raise UnusableImage("transparent pixels: their colour is not defined; save it without transparency, as RGB")
+    return with_alpha.convert("RGB"), [CONVERSIONS[image.mode]] if image.mode in CONVERSIONS else []
+
+
+def _beside_webp(image: Image.Image) -> tuple[int, list[str]]:
+    """The orientation that stands beside the pixels of a WebP, and what is to be said of the rest."""
+    remarks, orientation, exif = [], UPRIGHT, image.info.get("exif")
+    try:
+        orientation = from_exif(exif) if exif else from_xmp(image.info.get("xmp", b""))
+    except ValueError:
+        remarks.append("a damaged EXIF block, not read")
+    if len(image.info.get("icc_profile") or b"") > MAX_METADATA:
+        remarks.append(LARGE.format("colour profile"))
+    return orientation, remarks
+
+
+def _has_second_frame(data: bytes, kind: str) -> bool:
     """Asked by going there: counting frames takes a time that grows with the square of their number, which may be millions."""
     try:
-        Image.open(io.BytesIO(data), formats=FORMATS).seek(1)
+        Image.open(io.BytesIO(data), formats=(kind,)).seek(1)
     except EOFError:
         return False
     return True
-
-
-def _bits_per_channel(image: Image.Image, data: bytes) -> int:
-    """What the file stores. Pillow opens a 16-bit RGB PNG as if it had 8 bits, so the file's own header is asked."""
-    if image.mode.startswith(("I", "F")):
-        return 16 if "16" in image.mode else 32
-    if image.format == "PNG":
-        return data[24]
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE, 8)
-        return max(bits) if isinstance(bits, tuple) else int(bits)
-    return 8
 
 
 def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""The header of a BMP: how many bits its pixels have, and whether it says what they mean."""
+
+from scratchnet.data.container import Container
+
+RGB, BITFIELDS = 0, 3  # kinds of compression: none, and none with masks
+
+
+def take_apart(data: bytes) -> Container:
+    """A BMP, and what is to be said of its pixels. A fourth byte of a pixel is mostly filling, whatever the header calls it."""
+    header = int.from_bytes(data[14:18], "little")
+    at = 24 if header == 12 else 28
+    bits = int.from_bytes(data[at : at + 2], "little")
+    compression = 0 if header == 12 else int.from_bytes(data[30:34], "little")
+    remarks = []
+    if bits == 16:
+        remarks.append("5 or 6 bits a channel, spread over 8")
+    if bits == 32 and compression == RGB and _fourth_bytes_differ(data):
+        remarks.append("a fourth byte of each pixel, to which this kind of BMP gives no meaning, dropped")
+    return Container(data, remarks=tuple(remarks), alpha_is_named=False)
+
+
+def _fourth_bytes_differ(data: bytes) -> bool:
+    """Whether the bytes beside blue, green and red are not all the same."""
+    start = int.from_bytes(data[10:14], "little")
+    sides = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+    width, height = map(abs, sides)
+    fourth = memoryview(data)[start : start + 4 * width * height][3::4]
+    return len(fourth) > 0 and fourth.tobytes().count(fourth[:1].tobytes()) < len(fourth)

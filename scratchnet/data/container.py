@@ -1,0 +1,30 @@
+"""A file taken apart: its pixels as a decoder is to get them, and what is known about them."""
+
+from dataclasses import dataclass
+
+MAX_METADATA = (
+    2**20
+)  # bytes of a colour profile or another text beside the pixels; of what is larger, the summary speaks
+LARGE = f"a {{}} of more than {MAX_METADATA >> 20} MiB, not read"
+
+
+class UnusableImage(Exception):  # noqa: N818 - not a mistake of anyone's; the message is the reason to list
+    """This file cannot be used; the message says why, in words for the summary."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What is in a file.
+
+    content: the same file without what stands beside its pixels, so that nothing of that can trouble a decoder.
+    bits: of each channel. orientation: 1 … 8, how the camera was held. remarks: what was passed over, for the summary.
+    alpha_is_named: False where a fourth channel may be filling, as the file doesn't say that it means transparency, or
+    programs write it so; it is none then if it is 0 everywhere. white_is_zero: the numbers of a grey image run from white to black.
+    """
+
+    content: bytes
+    bits: int = 8
+    orientation: int = 1
+    remarks: tuple[str, ...] = ()
+    alpha_is_named: bool = True
+    white_is_zero: bool = False

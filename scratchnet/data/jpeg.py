@@ -1,0 +1,78 @@
+"""The segments of a JPEG before its pixels: those that a decoder needs, and what a camera wrote beside them.
+
+ITU-T T.81, annex B, 1992; several pictures in one file: CIPA DC-007, 2009.
+"""
+
+from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.orientation import UPRIGHT, from_exif, from_xmp
+from scratchnet.data.tiff import TiffError, directory, first_directory
+
+ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+START_OF_SCAN = 0xDA
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
+JPEG_LS = 0xF7
+COMMENT, JFIF, ADOBE = 0xFE, 0xE0, 0xEE  # JFIF and Adobe's segment say which colours the channels are
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+PICTURES = 0xB001  # of the index of several pictures: how many
+SAVE = "save it as an ordinary JPEG, or as PNG"
+
+
+def take_apart(data: bytes) -> Container:
+    """The pixels of a JPEG, and its orientation. Of a file with several pictures, the first, which is the primary one.
+
+    What cameras write beside the pixels is dropped, also where it is damaged: then that is remarked. Raises UnusableImage
+    for a kind of JPEG that no common program reads.
+    """
+    kept: list[bytes] = [data[:2]]
+    remarks: list[str] = []
+    orientation, bits, profile, place = UPRIGHT, 8, 0, 2
+    exif_seen = False
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            return Container(data, bits, orientation, tuple(remarks))  # the decoder may find its way; we don't
+        marker = data[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        if marker in ALONE:
+            kept.append(data[place : place + 2])
+            place += 2
+            continue
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
+        body = data[place + 4 : end]
+        if marker == START_OF_SCAN:
+            break
+        if marker in LOSSLESS or marker == JPEG_LS:
+            raise UnusableImage(
+                f"a JPEG without loss{' (JPEG-LS)' if marker == JPEG_LS else ''}, which is not read: {SAVE}"
+            )
+        if marker in FRAMES and body:
+            bits = body[0]
+        if marker not in (COMMENT, *range(0xE1, 0xF0)) or marker == ADOBE:
+            kept.append(data[place:end])
+        elif marker == 0xE1 and body.startswith(b"Exif\0") and not exif_seen:
+            exif_seen = True
+            try:
+                orientation = from_exif(body[6:])
+            except ValueError:
+                remarks.append("a damaged EXIF block, not read")
+        elif marker == 0xE1 and body.startswith(XMP) and orientation == UPRIGHT and not exif_seen:
+            orientation = from_xmp(body)
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+            profile += len(body)
+        elif marker == 0xE2 and body.startswith(b"MPF\0") and _pictures(body[4:]) != 1:
+            remarks.append("several pictures in one file, as cameras write them: the first, the primary one, is used")
+        place = end
+    if profile > MAX_METADATA:
+        remarks.append(LARGE.format("colour profile"))
+    kept.append(data[place:])
+    return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)))
+
+
+def _pictures(index: bytes) -> int:
+    """How many pictures the index of a file names; 0 where it is damaged."""
+    try:
+        return directory(index, first_directory(index)).numbers(PICTURES, 0)[0]
+    except TiffError:
+        return 0

@@ -1,0 +1,144 @@
+"""Which page of a TIFF is the picture, and what its channels are."""
+
+import io
+from functools import cache
+
+from PIL import Image
+
+from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.orientation import UPRIGHT, from_xmp
+from scratchnet.data.tiff import (
+    BITS,
+    COMPRESSION,
+    COMPRESSIONS,
+    DNG_VERSION,
+    EXTRA_SAMPLES,
+    ICC,
+    ORIENTATION,
+    PHOTOMETRIC,
+    PLANAR,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STRIP_BYTES,
+    STRIPS,
+    SUB_DIRECTORIES,
+    TILE_BYTES,
+    TILES,
+    XMP,
+    Directory,
+    TiffError,
+    one_page,
+    pages,
+)
+
+SEVERAL = "several frames or pages: save the one to use as a file of its own"
+PREVIEW = "a smaller preview stored beside it, passed over"
+RAW = "a camera's raw file, whose only picture to be seen is a small preview: develop it into a TIFF or PNG with the camera's program"
+DECODED = {1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946}  # in every build of Pillow
+OPTIONAL = {34925: "lzma", 50000: "zstd", 50001: "webp"}  # in some
+UNPACKED = "save it without compression or with LZW, or as PNG"
+WHITE_IS_ZERO, GREY, RGB, PALETTE = 0, 1, 2, 3
+COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
+SPACES = {
+    4: "a mask of transparency", 5: "CMYK or other printing inks", 8: "the colour space Lab", 9: "the colour space Lab",
+    10: "the colour space Lab", 32803: "what a camera's sensor saw, before colours", 32844: "brightness as logarithms",
+    32845: "brightness as logarithms", 34892: "what a camera's sensor saw",
+}  # fmt: skip
+NUMBERS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex numbers", 6: "complex numbers"}
+
+
+def take_apart(data: bytes) -> Container:
+    """The page of a TIFF that is the picture, as a TIFF of its own.
+
+    Raises UnusableImage, with what the file is and what to do, where it has several pictures, or channels that are no RGB.
+    """
+    try:
+        found, more = pages(data)
+        page, remarks = _picture(found, more)
+        return _contained(page, remarks)
+    except TiffError as error:
+        raise UnusableImage(f"truncated or damaged: {error}") from error
+
+
+def _picture(found: list[Directory], more: bool) -> tuple[Directory, list[str]]:
+    """The page that is the picture, and what was passed over for it."""
+    whole = [page for page in found if not page.is_reduced and (page is found[0] or page.size != (0, 0))]
+    if not whole or any(DNG_VERSION in page.tags for page in found):
+        raise UnusableImage(RAW)
+    page = max(whole, key=lambda page: page.size)
+    if more or not all(other is page or _is_thumbnail(other, page) for other in whole):
+        raise UnusableImage(SEVERAL)
+    return page, [PREVIEW] if len(found) > 1 or SUB_DIRECTORIES in page.tags else []
+
+
+def _is_thumbnail(small: Directory, large: Directory) -> bool:
+    """Whether a page that doesn't say so is clearly a smaller copy: at most half as wide and high, in the same proportions."""
+    (w, h), (width, height) = small.size, large.size
+    return 0 < 2 * w <= width and 0 < 2 * h <= height and abs(w * height - h * width) <= max(width, height)
+
+
+def _contained(page: Directory, remarks: list[str]) -> Container:
+    """The page as a TIFF of its own. Raises UnusableImage for what is not to be made RGB without a decision."""
+    compression, colour = page.numbers(COMPRESSION, 1)[0], page.numbers(PHOTOMETRIC, WHITE_IS_ZERO)[0]
+    if compression not in DECODED and not (compression in OPTIONAL and _is_built_in(OPTIONAL[compression])):
+        name = COMPRESSIONS.get(compression, f"method {compression}")
+        slide = ", as slide scanners write it (SVS)" if compression in (33003, 33004, 33005) else ""
+        raise UnusableImage(f"a TIFF compressed with {name}{slide}, which cannot be unpacked here: {UNPACKED}")
+    if colour in SPACES:
+        raise UnusableImage(f"a TIFF that stores {SPACES[colour]}; RGB is expected: convert it and save it as RGB")
+    samples = page.numbers(SAMPLES, 3 if compression == 6 else 1)[0]
+    widths = set(page.numbers(BITS, 1)[: max(samples, 1)])
+    if len(widths) > 1:
+        raise UnusableImage(f"channels of {' and '.join(map(str, sorted(widths)))} bits: save it with 8 bits each")
+    bits = max(widths)
+    form = next(iter(set(page.numbers(SAMPLE_FORMAT, 1)) - {1, 4}), 1)
+    if form != 1:
+        what = NUMBERS.get(form, f"numbers of an unknown form ({form})")
+        raise UnusableImage(
+            f"{bits} bits a channel, {what}: which one is black, and which one white? Save it with 8 or 16 bits, from 0 upwards"
+        )
+    changed: dict[int, tuple[int, ...]] = {}
+    extra = samples - COLOURS.get(colour, samples)
+    meanings = page.numbers(EXTRA_SAMPLES)[:1]
+    if extra < 0 or (extra > 0 and not (extra == 1 and (meanings in ((1,), (2,)) or colour == RGB))):
+        raise UnusableImage(_channels(samples, colour))
+    if extra == 1 and meanings == (0,):
+        remarks.append("a fourth channel, to which the file gives no meaning, dropped")
+        if (
+            page.numbers(PLANAR, 1)[0] == 2
+        ):  # each channel has its own strips: without those of the fourth it is an RGB image
+            changed = {SAMPLES: (3,), BITS: page.numbers(BITS, 1)[:3], EXTRA_SAMPLES: (), SAMPLE_FORMAT: ()}
+            for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
+                places = page.numbers(tag)
+                changed |= {tag: places[: len(places) // 4 * 3]} if places else {}
+    orientation = page.numbers(ORIENTATION, UPRIGHT)[0]
+    if orientation == UPRIGHT:
+        orientation = from_xmp(page.bytes_of(XMP, MAX_METADATA))
+    if page.tags.get(ICC, (0, 0, 0))[1] > MAX_METADATA:
+        remarks.append(LARGE.format("colour profile"))
+    return Container(
+        one_page(page, changed),
+        bits=bits,
+        orientation=orientation,
+        remarks=tuple(remarks),
+        alpha_is_named=bool(meanings),
+        white_is_zero=colour == WHITE_IS_ZERO,
+    )
+
+
+def _channels(samples: int, colour: int) -> str:
+    """Why a file of so many channels is left out, and what to do."""
+    said = {RGB: "of which it calls three red, green and blue", PALETTE: "of which one is a palette's"}
+    what = said.get(colour, "which it does not call red, green and blue")
+    number = f"{samples} channel{'s' * (samples != 1)}"
+    return f"a TIFF of {number}, {what}: choose the channels to use, and save them as RGB or as greyscale"
+
+
+@cache
+def _is_built_in(method: str) -> bool:
+    """Whether this Pillow can pack, and so unpack, TIFF in a way that not all can."""
+    try:
+        Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression=method)
+    except Exception:
+        return False
+    return True
