@@ -73,7 +73,7 @@ def test_symmetries_change_the_answer_a_little(predict):
 
 def test_a_bad_file_is_reported_and_the_rest_goes_on(predict, tmp_path):
     good = shutil.copy(next(HEM.iterdir()), tmp_path / "a b.png")
-    (tmp_path / "broken,\n.png").write_bytes(b"\x89PNG\r\n")
+    (tmp_path / "broken,\n.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     code, out, err = predict(tmp_path, tmp_path / "nowhere.png")
     assert code == 1
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -83,10 +83,10 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(predict, tmp_path):
         str(tmp_path / "nowhere.png"),
     ]
     assert rows[0]["problem"] == ""
-    assert "known format" in rows[1]["problem"]
+    assert "truncated or damaged" in rows[1]["problem"]
     assert rows[1]["prediction"] == ""
     assert "cannot be opened" in rows[2]["problem"]
-    assert "broken,\\n.png: not an image" in err
+    assert "broken,\\n.png: truncated or damaged" in err
     assert "1 of 3 files predicted" in err
     code, out, _ = predict(tmp_path, "--format", "json")
     assert code == 1

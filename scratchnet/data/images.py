@@ -41,7 +41,7 @@ from scratchnet.data import bmp, jpeg, png, tiff_page
 from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
 from scratchnet.data.orientation import TURNS, UPRIGHT, from_exif, from_xmp, upright
 from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
-from scratchnet.data.signatures import FORMATS, image_format, what_it_is
+from scratchnet.data.signatures import FORMATS, LOOKED_AT, image_format, what_it_is
 from scratchnet.errors import DataError
 
 __all__ = ["FORMATS", "UnusableImage"]
@@ -111,7 +111,7 @@ def decode(file: Path) -> DecodedImage:
         raise UnusableImage("empty: a file of zero bytes")
     kind = image_format(data[:16])
     if kind is None:
-        other = what_it_is(data)
+        other = what_it_is(file, data[:LOOKED_AT])
         if other is None:
             raise UnusableImage(f"not an image in a known format ({', '.join(FORMATS)})")
         raise UnusableImage(f"{other[0]}, which is not read: {other[1]}")

@@ -1,6 +1,10 @@
 """What a file is, told by its first bytes and not by its name; and, where it is no image that is read, what to do with it."""
 
+import contextlib
 import re
+from pathlib import Path
+
+from scratchnet.file_kinds import kind_of
 
 FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
 
@@ -18,10 +22,10 @@ SAVE = "save it as PNG"
 EXPORT = "export its pictures as TIFF or PNG, with Fiji for instance"
 UNPACK = "unpack it and give the folder of images"
 DEVELOP = "develop it into a TIFF or PNG with the camera's program"
+OUT = "move it out of the folder of images"
 DELETE = "nothing to train on, it can be deleted"
 # Where the bytes stand, the bytes, what the file is, and what to do. The first that fits is taken.
 OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer in the place of the file", "fetch the files with `git lfs pull`"),
     (0, b"GIF8", "a GIF image", SAVE),
     (4, b"jP  \r\n\x87\n", "a JPEG 2000 image (or an old ND2 file of Nikon's microscopes)", SAVE),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 codestream", SAVE),
@@ -35,8 +39,8 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"IIRS", "a raw file of an Olympus camera", DEVELOP),
     (0, b"IIU\0", "a raw file of a Panasonic camera", DEVELOP),
     (4, b"ftypavi", "an AVIF image", SAVE),
-    (4, b"ftyphei", "a HEIC image, as iPhones take them", "save it as PNG, or set the camera to JPEG (“most compatible”)"),
-    (4, b"ftyphev", "a HEIC image, as iPhones take them", "save it as PNG, or set the camera to JPEG (“most compatible”)"),
+    (4, b"ftyphei", "a HEIC image, as iPhones take them", "save it as PNG, or have the camera take JPEG"),
+    (4, b"ftyphev", "a HEIC image, as iPhones take them", "save it as PNG, or have the camera take JPEG"),
     (4, b"ftypmif1", "a HEIF image (HEIC or AVIF)", SAVE),
     (4, b"ftypmsf1", "a HEIF image (HEIC or AVIF)", SAVE),
     (4, b"ftyp", "a video (MP4 or QuickTime)", "export its pictures as PNG"),
@@ -46,8 +50,6 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x70\0\0\0", "a LIF file of Leica's microscopes", EXPORT),
     (0, b"\xd0\xcf\x11\xe0", "an OLE container (Thumbs.db of Windows, an OIB file of Olympus' microscopes, an old Office document)",
      "delete it, or export its pictures as TIFF or PNG"),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export its pictures as PNG, one file an image"),
-    (0, b"\x93NUMPY", "a NumPy array (.npy)", "save its images as PNG, one file an image"),
     (0, b"SIMPLE  =", "a FITS file", EXPORT),
     (344, b"n+1\0", "a NIfTI volume", EXPORT),
     (0, b"NRRD000", "an NRRD volume", EXPORT),
@@ -61,31 +63,27 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"DDS ", "a DDS texture", SAVE),
     (0, b"%!PS", "a PostScript document", SAVE),
     (0, b"\xc5\xd0\xd3\xc6", "an EPS document", SAVE),
-    (0, b"%PDF", "a PDF document", "export its pictures as PNG"),
-    (0, b"PK\x03\x04", "a ZIP archive (or a file in one's shape: .npz, .docx)", UNPACK),
-    (0, b"PK\x05\x06", "an empty ZIP archive", DELETE),
-    (0, b"\x1f\x8b", "a file compressed with gzip", UNPACK),
-    (0, b"BZh", "a file compressed with bzip2", UNPACK),
-    (0, b"\xfd7zXZ\0", "a file compressed with xz", UNPACK),
-    (0, b"\x28\xb5\x2f\xfd", "a file compressed with Zstandard", UNPACK),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
-    (0, b"Rar!", "a RAR archive", UNPACK),
-    (257, b"ustar", "a tar archive", UNPACK),
     (0, b"\0\x05\x16\x07", "what macOS keeps beside a file (AppleDouble, ._name), without its picture", DELETE),
     (0, b"\0\0\0\1Bud1", "the .DS_Store of a macOS folder", DELETE),
     (8, b"AVI ", "a video (AVI)", "export its pictures as PNG"),
     (0, b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)", "export its pictures as PNG"),
-    (0, b"SQLite format 3\0", "an SQLite database", "nothing to train on, move it out of the folder"),
-    (0, b"MZ", "a program for Windows", "nothing to train on, move it out of the folder"),
-    (0, b"\x7fELF", "a program for Linux", "nothing to train on, move it out of the folder"),
+    (0, b"MZ", "a program for Windows", OUT),
+    (0, b"\x7fELF", "a program for Linux", OUT),
     # A PNG in which line ends or characters were changed on the way.
     (0, b"\x89PNG", "a PNG that a transfer in text mode has broken", "copy it again in binary mode"),
     (0, b"\xc2\x89PNG", "a PNG that a transfer as text has broken", "copy it again in binary mode"),
     (0, b"\xef\xbf\xbdPNG", "a PNG that a transfer as text has broken", "copy it again in binary mode"),
 )  # fmt: skip
 PNM = re.compile(rb"P[1-7]\s")
-WEB_PAGE = re.compile(rb"<(!doctype html|html|head|body)\b", re.IGNORECASE)
-TEXT_CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))
+AGAIN = "download the image again"
+# What to do with files that are no images at all, by the groups of `scratchnet.file_kinds`.
+REMEDIES = {
+    "archive": UNPACK,
+    "arrays": "export its images as PNG, one file an image",
+    "pointer": "fetch the files with `git lfs pull`",
+    "page": f"a failed download leaves such files, {AGAIN}",
+    "text": f"{OUT}, or {AGAIN}",
+}
 LOOKED_AT = 1024  # bytes at the beginning
 
 
@@ -102,15 +100,14 @@ def image_format(head: bytes) -> str | None:
     return next((kind for magic, kind in IMAGES.items() if head.startswith(magic)), None)
 
 
-def what_it_is(content: bytes) -> tuple[str, str] | None:
+def what_it_is(file: Path, head: bytes) -> tuple[str, str] | None:
     """What a file is that is none of FORMATS, and what to do; None where its bytes don't tell.
 
-    content: the file, or its first 1024 bytes.
+    head: its first 1024 bytes.
 
-    >>> what_it_is(b"GIF89a" + bytes(10))
+    >>> what_it_is(Path("cell.png"), b"GIF89a" + bytes(10))
     ('a GIF image', 'save it as PNG')
     """
-    head = bytes(content[:LOOKED_AT])
     for place, magic, what, remedy in OTHERS:
         if head[place : place + len(magic)] == magic:
             return what, remedy
@@ -118,29 +115,20 @@ def what_it_is(content: bytes) -> tuple[str, str] | None:
         return "a PNM image (PBM, PGM or PPM)", SAVE
     if head and not head.strip(b"\0"):
         return "nothing but zeros, a file whose content was never written", "copy it again"
-    text = _text(head)
-    if text is None:
+    kind = kind_of(file)
+    if kind.group == "unknown" or (kind.group == "text" and not _is_text(head)):
         return None
-    if WEB_PAGE.match(text):
-        return "a web page (HTML), as a failed download leaves it", "download the image again"
-    if b"<svg" in text:
+    if kind.group in ("page", "text") and b"<svg" in head:
         return "an SVG drawing", SAVE
-    if text.startswith((b"{", b"[")):
-        return "a text (JSON)", "move it out of the folder, or download the image again"
-    if text.startswith(b"<?xml"):
-        return "a text (XML), as a failed download leaves it", "move it out of the folder, or download the image again"
-    return "a text", "move it out of the folder, or download the image again"
+    return kind.name, REMEDIES.get(kind.group, OUT)
 
 
-def _text(head: bytes) -> bytes | None:
-    """The beginning of a text without the white space before it; None for bytes that are no text."""
+def _is_text(head: bytes) -> bool:
+    """Whether these bytes are UTF-8, or say that they are UTF-16; the last letter may be cut."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return head.decode("utf-16", "replace").encode().lstrip()
-    if head.translate(None, TEXT_CONTROLS) != head:
-        return None
-    for end in range(4 if len(head) == LOOKED_AT else 1):  # the last letter may be cut
-        try:
-            return head[: len(head) - end].decode("utf-8-sig").lstrip().encode()
-        except UnicodeDecodeError:
-            continue
-    return None
+        return True
+    for end in range(4 if len(head) == LOOKED_AT else 1):
+        with contextlib.suppress(UnicodeDecodeError):
+            head[: len(head) - end].decode()
+            return True
+    return False

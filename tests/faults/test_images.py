@@ -195,7 +195,7 @@ CONTENT = {
     "a-jpeg.bmp": (lambda seed: bytes_of(seed, "JPEG"), "a JPEG file named .bmp"),
     "garbage-first.png": (lambda seed: b"x" + bytes_of(seed, "PNG"), "not an image"),
     "zip.png": (lambda seed: b"PK\x03\x04" + bytes(100), "a ZIP archive"),
-    "pdf.jpg": (lambda seed: b"%PDF-1.7\n" + bytes(100), "a PDF document"),
+    "pdf.jpg": (lambda seed: b"%PDF-1.7\n" + bytes(100), "a PDF file"),
     "photoshop.psd": (lambda seed: b"8BPS" + bytes(100), "a Photoshop document"),
     "heic.heic": (lambda seed: b"\0\0\0\x18ftypheic" + bytes(100), "a HEIC image"),
     "jpeg-2000.jp2": (lambda seed: b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100), "a JPEG 2000 image"),
