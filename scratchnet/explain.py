@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.kernels.threads import alone
 from scratchnet.layers import Conv2D, Dropout, ReLU
 from scratchnet.network import Sequential
 
@@ -73,13 +74,14 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
     for one in network.layers[:cut]:
         x = one.forward(x, training=False)
     maps, after = x, list(_without_dropout(network.layers[cut:]))
-    for one in after:
-        x = one.forward(x, training=True)  # remembers what backward needs
-    gradient = np.zeros_like(x)
-    gradient[np.arange(len(x)), classes] = 1
-    for one in reversed(after):
-        gradient = one.backward(gradient)
-        one.forget()
+    with alone():  # a web service may explain several images at once, with the same layers
+        for one in after:
+            x = one.forward(x, training=True)  # remembers what backward needs
+        gradient = np.zeros_like(x)
+        gradient[np.arange(len(x)), classes] = 1
+        for one in reversed(after):
+            gradient = one.backward(gradient)
+            one.forget()
     return maps, gradient
 
 

@@ -40,7 +40,8 @@ class ConvReluPool:
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The pooled output for a batch x."""
-        self.forget()
+        if training:
+            self.forget()
         if self.conv.algorithm(len(x)) != "winograd":
             for layer in (self.conv, self.relu, self.pool):
                 x = layer.forward(x, training=training)

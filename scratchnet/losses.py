@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.turns import BOOKKEEPING, Turns
 
 Array = NDArray[Any]
 
 
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(Turns):
     """The mean over the batch of −log of the probability that the network gives to the right class, weighted by class.
 
     loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N
@@ -54,15 +55,23 @@ class SoftmaxCrossEntropy:
             raise NonFiniteError(
                 "SoftmaxCrossEntropy: the logits hold a NaN or an infinity: lower the learning rate, or look at the input's scaling"
             )
-        self._batch = logits, labels, self._weights_for(logits)
-        return float(reference.softmax_cross_entropy(*self._batch).mean(dtype=np.float64))
+        batch = logits, labels, self._weights_for(logits)
+        with BOOKKEEPING:
+            self._batch = batch
+            self.took_turn()
+        return float(reference.softmax_cross_entropy(*batch).mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
         """dlogits (N, classes) of the mean loss. Where the N images are a part of a larger batch, batch_size is that batch's."""
         if self._batch is None:
             raise OrderError("SoftmaxCrossEntropy: backward needs a forward(logits, labels) before it")
-        logits = self._batch[0]
-        return reference.softmax_cross_entropy_gradient(*self._batch) / logits.dtype.type(batch_size or len(logits))
+        with BOOKKEEPING:
+            self.require_turn()
+            batch = self._batch
+        return reference.softmax_cross_entropy_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
+
+    def __str__(self) -> str:
+        return "SoftmaxCrossEntropy"
 
     def _weights_for(self, logits: Array) -> Array | None:
         """The weights in the dtype of the logits, one for each of their classes."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scratchnet import draws
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.fused import ConvReluPool
+from scratchnet.kernels.threads import alone
 from scratchnet.layers.base import (
     FLOATS,
     Array,
@@ -24,9 +25,10 @@ from scratchnet.layers.base import (
     require_array,
     require_layer,
 )
+from scratchnet.turns import Turns
 
 
-class Sequential:
+class Sequential(Turns):
     """Layers in a row: the output of each is the input of the next. It is a layer itself.
 
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
@@ -63,6 +65,9 @@ class Sequential:
             )
         for layer in self.layers:
             require_layer(layer)
+
+    def __str__(self) -> str:
+        return f"Sequential '{self.name}'"
 
     def build(
         self,
@@ -130,8 +135,19 @@ class Sequential:
             raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
-        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs."""
+        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs.
+
+        Any number of threads may call it at once with training=False, also while another one trains.
+        """
         self._require_built()
+        if not training:
+            return self._run(x, training=False)
+        with alone():
+            y = self._run(x, training=True)
+            self.took_turn()
+        return y
+
+    def _run(self, x: Array, *, training: bool) -> Array:
         for step in self._steps:
             x = step.forward(x, training=training)
         return x
@@ -140,10 +156,16 @@ class Sequential:
         """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
 
         accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
-        with respect to the images, and returns None.
+        with respect to the images, and returns None. Raises OrderError where another thread has called
+        forward(training=True) since this thread did.
         """
         self._require_built()
         self._check_dy(dy)
+        with alone():
+            self.require_turn()
+            return self._run_back(dy, need_dx, accumulate)
+
+    def _run_back(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
         gradient: Array | None = dy
         for i, step in reversed(list(enumerate(self._steps))):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, OrderError
 from scratchnet.kernels.elementwise import sum_of_squares
-from scratchnet.kernels.update import adam_step, sgd_step
+from scratchnet.kernels.threads import alone
+from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
 from scratchnet.layers.base import Parameter, is_number
 
 Array = NDArray[Any]
@@ -45,9 +46,10 @@ class Optimizer:
         """Moves every parameter once, by the gradients that backward has left. Raises OrderError for a network built anew."""
         if any(parameter.replaced for parameter in self.parameters):
             raise OrderError("the network was built again after this optimiser was made: make a new one, after build")
-        self.steps += 1
-        for i, parameter in enumerate(self.parameters):
-            self._update(parameter, *(self.moments[name][i] for name in self.moment_names))
+        with alone():
+            self.steps += 1
+            for i, parameter in enumerate(self.parameters):
+                self._update(parameter, *(self.moments[name][i] for name in self.moment_names))
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
         raise NotImplementedError(f"{type(self).__name__} lacks _update(self, parameter, *moments): write it")
@@ -155,6 +157,7 @@ class Adam(Optimizer):
             1 - self.beta2,
             1 / (1 - self.beta2**self.steps),
             self.epsilon,
+            NEGLIGIBLE[parameter.value.dtype.name],
         )
         arrays = (parameter.value, parameter.grad, mean, square)
         # Scalars in the arrays' dtype: a float64 among float32 would make the kernel compute in float64.
@@ -180,6 +183,8 @@ class SGD(Optimizer):
             raise ConfigError(f"momentum must be at least 0 and less than 1, got {momentum!r}")
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
-        scalars = (self.l2 if parameter.decay else 0.0, self.learning_rate, self.momentum)
+        scalars = (
+            self.l2 if parameter.decay else 0.0, self.learning_rate, self.momentum, NEGLIGIBLE[parameter.value.dtype.name],
+        )  # fmt: skip
         arrays = (parameter.value, parameter.grad, *moments)
         sgd_step(*(a.reshape(-1) for a in arrays), *(parameter.value.dtype.type(s) for s in scalars))

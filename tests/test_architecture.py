@@ -58,18 +58,20 @@ def test_the_rules_have_something_to_rule():
 # What each may import of scratchnet; the standard library and NumPy go without saying.
 MAY_IMPORT = {
     "scratchnet.errors": [],
+    "scratchnet.turns": ["scratchnet.errors"],
     "scratchnet.draws": [],
     "scratchnet.reference": ["scratchnet.draws"],
     "scratchnet.kernels": ["scratchnet.kernels", "scratchnet.errors", "scratchnet.draws"],
     "scratchnet.initializers": ["scratchnet.errors"],
     "scratchnet.schedules": ["scratchnet.errors"],
-    "scratchnet.losses": ["scratchnet.errors", "scratchnet.reference"],
+    "scratchnet.losses": ["scratchnet.errors", "scratchnet.reference", "scratchnet.turns"],
     "scratchnet.layers": [
         "scratchnet.layers",
         "scratchnet.kernels",
         "scratchnet.initializers",
         "scratchnet.draws",
         "scratchnet.errors",
+        "scratchnet.turns",
     ],
 }
 

@@ -168,7 +168,7 @@ def test_one_compilation_a_dtype():
                 y = layer.forward(change(x), training=True)
                 layer.backward(change(y))
     for kernel in kernels:
-        firsts = [signature[0].dtype for signature in kernel.signatures]
+        firsts = [signature[0].dtype for signature in kernel.dispatcher.signatures]
         assert sorted(map(str, firsts)) == [str(float32), str(float64)], kernel.__name__
 
 

@@ -16,7 +16,7 @@ import itertools
 import numpy as np
 
 from scratchnet.kernels.matmul import dense_backward_input, dense_backward_weight, dense_forward
-from scratchnet.kernels.memory import workspace
+from scratchnet.kernels.memory import empty
 
 
 def taps_between(height, width, out_height, out_width, kernel_size, stride, top, left):
@@ -28,9 +28,9 @@ def taps_between(height, width, out_height, out_width, kernel_size, stride, top,
 
 
 def matrix_of(weight, height, width, out_height, out_width, stride, top, left):
-    """weight (KH, KW, C, F) → (H · W · C, OH · OW · F), in a workspace: the next call overwrites it."""
+    """weight (KH, KW, C, F) → (H · W · C, OH · OW · F)."""
     kernel_height, kernel_width, channels, filters = weight.shape
-    matrix = workspace("matrix", (height, width, channels, out_height, out_width, filters), weight.dtype)
+    matrix = empty((height, width, channels, out_height, out_width, filters), weight.dtype)
     matrix[...] = 0
     size = kernel_height, kernel_width
     for p, q, i, j, u, v in taps_between(height, width, out_height, out_width, size, stride, top, left):
@@ -51,7 +51,7 @@ def backward_weight(x, dy, stride, top, left, dweight, accumulate):
     images, height, width, channels = x.shape
     _, out_height, out_width, filters = dy.shape
     shape = (height, width, channels, out_height, out_width, filters)
-    dmatrix = workspace("dmatrix", shape, dy.dtype)
+    dmatrix = empty(shape, dy.dtype)
     flat = dmatrix.reshape(height * width * channels, -1)
     dense_backward_weight(x.reshape(images, -1), dy.reshape(images, -1), flat, False)
     if not accumulate:

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import prange
 
+from scratchnet.kernels.denormals import flush_denormals, restore
 from scratchnet.kernels.jit import kernel
 
 BLOCK = 16384  # numbers in one task: enough to be worth a thread's while, few enough to share out evenly
@@ -31,6 +32,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
     """
     images, features = x.shape
     for n in prange(images):
+        rules = flush_denormals()
         for j in range(features):
             z = keys[n] + np.uint64(j + 1) * np.uint64(0x9E3779B97F4A7C15)
             z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -38,6 +40,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
             z = z ^ (z >> np.uint64(31))
             kept[n, j] = np.float64(z >> np.uint64(11)) * 2.0**-53 >= rate
             y[n, j] = x[n, j] * scale if kept[n, j] else x.dtype.type(0)
+        restore(rules)
 
 
 @kernel
@@ -45,8 +48,10 @@ def dropout_backward(dy, kept, scale, dx):
     """dx = dy · scale where kept, else 0: all (N, F)."""
     images, features = dy.shape
     for n in prange(images):
+        rules = flush_denormals()
         for j in range(features):
             dx[n, j] = dy[n, j] * scale if kept[n, j] else dy.dtype.type(0)
+        restore(rules)
 
 
 @kernel
@@ -70,10 +75,12 @@ def all_finite(x):
 def block_squares(x, sums):
     """sums[i] = Σ x² over the i-th block, in float64."""
     for i in prange(sums.size):
+        rules = flush_denormals()
         total = 0.0
         for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
             total += np.float64(x[k]) * np.float64(x[k])
         sums[i] = total
+        restore(rules)
 
 
 def sum_of_squares(x):

@@ -13,6 +13,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 
+from scratchnet.kernels.threads import one_at_a_time
 from scratchnet.kernels.vectors import cpu_features
 
 # Everything of fastmath that keeps a NaN a NaN. `fastmath=True` would also promise that there are none, and then a
@@ -23,8 +24,8 @@ FAST_BUT_HONEST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a kernel: loops over `prange` run on all threads, and the machine code is kept on disk for the next run.
 
-    `error_model="numpy"` makes a division by zero an infinity, as it is in an array expression. `nogil=True` lets the
-    thread that reads images work meanwhile.
+    Any thread may call it (`threads.py`). `error_model="numpy"` makes a division by zero an infinity, as it is in an
+    array expression. `nogil=True` lets the thread that reads images work meanwhile.
     """
     directory = cache_directory()
     remembered = numba.config.CACHE_DIR
@@ -33,7 +34,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         compile_with = numba.njit(
             parallel=True, nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy", cache=directory is not None
         )
-        return _forgiving(compile_with(function))
+        return one_at_a_time(_forgiving(compile_with(function)))
     finally:
         numba.config.CACHE_DIR = remembered
 

@@ -21,8 +21,9 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
+from scratchnet.kernels.denormals import flush_denormals, restore
 from scratchnet.kernels.jit import helper, kernel
-from scratchnet.kernels.memory import empty, scratch, workspace
+from scratchnet.kernels.memory import empty, scratch
 from scratchnet.kernels.vectors import TILE_ROWS, lanes, lanes_of
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
@@ -166,6 +167,7 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
     while block > 1 and (tiles + block - 1) // block * panels < ENOUGH_TASKS:
         block //= 2
     for task in prange((tiles + block - 1) // block * panels):
+        rules = flush_denormals()
         first = task % panels * columns
         top = task // panels * block * TILE_ROWS
         bottom = min(height, top + block * TILE_ROWS)
@@ -181,6 +183,7 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
                     add_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first)
                 else:
                     write_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first, bias)
+        restore(rules)
 
 
 @kernel
@@ -195,6 +198,7 @@ def chunks_of_product(a, rows, cols, b, partial):
     columns = 2 * lanes_of(partial)
     panels = (width + columns - 1) // columns
     for chunk in prange(chunks):
+        rules = flush_denormals()
         sums = partial[chunk]
         sums[:] = 0
         piece = scratch(panels * ROWS_OF_B * columns, partial).reshape(panels, ROWS_OF_B, columns)
@@ -209,6 +213,7 @@ def chunks_of_product(a, rows, cols, b, partial):
                 for row in range(0, height, TILE_ROWS):
                     tile_product(a, rows, row, cols[start:], 0, stop - start, piece, panel, tile)
                     add_rows(tile, min(TILE_ROWS, height - row), sums[row:], panel * columns)
+        restore(rules)
 
 
 @kernel
@@ -267,7 +272,7 @@ def dense_forward(x, weight, bias):
     y = empty((images, weight.shape[1]), x.dtype)
     rows = whole_tiles(np.arange(images) * features)
     if features >= LONG and images <= FEW:
-        partial = workspace("partial", (CHUNKS, *y.shape), y.dtype)
+        partial = empty((CHUNKS, *y.shape), y.dtype)
         chunks_of_product(x.reshape(-1), rows, np.arange(features), weight, partial)
         with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel; who asks for it is told by all_finite
             np.add(partial.sum(axis=0), bias, out=y)

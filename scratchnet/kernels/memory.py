@@ -5,6 +5,7 @@ first does. NumPy begins an array at any multiple of 16.
 """
 
 import math
+import os
 import threading
 
 import numpy as np
@@ -64,6 +65,16 @@ _waiting: list[np.ndarray] = []
 _one_at_a_time = threading.RLock()
 
 
+def _in_a_forked_child():
+    """Another thread of the parent may have held the lock; nobody in the child would ever give it back."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_in_a_forked_child)
+
+
 @helper
 def scratch(size, like):
     """An array of `size` numbers of the type of `like`, from the beginning of a cache line: for one task inside a kernel."""
@@ -71,14 +82,3 @@ def scratch(size, like):
     memory = np.empty(size + spare, like.dtype)
     start = (LINE - memory.ctypes.data % LINE) // like.itemsize % spare
     return memory[start : start + size]
-
-
-def workspace(name, shape, dtype):
-    """An array whose contents nobody needs after the call that asks for it; the same memory is given out again for the same name."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if name not in _kept or _kept[name].nbytes < size:
-        _kept[name] = _aligned(size)
-    return _kept[name][:size].view(dtype).reshape(shape)
-
-
-_kept: dict[str, np.ndarray] = {}

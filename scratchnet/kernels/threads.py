@@ -1,19 +1,80 @@
-"""How many threads the kernels use. The results don't depend on it, to the last bit."""
+"""Who runs kernels, and on how many threads. The results don't depend on either, to the last bit.
+
+Any thread of a program may call a kernel. Kernels run one after the other, each on all the threads that were asked for:
+two of them side by side would share the same processors anyway, and Numba's `workqueue` layer aborts a process that
+tries. A process that was forked after a kernel has run gets an error: the threads that kernels run on stayed behind in
+its parent, and a kernel would wait for them without end.
+"""
+
+import functools
+import os
+import threading
 
 import numba
 
-from scratchnet.errors import ConfigError
+from scratchnet.errors import ConfigError, OrderError
+
+_lock = threading.RLock()
+_chosen = 0  # threads for each kernel, whichever thread calls it; 0: as Numba has it
+_of_this_thread = threading.local()  # Numba keeps a number of threads for each Python thread
+_have_run = False
+_forked = False
+
+
+def alone():
+    """A lock for `with`: until its end no other thread of this process runs a kernel. A thread may take it again inside."""
+    return _lock
+
+
+def one_at_a_time(compiled):
+    """The compiled function, to be called from any thread; calls wait for each other. `dispatcher` is what Numba made."""
+
+    @functools.wraps(compiled)
+    def launch(*arguments):
+        global _have_run
+        if _forked:
+            raise OrderError(
+                "this process was forked after kernels had run, and their threads stayed in its parent: start it with "
+                "multiprocessing.get_context('spawn'), or fork before the first kernel"
+            )
+        _have_run = True
+        with _lock:
+            thread_count()
+            return compiled(*arguments)
+
+    launch.dispatcher = compiled
+    return launch
 
 
 def set_threads(count: int) -> int:
-    """Lets kernels use `count` threads, 0 for all there are; returns how many it is.
+    """Lets kernels use `count` threads, 0 for all there are, whichever thread calls them; returns how many it is.
 
     Raises ConfigError for more than Numba has started with.
     """
+    global _chosen
     most: int = numba.config.NUMBA_NUM_THREADS
     if not 0 <= count <= most:
         raise ConfigError(
             f"threads must be 0 (all) to {most} on this machine, got {count}; the variable NUMBA_NUM_THREADS raises the limit"
         )
-    numba.set_num_threads(count or most)
-    return count or most
+    _chosen = count or most
+    return thread_count()
+
+
+def thread_count() -> int:
+    """The number of threads that a kernel uses when this thread calls it."""
+    if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
+        numba.set_num_threads(_chosen)
+        _of_this_thread.count = _chosen
+    return int(numba.get_num_threads())
+
+
+def _in_a_forked_child() -> None:
+    """Another thread of the parent may have held the lock; nobody in the child would ever give it back."""
+    global _forked, _lock
+    _forked = _forked or _have_run
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_in_a_forked_child)

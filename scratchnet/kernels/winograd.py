@@ -27,14 +27,15 @@ are computed with zeros and cut off.
 import functools
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 from numba import prange
 
 from scratchnet.kernels import toom_cook
+from scratchnet.kernels.denormals import flush_denormals, restore
 from scratchnet.kernels.jit import helper, kernel
 from scratchnet.kernels.matmul import add_rows, tile_product, turn, whole_tiles
-from scratchnet.kernels.memory import empty, scratch, workspace
+from scratchnet.kernels.memory import empty, scratch
+from scratchnet.kernels.threads import thread_count
 from scratchnet.kernels.tiles import (
     GAP,
     POINTS,
@@ -85,6 +86,7 @@ def kernels_for(taps):
         vector = lanes_of(u)
         u_flat = u.reshape(-1)
         for task in prange(panels * channels):
+            rules = flush_denormals()
             panel, c = task // channels, task % channels
             patch = scratch(taps * taps * columns, u)
             half = scratch(TILE * taps * vector, u)
@@ -99,6 +101,7 @@ def kernels_for(taps):
                     TO_FILTERS, taps, source, start + f, taps * step, step, taps,
                     u_flat, place, TILE * distance * columns, distance * columns, half,
                 )  # fmt: skip
+            restore(rules)
 
     @kernel
     def transform_filters_back(du, dweight, accumulate):
@@ -109,6 +112,7 @@ def kernels_for(taps):
         vector = lanes_of(du)
         du_flat = du.reshape(-1)
         for task in prange(panels * channels):
+            rules = flush_denormals()
             panel, c = task // channels, task % channels
             half = scratch(taps * TILE * vector, du)
             patch = scratch(taps * taps * columns, du)
@@ -126,6 +130,7 @@ def kernels_for(taps):
                 else:
                     for f in range(gradient.size):
                         gradient[f] = patch[tap * columns + f]
+            restore(rules)
 
     @kernel
     def convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner):
@@ -143,6 +148,7 @@ def kernels_for(taps):
         slices = (x.shape[3] + vector - 1) // vector
         total = x.shape[0] * down * across
         for task in prange((total + tiles - 1) // tiles * parts):
+            rules = flush_denormals()
             begin, part = task // parts * tiles, task % parts
             count = min(tiles, total - begin)
             v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
@@ -158,6 +164,7 @@ def kernels_for(taps):
                     for f in range(bias_here.size):
                         reached[f] += bias_here[f]
                 outputs_of_tiles(products, down, across, taps, m, panel, begin, count, y, winner)
+            restore(rules)
 
     @kernel
     def transform_both(x, dy, winner, top, left, down, across, first, count, rows, cols, v, dm, du):
@@ -173,6 +180,7 @@ def kernels_for(taps):
         none = np.empty((0, 0, 0, 0), np.uint8)
         tasks = slots if summed else (count + TILE - 1) // TILE
         for parallel_task in prange(tasks):
+            rules = flush_denormals()
             task = np.int64(parallel_task)  # prange counts in uint64, which with int64 would make a float
             if summed:
                 slot, begin, end, step = task, task * count // slots, (task + 1) * count // slots, distance - GAP
@@ -189,6 +197,7 @@ def kernels_for(taps):
                         for point in range(POINTS):
                             sums, here = du[slot, panel, point], cols[:stop]
                             product_of_point(v[slot, point], rows, here, dm[slot, panel], point, start > begin, sums)
+            restore(rules)
 
     return SimpleNamespace(
         transform_filters=transform_filters, transform_filters_back=transform_filters_back,
@@ -218,21 +227,20 @@ def multiply_transposed(v, dm, rows, cols, add, du):
     """
     panels, points, _, _ = dm.shape
     for task in prange(panels * points):
+        rules = flush_denormals()
         point, panel = task // panels, task % panels
         product_of_point(v[point], rows, cols, dm[panel], point, add, du[panel, point])
+        restore(rules)
 
 
 NO_POOLING = np.empty((0, 0, 0, 0), np.uint8)  # as `winner`: the array beside it was not pooled
 
 
 def transformed_filters(weight):
-    """U of filters (T, T, C, F), in the panels of the products: (panels, 64, C and a gap, panel width).
-
-    It lies in a workspace: the next call overwrites it.
-    """
+    """U of filters (T, T, C, F), in the panels of the products: (panels, 64, C and a gap, panel width)."""
     taps, _, channels, filters = weight.shape
     columns = panel_width(weight.dtype)
-    u = workspace("u", (-(-filters // columns), POINTS, channels + GAP, columns), weight.dtype)
+    u = empty((-(-filters // columns), POINTS, channels + GAP, columns), weight.dtype)
     kernels_for(taps).transform_filters(weight, u)
     return u
 
@@ -240,7 +248,7 @@ def transformed_filters(weight):
 def turned(weight):
     """The filters of the backward pass: turned by 180°, channel axes exchanged: (T, T, C, F) → (T, T, F, C)."""
     taps, _, channels, filters = weight.shape
-    out = workspace("turned", (taps, taps, filters, channels), weight.dtype)
+    out = empty((taps, taps, filters, channels), weight.dtype)
     turn(weight.reshape(-1, channels, filters), out.reshape(-1, filters, channels))
     return out
 
@@ -283,7 +291,7 @@ def convolve(x, x_winner, u, bias, taps, top, left, y, winner):
     tiles = block_of_tiles(channels, x.dtype)
     cols, rows = offsets(channels, tiles, x.dtype)
     blocks = -(-images * down * across // tiles)
-    parts = max(1, min(u.shape[0], 4 * numba.get_num_threads() // blocks))
+    parts = max(1, min(u.shape[0], 4 * thread_count() // blocks))
     kernels.convolve_tiles(x, x_winner, top, left, u, rows, cols, bias, down, across, parts, y, winner)
 
 
@@ -322,14 +330,14 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
     transform_both = kernels_for(taps).transform_both
 
     def arrays(slots, tiles):
-        v = workspace("v", (slots, POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
-        return v, workspace("dm", (slots, panels, POINTS, tiles + GAP, columns), dy.dtype)
+        v = empty((slots, POINTS, -(-channels // vector), tiles + GAP, vector), x.dtype)
+        return v, empty((slots, panels, POINTS, tiles + GAP, columns), dy.dtype)
 
     if np.prod(du_shape) * dy.itemsize <= SMALL:
         rows, cols = offsets(channels, MOST_TILES, x.dtype)
         slots = min(SLOTS, total)
         v, dm = arrays(slots, MOST_TILES)
-        du = workspace("du", (slots, *du_shape), dy.dtype)
+        du = empty((slots, *du_shape), dy.dtype)
         du[:, :, :, channels:] = 0  # the gap is summed with the rest
         transform_both(x, dy, winner, top, left, down, across, 0, total, whole_tiles(rows), cols, v, dm, du)
         with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
@@ -338,7 +346,7 @@ def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, ac
         tiles = min(total, backward_tiles(channels, filters, dy.dtype))
         rows, cols = offsets(channels, tiles, x.dtype)
         v, dm = arrays(1, tiles)
-        du = workspace("du", du_shape, dy.dtype)
+        du = empty(du_shape, dy.dtype)
         none = np.empty((0, 0, 0, 0, 0), dy.dtype)
         for first in range(0, total, tiles):
             count = min(tiles, total - first)

@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.elementwise import all_finite
+from scratchnet.kernels.threads import alone
+from scratchnet.turns import Turns
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -41,11 +43,11 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, {self.value.dtype}, decay={self.decay})"
 
 
-class Layer:
+class Layer(Turns):
     """The protocol of a layer; inherit from it, or write the same methods yourself.
 
     build(input_shape, rng, dtype) → output_shape     once; shapes without the batch axis
-    forward(x, *, training) → y                       remembers only what backward needs, and only when training
+    forward(x, *, training) → y                       remembers what backward needs when training, else changes nothing
     backward(dy, *, need_dx, accumulate) → dx         writes .grad of each parameter, or adds to it
     parameters() → list of Parameter
 
@@ -83,17 +85,25 @@ class Layer:
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """y for a batch x of shape (N, *input_shape). Raises ShapeError, DtypeError or NonFiniteError where x does not fit."""
         x = self.checked(x)
-        y = self._forward(x, training)
-        self._images = len(x) if training else None
+        if not training:  # any number of threads may be here
+            return self._forward(x, training)
+        with alone():
+            y = self._forward(x, training)
+            self._images = len(x)
+            self.took_turn()
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
-        """dx, the gradient with respect to the x of the last forward, given dy, the gradient with respect to its y.
+        """dx, the gradient with respect to the x of the last forward(training=True), given dy, that with respect to its y.
 
         Writes the gradient of each parameter, or adds to it with accumulate=True. need_dx=False saves the work where
-        nobody reads dx, and returns None. Raises OrderError without a forward(training=True) before it.
+        nobody reads dx, and returns None. Raises OrderError without a forward(training=True) before it, or where another
+        thread has called one since this thread did.
         """
-        return self._backward(self.checked_dy(dy), need_dx, accumulate)
+        dy = self.checked_dy(dy)
+        with alone():
+            self.require_turn()
+            return self._backward(dy, need_dx, accumulate)
 
     def parameters(self) -> list[Parameter]:
         """What is learnt, in a fixed order; empty for most layers."""

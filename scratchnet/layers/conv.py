@@ -119,7 +119,8 @@ class Conv2D(Layer):
         how = self.algorithm(len(x))
         if how == "direct":
             x = conv.pad(x, top, bottom, left, right)
-        self._remembered = (x, how) if training else None
+        if training:
+            self._remembered = (x, how)
         if how == "winograd":
             u = winograd.transformed_filters(weight)
             return winograd.forward(x, u, bias, self.kernel_size[0], top, left, out_height, out_width)

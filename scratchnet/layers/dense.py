@@ -58,7 +58,8 @@ class Dense(Layer):
         return super()._wrong_shape(came) + (": put a Flatten before it" if len(came) > 2 else "")
 
     def _forward(self, x: Array, training: bool) -> Array:
-        self._x = x if training else None
+        if training:
+            self._x = x
         return dense_forward(x, self.weight.value, self.bias.value)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:

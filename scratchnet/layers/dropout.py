@@ -48,8 +48,10 @@ class Dropout(Layer):
         self._batch = epoch, np.asarray(images)
 
     def _forward(self, x: Array, training: bool) -> Array:
-        if not training or self.rate == 0:
-            self._kept = np.ones((len(x), x[0].size), bool) if training else None
+        if not training:
+            return x
+        if self.rate == 0:
+            self._kept = np.ones((len(x), x[0].size), bool)
             return x
         y = np.empty_like(x)
         kept = np.empty((len(x), x[0].size), bool)

@@ -60,7 +60,8 @@ class MaxPool2D(Layer):
         y = np.empty((len(x), *self.output_shape), x.dtype)
         winner = np.empty(y.shape, np.uint16)
         max_pool2d_forward(x, self.pool_size, self.stride, y, winner)
-        self._winner = winner if training else None
+        if training:
+            self._winner = winner
         return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:

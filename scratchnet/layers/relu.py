@@ -35,7 +35,8 @@ class ReLU(Layer):
     def _forward(self, x: Array, training: bool) -> Array:
         y = np.empty_like(x)
         relu_forward(x.reshape(-1), y.reshape(-1))
-        self._y = y if training else None
+        if training:
+            self._y = y
         return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:

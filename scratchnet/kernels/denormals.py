@@ -1,0 +1,94 @@
+"""Denormal numbers count as zero inside kernels, so that none costs time.
+
+A float32 below 1.2e-38 that is not zero is *denormal*: its leading digit is 0. Many processors multiply such a number a
+hundred times as slowly as another. They do arise: gradients of a loss near zero, products of small numbers. Each task of
+a kernel that multiplies therefore begins and ends with
+
+    rules = flush_denormals()
+    ...
+    restore(rules)
+
+The first asks the processor to read denormal numbers as zero and to write zero in their place (x86: the bits DAZ and FTZ
+of MXCSR; ARM: the bit FZ of FPCR), the second puts back what was there: these rules belong to a thread, and NumPy in the
+same thread keeps its own. On other processors both do nothing. The optimisers see to it that no weight stays
+denormal in memory (`update.py`).
+
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, section 10.2.3; Arm Architecture
+Reference Manual for A-profile, FPCR.
+"""
+
+import llvmlite.binding as llvm
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from scratchnet.kernels.jit import helper
+
+DAZ_AND_FTZ = 0x8040  # bits 6 and 15 of MXCSR
+FZ = 1 << 24  # bit 24 of FPCR
+
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+_PROCESSOR = llvm.get_default_triple().split("-")[0]
+
+
+def _call(builder, name, arguments, result):
+    """A call of one of LLVM's functions for one family of processors."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), arguments)
+
+
+def _read_rules(builder):
+    """The control register of this thread's arithmetic, as 64 bits."""
+    if _PROCESSOR in ("aarch64", "arm64"):
+        return _call(builder, "llvm.aarch64.get.fpcr", [], ir.IntType(64))
+    slot = builder.alloca(ir.IntType(32))
+    _call(builder, "llvm.x86.sse.stmxcsr", [builder.bitcast(slot, _BYTE_POINTER)], ir.VoidType())
+    return builder.zext(builder.load(slot), ir.IntType(64))
+
+
+def _write_rules(builder, rules):
+    if _PROCESSOR in ("aarch64", "arm64"):
+        _call(builder, "llvm.aarch64.set.fpcr", [rules], ir.VoidType())
+        return
+    slot = builder.alloca(ir.IntType(32))
+    builder.store(builder.trunc(rules, ir.IntType(32)), slot)
+    _call(builder, "llvm.x86.sse.ldmxcsr", [builder.bitcast(slot, _BYTE_POINTER)], ir.VoidType())
+
+
+def _flush_denormals_code(typingctx):
+    """Asks this thread's arithmetic to take denormal numbers for zero; returns the rules that held before."""
+
+    def generate(context, builder, signature, arguments):
+        rules = _read_rules(builder)
+        flush = FZ if _PROCESSOR in ("aarch64", "arm64") else DAZ_AND_FTZ
+        _write_rules(builder, builder.or_(rules, ir.Constant(ir.IntType(64), flush)))
+        return rules
+
+    return types.uint64(), generate
+
+
+def _restore_code(typingctx, rules):
+    """Puts the rules back that `flush_denormals` has returned."""
+
+    def generate(context, builder, signature, arguments):
+        _write_rules(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+if numba.config.DISABLE_JIT or _PROCESSOR not in ("x86_64", "amd64", "aarch64", "arm64"):
+
+    @helper
+    def flush_denormals():
+        """Does nothing here: denormal numbers are what they are."""
+        return 0
+
+    @helper
+    def restore(rules):
+        """Does nothing here."""
+
+else:
+    flush_denormals = intrinsic(_flush_denormals_code)
+    restore = intrinsic(_restore_code)
