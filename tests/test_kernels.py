@@ -21,7 +21,7 @@ from scratchnet.kernels.elementwise import (
     relu_forward,
 )
 from scratchnet.kernels.pool import max_pool2d_backward, max_pool2d_forward
-from scratchnet.kernels.update import adam_step, sgd_step
+from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
 
 dtypes = st.sampled_from(["float32", "float64"])
 seeds = st.integers(0, 2**32 - 1)
@@ -282,7 +282,15 @@ def test_adam(seed, dtype, l2, decay, beta1, beta2):
     for step in range(1, 6):
         grad = normal(rng, 50, dtype)
         betas = (beta1, 1 - beta1, beta2, 1 - beta2)
-        scalars = (l2, rate * decay, rate / (1 - beta1**step), *betas, 1 / (1 - beta2**step), epsilon)
+        scalars = (
+            l2,
+            rate * decay,
+            rate / (1 - beta1**step),
+            *betas,
+            1 / (1 - beta2**step),
+            epsilon,
+            NEGLIGIBLE[dtype],
+        )
         adam_step(value, grad, mean, square, *(value.dtype.type(s) for s in scalars))
         expected = reference.adam(
             expected[0], grad.astype("float64"), *expected[1:], step, rate, beta1, beta2, epsilon, l2, decay
@@ -300,7 +308,7 @@ def test_sgd(seed, dtype, l2, momentum):
     expected = tuple(in_float64(value, velocity))
     for _ in range(5):
         grad = normal(rng, 50, dtype)
-        sgd_step(value, grad, velocity, *(value.dtype.type(s) for s in (l2, 0.01, momentum)))
+        sgd_step(value, grad, velocity, *(value.dtype.type(s) for s in (l2, 0.01, momentum, NEGLIGIBLE[dtype])))
         expected = reference.sgd(expected[0], grad.astype("float64"), expected[1], 0.01, momentum, l2)
     tolerance = (
         1e-12 if dtype == "float64" else 5 * 4 * np.finfo(dtype).eps
