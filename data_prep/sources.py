@@ -18,10 +18,11 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.known_classes import SPLIT_NAMES, choose_known
 from data_prep.tables import SubjectTable, read_prelim_labels, stem
 from scratchnet.data import Remark
 from scratchnet.errors import ConfigError, DataError
@@ -33,7 +34,6 @@ CNMC_NAME = re.compile(r"UID_(?P<subject>[^_]+)_\d+_\d+_(?P<label>all|hem)", re.
 NO_MATCH = "subject unknown: --subject-pattern finds none in the path"
 NOT_LISTED = "subject unknown: the CSV file does not list it"
 OTHER_CASE = "subject unknown: the CSV file lists it in other upper and lower case"
-SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,20 @@ class Place:
 
 
 def find_images(
-    source: Path, *, subject_pattern: str | None = None, subjects: SubjectTable | None = None, prelim: bool = False
+    source: Path,
+    *,
+    subject_pattern: str | None = None,
+    subjects: SubjectTable | None = None,
+    prelim: bool = False,
+    known: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Found:
     """Lists the images below `source` with class and subject, opening none of them.
 
     subject_pattern: a regular expression searched in the relative path; its group "subject", or else its first, is the
     subject. subjects: from `read_subjects`; goes before the pattern, and both go before C-NMC's names. prelim: list C-NMC's
-    preliminary test set too.
+    preliminary test set too. known: the classes of a network that is to be judged on them, which then are the class names;
+    without: folders to leave out of these. `known_classes` says how the files are told then, where it is no C-NMC tree.
 
     Raises DataError if `source` is not a folder, has neither layout, lacks the preliminary test set that is asked for, or no
     image can be used; ConfigError if the pattern is not valid.
@@ -91,8 +98,12 @@ def find_images(
     files, left_out = _list_files(source)
     pattern = compile_subject_pattern(subject_pattern) if subject_pattern else None
     is_cnmc = any(_fold_of(path) for path in files)
-    choose = _choose_cnmc if is_cnmc else _choose_by_class
-    class_names, chosen, outside = choose(source, files, prelim)
+    if known and not is_cnmc and not prelim:
+        labels, outside = choose_known(source, files, known, without)
+        class_names, chosen = tuple(known), {path: Place(labels[path], "folder", "", path) for path in labels}
+    else:
+        choose = _choose_cnmc if is_cnmc else _choose_by_class
+        class_names, chosen, outside = choose(source, files, prelim)
     left_out += outside
     names_tell = is_cnmc or _named_as_in_cnmc(class_names, chosen)
     if subjects:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from scratchnet.command_line import printable
 from scratchnet.data import Manifest, Remark
+from scratchnet.text_table import text_table
 
 SHOWN = 30  # paths below one reason
 
@@ -53,8 +54,7 @@ def _table(manifest: Manifest) -> list[str]:
     for name, split in manifest.splits.items():
         subjects = str(len(split.subjects)) if manifest.subjects_known else "unknown"
         rows.append([name, *map(str, split.images_per_class), str(split.images), subjects, str(len(split.shards))])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return text_table(rows, left=())
 
 
 def _augmented(manifest: Manifest) -> list[str]:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,6 +128,20 @@ class Predictions:
                 f"{path}: expected the columns {', '.join(FACTS)} and '{PROBABILITY}…' for each class, and a line an image"
             )
         return _parsed(path, names, lines)
+
+
+def in_words(answers: NDArray[Any], place: int, names: Sequence[str]) -> str:
+    """What a class's images were taken for. answers (classes,): how many were given each class. place: of their own class.
+
+    >>> in_words(np.array([34, 1, 0]), 0, ["all", "hem", "other"])
+    '34 of 35 right, 1 taken for hem'
+    """
+    wrong = [
+        f"{count} taken for {name}"
+        for k, (count, name) in enumerate(zip(answers, names, strict=True))
+        if k != place and count
+    ]
+    return ", ".join([f"{int(answers[place]):,} of {int(answers.sum()):,} right", *wrong])
 
 
 def predictions_of(evaluation: Evaluation, dataset: Dataset) -> Predictions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from scratchnet import metrics
 from scratchnet.bootstrap import interval, margin, strata
 from scratchnet.cases import Cases, Measured, of_subjects, resampled
+from scratchnet.class_labels import labelled
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.losses import checked_labels
 from scratchnet.metrics import Floats, RocCurve
+from scratchnet.text_table import text_table, wrapped
 
 NAMES = {
     "balanced_accuracy": "balanced accuracy",
@@ -168,7 +170,10 @@ class Scores:
         for name in self.images.overall:
             pairs = tuple((level.overall[name], level.baseline[name]) for level in levels)
             rows.append(Row(self._label(name), name not in NOT_A_SHARE, pairs))
-        for one in self.class_names:
+        several = (
+            np.count_nonzero(self.images.confusion.sum(axis=1)) > 1
+        )  # of one class the recall alone says something
+        for one in self.class_names if several else ():
             for name in self.images.per_class[one]:
                 if self.positive is None or name != "recall":  # of two classes it is sensitivity or specificity
                     of_class = tuple((level.per_class[one][name], None) for level in levels)
@@ -184,20 +189,17 @@ class Scores:
             counts.append(counted(self.subjects.count, "subject"))
         return ["", *(title for count in counts for title in (count, f"always {self.shown(self.majority)!r}"))]
 
-    def table(self) -> str:
+    def table(self, width: int | None = None) -> str:
         """The measures as text: value (interval) per image and per subject, each beside the constant answer, then the notes.
+
+        width: of the terminal, None to ask it; where it has no room for both, the subjects stand below the images.
 
         >>> found = scores([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], class_names=("all", "hem"), bootstrap=0)
         >>> print(found.table().splitlines()[1])
         accuracy                         66.7 %        66.7 %
         """
-        lines = [self.titles(), *(row.cells() for row in self.rows())]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        texts = [
-            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-            for line in lines
-        ]
-        return "\n".join([*(text.rstrip() for text in texts), *self.notes])
+        lines = text_table([self.titles(), *(row.cells() for row in self.rows())], together=2, width=width)
+        return "\n".join([*lines, *(line for note in self.notes for line in wrapped(note, width=width))])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: what does not exist is None."""
@@ -264,13 +266,18 @@ def scores(
     drawn = resampled(cases, groups, bootstrap, seed)
     kinds = ("subject" if subjects is not None else "image", "subject")
     levels = [_level(case, values, frequencies, kind) for case, values, kind in zip(cases, drawn, kinds, strict=False)]
+    if len(np.unique(given)) == 1:
+        levels = [_of_one_class(level) for level in levels]
     return Scores(
         names,
         positive,
         names[int(frequencies.argmax())],
         levels[0],
         levels[1] if len(levels) == 2 else None,
-        tuple(_notes(levels, groups, bootstrap, seed, known=subjects is not None, own=prior is None)),
+        (
+            *_missing(given, names, class_labels or {}),
+            *_notes(levels, groups, bootstrap, seed, known=subjects is not None, own=prior is None),
+        ),
         class_labels or {},
     )
 
@@ -302,6 +309,38 @@ def _level(case: Cases, drawn: Measured, prior: Floats, kind: str) -> Level:
         baseline={name: Score(float(value)) for name, value in constant.items()},
         curves={case.names[k]: metrics.roc_curve(case.labels == k, case.probabilities[:, k]) for k in places},
     )
+
+
+def _of_one_class(level: Level) -> Level:
+    """Without the measures that say nothing of images of one class: with no image of another, no precision can be lost, and
+    F1, balanced accuracy and the area under the ROC curve would only repeat the recall, or do not exist."""
+    none = Score(math.nan)
+    kept = ("accuracy", "sensitivity", "specificity", "log_loss")
+    return replace(
+        level,
+        overall={name: score if name in kept else none for name, score in level.overall.items()},
+        per_class={
+            one: {name: score if name == "recall" else none for name, score in of.items()}
+            for one, of in level.per_class.items()
+        },
+        baseline={name: score if name in kept else none for name, score in level.baseline.items()},
+    )
+
+
+def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[str, str]) -> list[str]:
+    """What cannot be measured, where some classes have no image."""
+    counts = np.bincount(labels, minlength=len(names))
+    absent = [repr(shown.get(name, name)) for name, count in zip(names, counts, strict=True) if not count]
+    if len(absent) == len(names) - 1:
+        only = repr(labelled(names, shown)[int(counts.argmax())])
+        return [
+            f"All images are of {only}: what can be measured is its recall, which is the accuracy here. Balanced accuracy, "
+            "precision, F1 and ROC AUC are not defined without images of another class (–), and a network that always "
+            f"answers {only} would be right each time."
+        ]
+    if absent:
+        return [f"There is no image of {', '.join(absent)}: what needs one is not defined (–)."]
+    return []
 
 
 def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str) -> Score:

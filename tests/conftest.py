@@ -25,6 +25,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Tables are as wide as the terminal; tests read them as they are where there is room.
+os.environ["COLUMNS"] = "200"
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Random numbers, the same ones in each run."""

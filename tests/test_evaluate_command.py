@@ -136,7 +136,10 @@ def test_classes_are_matched_by_name(evaluate, tmp_path):
     (tmp_path / "two" / "All").rename(tmp_path / "two" / "other")
     code, _, err = evaluate(tmp_path / "two")
     assert code == 2
-    assert "'other' is none of the network's, which are all, hem" in err
+    assert (
+        f"'other' with {counts[0]} images is none of the network's classes, which are all, hem: leave it out with --without other"
+        in err
+    )
 
 
 def test_shards_of_another_kind(evaluate, tmp_path):

@@ -25,9 +25,10 @@ from scratchnet.commands.shared import (
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.files import write_text_atomically
-from scratchnet.predictions import Predictions
+from scratchnet.predictions import Predictions, in_words
 from scratchnet.predictor import Predictor
 from scratchnet.scores import Scores, scores
+from scratchnet.text_table import wrapped
 from scratchnet.training.selection import choosing_side
 
 BEST = "best.h5"
@@ -50,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--subject-pattern", metavar="REGEX", help="of a folder of images: finds the subject in a file's path")
     add("--subjects", metavar="CSV", help="of a folder of images: a table of file and subject")
+    add(
+        "--without",
+        metavar="CLASS",
+        action="append",
+        default=[],
+        help="a class, or a folder of images, to leave out, such as one that the network does not know; may be given again",
+    )
     add(
         "--positive", metavar="CLASS", help="of two classes the one that is looked for, whose recall is the sensitivity"
     )
@@ -81,8 +89,7 @@ def run(options: argparse.Namespace) -> int:
     )
     side = (options.split or "test") if prepared else options.split
     known = _what_is_known(predictor, trained_on, said.subjects, side if _is_of(trained_on, folder) else None)
-    # Names of classes and subjects may come from strangers.
-    print("\n".join(printable(line) for line in _describe(said, found, known)))
+    print("\n".join(_describe(said, found, known)))
     if options.json:
         facts = {
             "weights": str(predictor.source),
@@ -123,29 +130,43 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             )
         if dataset.manifest.preprocessing != predictor.preprocessing:
             say(f"CAUTION: {folder} was prepared in another way than the training images were.")
-        places = _places(dataset.class_names, predictor)
-        numbers = np.arange(len(dataset))
+        places = _places(dataset.class_names, predictor, options.without)
+        numbers = np.flatnonzero(places[dataset.labels] >= 0)
+        if not len(numbers):
+            raise DataError(f"{folder}: no image is left, of {len(dataset)}")
         parts = [
             predictor.probabilities(
                 dataset.read(numbers[start : start + predictor.batch_size]), symmetries=options.symmetries
             )
             for start in tqdm(
-                range(0, len(dataset), predictor.batch_size), desc="evaluating", disable=None, leave=False
+                range(0, len(numbers), predictor.batch_size), desc="evaluating", disable=None, leave=False
             )
         ]
-        subjects = dataset.subjects if dataset.manifest.subjects_known else None
-        probabilities = np.concatenate(parts)
-        labels, shown = places[dataset.labels], predictor.class_labels
-        return Predictions(predictor.class_names, dataset.paths, subjects, labels, probabilities, shown), 0
+        said = Predictions(
+            class_names=predictor.class_names,
+            paths=tuple(dataset.paths[k] for k in numbers),
+            subjects=tuple(dataset.subjects[k] for k in numbers) if dataset.manifest.subjects_known else None,
+            labels=places[dataset.labels[numbers]],
+            probabilities=np.concatenate(parts),
+            class_labels=predictor.class_labels,
+        )
+        return said, 0
 
 
 def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
     """The answers, and how many images could not be read."""
     table = read_subjects(Path(options.subjects)) if options.subjects is not None else None
     prelim = options.split == PRELIM
-    found = find_images(folder, subject_pattern=options.subject_pattern, subjects=table, prelim=prelim)
-    images = [image for image in found.images if not prelim or image.part == PRELIM]
-    places = _places(found.class_names, predictor)
+    found = find_images(
+        folder,
+        subject_pattern=options.subject_pattern,
+        subjects=table,
+        prelim=prelim,
+        known=predictor.class_names,
+        without=options.without,
+    )
+    places = _places(found.class_names, predictor, options.without)
+    images = [image for image in found.images if (not prelim or image.part == PRELIM) and places[image.label] >= 0]
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
     stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
@@ -160,6 +181,8 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         else:
             usable.append(image)
             probabilities.append(one.probabilities)
+    if not images:
+        raise DataError(f"{folder}: no image is left, of {len(found.images)}")
     if not usable:
         raise DataError(f"{folder}: none of its {len(images)} images can be read")
     subjects = [image.subject for image in usable if image.subject is not None]
@@ -174,13 +197,16 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
     return said, len(images) - len(usable)
 
 
-def _places(names: tuple[str, ...], predictor: Predictor) -> NDArray[np.int64]:
-    """For each class of the data its place among the network's, by name; upper and lower case are the same."""
+def _places(names: tuple[str, ...], predictor: Predictor, without: list[str]) -> NDArray[np.int64]:
+    """For each class of the data its place among the network's, by name; −1 for those to leave out. Upper and lower case
+    are the same."""
     known = {name.casefold(): place for place, name in enumerate(predictor.class_names)}
+    known |= {name.casefold(): -1 for name in without}
     strangers = [name for name in names if name.casefold() not in known]
     if strangers:
         raise DataError(
-            f"the data's class {strangers[0]!r} is none of the network's, which are {', '.join(predictor.class_names)}"
+            f"the data's class {strangers[0]!r} is none of the network's, which are {', '.join(predictor.class_names)}: "
+            f"leave its images out with --without {strangers[0]}"
         )
     return np.array([known[name.casefold()] for name in names], np.int64)
 
@@ -256,11 +282,13 @@ def _describe(said: Predictions, found: Scores, known: Known) -> list[str]:
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
     subjects = "" if said.subjects is None else f" of {len(set(said.subjects))} subjects"
     lines = [f"{len(said.labels)} images ({classes}){subjects}"]
-    lines += [*_caveats(known), "", *found.table().splitlines(), ""]
-    width = max(map(len, names))
-    for name, row in zip(names, said.confusion(), strict=True):
-        shares = ", ".join(f"{count} as {other}" for count, other in zip(row, names, strict=True))
-        lines.append(f"{name:<{width}}  {shares}")
+    lines = [line for text in (*lines, *_caveats(known)) for line in wrapped(text)]
+    lines += ["", *found.table().splitlines(), ""]
+    confusion = said.confusion()
+    width = max(len(name) for name, row in zip(names, confusion, strict=True) if row.sum())
+    for place, (name, row) in enumerate(zip(names, confusion, strict=True)):
+        if row.sum():
+            lines += wrapped(f"{name:<{width}}  {in_words(row, place, names)}", indent=" " * (width + 2))
     return lines
 
 

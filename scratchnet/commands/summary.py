@@ -6,11 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scratchnet.class_labels import class_labels_of
 from scratchnet.command_line import printable
 from scratchnet.config import PRESETS, Config
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.options import settings_table
 from scratchnet.predictor import network_of, weights_file
+from scratchnet.text_table import wrapped
 from scratchnet.training.checkpoint import Progress, read_about
 from scratchnet.training.selection import best_epoch, watched_side
 
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints what there is to know."""
     path = Path(options.what)
     if path.exists():
-        print("\n".join(map(printable, _of_run(path))))
+        print("\n".join(_of_run(path)))
     elif options.what in PRESETS:
         print("\n".join(_of_preset(options.what)))
     else:
@@ -46,14 +48,17 @@ def _of_run(path: Path) -> list[str]:
     file = weights_file(path)
     about, progress = read_about(file)
     try:
-        lines = [
+        facts = [
             f"{'run' if path.is_dir() else 'file':<9} {path}",
             *(_progress(path, about, progress) if path.is_dir() else []),
             *([f"data      {about['data']}"] if about.get("data") else []),
-            f"classes   {', '.join(about['class_names'])}",
+            f"classes   {', '.join(_classes(about))}",
             f"pixels    {_pixels(about['pixel_scaling'])}",
             *([f"command   {about['command']}"] if about.get("command") else []),
             *([f"made by   {_versions(about['versions'])}"] if about.get("versions") else []),
+        ]
+        lines = [
+            *(line for fact in facts for line in _fitted(fact)),
             "",
             *_network(about, weights=file.stat().st_size // 4),
             "",
@@ -97,6 +102,17 @@ def _epoch(row: dict[str, float]) -> str:
     )
 
 
+def _fitted(fact: str) -> list[str]:
+    """A fact in lines that fit the terminal; but a command stays in one, so that it can be copied."""
+    return [printable(fact)] if "python train.py" in fact else wrapped(fact, indent=" " * 10)
+
+
+def _classes(about: dict[str, Any]) -> list[str]:
+    """The classes, each with what people are shown for it, where that is something else."""
+    labels = class_labels_of(about)
+    return [f"{name} = {labels[name]}" if name in labels else name for name in about["class_names"]]
+
+
 def _versions(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
@@ -120,4 +136,7 @@ def _files(path: Path) -> list[str]:
     width = max(map(len, sizes))
     base = path if path.is_dir() else path.parent
     names = [file.relative_to(base).as_posix() for file in files]
-    return ["size in bytes", *(f"  {size:>{width}}  {name}" for size, name in zip(sizes, names, strict=True))]
+    return [
+        "size in bytes",
+        *(f"  {size:>{width}}  {printable(name)}" for size, name in zip(sizes, names, strict=True)),
+    ]

@@ -26,6 +26,7 @@ from scratchnet.report import Results
 from scratchnet.report.table1 import REPORT, SPLITS, Entry, Table1
 from scratchnet.report.words import duration
 from scratchnet.session import compile_first, reopen, train_to_the_end
+from scratchnet.text_table import text_table
 from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.speed import Speed, measure_speed
 from scratchnet.training.words import sides_text
@@ -224,7 +225,7 @@ def _variant(options: argparse.Namespace) -> str:
 
 def _forecast(plans: list[Plan], found: Found) -> str:
     """How long each row will take, from the speed of a few steps and of a few images' preparation."""
-    lines = [f"{'row':<34} {'train':>7} {'test':>6} {'epochs':>7} {'images/s':>9}  time left, about"]
+    rows = [["row", "train", "test", "epochs", "images/s", "time left, about"]]
     speeds: dict[int, Speed] = {}
     total = 0.0
     for plan in plans:
@@ -238,8 +239,13 @@ def _forecast(plans: list[Plan], found: Found) -> str:
             left = _seconds_left(plan, expected, speed)
             rate, words, total = f"{1 / speed.training:,.0f}", duration(left), total + left
         done = f"{plan.epochs_done}/{plan.config.epochs}"
-        lines.append(f"{plan.name:<34} {expected.train:>7,} {expected.test:>6,} {done:>7} {rate:>9}  {words}")
-    return "\n".join([*lines, f"All of it takes about {duration(total)} on this machine, as busy as it is now.\n"])
+        rows.append([plan.name, f"{expected.train:,}", f"{expected.test:,}", done, rate, words])
+    return "\n".join(
+        [
+            *text_table(rows, left=(0, 5)),
+            f"All of it takes about {duration(total)} on this machine, as busy as it is now.\n",
+        ]
+    )
 
 
 def _seconds_left(plan: Plan, expected: Estimate, speed: Speed) -> float:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from scratchnet import plots
-from scratchnet.command_line import printable
 from scratchnet.report.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.report.results import Results
 from scratchnet.report.words import changes, counted, duration, number
 from scratchnet.scores import NAMES, NOT_A_SHARE
+from scratchnet.text_table import text_table, wrapped
 
 MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")
 
@@ -52,17 +52,15 @@ class Comparison:
 
     def text(self) -> str:
         """A table for the terminal: settings, then results; a column a run."""
-        lines = [("", *self.names)]
+        lines = [["", *self.names]]
         for part in (self.settings, self.results):
-            lines += [(name, *values) for name, values in part.items()] + [("",)]
-        lines = [tuple(map(printable, line)) for line in lines[:-1]]
-        columns = len(self.names) + 1
-        widths = [max(len(line[k]) for line in lines if len(line) == columns) for k in range(columns)]
-        texts = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip() for line in lines
+            lines += [[name, *values] for name, values in part.items()] + [[""] * len(lines[0])]
+        texts = text_table(lines[:-1], left=range(len(lines[0])), beside=True)
+        notes = [
+            *([] if self.settings else ["The settings are the same."]),
+            *(f"CAUTION: {line}" for line in self.cautions),
         ]
-        same = [] if self.settings else ["The settings are the same."]
-        return "\n".join([*texts, *same, *(f"CAUTION: {printable(line)}" for line in self.cautions)])
+        return "\n".join([*texts, *(line for note in notes for line in wrapped(note))])
 
     def html(self) -> str:
         """The same as a page that opens from disk, with the curves."""

@@ -12,6 +12,7 @@ from scratchnet.report.html import document, figure, picture, safe, section, tab
 from scratchnet.report.results import Results, Row
 from scratchnet.report.words import duration
 from scratchnet.scores import Score, counted, percent
+from scratchnet.text_table import text_table, wrapped
 
 
 @dataclass(frozen=True)
@@ -147,16 +148,10 @@ class Table1:
 
     def text(self) -> str:
         """The table for a terminal, and what must be known of each row."""
-        lines = [list(HEAD), *self.rows()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        shown = [
-            "  ".join(
-                cell.rjust(width) if k else cell.ljust(width)
-                for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        return "\n".join([*shown, "", *(f"{name}: {text}" for name, text in self.remarks())])
+        remarks = (wrapped(f"{name}: {text}", indent="  ") for name, text in self.remarks())
+        return "\n".join(
+            [*text_table([list(HEAD), *self.rows()]), "", *(line for remark in remarks for line in remark)]
+        )
 
     def markdown(self) -> str:
         """The table for a README; it shows the files of `pictures`, which belong beside it."""
