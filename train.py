@@ -11,10 +11,12 @@ import signal
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from data_prep import SAMPLE, Settings, cache
 from data_prep.folder import require_outside
-from data_prep.options import add_options, given_settings
+from data_prep.options import add_options, chosen_settings, given_settings
+from data_prep.repeat import fill_in, origin_of, require_same
 from scratchnet.class_labels import parse_class_labels, require_form
 from scratchnet.command_line import Parser, add_class_labels, as_option, one_line
 from scratchnet.config import PRESETS, Config, from_toml
@@ -59,9 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def begin(options: argparse.Namespace) -> int:
     """A new run."""
-    settings = dict(PRESETS[options.preset]) if options.preset else {}
+    settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
     if options.config:
         settings = from_toml(Path(options.config), settings)
+        repeated = fill_in(options, (*SETTINGS, "fold"))
     settings |= given_hyper_parameters(options)
     config = Config(**settings)
     plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
@@ -72,16 +75,18 @@ def begin(options: argparse.Namespace) -> int:
         Run.require_free(runs / options.name)
     require_form(options.class_label)
     threads = set_threads(options.threads)
-    shards, name = find_data(options, config, runs)
+    shards, name, made = find_data(options, config, runs)
+    if repeated is not None:
+        require_same(repeated, read_manifest(shards).dataset_id, options.config)
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
     folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     Run.require_free(folder)
     labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
-    experiment = Experiment(config, shards, command=options.command, class_labels=labels)
+    experiment = Experiment(config, shards, command=options.command, class_labels=labels, prepared_from=made)
     print(announcement(experiment, threads, folder, Progress()), flush=True)
     compile_first(config)
-    run = Run.create(folder, config)
+    run = Run.create(folder, config, experiment.about)
     try:
         with run.lock():
             return train(experiment, run, Progress())
@@ -119,8 +124,8 @@ def train(experiment: Experiment, run: Run, progress: Progress) -> int:
     return 130
 
 
-def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str]:
-    """The folder of shards to train on, made first where there are only images; and a short name for it.
+def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str, dict[str, Any]]:
+    """The folder of shards to train on, made first where there are only images; a short name for it; what it was made of.
 
     runs: where runs go, which can't be among the images.
     """
@@ -130,7 +135,7 @@ def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[
         for name in PREPARING:
             if getattr(options, name) is not None:
                 raise ConfigError(f"{source} is prepared already: leave out {as_option(name)}, or give the images")
-        return source, cache.name_of(source)
+        return source, cache.name_of(source), {}
     if cache.is_folds(source):
         raise ConfigError(
             f"{source} holds the folds of a cross-validation: give one of them, --data {source / 'fold-0'}"
@@ -142,9 +147,11 @@ def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[
         raise ConfigError(which if folds else "--fold means nothing without --split kfold: leave it out")
     require_outside(runs, source)
     folder = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
+    made = {"images": origin_of(source), "preparing": chosen_settings(settings)}
     if folds:
-        return folder / f"fold-{options.fold}", f"{cache.name_of(source)}-fold-{options.fold}"
-    return folder, cache.name_of(source)
+        made["preparing"] |= {"fold": options.fold}
+        return folder / f"fold-{options.fold}", f"{cache.name_of(source)}-fold-{options.fold}", made
+    return folder, cache.name_of(source), made
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -168,7 +175,11 @@ def command_line() -> argparse.ArgumentParser:
     add_class_labels(where)
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
-    add("--config", metavar="FILE", help="hyper-parameters from a TOML file, such as a run's config.toml")
+    add(
+        "--config",
+        metavar="FILE",
+        help="a run's config.toml, which repeats it on the same images, or a TOML file of hyper-parameters alone",
+    )
     while_preparing = parser.add_argument_group(
         "how images are prepared; means nothing for prepared shards (the default)"
     )

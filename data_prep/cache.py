@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.prepare import SAMPLE, prepare, prepare_folds
@@ -65,11 +66,16 @@ def is_folds(folder: Path) -> bool:
 def fingerprint(source: Path, settings: Settings) -> str:
     """Eight letters that change when an image is added, removed or written anew, or when a setting, the version or the scaling
     changes."""
-    digest = hashlib.sha256(repr((__version__, SHRINK, ENLARGE, str(source.resolve()), settings)).encode())
+    alike = replace(settings, subjects=None)  # its text is what counts, not how it was called
+    digest = hashlib.sha256(repr((__version__, SHRINK, ENLARGE, str(source.resolve()), alike)).encode())
     if settings.subjects is not None and Path(settings.subjects).is_file():
         digest.update(Path(settings.subjects).read_bytes())
     for path in sorted(source.rglob("*")):
         facts = path.lstat()
         if not path.is_dir():
-            digest.update(repr((str(path), facts.st_size, facts.st_mtime_ns)).encode("utf-8", "surrogateescape"))
+            digest.update(
+                repr((str(path.relative_to(source)), facts.st_size, facts.st_mtime_ns)).encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
     return digest.hexdigest()[:8]

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from data_prep.settings import AUGMENTATIONS, DEFAULTS, SPLITS, Settings
@@ -83,6 +84,18 @@ def add_options(
     """Adds the options of these settings. One that is not given has the value None."""
     for name in names:
         group.add_argument(as_option(name), **{"default": None, **OPTIONS[name]})
+
+
+def chosen_settings(settings: Settings) -> dict[str, Any]:
+    """What was chosen of these settings otherwise than by default, as texts and numbers; without the size and the seed.
+
+    >>> chosen_settings(Settings(split="kfold", crop=True, seed=3))
+    {'crop': True, 'split': 'kfold', 'folds': 5}
+    """
+    chosen = {name: getattr(settings, name) for name in OPTIONS if name not in ("image_size", "seed", "threads")}
+    if settings.subjects is not None:
+        chosen["subjects"] = str(Path(settings.subjects).resolve())
+    return {name: value for name, value in chosen.items() if value not in (None, getattr(_DEFAULTS, name))}
 
 
 def given_settings(options: argparse.Namespace, names: Iterable[str] = tuple(OPTIONS)) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from scratchnet.errors import ConfigError
-from scratchnet.files import read_text
+from scratchnet.command_line import printable
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.initializers import INITIALIZERS
 from scratchnet.models import MODELS
 from scratchnet.schedules import Schedule
+from scratchnet.texts import read_text
 
 MAX_FILE_BYTES = 2**15  # of a TOML file: tomllib takes a time that grows with the square of a key's length
 
@@ -174,24 +176,48 @@ class Config:
 
     def to_toml(self) -> str:
         """The text of a TOML file that `from_toml` reads back."""
-        return "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items())
+        return "".join(f"{name} = {toml(value)}\n" for name, value in asdict(self).items())
+
+
+TABLES = ("data", "preparing", "class_labels")  # of a run's config.toml, which `scratchnet.origin` reads
 
 
 def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The options in a TOML file, over `defaults`.
+    """The hyper-parameters in a TOML file, over `defaults`; what a run's config.toml says of its data is passed over.
 
     Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
     """
-    try:
-        options = tomllib.loads(read_text(path, MAX_FILE_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        # Another encoding, not TOML, a number of 5,000 digits (all ValueError), brackets in brackets without end.
-        raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+    options = {name: value for name, value in read_toml(path).items() if name not in TABLES}
     try:
         _require_known(options)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return {**(defaults or {}), **options}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says, in whatever encoding an editor has saved it. Raises ConfigError where it can't be read."""
+    try:
+        return tomllib.loads(read_text(path, max_bytes=MAX_FILE_BYTES))
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        # Not TOML, a number of 5,000 digits (both ValueError), brackets in brackets without end.
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+
+
+def toml(value: Any) -> str:
+    """A text, number, yes or no, or a list of them, as TOML writes it. What no text file can hold is escaped, as on a terminal.
+
+    >>> toml(["a \\"b\\"", True, 3])
+    '["a \\\\"b\\\\"", true, 3]'
+    """
+    if isinstance(value, str):
+        whole = value.encode(errors="replace").decode() == value  # a file's name may hold bytes that are no text
+        return json.dumps(value if whole else printable(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _require_known(options: dict[str, Any]) -> None:
@@ -223,10 +249,6 @@ def _check_bounds(name: str, value: Any, bounds: dict[str, float | None]) -> Non
     for words, bound in bounds.items():
         if bound is not None and not holds[words](bound):
             raise ConfigError(f"{name} must be {words} {bound}, got {value}")
-
-
-def _toml(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Writing files so that a reader finds the old one or the new one, whole, and never something in between; reading people's texts.
+"""Writing files so that a reader finds the old one or the new one, whole, and never something in between.
 
 A process may be killed, a disk may fill up, the power may fail, at any moment of a write. So a file is written under
 another name beside its target, forced to the disk, and then renamed over the target, which file systems do in one step.
 """
 
-import codecs
 import contextlib
 import errno
 import os
@@ -53,48 +52,6 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` as UTF-8 with plain newlines to `path`, which at every moment holds the old text or the new one."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-BYTE_ORDER_MARKS = (  # UTF-32's begins with UTF-16's
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def read_text(path: str | os.PathLike[str], max_bytes: int) -> str:
-    """A text that a person's program has written: UTF-8 with or without a byte order mark, UTF-16 or UTF-32 with one.
-
-    Lines end as they do in the file. Raises ValueError, which says what to do, for another encoding, for more than max_bytes
-    and for what is no regular file; OSError where it can't be read.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file():  # a named pipe would be waited for
-        raise ValueError("it is not a regular file")
-    with open(path, "rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise ValueError(f"it is larger than {max_bytes} bytes, which no such file is")
-    return decode_text(content)
-
-
-def decode_text(content: bytes) -> str:
-    """The text in these bytes, as `read_text` says. Raises ValueError for another encoding.
-
-    >>> decode_text("Größe".encode("utf-16")), decode_text("Größe".encode("utf-8-sig"))
-    ('Größe', 'Größe')
-    """
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        what = "not UTF-8" if encoding.startswith("utf-8") else f"damaged {encoding.upper()}"
-        raise ValueError(f"its text is {what}: save it as UTF-8") from error
-    if encoding == "utf-8" and b"\0" in content:
-        raise ValueError("it holds null bytes, as UTF-16 without a byte order mark does: save it as UTF-8")
-    return text
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ from scratchnet.command_line import one_line
 from scratchnet.config import Config
 from scratchnet.errors import DataError, MissingExtraError, NonFiniteError, ScratchnetError
 from scratchnet.files import write_text_atomically
+from scratchnet.origin import PREPARED_FROM
 from scratchnet.predictions import predictions_of
 from scratchnet.report import Results, report_page
 from scratchnet.training import (
@@ -57,10 +58,16 @@ def reopen(
     command = checkpoint.about.get("command", "")
     labels = class_labels_of(checkpoint.about)
     labels |= parse_class_labels(class_labels, checkpoint.about.get("class_names", ()))
-    experiment = Experiment(config, resumed_data(run, checkpoint, data), command=command, class_labels=labels)
+    experiment = Experiment(
+        config,
+        resumed_data(run, checkpoint, data),
+        command=command,
+        class_labels=labels,
+        prepared_from=checkpoint.about.get(PREPARED_FROM),
+    )
     experiment.about["history"] = history(checkpoint, config)
     progress = experiment.take_over(checkpoint)
-    run.write_config(config)  # epochs may have been raised
+    run.write_config(config, experiment.about)  # epochs may have been raised, the shards moved
     run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
     return experiment, progress, experiment.other_arithmetic(checkpoint)
 

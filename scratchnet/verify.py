@@ -18,6 +18,7 @@ from scratchnet.data.shards import FORMAT as SHARD
 from scratchnet.data.shards import Shard
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.hdf5 import HDF5File
+from scratchnet.origin import Origin
 from scratchnet.predictions import Predictions
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 
@@ -221,6 +222,9 @@ def _check_config(path: Path, saved: list[_Saved]) -> str:
     used = newest.about.get("config") if newest else None
     if newest is None or not isinstance(used, dict):
         return "configuration"
+    origin, dataset_id = Origin.read(path), newest.about.get("dataset_id")
+    if origin is not None and origin.dataset_id != dataset_id:
+        raise DataError(f"{path}: its dataset_id is not that in {newest.path.name}, {dataset_id!r}: it was edited")
     for name, value in used.items():
         if name not in RESUMABLE and getattr(config, name, value) != value:
             raise DataError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scratchnet import files
-from scratchnet.files import read_text, write_atomically, write_text_atomically
+from scratchnet.files import write_atomically, write_text_atomically
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):
@@ -115,40 +115,3 @@ def test_windows_waits_for_a_reader_of_the_old_file(tmp_path, monkeypatch):
         write_text_atomically(tmp_path / "a.txt", "y")
     assert len(refused) == 2
     assert Path(tmp_path, "a.txt").read_text() == "y"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_texts_are_read_as_people_s_programs_write_them(tmp_path, encoding, ends):
-    text = f"seed = 3{ends}# Größe, 大きさ{ends}"
-    path = tmp_path / "note.toml"
-    path.write_bytes(text.encode(encoding))
-    assert read_text(path, 1000) == text
-
-
-@pytest.mark.parametrize(
-    "content", [b"\xfe\xff" + "Größe".encode("utf-16-be"), b"\xff\xfe" + "Größe".encode("utf-16-le")]
-)
-def test_both_orders_of_bytes(tmp_path, content):
-    (tmp_path / "note").write_bytes(content)
-    assert read_text(tmp_path / "note", 100) == "Größe"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("Größe".encode("latin-1"), "not UTF-8: save it as UTF-8"),
-        ("seed = 3".encode("utf-16-le"), "null bytes, as UTF-16 without a byte order mark does: save it as UTF-8"),
-        ("seed = 3".encode("utf-16")[:-1], "damaged UTF-16: save it as UTF-8"),
-        (b"x" * 101, "larger than 100 bytes"),
-    ],
-)
-def test_texts_that_are_refused_name_the_remedy(tmp_path, content, message):
-    (tmp_path / "note").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        read_text(tmp_path / "note", 100)
-
-
-def test_a_folder_is_no_text(tmp_path):
-    with pytest.raises(ValueError, match="not a regular file"):
-        read_text(tmp_path, 100)

@@ -12,7 +12,8 @@ from typing import Any
 from data_prep import Settings, cache
 from data_prep.estimate import Estimate, estimate
 from data_prep.folder import require_outside
-from data_prep.options import add_options, given_settings
+from data_prep.options import add_options, chosen_settings, given_settings
+from data_prep.repeat import origin_of
 from data_prep.sources import Found, find_images
 from data_prep.tables import read_subjects
 from scratchnet.command_line import one_line
@@ -141,8 +142,8 @@ class Plan:
                 asked = {"epochs": self.config.epochs}
                 experiment, progress, _ = reopen(run, asked, str(shards))
             else:  # new, or killed before its first step
-                run.write_config(self.config)
-                experiment, progress = Experiment(self.config, shards, command=command), Progress()
+                made = {"images": origin_of(self.source), "preparing": chosen_settings(self.settings)}
+                experiment, progress = Experiment(self.config, shards, command=command, prepared_from=made), Progress()
             print(f"{sides_text(experiment)}\n", flush=True)
             with experiment.train_set, experiment.test_set:
                 return train_to_the_end(experiment, run, progress)

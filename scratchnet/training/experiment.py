@@ -22,6 +22,7 @@ from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.optimizers import SGD, Adam, Optimizer
+from scratchnet.origin import PREPARED_FROM
 from scratchnet.schedules import Schedule
 from scratchnet.training.checkpoint import Checkpoint, Progress
 from scratchnet.training.trainer import Evaluation, Trainer
@@ -98,14 +99,20 @@ class Experiment(Training):
     """Everything that a configuration asks for, built on the shards in `folder`.
 
     sides: the datasets by name, "train", "validation" if there is one, and "test". data: their batches, scaled as the
-    configuration says. about: with the command that began it, the data, and `class_labels`, what people are shown in place
-    of a class's name.
+    configuration says. about: with the command that began it, the data, `class_labels`, what people are shown in place
+    of a class's name, and `prepared_from`, the images and options that the shards were made of, as `Origin` has them.
 
     Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
     """
 
     def __init__(
-        self, config: Config, folder: Path, *, command: str = "", class_labels: Mapping[str, str] | None = None
+        self,
+        config: Config,
+        folder: Path,
+        *,
+        command: str = "",
+        class_labels: Mapping[str, str] | None = None,
+        prepared_from: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         there = read_manifest(folder).splits
@@ -123,7 +130,7 @@ class Experiment(Training):
             checks={name: self._batches(side) for name, side in self.sides.items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
-        self.about[KEY] = dict(class_labels or {})
+        self.about |= {KEY: dict(class_labels or {}), PREPARED_FROM: dict(prepared_from or {})}
 
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data also when it is gone: how many of what, and how far its test can be believed."""

@@ -44,6 +44,7 @@ def fit(
     try:
         with contextlib.nullcontext(interrupt) if interrupt else Interrupt() as interrupt:
             if not run.checkpoints():
+                run.write_config(experiment.config, experiment.about)
                 saver.save_or_raise()
             try:
                 evaluations = train_epochs(experiment, progress, display, interrupt, saver, board)

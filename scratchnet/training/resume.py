@@ -9,6 +9,7 @@ from typing import Any
 from scratchnet.command_line import as_option
 from scratchnet.config import RESUMABLE, Config, from_toml
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.origin import Origin
 from scratchnet.training.checkpoint import Checkpoint
 from scratchnet.training.run import Run
 
@@ -29,8 +30,9 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
         edited = from_toml(run.config_path) if run.config_path.is_file() else {}
         Config(**{**recorded, **edited})
     except ConfigError as error:
+        said = str(error).removeprefix(f"{run.config_path}: ").rstrip(".")
         raise ConfigError(
-            f"{run.config_path}: {error}. Mend it, or delete it: the checkpoint holds the run's settings"
+            f"{run.config_path}: {said}. Mend it, or delete it: the checkpoint holds the run's settings"
         ) from error
     different = [
         f"{name} is {recorded[name]!r} there, {value!r} {where}"
@@ -38,6 +40,9 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
         for name, value in options.items()
         if name not in RESUMABLE and value != recorded[name]
     ]
+    origin = Origin.read(run.config_path) if edited else None
+    if origin is not None and origin.dataset_id != (dataset_id := checkpoint.about.get("dataset_id")):
+        different.append(f"dataset_id is {dataset_id!r} there, {origin.dataset_id!r} in its config.toml")
     if different:
         raise ConfigError(
             f"--resume {run.folder} goes on with the run's own settings: {'; '.join(different)}. "

@@ -15,6 +15,7 @@ from scratchnet.config import Config
 from scratchnet.errors import ConfigError, DamagedError, DataError
 from scratchnet.files import TEMPORARY, write_text_atomically
 from scratchnet.lock import Lock
+from scratchnet.origin import Origin
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
 
 CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
@@ -25,7 +26,7 @@ DAMAGED = ".damaged"
 class Run:
     """The files of one run.
 
-    config.toml       every hyper-parameter; `python train.py --config` repeats the run
+    config.toml       every hyper-parameter, the data and how they were prepared; `python train.py --config` repeats the run
     metrics.csv       one line an epoch, for a spreadsheet: the same bytes whenever the run is repeated
     timings.csv       seconds and images/s of each epoch, which are another time's business
     checkpoints/      everything that `--resume` needs: epoch-0000.h5 before the first step, epoch-0003.h5 after three
@@ -69,8 +70,8 @@ class Run:
             )
 
     @classmethod
-    def create(cls, folder: Path, config: Config) -> Run:
-        """A new, empty run. Raises ConfigError where the folder exists."""
+    def create(cls, folder: Path, config: Config, about: dict[str, Any] | None = None) -> Run:
+        """A new, empty run. about: of its experiment, for config.toml. Raises ConfigError where the folder exists."""
         cls.require_free(folder)
         run = cls(folder)
         try:
@@ -79,16 +80,17 @@ class Run:
             run.checkpoints_folder.mkdir()
         except OSError as error:
             raise ConfigError(f"the run {folder} cannot be made: {error}") from error
-        run.write_config(config)
+        run.write_config(config, about)
         return run
 
     def lock(self) -> Lock:
         """The right to write this run, for a `with` block. Raises LockedError there while another process has it."""
         return Lock(self.folder / "run.lock")
 
-    def write_config(self, config: Config) -> None:
-        """Writes config.toml."""
-        write_text_atomically(self.config_path, config.to_toml())
+    def write_config(self, config: Config, about: dict[str, Any] | None = None) -> None:
+        """Writes config.toml. about: what the experiment says of itself; without it the file knows no data."""
+        head = "# All that repeats this run, to the bit: train.py --config FILE. What is given on the command line goes first.\n"
+        write_text_atomically(self.config_path, head + config.to_toml() + Origin.of(about or {}).to_toml())
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, the newest first: the one that is furthest in the run."""

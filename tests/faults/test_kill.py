@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_data import make_cnmc
 
 from data_prep import Settings, prepare
+from scratchnet.config import from_toml
+from scratchnet.origin import Origin
 from scratchnet.training import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +68,8 @@ def result(run):
         for file in ("weights.h5", "best.h5")
         for name, value in load_checkpoint(run / file).weights.items()
     }
-    return weights, *((run / file).read_bytes() for file in ("metrics.csv", "config.toml", "predictions.csv"))
+    written = replace(Origin.read(run / "config.toml"), command=""), from_toml(run / "config.toml")
+    return weights, written, *((run / file).read_bytes() for file in ("metrics.csv", "predictions.csv"))
 
 
 @pytest.fixture(scope="module")
