@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from scratchnet.class_labels import parse_class_labels, require_form
 from scratchnet.command_line import Parser, add_class_labels, as_option, one_line
 from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
-from scratchnet.errors import ConfigError, DataError, NonFiniteError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError, NonFiniteError
+from scratchnet.front_door import enter, program
 from scratchnet.kernels.threads import set_threads
 from scratchnet.options import add_hyper_parameters, given_hyper_parameters
 from scratchnet.session import compile_first, reopen, train_to_the_end
@@ -38,25 +38,14 @@ NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that i
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = command_line().parse_args(arguments)
-    options.command = shlex.join(["python", "train.py", *arguments])
-    try:
-        if options.resume is not None:
-            senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
-            if senseless:
-                raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
-            run = Run(Path(options.resume))
-            run.require_there()
-            with run.lock():
-                return resume(options, run)
-        return begin(options)
-    except (ScratchnetError, OSError) as error:
-        print(f"train.py: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("train.py: stopped", file=sys.stderr)
-        return 130
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def work() -> int:
+        options = command_line().parse_args(given)
+        options.command = shlex.join(["python", "train.py", *given])
+        return resume(options) if options.resume is not None else begin(options)
+
+    return enter(work, "train.py")
 
 
 def begin(options: argparse.Namespace) -> int:
@@ -94,8 +83,19 @@ def begin(options: argparse.Namespace) -> int:
         run.discard_if_empty()
 
 
-def resume(options: argparse.Namespace, run: Run) -> int:
-    """Goes on with a run whose lock is held, from its newest checkpoint that is whole."""
+def resume(options: argparse.Namespace) -> int:
+    """Goes on with a run, from its newest checkpoint that is whole."""
+    senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
+    if senseless:
+        raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
+    run = Run(Path(options.resume))
+    run.require_there()
+    with run.lock():
+        return go_on(options, run)
+
+
+def go_on(options: argparse.Namespace, run: Run) -> int:
+    """The same, once the run's lock is held."""
     threads = set_threads(options.threads)
     experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
     print(announcement(experiment, threads, run.folder, progress), flush=True)
@@ -191,5 +191,4 @@ def command_line() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # where nothing is to be saved yet, and nothing left behind
-    sys.exit(main())
+    program(main)

@@ -8,6 +8,7 @@ count the same: the image's mean red, green and blue, and how much of it is not 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import subprocess
@@ -21,55 +22,56 @@ from numpy.typing import NDArray
 
 from benchmarks.process import ROOT
 from benchmarks.settings import say
-from scratchnet.command_line import Parser, one_line
+from scratchnet.command_line import Parser
 from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.images import CROP
-from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
+from scratchnet.front_door import enter, program
 from scratchnet.predictions import Predictions, predictions_of
 from scratchnet.training import Evaluation
 
+NAME = "python -m benchmarks.folds"
 OURS = ("--data", "--runs", "--name", "--resume", "--config")
 MEASURES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
-    options, for_training = command_line().parse_known_args(arguments)
-    try:
-        for name in OURS:
-            if any(one == name or one.startswith(name + "=") for one in for_training):
-                raise ConfigError(f"{name} is chosen here for each fold: leave it out")
-        folds = [manifest.parent for manifest in sorted(Path(options.folds).glob("fold-*/manifest.json"))]
-        if len(folds) < 2:
-            raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
-        manifests = {fold.name: read_manifest(fold) for fold in folds}
-        require_whole(options.folds, manifests)
-        require_folder_place(options.out)
-        regression, out = logistic_regression(), Path(options.out)
-        remember(out, manifests, options.preset, for_training)
-        answers: dict[str, list[Predictions]] = {"the network": [], **{name: [] for name in FEATURES}}
-        for shards in folds:
-            run = out / shards.name
-            if not (run / "predictions.csv").exists():
-                say(f"{shards.name}: training")
-                began = ["--resume", str(run)] if run.exists() else fresh(options.preset, shards, run) + for_training
-                code = train(began)
-                if code:
-                    return code
-            answers["the network"].append(Predictions.read(run / "predictions.csv"))
-            for name, said in by_regressions(shards, regression).items():
-                answers[name].append(said)
-        print(table({name: together(parts) for name, parts in answers.items()}))
-    except (ScratchnetError, OSError) as error:
-        print(f"python -m benchmarks.folds: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("python -m benchmarks.folds: stopped; the same command goes on", file=sys.stderr)
-        return 130
+    return enter(
+        lambda: measure(*command_line().parse_known_args(arguments)), NAME, "stopped; the same command goes on"
+    )
+
+
+def measure(options: argparse.Namespace, for_training: list[str]) -> int:
+    """Trains what is still to do, and prints the table. for_training: the options for train.py."""
+    for name in OURS:
+        if any(one == name or one.startswith(name + "=") for one in for_training):
+            raise ConfigError(f"{name} is chosen here for each fold: leave it out")
+    folds = [manifest.parent for manifest in sorted(Path(options.folds).glob("fold-*/manifest.json"))]
+    if len(folds) < 2:
+        raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
+    manifests = {fold.name: read_manifest(fold) for fold in folds}
+    require_whole(options.folds, manifests)
+    require_folder_place(options.out)
+    regression, out = logistic_regression(), Path(options.out)
+    remember(out, manifests, options.preset, for_training)
+    answers: dict[str, list[Predictions]] = {"the network": [], **{name: [] for name in FEATURES}}
+    for shards in folds:
+        run = out / shards.name
+        if not (run / "predictions.csv").exists():
+            say(f"{shards.name}: training")
+            began = ["--resume", str(run)] if run.exists() else fresh(options.preset, shards, run) + for_training
+            code = train(began)
+            if code:
+                return code
+        answers["the network"].append(Predictions.read(run / "predictions.csv"))
+        for name, said in by_regressions(shards, regression).items():
+            answers[name].append(said)
+    print(table({name: together(parts) for name, parts in answers.items()}))
     return 0
 
 
@@ -205,7 +207,7 @@ def table(answers: dict[str, Predictions]) -> str:
 def command_line() -> Parser:
     """The options; every other one goes to train.py."""
     parser = Parser(
-        prog="python -m benchmarks.folds",
+        prog=NAME,
         description="Cross-validation over prepared folds. Options that are not listed here go to train.py.",
     )
     parser.add_argument("folds", metavar="FOLDS", help="what python -m data_prep … --split kfold has written")
@@ -215,4 +217,4 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

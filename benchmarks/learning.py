@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
 import tomllib
 from dataclasses import asdict
@@ -18,12 +17,13 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.systems.learners import LEARNERS, Learner, require_shared
-from scratchnet.command_line import Parser, one_line
+from scratchnet.command_line import Parser
 from scratchnet.commands.shared import require_place
 from scratchnet.config import PRESETS, Config
 from scratchnet.data import read_manifest
-from scratchnet.errors import ConfigError, DataError, NonFiniteError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.files import write_text_atomically
+from scratchnet.front_door import enter, program
 from scratchnet.kernels.threads import set_threads
 from scratchnet.scores import counted
 from scratchnet.training import Experiment, compile_kernels
@@ -37,6 +37,7 @@ validation side, that is used instead, and the test side is never looked at. Not
 PyTorch is given the same images in the same order, the same first weights and the same dropout masks.
 """
 
+NAME = "python -m benchmarks.learning"
 LEFT_CHANCE = 1.1  # times the balanced accuracy of one answer to every image, which is 1 / classes
 MEASURES = ("loss", "accuracy", "balanced_accuracy")  # of the side that is watched
 NO_CHANGE = (
@@ -46,17 +47,11 @@ NO_CHANGE = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
-    options = command_line().parse_args(arguments)
-    try:
-        rows = measure(options)
-    except (ScratchnetError, OSError) as error:
-        print(f"python -m benchmarks.learning: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        kept = f"; {options.out} holds the trainings that were finished" if options.out else ""
-        print(f"python -m benchmarks.learning: stopped{kept}", file=sys.stderr)
-        return 130
-    return 1 if any(row["diverged"] for row in rows) else 0
+
+    def work() -> int:
+        return 1 if any(row["diverged"] for row in measure(command_line().parse_args(arguments))) else 0
+
+    return enter(work, NAME, "stopped; --out holds the trainings that were finished")
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -199,7 +194,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def command_line() -> Parser:
     """The options, with their defaults."""
-    parser = Parser(prog="python -m benchmarks.learning", description=DESCRIPTION)
+    parser = Parser(prog=NAME, description=DESCRIPTION)
     add = parser.add_argument
     add("shards", metavar="SHARDS", help="what python -m data_prep has written")
     add("--preset", choices=tuple(PRESETS), default="report-64", help="the recipe (default: %(default)s)")
@@ -222,4 +217,4 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -1,15 +1,13 @@
 """python -m data_prep SOURCE OUT"""
 
 import argparse
-import signal
-import sys
 
 from data_prep.options import add_options, given_settings
 from data_prep.prepare import prepare, prepare_folds
 from data_prep.settings import Settings
 from data_prep.summary import describe
-from scratchnet.command_line import Parser, one_line, printable
-from scratchnet.errors import ScratchnetError
+from scratchnet.command_line import Parser, printable
+from scratchnet.front_door import enter, program
 
 DESCRIPTION = """\
 Prepares a folder of cell images for training: finds them, checks every one, splits them into a training and a test side,
@@ -41,23 +39,17 @@ def parser() -> Parser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit code: 0, 2 if it cannot be done as asked, 130 if interrupted."""
-    options = parser().parse_args(arguments)
+    return enter(lambda: run(parser().parse_args(arguments)), "python -m data_prep", "stopped. Nothing was written")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepares, and says what came of it."""
     out = printable(options.out)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name must not end the program
-    try:
-        settings = Settings(**given_settings(options))
-        if settings.split == "kfold":
-            manifests = prepare_folds(options.source, options.out, settings, quiet=options.quiet)
-        else:
-            manifests = (prepare(options.source, options.out, settings, quiet=options.quiet),)
-    except ScratchnetError as error:
-        print(f"python -m data_prep: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing was written.", file=sys.stderr)
-        return 130
+    settings = Settings(**given_settings(options))
+    if settings.split == "kfold":
+        manifests = prepare_folds(options.source, options.out, settings, quiet=options.quiet)
+    else:
+        manifests = (prepare(options.source, options.out, settings, quiet=options.quiet),)
     if not options.quiet:
         example = f"{out}/fold-0" if settings.split == "kfold" else out
         print(f"{describe(*manifests)}\n\nWritten to {out}. Train on it with: python train.py --data {example}")
@@ -65,5 +57,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends like Ctrl-C, with nothing left behind
-    sys.exit(main())
+    program(main)

@@ -160,6 +160,18 @@ def test_no_unpickling_and_no_dishonest_arithmetic(module):
 
 
 @each_module
+def test_texts_are_utf8_on_every_system(module):
+    """Python would take the system's own encoding, which is cp1252 on Windows."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            modes = [ast.unparse(argument) for argument in node.args[1:2]]
+            text = name == "open" and not any("b" in mode for mode in modes)
+            if text or name.endswith((".read_text", ".write_text")):
+                assert {"encoding"} & {word.arg for word in node.keywords}, f"{module}, line {node.lineno}"
+
+
+@each_module
 def test_a_file_is_read_in_one_go(module):
     assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= 450
 

@@ -25,6 +25,7 @@ from scratchnet.files import write_atomically
 from scratchnet.predictions import PROBABILITY
 from scratchnet.predictor import Prediction
 from scratchnet.scores import counted
+from scratchnet.streams import require_output
 
 FORMATS = ("csv", "json", "jsonl")
 
@@ -73,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
             elif options.codalab:
                 answers[prediction.path] = _class_of(prediction, names)
             write(prediction)
+            if options.out is None:
+                require_output()  # `… | head` has seen enough
     others = f"; {counted(passed_over, 'file')} with other extensions passed over" if passed_over else ""
     say(f"{len(files) - bad:,} of {counted(len(files), 'file')} predicted{others}")
     if options.codalab and bad:

@@ -18,7 +18,7 @@ class Display:
 
     def __init__(self, epochs: int, total: int, done: int = 0) -> None:
         self.epochs = epochs
-        quiet = not sys.stderr.isatty()
+        quiet = sys.stderr is None or not sys.stderr.isatty()
         self.bar = tqdm(desc="starting", total=total, initial=done, bar_format=BAR, disable=quiet, leave=False)
         self._name, self._images, self._seconds = "", 0, 0.0
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any, TypeVar
 
-Item = TypeVar("Item")
+from scratchnet.signals import handle, restore
 
-# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: as many of them as the system knows.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+Item = TypeVar("Item")
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
@@ -23,22 +22,20 @@ class Interrupt:
     """While the `with` block runs, Ctrl-C and its like raise a flag instead of stopping whatever line is being run.
 
     A second Ctrl-C ends the process at once, also in the middle of a kernel or a write: files are written whole or not
-    at all. A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored.
+    at all. A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored. In a thread that is not
+    the main one, which no signal reaches, the block runs without it.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: dict[int, Any] = {}
+        self._before: Mapping[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._ask)
+        self._before = handle(self._ask)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        restore(self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

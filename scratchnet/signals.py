@@ -1,0 +1,47 @@
+"""Requests to end that come from outside: Ctrl-C, `kill`, a terminal that was closed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, NoReturn
+
+# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: as many of them as the system knows.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+def handle(handler: Handler, numbers: list[int] = SIGNALS) -> Mapping[int, Any]:
+    """Gives these signals to the handler; returns what handled them before, for `restore`.
+
+    A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored, and one that another library
+    handles below Python stays with it. Python lets the main thread alone set handlers: in another one nothing is changed.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is not threading.main_thread():
+        return before
+    for number in numbers:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            with contextlib.suppress(ValueError):  # the main thread of an interpreter within another
+                before[number] = signal.signal(number, handler)
+    return before
+
+
+def restore(before: Mapping[int, Any]) -> None:
+    """Puts the handlers back that `handle` has replaced."""
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def end_when_asked() -> None:
+    """Where there is nothing to be saved, all of them but Ctrl-C, which raises KeyboardInterrupt, end the program as it does:
+    with nothing left behind, and 128 plus the signal's number as exit code."""
+    handle(_end, [number for number in SIGNALS if number != signal.SIGINT])
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
