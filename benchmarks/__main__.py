@@ -18,11 +18,12 @@ from benchmarks.sections import SECTIONS
 from benchmarks.settings import Settings, processors, say
 from benchmarks.systems import PEERS
 from scratchnet.command_line import Parser
-from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.files import write_text_atomically
+from scratchnet.front_door import enter, program
 
 DESCRIPTION = """\
-Measures scratchnet beside PyTorch and TensorFlow (pip install -e '.[bench]'; a peer that is not installed is left out) and
+Measures scratchnet beside PyTorch and TensorFlow (pip install -e ".[bench]"; a peer that is not installed is left out) and
 beside the machine's own limit. Prints a table in Markdown; keeps all figures as JSON and a plot in a folder. It takes
 long, and meanwhile the machine should do nothing else; name sections to run a part.
 """
@@ -37,18 +38,12 @@ shards and memory, without training; accuracy: the fast path against float64
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 a section failed, 2 something that was asked for can't be, 130 interrupted."""
-    options = command_line().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # × and – on a terminal that has none
-    try:
+
+    def work() -> int:
+        options = command_line().parse_args(arguments)
         return show(Path(options.show)) if options.show is not None else measure(options)
-    except (ScratchnetError, OSError) as error:
-        print(f"python -m benchmarks: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("python -m benchmarks: stopped; the sections that were finished are kept", file=sys.stderr)
-        return 130
+
+    return enter(work, "python -m benchmarks", "stopped; the sections that were finished are kept")
 
 
 def measure(options: argparse.Namespace) -> int:
@@ -145,4 +140,4 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

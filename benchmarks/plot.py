@@ -8,19 +8,23 @@ from typing import Any
 from benchmarks.settings import say
 from benchmarks.systems import LABELS
 from benchmarks.targets import MEMORY, least_seconds, per_second
+from scratchnet.errors import MissingExtraError
+from scratchnet.extras import require, using
 from scratchnet.files import write_atomically
 
 OURS, PEER, GUIDE = "#c1440e", "#9aa5b1", "#2b2f36"  # rust for us, grey for the others, near black for limits
 
 
 def draw(measurement: dict[str, Any], path: Path) -> None:
-    """Writes the plot as PNG; says so where Matplotlib is not installed."""
+    """Writes the plot as PNG; says so where Matplotlib is missing or broken."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        say("no plot: Matplotlib is not installed: pip install -e '.[bench]'")
-        return
+        with using("matplotlib"):
+            _draw(measurement, path)
+    except MissingExtraError as error:
+        say(f"no plot: {error}")
+
+
+def _draw(measurement: dict[str, Any], path: Path) -> None:
     sections = measurement["sections"]
     works = [work for name in ("steps", "inference") for work in sections.get(name, {}).get("works", [])]
     works = [work for work in works if any("median" in one for one in work["systems"].values())]
@@ -32,8 +36,10 @@ def draw(measurement: dict[str, Any], path: Path) -> None:
     wanted = [panel for wants, panel in panels if wants]
     if not wanted:
         return
-    figure = Figure(figsize=(5.2 * len(wanted), max(4.2, 1.6 * len(works))), dpi=140, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = require("matplotlib.figure").Figure(
+        figsize=(5.2 * len(wanted), max(4.2, 1.6 * len(works))), dpi=140, layout="constrained"
+    )
+    canvas = require("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     parts = figure.subfigures(1, len(wanted), squeeze=False, wspace=0.04)[0]
     for panel, part in zip(wanted, parts, strict=True):
         panel(part)

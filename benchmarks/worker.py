@@ -43,7 +43,9 @@ def main(role: str, threads: int) -> None:
                 worker = getattr(importlib.import_module(module), name)(threads)
             answer = {"result": getattr(worker, request["call"])(**request["arguments"])}
         except ModuleNotFoundError as error:
-            answer = {"error": f"{error.name} is not installed: pip install -e '.[bench]'"}
+            from scratchnet.extras import install  # not before: it would count as a peer's memory
+
+            answer = {"error": f"{error.name} is not installed: {install('bench')}"}
         except (
             Exception
         ) as error:  # whatever a framework raises is this system's answer, and no reason to end the session

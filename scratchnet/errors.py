@@ -38,7 +38,7 @@ class DamagedError(DataError):
 
 
 class MissingExtraError(ScratchnetError, ImportError):
-    """A library that comes with an extra of this package is not installed; the message names the extra."""
+    """A library that comes with an extra of this package is missing or broken; the message says what installs it."""
 
 
 class LockedError(ScratchnetError):

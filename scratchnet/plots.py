@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scratchnet.extras import require
+from scratchnet.extras import require, using
 from scratchnet.metrics import RocCurve
 from scratchnet.scores import percent
 
@@ -36,6 +36,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e6e9ec",
     "legend.frameon": False,
+    "text.usetex": False,  # whatever the settings of the person say: LaTeX may not be there
     "svg.hashsalt": "scratchnet",  # the same plot has the same bytes
 }
 Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
@@ -141,7 +142,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
 @contextlib.contextmanager
 def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
     """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
-    with require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
+    with using("matplotlib"), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
         figure = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
         yield figure.subplots(1, columns, squeeze=False)[0]

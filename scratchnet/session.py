@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +11,13 @@ from typing import Any
 from scratchnet.class_labels import class_labels_of, parse_class_labels
 from scratchnet.command_line import one_line
 from scratchnet.config import Config
-from scratchnet.errors import DataError, MissingExtraError, NonFiniteError, ScratchnetError
+from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
+from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
 from scratchnet.origin import PREPARED_FROM
 from scratchnet.predictions import predictions_of
 from scratchnet.report import Results, report_page
+from scratchnet.streams import standard_streams
 from scratchnet.training import (
     Display,
     Experiment,
@@ -78,9 +81,13 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
     run: locked by this process. progress: where to go on from. What was saved last is whole, however it ends, and
     `Run.load` goes on from there.
 
+    Where the output's reader goes away, standard error is told and the training goes on. In a thread that is not the main
+    one it can't be asked to stop.
+
     Raises NonFiniteError where training has diverged, DataError where an image is damaged or the run can't be saved.
     """
-    with Interrupt() as interrupt:  # also after the last epoch: what is written then takes a moment
+    # Both also after the last epoch: what is written then takes a moment.
+    with standard_streams(announce=True), Interrupt() as interrupt:
         return _train(experiment, run, progress, interrupt)
 
 
@@ -88,7 +95,7 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
     config, images = experiment.config, len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
     display = Display(config.epochs, total=config.epochs * images, done=done)
-    board = _open_board(run, progress)
+    board, lacking = _open_board(run, progress)
     try:
         evaluations = fit(experiment, run, progress, display, board, interrupt)
         if evaluations is None:
@@ -105,32 +112,40 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
         raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
     finally:
         if board is not None:
-            board.close()
+            with contextlib.suppress(OSError):  # a full disk: its curves end earlier
+                board.close()
     if progress.epoch < config.epochs:
         print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
     print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
-    if board is not None:
-        _write_report(run)
+    if "report.html" not in lacking:
+        _write_report(run, curves=board is not None)
     return True
 
 
-def _open_board(run: Run, progress: Progress) -> Board | None:
-    """What TensorBoard gets; None, and a line that says how to get it, where the extra [viz] is not installed."""
+def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, str]]:
+    """What TensorBoard gets; None where it is not installed or broken. And what this run will lack for that reason, or
+    because Matplotlib is so, which a line says."""
+    lacking, board = {}, None
     try:
-        return Board(run.board_folder, progress.epoch)
+        board = Board(run.board_folder, progress.epoch)
     except MissingExtraError as error:
-        print(f"No curves for TensorBoard and no report.html: {error}\n", flush=True)
-        return None
+        lacking["curves for TensorBoard"] = str(error)
+    try:
+        require("matplotlib.figure")
+    except MissingExtraError as error:
+        lacking["report.html"] = str(error)
+    if lacking:
+        print(f"No {' and no '.join(lacking)}: {one_line(next(iter(lacking.values())))}\n", flush=True)
+    return board, lacking
 
 
-def _write_report(run: Run) -> None:
-    """Writes report.html, and says where; a page that can't be made is no failure of the run."""
+def _write_report(run: Run, *, curves: bool) -> None:
+    """Writes report.html, and says where, and where the curves are; a page that can't be made is no failure of the run."""
     try:
         with Results.read(run.folder) as results:
             write_text_atomically(run.report_path, report_page(results))
-    except (ScratchnetError, OSError) as error:
+    except Exception as error:
         print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
         return
-    print(
-        f"All of it on one page: {run.report_path}; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
-    )
+    board = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
+    print(f"All of it on one page: {run.report_path}{board}")

@@ -73,7 +73,7 @@ def test_it_prints_the_table_and_shows_it_again(measured, repository):
     again = run(repository, "--show", path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
-    assert path.with_suffix(".png").exists() or "no plot: Matplotlib is not installed" in done.stderr
+    assert path.with_suffix(".png").exists() or "no plot: matplotlib is not installed" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_peer_takes_the_same_steps(framework, repository):
     """The same losses from the same weights, five steps on end: what is timed is the same mathematics. At 32×32 the
     first dense layer sees one pixel, and the order of its inputs is the same with the channels first."""
     if importlib.util.find_spec(framework) is None:
-        pytest.skip(f"{framework} is not installed: pip install '.[bench]'")
+        pytest.skip(f'{framework} is not installed: pip install -e ".[bench]"')
     done = subprocess.run(
         [sys.executable, "-c", PARITY, framework], cwd=repository, capture_output=True, text=True, timeout=240, check=False
     )  # fmt: skip

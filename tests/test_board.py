@@ -246,13 +246,36 @@ def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
     assert len((run.folder / "metrics.csv").read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("library", ["tensorboard", "matplotlib"])
-def test_the_extra_is_named(library, tmp_path, monkeypatch):
+def without(library, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
+
+
+def test_the_extra_is_named(tmp_path, monkeypatch):
+    without("tensorboard", monkeypatch)
     with pytest.raises(MissingExtraError, match=r"\[viz\]"):
         Board(tmp_path)
+
+
+def test_without_matplotlib_there_are_curves_and_mistakes(tmp_path, monkeypatch):
+    without("matplotlib", monkeypatch)
+    with Board(tmp_path) as board:
+        assert "[viz]" in board.lacking
+        assert board._pictures(predictions(), None) == {}
+        board.epoch(row(1, 1.0), predictions=predictions())
+    assert scalars(tmp_path / "train", "loss") == [(1, 1.0)]
+
+
+def test_a_matplotlib_that_fails_costs_its_plots_and_is_said_once(shards, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("FT2Font: no such font\nand a page more")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    run, said = trained(shards, tmp_path / "run", board=Board(tmp_path / "run" / "tensorboard"))
+    (line,) = [line for line in said if "plots" in line]
+    assert "no plots from epoch 1 on: matplotlib is installed, and fails (RuntimeError: FT2Font: no such font)" in line
+    assert [step for step, _ in scalars(run.board_folder / "train", "loss")] == [1, 2, 3]
 
 
 def test_a_browser_shows_it(tmp_path, browser):

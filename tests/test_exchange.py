@@ -41,7 +41,7 @@ def small(dtype="float64", size=(9, 8), seed=1):
 
 def torch_twin(network):
     """The same layers in PyTorch, one for one."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[parity]'")
+    torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install -e ".[parity]"')
     nn = torch.nn
 
     def layer(one):

@@ -7,8 +7,6 @@ import pytest
 
 from scratchnet.__main__ import main
 from scratchnet.commands import COMMANDS
-from scratchnet.errors import MissingExtraError
-from scratchnet.extras import EXTRAS, require
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,10 +39,3 @@ def test_summary_of_a_preset(capsys):
     printed = capsys.readouterr().out
     assert "8 × 8 × 512" in printed
     assert "33,555,456" in printed  # weights and biases of the first dense layer: 8·8·512·1024 + 1024
-
-
-@pytest.mark.parametrize("library", EXTRAS)
-def test_a_missing_extra_is_named(library, monkeypatch):
-    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
-    with pytest.raises(MissingExtraError, match=rf"\[{EXTRAS[library]}\]"):
-        require(library)

@@ -8,7 +8,7 @@ import pytest
 
 from scratchnet import SGD, Adam, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential, SoftmaxCrossEntropy
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[parity]'")
+torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install -e ".[parity]"')
 
 
 @pytest.fixture(autouse=True)

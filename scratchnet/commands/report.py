@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from scratchnet.command_line import add_class_labels, printable
+from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
 from scratchnet.predictor import WEIGHTS
 from scratchnet.report import Results, report_page
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
+    require("matplotlib.figure")  # before the work, not after it
     with Results.read(options.run, options.weights, options.class_label) as results:
         page = Run(results.folder).report_path
         path = Path(options.out) if options.out else page

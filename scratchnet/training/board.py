@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from scratchnet import pictures, plots
-from scratchnet.extras import require
+from scratchnet.errors import MissingExtraError
+from scratchnet.extras import require, using
 from scratchnet.predictions import Predictions, predictions_of
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
@@ -49,16 +50,23 @@ class Board:
 
     Each epoch is on the disk when `epoch` returns: a process that is killed loses nothing before it. Call it before the
     checkpoint is saved; then a run that is killed between the two writes the epoch once more, and the first is void.
-    Raises MissingExtraError where tensorboard or matplotlib is not installed, OSError where the disk is full.
+    lacking: why there are no plots, where Matplotlib is missing or broken; None where there are.
+    Raises MissingExtraError where tensorboard is missing or broken, OSError where the disk is full.
     """
 
     def __init__(self, folder: str | os.PathLike[str], epochs_done: int = 0) -> None:
         self.folder = Path(folder)
         self._next = epochs_done + 1
-        self._record_writer = require("tensorboard.summary.writer.record_writer").RecordWriter
-        self._proto = require("tensorboard.compat.proto.event_pb2")
-        self._summary = require("tensorboard.compat.proto.summary_pb2").Summary
-        require("matplotlib")
+        with using("tensorboard"):
+            self._record_writer = require("tensorboard.summary.writer.record_writer").RecordWriter
+            self._proto = require("tensorboard.compat.proto.event_pb2")
+            self._summary = require("tensorboard.compat.proto.summary_pb2").Summary
+        self.trouble = ""  # what was said last of an epoch that could not be written
+        self.lacking: str | None = None
+        try:
+            require("matplotlib.figure")
+        except MissingExtraError as error:
+            self.lacking = str(error)
         self._files: dict[str, Any] = {}
 
     def epoch(
@@ -87,7 +95,7 @@ class Board:
             values["train"]["images_per_second"] = images_per_second
         for name, (weight, gradient) in (norms or {}).items():
             values["train"] |= {f"weight_norm/{name}": weight, f"gradient_norm/{name}": gradient}
-        drawn = {} if predictions is None else _pictures(predictions, dataset)
+        drawn = {} if predictions is None else self._pictures(predictions, dataset)
         try:
             for side, measured in values.items():
                 self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
@@ -110,6 +118,18 @@ class Board:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _pictures(self, predictions: Predictions, dataset: Any) -> dict[str, bytes]:
+        """The confusion matrix, where Matplotlib can draw it; and the mistakes, which need no Matplotlib."""
+        drawn = {}
+        if self.lacking is None:
+            try:
+                drawn["confusion_matrix"] = plots.confusion(predictions.confusion(), predictions.class_names)
+            except MissingExtraError as error:
+                self.lacking = str(error)
+        if dataset is not None:
+            drawn["mistakes"] = _mistakes(predictions, dataset)
+        return drawn
 
     def _write(self, side: str, step: int, values: Mapping[str, float], drawn: Mapping[str, bytes]) -> None:
         summary = self._summary(
@@ -147,8 +167,9 @@ def record_epoch(
 ) -> None:
     """Writes the epoch that `progress` has just finished, with all that belongs to it; test: its evaluation.
 
-    Whatever goes wrong here is said through `say` and ends nothing: a picture is not worth a night's training.
+    Whatever goes wrong here is said through `say`, once, and ends nothing: a picture is not worth a night's training.
     """
+    lacking = board.lacking
     try:
         board.epoch(
             progress.rows[-1],
@@ -159,22 +180,20 @@ def record_epoch(
         )
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        say(f"CAUTION: TensorBoard gets nothing of epoch {progress.epoch}: {reason}")
+        if reason != board.trouble:
+            say(f"CAUTION: TensorBoard gets nothing of epoch {progress.epoch}: {reason}")
+        board.trouble = reason
+    if board.lacking != lacking:
+        say(f"CAUTION: no plots from epoch {progress.epoch} on: {board.lacking}")
 
 
-def _pictures(predictions: Predictions, dataset: Any) -> dict[str, bytes]:
-    """The confusion matrix; and the most confident mistakes with path, label, answer and probability, or that there are none."""
-    names = predictions.class_names
-    drawn = {"confusion_matrix": plots.confusion(predictions.confusion(), names)}
+def _mistakes(predictions: Predictions, dataset: Any) -> bytes:
+    """The most confident mistakes with path, label, answer and probability, or that there are none."""
     mistakes = predictions.mistakes()[:MISTAKES]
-    if dataset is None:
-        return drawn
     if len(mistakes) == 0:
-        drawn["mistakes"] = pictures.png(pictures.message(f"No mistakes: all {len(predictions.paths):,} are right."))
-    else:
-        captions = [predictions.caption(n) for n in mistakes]
-        drawn["mistakes"] = pictures.png(pictures.sheet(list(dataset.read(np.asarray(mistakes))), captions))
-    return drawn
+        return pictures.png(pictures.message(f"No mistakes: all {len(predictions.paths):,} are right."))
+    captions = [predictions.caption(n) for n in mistakes]
+    return pictures.png(pictures.sheet(list(dataset.read(np.asarray(mistakes))), captions))
 
 
 def _png_size(content: bytes) -> tuple[int, int]:
