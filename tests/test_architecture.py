@@ -84,7 +84,7 @@ NEVER = {
     "scratchnet.averaging": ["scratchnet.training", "scratchnet.layers", "scratchnet.kernels"],
     "scratchnet.network": ["scratchnet.training", "scratchnet.data", "scratchnet.optimizers"],
     "scratchnet.optimizers": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
-    "scratchnet.gradient_check": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
+    "scratchnet.gradients": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
     "scratchnet.models": ["scratchnet.training", "scratchnet.data", "scratchnet.kernels"],
     "data_prep": [
         "scratchnet.training",
