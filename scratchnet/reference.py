@@ -6,6 +6,8 @@ out). A gradient is named after its operation and answers with the gradients of 
 order. Source of the whole: Goodfellow, Bengio & Courville, "Deep Learning", 2016, chapters 6 to 9.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ def pad_gradient(dy: Array, top: int, bottom: int, left: int, right: int) -> Arr
 def conv2d(x: Array, weight: Array, bias: Array, stride: int) -> Array:
     """y[n, i, j, f] = bias[f] + Σ over u, v, c of x[n, i·stride + u, j·stride + v, c] · weight[u, v, c, f]."""
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[:2], axis=(1, 2))[:, ::stride, ::stride]
-    return np.einsum("nijcuv,uvcf->nijf", windows, weight) + bias
+    return np.einsum("nijcuv,uvcf->nijf", windows, weight, order="C", optimize=True) + bias
 
 
 def conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Array, Array, Array]:
@@ -37,8 +39,8 @@ def conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Ar
     for u, v in np.ndindex(weight.shape[:2]):
         rows = slice(u, u + (out_height - 1) * stride + 1, stride)
         columns = slice(v, v + (out_width - 1) * stride + 1, stride)
-        dx[:, rows, columns] += np.einsum("nijf,cf->nijc", dy, weight[u, v])
-        dweight[u, v] = np.einsum("nijc,nijf->cf", x[:, rows, columns], dy)
+        dx[:, rows, columns] += dy @ weight[u, v].T
+        dweight[u, v] = np.einsum("nijc,nijf->cf", x[:, rows, columns], dy, optimize=True)
     return dx, dweight, dy.sum(axis=(0, 1, 2))
 
 
@@ -50,12 +52,15 @@ def max_pool2d(x: Array, size: int, stride: int) -> Array:
 
 def max_pool2d_gradient(x: Array, dy: Array, size: int, stride: int) -> Array:
     """dx: each dy[n, i, j, c] goes to the place that won its window, the first in reading order among equals."""
-    dx = np.zeros_like(x)
-    for n, i, j, c in np.ndindex(dy.shape):
-        top, left = i * stride, j * stride
-        window = x[n, top : top + size, left : left + size, c]
-        u, v = divmod(int(window.argmax()), size)
-        dx[n, top + u, left + v, c] += dy[n, i, j, c]
+    dx, y = np.zeros_like(x), max_pool2d(x, size, stride)
+    undecided = np.ones(y.shape, bool)
+    out_height, out_width = y.shape[1:3]
+    for u, v in np.ndindex(size, size):
+        rows = slice(u, u + (out_height - 1) * stride + 1, stride)
+        columns = slice(v, v + (out_width - 1) * stride + 1, stride)
+        won = undecided & (x[:, rows, columns] == y)
+        dx[:, rows, columns] += np.where(won, dy, 0)
+        undecided &= ~won
     return dx
 
 
@@ -95,6 +100,17 @@ def dropout_gradient(dy: Array, kept: NDArray[np.bool_], rate: float) -> Array:
     return np.where(kept, dy / np.asarray(1 - rate, dy.dtype), 0)
 
 
+def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weights to begin with, uniform in ±√(6 / (fan_in + fan_out)), so that no signal grows or fades from layer to layer.
+
+    fan_in: the inputs that one output sums over; fan_out: the outputs that one input reaches. Glorot & Bengio 2010,
+    equation 16. shape: (KH, KW, C, F) of a convolution, or (in, out) of a dense layer.
+    """
+    *window, channels, filters = shape
+    limit = np.sqrt(6 / (math.prod(window) * (channels + filters)))
+    return rng.uniform(-limit, limit, shape)
+
+
 def log_softmax(logits: Array) -> Array:
     """log pᵢ = zᵢ − log Σⱼ exp zⱼ for each row; the row's maximum is taken away first, so that no exp overflows."""
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -132,10 +148,10 @@ def adam(
     mean: Array,
     square: Array,
     step: int,
-    learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
+    learning_rate: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
     l2: float = 0.0,
     decay: float = 0.0,
 ) -> tuple[Array, Array, Array]:
