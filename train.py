@@ -30,7 +30,7 @@ from scratchnet.training.words import announcement
 
 SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "subject_pattern", "subjects", "fit", "crop",
-    "augment_offline", "keep_duplicates",
+    "bits", "augment_offline", "keep_duplicates",
 )  # fmt: skip
 PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards
 NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed

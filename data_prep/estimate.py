@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from data_prep.augment import balanced_size
 from data_prep.settings import Settings
 from data_prep.sources import Found
-from scratchnet.data.images import UnusableImage, decode, preprocess, preprocessing
+from scratchnet.data.images import UnusableImage, preprocessing, read_pixels
 from scratchnet.errors import ConfigError
 
 TRIED = 12  # images that are decoded to see how long one takes
@@ -61,7 +61,7 @@ def _seconds_per_image(found: Found, settings: Settings) -> float:
     began = time.perf_counter()
     for image in tried:
         try:
-            preprocess(decode(image.file).image, how)
+            read_pixels(image.file, how)
         except UnusableImage:  # which takes time too
             continue
     threads = settings.threads or min(os.cpu_count() or 1, 8)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.settings import AUGMENTATIONS, DEFAULTS, SPLITS, Settings
+from data_prep.settings import AUGMENTATIONS, BITS, DEFAULTS, SPLITS, Settings
 from scratchnet.command_line import as_option
 from scratchnet.data.scaling import FITS
 
@@ -24,6 +24,13 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "crop": {
         "action": "store_true",
         "help": "cut each image down to what is not black, with a margin of a tenth, before it is scaled",
+    },
+    "bits": {
+        "type": int,
+        "choices": BITS,
+        "help": "16: for images of 10 to 16 bits a channel, as microscopes write them. One window for the whole set, outside of which at "
+        "most one of 10,000 pixels lies on either side, is scaled to 8 bits, and kept with the weights; files of 8 bits are left out "
+        f"({_DEFAULTS.bits})",
     },
     "split": {
         "choices": SPLITS,

@@ -20,11 +20,11 @@ from data_prep.folder import new_folder, require_outside
 from data_prep.settings import Settings
 from data_prep.sides import Usable, divide, find_usable
 from data_prep.sources import Found, find_images
-from data_prep.spool import Spool
+from data_prep.spool import Spool, measured_window
 from data_prep.tables import read_subjects
 from data_prep.writing import write_dataset
 from scratchnet.data import Manifest, Remark
-from scratchnet.data.images import preprocessing
+from scratchnet.data.images import FEW_BITS, TAKE_MORE, preprocessing
 from scratchnet.errors import ConfigError, DataError
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -84,7 +84,8 @@ def _prepare(
     found = find_images(
         source, subject_pattern=settings.subject_pattern, subjects=table, prelim=settings.split == "prelim"
     )
-    how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop)
+    window = measured_window(found.images, threads=settings.threads, quiet=quiet) if settings.bits == 16 else None
+    how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop, window=window)
     manifests = []
     try:
         with new_folder(out) as folder, tempfile.TemporaryFile(dir=folder) as file:
@@ -92,7 +93,7 @@ def _prepare(
             prepared, unusable = spool.fill(found.images)
             usable = find_usable(prepared, found.class_names, settings)
             left_out = [*found.left_out, *unusable, *usable.left_out]
-            _check_classes(source, usable, left_out)
+            _check_classes(source, usable, left_out, settings.bits)
             for number, division in enumerate(divide(usable, settings)):
                 dataset = place(folder, number)
                 dataset.mkdir(exist_ok=True)
@@ -131,7 +132,7 @@ def _require_free(out: Path, source: Path) -> None:
     require_outside(out, source)
 
 
-def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark]) -> None:
+def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark], bits: int) -> None:
     """Raises DataError if a class has no image left."""
     present = {item.label for item in usable.items}
     for label, name in enumerate(usable.class_names):
@@ -144,8 +145,20 @@ def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark]) -> 
             reasons = "; ".join(f"{remark.path!r}: {remark.reason}" for remark in of_class[:3])
             raise DataError(
                 f"{source}: class {name!r} has no usable image{f' ({reasons})' if reasons else ''}. "
-                "If that folder is no class, move it out of the source."
+                f"{_remedy({remark.reason for remark in of_class}, bits)}"
             )
+
+
+def _remedy(reasons: set[str], bits: int) -> str:
+    """What to do where all images of a class are left out for these reasons."""
+    if bits == 8 and any(TAKE_MORE in reason for reason in reasons):
+        return "Choose --bits 16, which scales such images by one window."
+    if bits == 16 and FEW_BITS in reasons:
+        return (
+            "--bits 16 is for sets whose images all have more than 8 bits: leave it out, or bring all classes to the same "
+            "number of bits, for a network would tell them apart by that."
+        )
+    return "If that folder is no class, move it out of the source."
 
 
 def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from scratchnet.data.scaling import FITS
 from scratchnet.errors import ConfigError
 
 SPLITS = ("subject", "report", "fold", "prelim", "kfold")
+BITS = (8, 16)
 AUGMENTATIONS = ("none", "report", "symmetries")
 ONLY_WITH = {"test_fraction": ("subject", "report"), "test_fold": ("fold",), "folds": ("kfold",)}
 DEFAULTS = {"test_fraction": 0.2, "test_fold": 2, "folds": 5}  # where the split asks for them
@@ -37,6 +38,7 @@ class Settings:
     image_size: int = 64
     fit: str = "pad"
     crop: bool = False
+    bits: int = 8
     split: str = "subject"
     test_fraction: float | None = None
     test_fold: int | None = None
@@ -51,9 +53,11 @@ class Settings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in (("split", SPLITS), ("fit", FITS), ("augment_offline", AUGMENTATIONS)):
+        for name, choices in (("split", SPLITS), ("fit", FITS), ("bits", BITS), ("augment_offline", AUGMENTATIONS)):
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{as_option(name)} is {getattr(self, name)!r}; choose {' or '.join(choices)}")
+                raise ConfigError(
+                    f"{as_option(name)} is {getattr(self, name)!r}; choose {' or '.join(map(str, choices))}"
+                )
         for name, splits in ONLY_WITH.items():
             if self.split in splits:
                 if getattr(self, name) is None:

@@ -1,6 +1,7 @@
 """Images that have been decoded and scaled, and wait for their place in a shard.
 
-Each file is read once: decoded, hashed, scaled and compressed by a few threads. The compressed pixels are put aside in one
+Each file is read once, or twice where a window is to be measured first: decoded, hashed, scaled and compressed by a few
+threads. The compressed pixels are put aside in one
 temporary file, so that memory stays bounded; the facts about them stay in memory.
 """
 
@@ -21,7 +22,8 @@ from data_prep.duplicates import Picture, identify
 from data_prep.parallel import in_order
 from data_prep.sources import SourceImage
 from scratchnet.data import PackedImage, Remark, pack_image, symmetry
-from scratchnet.data.images import UnusableImage, decode, preprocess
+from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocess
+from scratchnet.data.window import VALUES, Window
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,32 @@ class Prepared:
     length: int = 0
 
 
+def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet: bool) -> Window:
+    """The window for images of more than 8 bits a channel: measured on all of them that can be used, whichever side they come to.
+
+    The rule looks at no label. threads, quiet: as of `Spool`.
+    """
+
+    def counted(image: SourceImage) -> NDArray[np.int64]:
+        try:
+            return np.bincount(decode_deep(image.file).ravel(), minlength=VALUES)
+        except UnusableImage:  # which is said when it is to be used
+            return np.zeros(VALUES, np.int64)
+
+    counts = np.zeros(VALUES, np.int64)
+    bar = tqdm(images, desc="Measuring the window", unit=" images", disable=True if quiet else None)
+    with warnings.catch_warnings(), closing(in_order(counted, bar, threads or default_threads())) as results:
+        warnings.simplefilter("ignore")
+        for result in results:
+            counts += result
+    return Window.measured(counts)
+
+
+def default_threads() -> int:
+    """Threads that decode, where nobody says how many: one a core, at most 8."""
+    return min(os.cpu_count() or 1, 8)
+
+
 class Spool:
     """The images in one temporary file, and what they went through.
 
@@ -50,9 +78,10 @@ class Spool:
 
     def __init__(self, file: IO[bytes], preprocessing: dict[str, Any], *, threads: int | None, quiet: bool) -> None:
         self.preprocessing = preprocessing
-        self.threads = threads or min(os.cpu_count() or 1, 8)
+        self.threads = threads or default_threads()
         self.quiet = quiet
         self._file = file
+        self._window = Window.of(preprocessing)
 
     def fill(self, images: Iterable[SourceImage]) -> tuple[list[Prepared], list[Remark]]:
         """Decodes, scales, compresses and stores every image; the ones that cannot be used are returned as remarks."""
@@ -73,7 +102,7 @@ class Spool:
     def _prepare(self, image: SourceImage) -> tuple[PackedImage, Prepared] | Remark:
         """What one thread does with one file: the packed pixels and the facts about them, or why it is left out."""
         try:
-            decoded = decode(image.file)
+            decoded = decode(image.file, self._window)
         except UnusableImage as reason:
             return Remark(image.path, str(reason))
         pixels = preprocess(decoded.image, self.preprocessing)

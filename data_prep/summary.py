@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from scratchnet.command_line import printable
 from scratchnet.data import Manifest, Remark
+from scratchnet.data.window import Window
 from scratchnet.text_table import text_table
 
 SHOWN = 30  # paths below one reason
@@ -19,6 +20,8 @@ def describe(*manifests: Manifest) -> str:
     height, width, _ = first.image_shape
     asked = first.preparation
     lines = [f"Images of {width}×{height} pixels, {_split(first)}, seed {asked['seed']}"]
+    if window := Window.of(first.preprocessing):
+        lines += [f"More than 8 bits a channel: in all images {window.low} … {window.high} became 0 … 255"]
     for manifest in manifests:
         fold = [f"fold {manifest.preparation['fold']}"] if len(manifests) > 1 else []
         lines += ["", *fold, *_table(manifest), *_augmented(manifest)]

@@ -19,8 +19,9 @@ from PIL import Image
 from scratchnet.averaging import averaged_logits
 from scratchnet.class_labels import class_labels_of
 from scratchnet.config import Config
-from scratchnet.data.images import UnusableImage, decode, preprocess, preprocessing
+from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
 from scratchnet.data.pixels import PixelScaling
+from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
@@ -31,7 +32,7 @@ from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
 DECODERS = min(os.cpu_count() or 1, 8)  # threads that decode files while the network computes
-Picture = str | os.PathLike[str] | NDArray[np.uint8]
+Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ class Predictor:
 
         images: an array (N, H, W, 3) uint8, or any iterable of files and of arrays (H, W, 3) uint8, which is read a
         batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
-        training images were. symmetries: see `logits`.
+        training images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see
+        `logits`.
 
         Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
         """
@@ -205,17 +207,26 @@ class Predictor:
                 return self._decoded(Path(image))
             except UnusableImage as reason:
                 raise DataError(f"{image}: {reason}") from reason
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        window = Window.of(self.preprocessing)
+        dtypes = (np.uint8, np.uint16) if window else (np.uint8,)
+        if not isinstance(image, np.ndarray) or image.dtype not in dtypes:
             came = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-            raise DtypeError(f"an image is a file, or an array of uint8 from 0 to 255 as it was stored, got {came}")
+            expected = "uint16" if window else "uint8 from 0 to 255"
+            raise DtypeError(f"an image is a file, or an array of {expected} as it was stored, got {came}")
         if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ShapeError(f"an image is an array (H, W, 3), red, green, blue, got {image.shape}")
-        if image.shape[:2] == (self.image_size, self.image_size):
-            return image
-        return preprocess(Image.fromarray(image), self.preprocessing)
+        stored: NDArray[Any] = image
+        if stored.dtype == np.uint8 and stored.shape[:2] == (self.image_size, self.image_size):
+            return stored
+        if window and stored.dtype == np.uint8:
+            raise DtypeError(
+                "the network was trained on images of more than 8 bits a channel (--bits 16): an array is of uint16 as it was "
+                f"stored, or prepared, {self.image_size} × {self.image_size}; got uint8 of shape {stored.shape}"
+            )
+        return preprocess(Image.fromarray(window.apply(stored) if window else stored), self.preprocessing)
 
     def _decoded(self, file: Path) -> NDArray[np.uint8]:
-        return preprocess(decode(file).image, self.preprocessing)
+        return read_pixels(file, self.preprocessing)
 
     @staticmethod
     def _check_iterable(images: Any) -> None:

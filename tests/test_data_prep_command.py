@@ -118,7 +118,7 @@ def test_a_class_without_a_usable_image(tmp_path):
     save_image(tmp_path / "source" / "a" / "1.png")
     (tmp_path / "source" / "b").mkdir()
     (tmp_path / "source" / "b" / "2.png").write_text("x")
-    with pytest.raises(DataError, match=r"class 'b' has no usable image \('b/2.png': not an image"):
+    with pytest.raises(DataError, match=r"class 'b' has no usable image \('b/2.png': a text"):
         prepare(tmp_path / "source", tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
 

@@ -47,6 +47,19 @@ def test_plain_rgb_is_used_as_it_is(tmp_path, rgb, form, options):
 
 
 @pytest.mark.parametrize("options", [{}, DEFLATE, {"planar": 2}, {"planar": 2, **DEFLATE}])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("photometric", "said"), [(0, "greyscale"), (1, "greyscale"), (3, "palette colours")])
+def test_one_channel(tmp_path, rgb, options, order, photometric, said):
+    grey = rgb[:, :, :1]
+    table = np.stack([np.arange(255, -1, -1), np.zeros(256), np.arange(256)]).astype(np.uint8)
+    more = {320: (3, [int(value) * 257 for value in table.ravel()])} if photometric == 3 else {}
+    pixels, alterations = decoded(tmp_path, tiff(page(grey, photometric, more=more, **options), order=order))
+    expected = {0: 255 - grey.repeat(3, axis=2), 1: grey.repeat(3, axis=2), 3: table.T[grey[:, :, 0]]}[photometric]
+    np.testing.assert_array_equal(pixels, expected)
+    assert alterations == (f"{said}, converted to RGB",)
+
+
+@pytest.mark.parametrize("options", [{}, DEFLATE, {"planar": 2}, {"planar": 2, **DEFLATE}])
 @pytest.mark.parametrize("form", [{}, {"big": True, "order": ">"}])
 @pytest.mark.parametrize("value", [None, 0, 255, 7])
 def test_a_fourth_channel_without_meaning_is_dropped_and_listed(tmp_path, rgb, options, form, value):

@@ -1,5 +1,6 @@
 """A file taken apart: its pixels as a decoder is to get them, and what is known about them."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_METADATA = (
@@ -20,6 +21,7 @@ class Container:
     bits: of each channel. orientation: 1 … 8, how the camera was held. remarks: what was passed over, for the summary.
     alpha_is_named: False where a fourth channel may be filling, as the file doesn't say that it means transparency, or
     programs write it so; it is none then if it is 0 everywhere. white_is_zero: the numbers of a grey image run from white to black.
+    planes: of more than 8 bits, where each channel is stored by itself: a file of each.
     """
 
     content: bytes
@@ -28,3 +30,4 @@ class Container:
     remarks: tuple[str, ...] = ()
     alpha_is_named: bool = True
     white_is_zero: bool = False
+    planes: Callable[[], Iterator[bytes]] | None = None

@@ -26,9 +26,10 @@
 "Listed" and "left out" mean: by path, with the reason, in the summary and in the manifest. Colour profiles are not applied.
 """
 
+import contextlib
 import io
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,11 @@ from PIL import Image, UnidentifiedImageError
 
 from scratchnet.data import bmp, jpeg, png, tiff_page
 from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.deep import deep_values
 from scratchnet.data.orientation import TURNS, UPRIGHT, from_exif, from_xmp, upright
 from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
 from scratchnet.data.signatures import FORMATS, LOOKED_AT, image_format, what_it_is
+from scratchnet.data.window import Window
 from scratchnet.errors import DataError
 
 __all__ = ["FORMATS", "UnusableImage"]
@@ -69,6 +72,10 @@ CONVERSIONS = {
     "PA": "palette colours with opaque alpha, converted to RGB",
     "RGBA": "alpha dropped, every pixel was opaque",
 }
+TAKE_MORE = "to train on such files: --bits 16"
+MANY_BITS = f"{{}} bits a channel; 8 are expected ({TAKE_MORE})"
+FEW_BITS = "8 bits a channel or fewer; more are expected, as for the other images of this set (--bits 16)"
+TOO_MANY_BITS = "{} bits a channel: scale it to 8 or 16 bits, all files alike"
 EMPTY_ALPHA = "alpha dropped, it was 0 in every pixel, as programs write it that do not use it"
 SPACES = {
     "CMYK": "CMYK, the inks of a printer",
@@ -95,8 +102,47 @@ class DecodedImage:
     alterations: tuple[str, ...]
 
 
-def decode(file: Path) -> DecodedImage:
-    """Reads and decodes one file, as the table above says. Raises UnusableImage with the reason, and nothing else."""
+def decode(file: Path, window: Window | None = None) -> DecodedImage:
+    """Reads and decodes one file, as the table above says. Raises UnusableImage with the reason, and nothing else.
+
+    window: of a set whose images have 10 to 16 bits a channel; others are left out then.
+    """
+    with _named_reasons(file) as (data, kind):
+        return _decode(data, kind, file.suffix, window)
+
+
+def decode_deep(file: Path) -> NDArray[np.uint16]:
+    """The values of a file of 10 to 16 bits a channel, uint16: (H, W, 1) for greyscale, (H, W, 3) for RGB; not turned.
+
+    Raises UnusableImage for any other file, and nothing else.
+    """
+    with _named_reasons(file) as (data, kind):
+        container = _taken_apart(data, kind, deep=True)
+        _opened(container, kind)
+        return deep_values(container, kind)
+
+
+@contextlib.contextmanager
+def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
+    """The content of a file and its format. Whatever is raised while they are used, or before, becomes an UnusableImage."""
+    data, kind = _read(file)
+    try:
+        yield data, kind
+    except UnusableImage:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
+    except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
+        if "nsupported" in str(error):
+            raise UnusableImage(f"a {kind} of a kind that is not read ({error}): save it as PNG") from error
+        said = f"it begins as a {kind} does, and does not go on as one"
+        raise UnusableImage(
+            f"truncated or damaged: {said if isinstance(error, UnidentifiedImageError) else error}"
+        ) from error
+
+
+def _read(file: Path) -> tuple[bytes, str]:
+    """The content of a file, and its format. Raises UnusableImage where it can't be read, or is none that is read."""
     try:
         facts = file.stat()
         if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for, for ever
@@ -115,56 +161,72 @@ def decode(file: Path) -> DecodedImage:
         if other is None:
             raise UnusableImage(f"not an image in a known format ({', '.join(FORMATS)})")
         raise UnusableImage(f"{other[0]}, which is not read: {other[1]}")
-    try:
-        return _decode(data, kind, file.suffix)
-    except UnusableImage:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
-    except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
-        if "nsupported" in str(error):
-            raise UnusableImage(f"a {kind} of a kind that is not read ({error}): save it as PNG") from error
-        said = f"it begins as a {kind} does, and does not go on as one"
-        raise UnusableImage(
-            f"truncated or damaged: {said if isinstance(error, UnidentifiedImageError) else error}"
-        ) from error
+    return data, kind
 
 
-def _decode(data: bytes, kind: str, extension: str) -> DecodedImage:
+def _taken_apart(data: bytes, kind: str, *, deep: bool) -> Container:
+    """The file without what stands beside its pixels. Raises UnusableImage where it has more bits than asked for, or fewer."""
     container = TAKE_APART[kind](data) if kind in TAKE_APART else Container(data)
-    if container.bits > 8:
-        raise UnusableImage(f"{container.bits} bits a channel; 8 are expected")
+    if deep and container.bits <= 8:
+        raise UnusableImage(FEW_BITS)
+    if container.bits > (16 if deep else 8):
+        raise UnusableImage(
+            TOO_MANY_BITS.format(container.bits) if container.bits > 16 else MANY_BITS.format(container.bits)
+        )
+    return container
+
+
+def _opened(container: Container, kind: str) -> Image.Image:
+    """The image, not yet decoded. Raises UnusableImage where it is too large, or one of several."""
     image: Image.Image = Image.open(io.BytesIO(container.content), formats=(kind,))
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnusableImage(f"too large: {width}×{height} pixels (at most {MAX_PIXELS}, and {MAX_SIDE} a side)")
     if _has_second_frame(container.content, kind):
         raise UnusableImage(tiff_page.SEVERAL)
-    if image.mode != "RGB" and image.mode not in CONVERSIONS:
-        space = SPACES.get(image.mode, f"colour mode {image.mode}")
-        raise UnusableImage(f"{space}; RGB is expected: convert it and save it as RGB")
+    return image
 
+
+def _decode(data: bytes, kind: str, extension: str, window: Window | None) -> DecodedImage:
+    container = _taken_apart(data, kind, deep=window is not None)
+    image = _opened(container, kind)
     alterations = list(container.remarks)
     if EXTENSIONS.get(extension.lower()) != kind:
         alterations.insert(
             0, f"a {kind} file {f'named {extension}' if extension else 'without extension'}, read as {kind}"
         )
-    image.load()
+    if window is not None:
+        image, converted = _scaled(deep_values(container, kind), window)
+    else:
+        image, converted = _converted(image, container)
     orientation = container.orientation
     if kind == "WEBP":
         orientation, said = _beside_webp(image)
         alterations += said
-    if image.mode != "RGB" or "transparency" in image.info:
-        image, converted = _converted(image, container)
-        alterations += converted
+    alterations += converted
     if orientation in TURNS:
         image = upright(image, orientation)
         alterations.append(f"turned upright (EXIF orientation {orientation})")
     return DecodedImage(image, tuple(alterations))
 
 
+def _scaled(values: NDArray[np.uint16], window: Window) -> tuple[Image.Image, list[str]]:
+    """Values (H, W, 1 or 3) as an RGB image of 8 bits, and what was done."""
+    said = [f"more than 8 bits a channel, scaled from {window.low} … {window.high} to 0 … 255"]
+    scaled = window.apply(values)
+    if values.shape[2] == 1:
+        return Image.fromarray(scaled[:, :, 0]).convert("RGB"), [CONVERSIONS["L"], *said]
+    return Image.fromarray(scaled), said
+
+
 def _converted(image: Image.Image, container: Container) -> tuple[Image.Image, list[str]]:
-    """The image as RGB, and what was done. Raises UnusableImage where pixels are transparent."""
+    """The image as RGB, decoded, and what was done. Raises UnusableImage for other colours and for transparent pixels."""
+    if image.mode != "RGB" and image.mode not in CONVERSIONS:
+        space = SPACES.get(image.mode, f"colour mode {image.mode}")
+        raise UnusableImage(f"{space}; RGB is expected: convert it and save it as RGB")
+    image.load()
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image, []
     with_alpha = image.convert("RGBA")
     alpha = with_alpha.getchannel("A").getextrema()
     if alpha == (0, 0) and image.mode == "RGBA" and not container.alpha_is_named:
@@ -195,8 +257,12 @@ def _has_second_frame(data: bytes, kind: str) -> bool:
     return True
 
 
-def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> dict[str, Any]:
-    """How a decoded image becomes pixels, in words that JSON holds: what shards and weights keep, and `preprocess` follows.
+def preprocessing(
+    image_size: int, *, fit: str = "pad", crop: bool = False, window: Window | None = None
+) -> dict[str, Any]:
+    """How a file becomes pixels, in words that JSON holds: what shards and weights keep, and `read_pixels` follows.
+
+    window: of images of more than 8 bits a channel; without one there is no such entry.
 
     >>> preprocessing(64)["fit"]
     'pad'
@@ -208,7 +274,16 @@ def preprocessing(image_size: int, *, fit: str = "pad", crop: bool = False) -> d
         "background": 0,
         "shrink": SHRINK,
         "enlarge": ENLARGE,
+        **({} if window is None else {"window": window.to_dict()}),
     }
+
+
+def read_pixels(file: Path, how: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """What a file shows a network, (S, S, 3) uint8: decoded and preprocessed as the training images were.
+
+    Raises UnusableImage with the reason, and DataError as `require_repeatable` does.
+    """
+    return preprocess(decode(file, Window.of(how)).image, how)
 
 
 def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -228,6 +303,7 @@ def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 def require_repeatable(how: Mapping[str, Any]) -> None:
     """Raises DataError if `how` is nothing that `preprocessing` makes: made up, or of a version that scaled otherwise."""
+    Window.of(how)
     size, fit, crop, shrink = how.get("image_size"), how.get("fit"), how.get("crop"), how.get("shrink")
     if (
         not (type(size) is int and 1 <= size <= MAX_IMAGE_SIZE)

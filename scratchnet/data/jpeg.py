@@ -49,6 +49,10 @@ def take_apart(data: bytes) -> Container:
             )
         if marker in FRAMES and body:
             bits = body[0]
+            if bits != 8:
+                raise UnusableImage(
+                    f"a JPEG of {bits} bits a channel, which is not read: save it as TIFF or PNG with 16 bits"
+                )
         if marker not in (COMMENT, *range(0xE1, 0xF0)) or marker == ADOBE:
             kept.append(data[place:end])
         elif marker == 0xE1 and body.startswith(b"Exif\0") and not exif_seen:

@@ -1,7 +1,8 @@
 """Which page of a TIFF is the picture, and what its channels are."""
 
 import io
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 
 from PIL import Image
 
@@ -91,6 +92,8 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
     if len(widths) > 1:
         raise UnusableImage(f"channels of {' and '.join(map(str, sorted(widths)))} bits: save it with 8 bits each")
     bits = max(widths)
+    if bits not in (1, 2, 4, 8, 12, 16, 32, 64):
+        raise UnusableImage(f"{bits} bits a channel without gaps between them: save it with 16 bits")
     form = next(iter(set(page.numbers(SAMPLE_FORMAT, 1)) - {1, 4}), 1)
     if form != 1:
         what = NUMBERS.get(form, f"numbers of an unknown form ({form})")
@@ -98,19 +101,20 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
             f"{bits} bits a channel, {what}: which one is black, and which one white? Save it with 8 or 16 bits, from 0 upwards"
         )
     changed: dict[int, tuple[int, ...]] = {}
+    dropped, apart = 0, page.numbers(PLANAR, 1)[0] == 2
     extra = samples - COLOURS.get(colour, samples)
     meanings = page.numbers(EXTRA_SAMPLES)[:1]
     if extra < 0 or (extra > 0 and not (extra == 1 and (meanings in ((1,), (2,)) or colour == RGB))):
         raise UnusableImage(_channels(samples, colour))
     if extra == 1 and meanings == (0,):
         remarks.append("a fourth channel, to which the file gives no meaning, dropped")
-        if (
-            page.numbers(PLANAR, 1)[0] == 2
-        ):  # each channel has its own strips: without those of the fourth it is an RGB image
-            changed = {SAMPLES: (3,), BITS: page.numbers(BITS, 1)[:3], EXTRA_SAMPLES: (), SAMPLE_FORMAT: ()}
-            for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
-                places = page.numbers(tag)
-                changed |= {tag: places[: len(places) // 4 * 3]} if places else {}
+        if apart:
+            changed = _channels_alone(page, samples, 0, 3)
+        samples, dropped = 3, 1
+    if apart and samples == 1:  # it can't be apart from anything, and Pillow would take it for a part of a pixel
+        changed[PLANAR] = (1,)
+    if colour == WHITE_IS_ZERO and bits > 8:  # which Pillow turns round in some files, and not in others
+        changed[PHOTOMETRIC] = (GREY,)
     orientation = page.numbers(ORIENTATION, UPRIGHT)[0]
     if orientation == UPRIGHT:
         orientation = from_xmp(page.bytes_of(XMP, MAX_METADATA))
@@ -123,7 +127,27 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
         remarks=tuple(remarks),
         alpha_is_named=bool(meanings),
         white_is_zero=colour == WHITE_IS_ZERO,
+        planes=partial(_planes, page, samples + dropped, samples) if bits > 8 and apart and samples > 1 else None,
     )
+
+
+def _channels_alone(page: Directory, samples: int, first: int, end: int) -> dict[int, tuple[int, ...]]:
+    """The tags of a TIFF that holds some of a page's channels, from `first` to before `end`, each of which has its own strips."""
+    changed: dict[int, tuple[int, ...]] = {
+        SAMPLES: (end - first,), BITS: page.numbers(BITS, 1)[:1] * (end - first), EXTRA_SAMPLES: (), SAMPLE_FORMAT: (),
+    }  # fmt: skip
+    for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
+        if places := page.numbers(tag):
+            each = len(places) // samples
+            changed[tag] = places[first * each : end * each]
+    return changed
+
+
+def _planes(page: Directory, samples: int, used: int) -> Iterator[bytes]:
+    """Each of the first `used` channels of a page as a TIFF in greyscale."""
+    for channel in range(used):
+        alone = _channels_alone(page, samples, channel, channel + 1)
+        yield one_page(page, {**alone, PLANAR: (1,), PHOTOMETRIC: (GREY,)})
 
 
 def _channels(samples: int, colour: int) -> str:
