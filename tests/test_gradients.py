@@ -1,5 +1,7 @@
 """Every backward pass is the derivative of its forward pass, in the kernels of training, and the check sees errors."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -407,3 +409,141 @@ def test_float32_is_refused(rng):
         DtypeError, match=r"gradient_check needs float64, dense1.weight is float32: build with dtype='float64'"
     ):
         gradient_check(layer, x)
+
+
+def changes_dy(x, dy):
+    dy *= 2 * x
+    return dy
+
+
+class Careless:
+    """y = x · w, whose backward does one thing that it must not do."""
+
+    def __init__(self, touch):
+        self.weight = Parameter("scale", np.array([1.0, 2.0, 3.0]), decay=True)
+        self.parameters = [self.weight]
+        self.touch = touch
+
+    def forward(self, x, *, training):
+        self.x = x
+        return x * self.weight.value
+
+    def backward(self, dy, *, need_dx=True):
+        dx = dy * self.weight.value
+        self.weight.grad[:] = (self.x * dy).sum(axis=0)
+        self.touch(self, dy)
+        return dx
+
+
+@pytest.mark.parametrize(
+    ("touch", "name", "message"),
+    [
+        (lambda layer, dy: dy.fill(0), None, r"backward changes dy in place.*dy\.copy\(\)"),
+        (lambda layer, dy: dy.sort(axis=0), None, "backward changes dy in place"),
+        (lambda layer, dy: layer.x.__iadd__(1), "x", r"backward changes x in place.*x\.copy\(\)"),
+        (lambda layer, dy: layer.weight.value.__isub__(0.1), "scale", "backward changes scale in place"),
+    ],
+    ids=["dy zeroed", "dy sorted", "x", "a parameter"],
+)
+def test_backward_leaves_alone_what_it_was_given(touch, name, message, rng):
+    with pytest.raises(GradientError, match=message) as refused:
+        gradient_check(Careless(touch), rng.normal(size=(4, 3)))
+    assert (refused.value.name, refused.value.place, refused.value.backward, refused.value.quotient) == (
+        name,
+        *[None] * 3,
+    )
+    assert gradient_check(Careless(lambda layer, dy: None), rng.normal(size=(4, 3))).max_error < 1e-6
+
+
+def test_a_right_gradient_written_into_dy_is_refused(rng):
+    """In a network dy is another layer's: the sum of a skip connection would be wrong."""
+    with pytest.raises(GradientError, match="backward changes dy in place"):
+        gradient_check(Function(np.square, changes_dy), rng.normal(size=(2, 3)))
+
+
+def test_dy_itself_may_be_returned(rng):
+    assert gradient_check(Function(lambda x: x + 1, lambda x, dy: dy), rng.normal(size=(2, 3))).max_error < 1e-6
+
+
+class Plain:
+    """y = x³ as in a first lesson: forward takes x, backward takes dy."""
+
+    def __init__(self, factor=3):
+        self.factor = factor
+
+    def forward(self, x):
+        self.x = x
+        return x**3
+
+    def backward(self, dy):
+        return self.factor * self.x**2 * dy
+
+
+class TakesAnything(Plain):
+    def forward(self, x, **options):
+        assert options == {"training": True}
+        return super().forward(x)
+
+
+class TrainingSecond(Plain):
+    def forward(self, x, training=False):
+        assert training
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Plain, TakesAnything, TrainingSecond])
+def test_forward_may_do_without_training(kind, rng):
+    assert gradient_check(kind(), rng.normal(size=(2, 3))).max_error < 1e-6
+    with pytest.raises(GradientError, match="backward says"):
+        gradient_check(kind(2), rng.normal(size=(2, 3)))
+
+
+def test_a_mistake_inside_forward_is_not_hidden(rng):
+    """A TypeError of the layer's own is no reason to call it another way."""
+
+    class Broken(Plain):
+        def forward(self, x):
+            return len(1)
+
+    with pytest.raises(TypeError, match="has no len"):
+        gradient_check(Broken(), rng.normal(size=(2, 3)))
+
+
+def test_the_error_carries_what_its_message_says(rng):
+    x = rng.normal(size=(2, 3))
+    with pytest.raises(GradientError) as refused:
+        gradient_check(mistake(one_wrong_sign), x)
+    error = refused.value
+    assert (error.name, error.place) == ("weight", (1, 2))
+    assert error.backward == pytest.approx(-error.quotient, rel=1e-6)
+    assert f"backward says {error.backward:.9g}, the difference quotient {error.quotient:.9g}" in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.name, again.place, again.quotient) == (str(error), "weight", (1, 2), error.quotient)
+
+
+def test_a_direction_has_no_place(rng):
+    """One wrong number of 200 of which 40 are tried: the random direction finds it, and can't say where it is."""
+    with pytest.raises(GradientError) as refused:
+        gradient_check(
+            Function(np.square, lambda x, dy: np.where(np.arange(x.size) == 77, 0, 2 * x * dy)),
+            rng.normal(size=(1, 200)),
+        )
+    assert refused.value.name == "x"
+    assert refused.value.place is None
+    assert str(refused.value).startswith("x in a random direction: backward says")
+    assert refused.value.backward != refused.value.quotient
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (no_bias, "bias"),
+        (nan_in_a_gradient, "weight"),
+        (gradient_of_another_shape, "weight"),
+        (lambda layer, dx: dx[:, :2], "x"),
+    ],
+)
+def test_the_error_names_the_array(change, name, rng):
+    with pytest.raises(GradientError) as refused:
+        gradient_check(mistake(change), rng.normal(size=(2, 3)))
+    assert refused.value.name == name
