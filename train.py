@@ -29,7 +29,7 @@ from scratchnet.training import Experiment, Progress, Run
 from scratchnet.training.words import announcement
 
 SETTINGS = (
-    "split", "test_fraction", "test_fold", "folds", "validation_fraction", "subject_pattern", "subjects", "fit", "crop",
+    "split", "test_fraction", "test_fold", "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop",
     "bits", "augment_offline", "keep_duplicates",
 )  # fmt: skip
 PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards

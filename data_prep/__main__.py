@@ -15,7 +15,8 @@ scales them, and writes them as HDF5 shards into a new folder. SOURCE is read on
 
 SOURCE is either a C-NMC 2019 tree (…/fold_0/all/UID_11_10_1_all.bmp, …/fold_0/hem/UID_H10_2_1_hem.bmp, …; subjects are in
 the names; the preliminary test set is read with --split prelim) or a folder with one folder per class (tell the subjects
-with --subject-pattern or --subjects). BMP, PNG, TIFF, JPEG and WebP are read. Whatever is left out or converted is listed at
+with --subject-pattern or --subjects). Other trees, such as train/ and test/ with the classes below, are recognised where that is
+certain, or told with --layout. BMP, PNG, TIFF, JPEG and WebP are read. Whatever is left out or converted is listed at
 the end, by path, with the reason, and in OUT/manifest.json.
 
 With --split kfold, OUT holds one dataset for each fold: OUT/fold-0, OUT/fold-1, …

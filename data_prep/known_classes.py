@@ -9,12 +9,11 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_prep.layout import side_of
+from data_prep.listing import may_be_image
 from scratchnet.data import Remark
-from scratchnet.data.images import EXTENSIONS
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.file_kinds import kind_of
 
-SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation"}
 SHOWN = 3  # folders of one kind that a message names
 
 
@@ -53,11 +52,10 @@ def choose_known(
     left_out += [Remark(f"{unwanted[name]}/", f"{_files(count)}, left out as asked") for name, count in asked.items()]
     refused = {}
     for folder, paths in strangers.items():
-        if images := sum(_is_image(source / path) for path in paths):
+        if images := sum(may_be_image(source, path) for path in paths):
             refused[_common(paths)] = images
         else:
             left_out.append(Remark(f"{folder}/", f"{_files(len(paths))}, none of them an image: ignored"))
-    left_out += [Remark(f"{name}/", "an empty folder: ignored") for name in _empty_folders(source, files)]
     _require_classes(source, names, chosen, refused)
     return chosen, left_out
 
@@ -76,7 +74,8 @@ def _require_classes(source: Path, names: Sequence[str], chosen: dict[str, int],
             f"{source}: the folder {folder!r}{more} with {count} is none of the network's classes, which are {known}: "
             f"leave it out with --without {_quoted(folder)}, or give it the name of the class that it holds"
         )
-    sides = sorted({first for path in chosen if (first := path.split("/")[0]).casefold() in SPLIT_NAMES})
+    classes = {_folded(name) for name in names}
+    sides = sorted({first for path in chosen if side_of(first := path.split("/")[0]) and _folded(first) not in classes})
     if len(sides) > 1:
         raise DataError(
             f"{source}: holds the sides {', '.join(sides)}: judge one of them, such as {source / sides[0]}, or leave the "
@@ -92,21 +91,6 @@ def _instead(source: Path, names: Sequence[str], refused: dict[str, int]) -> str
         shown = ", ".join(map(repr, list(refused)[:SHOWN])) + (", …" if len(refused) > SHOWN else "")
         return f"; it holds {shown}. Give each folder the name of the class that it holds"
     return ". Put the images of a class into a folder of its name"
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in EXTENSIONS or kind_of(file).group == "image"
-
-
-def _empty_folders(source: Path, files: Sequence[str]) -> list[str]:
-    """Folders directly in the source that hold no file at all."""
-    filled = {path.split("/")[0] for path in files}
-    inside = sorted(entry for entry in source.iterdir() if entry.is_dir() and not entry.is_symlink())
-    return [
-        entry.name
-        for entry in inside
-        if entry.name not in filled and not any(one.is_file() for one in entry.rglob("*"))
-    ]
 
 
 def _common(paths: Sequence[str]) -> str:

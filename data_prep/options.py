@@ -35,7 +35,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "split": {
         "choices": SPLITS,
         "help": "subject: all images of a subject stand on one side, and each class is divided close to --test-fraction, as far as "
-        "that allows; report: images are divided at random, as in the report, and subjects leak; fold: train on C-NMC's folds, test "
+        "that allows; report: images are divided at random, as in the report, and subjects leak; given: as "
+        "folders such as train/ and test/ say, less the training images of subjects that test; fold: train on C-NMC's folds, test "
         "on --test-fold; prelim: train on the folds, test on C-NMC's preliminary test set; kfold: by subject into --folds equal parts, "
         f"each of which tests once ({_DEFAULTS.split})",
     },
@@ -57,14 +58,20 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "large; symmetries: every image in all eight positions. Training images only; with --split report all images, before they "
         f"are divided, as in the report ({_DEFAULTS.augment_offline})",
     },
+    "layout": {
+        "metavar": "PATTERN",
+        "help": 'what the folders mean, such as "{class}", "{split}/{class}", "{subject}/{class}" or "{class}/*/{subject}": * is any '
+        "folder, and below the last any may follow (recognised where it is certain, else refused)",
+    },
     "subject_pattern": {
         "metavar": "REGEX",
-        "help": "searched in the path relative to the source; its group named 'subject', or its first group, is the subject",
+        "help": "searched in the file's name, or, if it holds a slash, in the path relative to the source; its group named 'subject', "
+        "or its first group, is the subject",
     },
     "subjects": {
-        "metavar": "CSV",
-        "help": "a file with the columns file (relative to the source) and subject (or patient); a column label, if there is one, is "
-        "compared with the folder; goes before --subject-pattern",
+        "metavar": "TABLE",
+        "help": "a file (CSV) with the columns file (a path, or a name that is there once) and subject (or patient); a column label, if "
+        "there is one, is compared with the folder; goes before --subject-pattern",
     },
     "keep_duplicates": {
         "action": "store_true",

@@ -82,8 +82,17 @@ def _prepare(
     _require_free(out, source)
     table = read_subjects(Path(settings.subjects)) if settings.subjects is not None else None
     found = find_images(
-        source, subject_pattern=settings.subject_pattern, subjects=table, prelim=settings.split == "prelim"
+        source,
+        subject_pattern=settings.subject_pattern,
+        subjects=table,
+        prelim=settings.split == "prelim",
+        layout=settings.layout,
     )
+    if settings.split == "given" and not {"train", "test"} <= set(found.sides.values()):
+        raise DataError(
+            f"{source}: --split given needs folders that name a training and a test side, such as train/ and test/; these are "
+            f"{found.layout}."
+        )
     window = measured_window(found.images, threads=settings.threads, quiet=quiet) if settings.bits == 16 else None
     how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop, window=window)
     manifests = []
@@ -171,7 +180,8 @@ def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, An
     return {
         "source": source.resolve().name,
         "sample": source.resolve() == SAMPLE.resolve(),
-        "layout": found.layout,
+        "understood_as": found.layout,
+        "given_sides": found.sides,
         **asked,
         "pillow": PIL.__version__,
         "numpy": np.__version__,

@@ -3,13 +3,14 @@
 import os
 from dataclasses import dataclass
 
-from data_prep.sources import compile_subject_pattern
+from data_prep.layout import Layout
+from data_prep.subjects import SubjectPattern
 from scratchnet.command_line import as_option
 from scratchnet.data.images import MAX_IMAGE_SIZE
 from scratchnet.data.scaling import FITS
 from scratchnet.errors import ConfigError
 
-SPLITS = ("subject", "report", "fold", "prelim", "kfold")
+SPLITS = ("subject", "report", "given", "fold", "prelim", "kfold")
 BITS = (8, 16)
 AUGMENTATIONS = ("none", "report", "symmetries")
 ONLY_WITH = {"test_fraction": ("subject", "report"), "test_fold": ("fold",), "folds": ("kfold",)}
@@ -46,6 +47,7 @@ class Settings:
     validation_fraction: float = 0.0
     augment_offline: str = "none"
     seed: int = 0
+    layout: str | None = None
     subject_pattern: str | None = None
     subjects: str | os.PathLike[str] | None = None
     shard_size: int = 1024
@@ -77,4 +79,6 @@ class Settings:
                 f"--validation-fraction is {self.validation_fraction}; choose 0 for none, or a number below 1, such as 0.1"
             )
         if self.subject_pattern is not None:
-            compile_subject_pattern(self.subject_pattern)
+            SubjectPattern.compile(self.subject_pattern)
+        if self.layout is not None:
+            Layout.parse(self.layout)

@@ -4,6 +4,7 @@
 |-----------|--------------------------------------------|----------------------------|-----------------------|
 | `subject` | about `test_fraction` of each class        | all images of a subject    | the training side     |
 | `report`  | `test_fraction` of each class, at random   | identical images           | all, before the split |
+| `given`   | as folders such as train/ and test/ say    | all images of a subject    | the training side     |
 | `fold`    | one of C-NMC's training folds              | all images of a subject    | the training side     |
 | `prelim`  | C-NMC's preliminary test set               | all images of a subject    | the training side     |
 | `kfold`   | each of k equal parts, in k divisions      | all images of a subject    | the training side     |
@@ -14,6 +15,7 @@ Subjects that share a picture, turned or not, are one. Of identical images in on
 different classes are all left out. Where the test side is given, training images of its subjects are left out.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.augment import Item, augment
+from data_prep.cnmc import PRELIM
 from data_prep.duplicates import find_duplicates, merge_subjects
 from data_prep.leak import leak
 from data_prep.settings import Settings
-from data_prep.sources import PRELIM
 from data_prep.splits import fold_groups, split_groups
 from data_prep.spool import Prepared
+from data_prep.subjects import alike
 from scratchnet.data import Remark
 from scratchnet.draws import generator
 from scratchnet.errors import DataError
@@ -60,7 +63,7 @@ class Division:
 def find_usable(prepared: Sequence[Prepared], class_names: tuple[str, ...], settings: Settings) -> Usable:
     """Leaves out duplicates and merges subjects."""
     # Where the test side is given, it goes first: of identical images, its own stays.
-    images = sorted(prepared, key=lambda image: (not _is_test(image, settings), image.source.path))
+    images = sorted(prepared, key=lambda image: (_given_place(image, settings), image.source.path))
     paths = [image.source.path for image in images]
     pictures = [image.picture for image in images]
     labels = [image.source.label for image in images]
@@ -95,7 +98,15 @@ def divide(usable: Usable, settings: Settings) -> Iterator[Division]:
         train, left_out = _without_subjects_of(test, train) if honest else (train, [])
         _require_all_classes(usable, {"test": test, "training": train}, settings)
         validation: list[Item] = []
-        if settings.validation_fraction:
+        if settings.split == "given" and any(item.image.source.part == "validation" for item in train):
+            if settings.validation_fraction:
+                raise DataError("The folders give a validation side: leave out --validation-fraction.")
+            given = np.array([item.image.source.part == "validation" for item in train])
+            train, validation = _cut(train, given)
+            train, too = _without_subjects_of(validation, train, "validates")
+            left_out += too
+            _require_all_classes(usable, {"training": train}, settings)
+        elif settings.validation_fraction:
             fraction, labels = settings.validation_fraction, _labels(train)
             groups = _groups(train, settings)
             train, validation = _cut(
@@ -112,7 +123,11 @@ def divide(usable: Usable, settings: Settings) -> Iterator[Division]:
         yield Division(
             {name: tuple(item for side, item in order if side == name) for name, items in sides.items() if items},
             (*left_out, *augmented.left_out),
-            {"augmented": dict(zip(usable.class_names, augmented.counts, strict=True)), **leak(train, test)},
+            {
+                "augmented": dict(zip(usable.class_names, augmented.counts, strict=True)),
+                **leak(train, test),
+                "alike_subjects": _alike(sides) if usable.subjects_known else [],
+            },
         )
 
 
@@ -133,16 +148,37 @@ def _require_all_classes(usable: Usable, sides: dict[str, list[Item]], settings:
     for side, items in sides.items():
         for label in sorted(set(range(len(usable.class_names))) - {item.label for item in items}):
             parts = ", ".join(sorted({item.image.source.part for item in usable.items} - {"", PRELIM})) or "no folds"
+            choice = (
+                "--split subject divides anew" if settings.split == "given" else "choose another --test-fold or --split"
+            )
             raise DataError(
                 f"The {side} side of --split {settings.split} has no image of class {usable.class_names[label]!r} whose subject "
-                f"stands on no other side. The source holds {parts}; choose another --test-fold or --split."
+                f"stands on no other side. The source holds {parts}; {choice}."
             )
 
 
+def _given_place(image: Prepared, settings: Settings) -> int:
+    """Where a side is given: 0 for what tests, 1 for what validates, 2 for the rest; else 2."""
+    if _is_test(image, settings):
+        return 0
+    return 1 if settings.split == "given" and image.source.part == "validation" else 2
+
+
+def _alike(sides: dict[str, list[Item]]) -> list[list[dict[str, Any]]]:
+    """Groups of subjects with nearly the same name, and how many images of each stand on which side."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for side, items in sides.items():
+        for item in items:
+            counts[item.image.source.subject or ""][side] += 1
+    return [[{"subject": subject, "images": dict(counts[subject])} for subject in group] for group in alike(counts)]
+
+
 def _is_test(image: Prepared, settings: Settings) -> bool:
-    """Whether C-NMC's own division makes this a test image, if the settings ask for it."""
+    """Whether C-NMC's own division, or a folder's name, makes this a test image, if the settings ask for it."""
     if settings.split == "prelim":
         return image.source.part == PRELIM
+    if settings.split == "given":
+        return image.source.part == "test"
     return settings.split == "fold" and image.source.part == f"fold_{settings.test_fold}"
 
 
@@ -163,9 +199,11 @@ def _cut(items: Sequence[Item], in_second: NDArray[np.bool_]) -> tuple[list[Item
     return first, [item for item, there in zip(items, in_second, strict=True) if there]
 
 
-def _without_subjects_of(test: Sequence[Item], train: Sequence[Item]) -> tuple[list[Item], list[Remark]]:
+def _without_subjects_of(
+    test: Sequence[Item], train: Sequence[Item], does: str = "tests"
+) -> tuple[list[Item], list[Remark]]:
     """The training items of other subjects than those that test, and a remark for each of the rest."""
     tested = {item.subject for item in test}
     rest = [item for item in train if item.subject in tested]
-    reasons = [Remark(item.path, f"would train, but its subject {item.subject} tests") for item in rest]
+    reasons = [Remark(item.path, f"would train, but its subject {item.subject} {does}") for item in rest]
     return [item for item in train if item.subject not in tested], reasons

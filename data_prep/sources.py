@@ -1,46 +1,46 @@
 """Which files of a folder are images of which class and which subject.
 
-Two layouts are known:
-
     C-NMC       …/fold_0/all/UID_11_10_1_all.bmp     class from the folder, subject (11) from the name; upper and lower
                 …/fold_2/hem/UID_H10_2_1_hem.bmp     case mean the same, and HEM subject H11 is not ALL subject 11
                 …_prelim_…/17.bmp                    the preliminary test set, if it is asked for: class and original
                 …_prelim_…_labels.csv                name from its table;
                 prelim_test/all/UID_57_8_11_all.bmp  or sorted into classes, under the original names
-    by class    SOURCE/Parasitized/…/any.png         class from the folder directly in SOURCE; subject from a pattern, or
-                SOURCE/Uninfected/…/any.png          from a CSV file, or from the name where it is one of C-NMC, or unknown
+    by class    SOURCE/Parasitized/…/any.png         class from the folder directly in SOURCE, or from another level where
+                SOURCE/Uninfected/…/any.png          `recognition` is certain of it or --layout says so; subject from a table,
+                                                     a pattern, a folder, or C-NMC's names, or unknown
 
 The folds may lie at any depth. Links that lead out of SOURCE, links to folders and hidden folders are not followed; they are
 listed, and so is every file that stands outside the folders above.
 """
 
-import os
-import re
-import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_prep.known_classes import SPLIT_NAMES, choose_known
-from data_prep.tables import SubjectTable, read_prelim_labels, stem
+from data_prep.cnmc import PRELIM as PRELIM
+from data_prep.cnmc import Choice, Place, choose_cnmc, fold_of, named_as_in_cnmc
+from data_prep.known_classes import choose_known
+from data_prep.layout import Layout, side_of
+from data_prep.listing import list_files, may_be_image
+from data_prep.masks import find_masks
+from data_prep.recognition import Recognised, Unclear, recognise
+from data_prep.subjects import NO_MATCH, NO_MATCH_IN_PATH, NOT_LISTED, OTHER_CASE, LeftOut, SubjectPattern, subject_of
+from data_prep.tables import SubjectTable, find_rows
+from data_prep.tree import grow, key
 from scratchnet.data import Remark
-from scratchnet.errors import ConfigError, DataError
+from scratchnet.errors import DataError
+from scratchnet.file_kinds import kind_of
 
-FOLD = re.compile(r"fold_\d+", re.IGNORECASE)
-PRELIM = "prelim"
-CNMC_CLASSES = ("all", "hem")
-CNMC_NAME = re.compile(r"UID_(?P<subject>[^_]+)_\d+_\d+_(?P<label>all|hem)", re.IGNORECASE)
-NO_MATCH = "subject unknown: --subject-pattern finds none in the path"
-NOT_LISTED = "subject unknown: the CSV file does not list it"
-OTHER_CASE = "subject unknown: the CSV file lists it in other upper and lower case"
+DEEPEST = 6  # folders that an archive may wrap its content in
 
 
 @dataclass(frozen=True)
 class SourceImage:
     """A file that should be an image. path: relative to SOURCE, with "/". subject: None if unknown.
 
-    part: "fold_0", … or "prelim", which of C-NMC's sets it belongs to; "" elsewhere.
+    part: which set it belongs to: of C-NMC "fold_0", … or "prelim"; where folders name sides "train", "validation" or "test";
+    "" elsewhere.
     """
 
     file: Path
@@ -52,22 +52,16 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds. layout: "C-NMC" or "by class". images: in the order of their paths. left_out: the rest, with reasons."""
+    """What a folder holds. images: in the order of their paths. left_out: the rest, with reasons.
+
+    layout: "C-NMC", or the pattern of the paths, such as "{class}". sides: the folders that name sides, and the side of each.
+    """
 
     layout: str
     class_names: tuple[str, ...]
     images: tuple[SourceImage, ...]
     left_out: tuple[Remark, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a file stands: the label of its class, what says so, its part, and the name that may tell its subject."""
-
-    label: int
-    said_by: str
-    part: str
-    name: str
+    sides: dict[str, str] = field(default_factory=dict)
 
 
 def find_images(
@@ -76,262 +70,206 @@ def find_images(
     subject_pattern: str | None = None,
     subjects: SubjectTable | None = None,
     prelim: bool = False,
+    layout: str | None = None,
     known: Sequence[str] = (),
     without: Sequence[str] = (),
 ) -> Found:
-    """Lists the images below `source` with class and subject, opening none of them.
+    """Lists the images below `source` with class and subject, decoding none of them.
 
-    subject_pattern: a regular expression searched in the relative path; its group "subject", or else its first, is the
-    subject. subjects: from `read_subjects`; goes before the pattern, and both go before C-NMC's names. prelim: list C-NMC's
-    preliminary test set too. known: the classes of a network that is to be judged on them, which then are the class names;
-    without: folders to leave out of these. `known_classes` says how the files are told then, where it is no C-NMC tree.
+    subject_pattern: of `SubjectPattern`. subjects: from `read_subjects`; goes before the pattern, and both go before what
+    folders and C-NMC's names say. prelim: list C-NMC's preliminary test set too. layout: of `Layout`; None to recognise it.
+    known: the classes of a network that is to be judged on them, which then are the class names; without: folders to leave
+    out of these. `known_classes` says how the files are told then, where it is no C-NMC tree.
 
-    Raises DataError if `source` is not a folder, has neither layout, lacks the preliminary test set that is asked for, or no
-    image can be used; ConfigError if the pattern is not valid.
+    Raises DataError if `source` is not a folder, its layout can't be told, it lacks the preliminary test set that is asked
+    for, or no image can be used; where a drawing of the tree helps, it is a note of the exception. ConfigError for a pattern
+    or layout that is not valid.
     """
-    if source.is_file():
-        raise DataError(f"{source}: is a file; expected a folder of images.")
-    if not source.is_dir():
-        raise DataError(
-            f"{source}: there is no such folder. Give the folder that holds fold_0, fold_1, … or one folder per class."
-        )
-    files, left_out = _list_files(source)
-    pattern = compile_subject_pattern(subject_pattern) if subject_pattern else None
-    is_cnmc = any(_fold_of(path) for path in files)
-    if known and not is_cnmc and not prelim:
-        labels, outside = choose_known(source, files, known, without)
-        class_names, chosen = tuple(known), {path: Place(labels[path], "folder", "", path) for path in labels}
+    require_images(source)
+    pattern = SubjectPattern.compile(subject_pattern) if subject_pattern else None
+    files, left_out = list_files(source)
+    is_cnmc = layout is None and any(fold_of(path) for path in files)
+    sides: dict[str, str] = {}
+    if is_cnmc:
+        layout = "C-NMC"
+        class_names, chosen, outside = choose_cnmc(source, files, prelim)
+    elif known and not prelim:
+        layout = "known classes"
+        class_names, chosen, outside = _choose_known(source, files, known, without)
+    elif prelim:
+        raise DataError(f"{source}: has no fold_0/all, fold_0/hem, … as C-NMC has, which --split prelim trains on.")
     else:
-        choose = _choose_cnmc if is_cnmc else _choose_by_class
-        class_names, chosen, outside = choose(source, files, prelim)
+        layout, sides, (class_names, chosen, outside) = _choose_by_class(source, files, layout)
     left_out += outside
-    names_tell = is_cnmc or _named_as_in_cnmc(class_names, chosen)
-    if subjects:
-        left_out += _rows_without_file(subjects, {*files, *(remark.path for remark in left_out)})
+    names_tell = is_cnmc or named_as_in_cnmc(class_names, chosen)
+    listed = find_rows(subjects, chosen, [path for path in files if path not in chosen]) if subjects else None
+    left_out += listed.remarks if listed else ()
 
     images, refused = [], []
     for path, place in chosen.items():
         try:
-            subject = _subject(path, place, class_names[place.label], names_tell, pattern, subjects)
-        except _LeftOut as reason:
+            subject = subject_of(path, place, class_names[place.label], names_tell, pattern, listed)
+        except LeftOut as reason:
             refused.append(Remark(path, str(reason)))
         else:
             images.append(SourceImage(source / path, path, place.label, subject, place.part))
     if not images:
-        reasons = "; ".join(f"{remark.path!r}: {remark.reason}" for remark in refused[:3])
-        if all(remark.reason == NO_MATCH for remark in refused):
-            reasons = f"--subject-pattern '{subject_pattern}' finds no subject in any path, e.g. in {refused[0].path!r}"
-        elif subjects and all(remark.reason in (NOT_LISTED, OTHER_CASE) for remark in refused):
-            listed = f"{subjects.name} lists none of the files. It names {next(iter(subjects.subjects), 'none')!r}"
-            case = " Upper and lower case must agree." if refused[0].reason == OTHER_CASE else ""
-            reasons = f"{listed}; expected paths in the source, such as {refused[0].path!r}.{case}".removesuffix(".")
-        raise DataError(f"{source}: no image to use: {reasons}.")
-    return Found("C-NMC" if is_cnmc else "by class", class_names, tuple(images), (*left_out, *refused))
+        raise DataError(f"{source}: no image to use: {_why_none(refused, pattern, subjects)}.")
+    return Found(layout, class_names, tuple(images), (*left_out, *refused), sides)
 
 
-def compile_subject_pattern(pattern: str) -> re.Pattern[str]:
-    """Checks and compiles --subject-pattern. Raises ConfigError if it is not a regular expression with a group."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--subject-pattern {pattern!r} is not a regular expression: {error}") from error
-    if compiled.groups == 0:
-        raise ConfigError(
-            f"--subject-pattern {pattern!r} has no group: put parentheses around the subject, as in '^[^/]+/(C[0-9]+)'"
+def require_images(source: Path) -> None:
+    """Raises DataError unless `source` is a folder; of a file, it says what it is and what to do with it."""
+    if source.is_dir():
+        return
+    if not source.exists():
+        raise DataError(
+            f"{source}: there is no such folder. Give the folder that holds fold_0, fold_1, … or one folder per class."
         )
-    return compiled
+    kind = kind_of(source)
+    expected = "expected a folder of images"
+    steps = {
+        "archive": "Unpack it, and give the folder that comes out.",
+        "arrays": "Write each of its images as a PNG file into a folder named after its class, and give the folder above.",
+        "image": "Give the folder that holds a folder of images for each class; `python -m scratchnet predict` takes single images.",
+        "weights": "Give the images; `python -m scratchnet import` reads weights.",
+        "table": "Give the folder of images, and this table, if it names their subjects, with --subjects.",
+        "workbook": "Give the folder of images, and a table of their subjects, saved as CSV, with --subjects.",
+        "pointer": "Fetch the file with `git lfs pull`.",
+        "page": "A download seems to have failed: fetch the images anew.",
+        "empty": "A download seems to have failed: fetch the images anew.",
+    }
+    name = kind.name if kind.group != "unknown" else "a file"
+    raise DataError(f"{source}: is {name}; {expected}. {steps.get(kind.group, 'Give the folder.')}")
 
 
-class _LeftOut(Exception):  # noqa: N818 - no error, the program goes on
-    """The reason why a file of a class folder is not used."""
+def _why_none(refused: list[Remark], pattern: SubjectPattern | None, table: SubjectTable | None) -> str:
+    """Why no file of the classes can be used."""
+    if pattern and all(remark.reason in (NO_MATCH, NO_MATCH_IN_PATH) for remark in refused):
+        where = "path" if pattern.searches_path else "file's name"
+        shown = refused[0].path if pattern.searches_path else refused[0].path.rpartition("/")[2]
+        found = f"--subject-pattern '{pattern.expression.pattern}' finds no subject in any {where}, e.g. in {shown!r}"
+        return found + pattern.hint(refused[0].path)
+    if table and all(remark.reason in (NOT_LISTED, OTHER_CASE) for remark in refused):
+        first = table.rows[0].file if table.rows else "none"
+        case = ". Upper and lower case must agree" if refused[0].reason == OTHER_CASE else ""
+        return f"{table.name} lists none of the files. It names {first!r}; expected paths in the source, such as {refused[0].path!r}{case}"
+    return "; ".join(f"{remark.path!r}: {remark.reason}" for remark in refused[:3])
 
 
-def _subject(
-    path: str,
-    place: Place,
-    class_name: str,
-    names_tell: bool,
-    pattern: re.Pattern[str] | None,
-    table: SubjectTable | None,
-) -> str | None:
-    """The subject of one image, or None if nothing tells it. Raises _LeftOut if something should tell it, or contradicts its class."""
-    name = CNMC_NAME.fullmatch(stem(place.name)) if names_tell else None
-    if name and name["label"] != class_name.casefold():
-        raise _LeftOut(f"mislabelled: the {place.said_by} says {class_name}, the name says {name['label']}")
-    if table:
-        if path not in table.subjects:
-            raise _LeftOut(OTHER_CASE if path.casefold() in table.casefolded else NOT_LISTED)
-        if table.labels.get(path, class_name).casefold() != class_name.casefold():
-            raise _LeftOut(f"mislabelled: the folder says {class_name}, the CSV file says {table.labels[path]}")
-        return table.subjects[path]
-    if pattern:
-        match = pattern.search(path)
-        subject = match and (match["subject"] if "subject" in pattern.groupindex else match[1])
-        if not subject:
-            raise _LeftOut(NO_MATCH)
-        return subject
-    if names_tell:
-        if not name:
-            raise _LeftOut("subject unknown: the name is not UID_<subject>_<image>_<cell>_<all or hem>")
-        return name["subject"].upper()
-    return None
-
-
-def _rows_without_file(table: SubjectTable, there: set[str]) -> list[Remark]:
-    """What to say of rows that name files which are not in the source; nothing if there are none."""
-    missing = [path for path in table.subjects if path not in there]
-    if not missing:
-        return []
-    rows = "a row names a file that is" if len(missing) == 1 else f"{len(missing)} rows name files that are"
-    reason = f"{rows} not in the source, {'' if len(missing) == 1 else 'the first '}{missing[0]!r}"
-    folded = {path.casefold(): path for path in there}
-    if missing[0].casefold() in folded:
-        reason += f"; there is {folded[missing[0].casefold()]!r}, upper and lower case must agree"
-    return [Remark(table.name, reason)]
-
-
-def _list_files(source: Path) -> tuple[list[str], list[Remark]]:
-    """All regular files below `source` as relative paths, sorted; and what was not followed."""
-    inside = source.resolve()
-    files: list[str] = []
-    left_out: list[Remark] = []
-
-    def unreadable(error: OSError) -> None:
-        left_out.append(
-            Remark(_relative(Path(error.filename), source) + "/", f"folder cannot be read: {error.strerror}")
-        )
-
-    for folder, subfolders, names in os.walk(source, onerror=unreadable):
-        for name in sorted(subfolders):
-            path = Path(folder, name)
-            if path.is_symlink():
-                left_out.append(Remark(_relative(path, source), "a link to a folder, not followed"))
-            elif name.startswith(".") or name == "__MACOSX":  # where macOS puts what zip archives cannot hold
-                left_out.append(Remark(_relative(path, source) + "/", "a hidden folder, not read"))
-            else:
-                continue
-            subfolders.remove(name)
-        for name in names:
-            path = Path(folder, name)
-            reason = _not_a_file(path, inside)
-            if reason:
-                left_out.append(Remark(_relative(path, source), reason))
-            else:
-                files.append(_relative(path, source))
-    return sorted(files), left_out
-
-
-def _not_a_file(path: Path, inside: Path) -> str | None:
-    """Why `path` should not be opened, or None: a link out of the source could show a private file, a pipe would block."""
+def _choose_known(source: Path, files: list[str], known: Sequence[str], without: Sequence[str]) -> Choice:
+    """The files of classes whose names are known. Folders tell the subjects where they would while preparing."""
+    pictures = [path for path in files if may_be_image(source, path)]
+    masks = find_masks(pictures)
+    files = [path for path in files if path not in masks]
+    images = [path for path in pictures if path not in masks]
     try:
-        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(inside):
-            return "a link that leads out of the source, not followed"
-        return None if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
-    except (OSError, RuntimeError):  # RuntimeError: a circle of links, before Python 3.13
-        return "a link that leads nowhere" if path.is_symlink() else "cannot be opened"
+        found = recognise(source, images, known) if any("/" in path for path in images) else Recognised()
+    except Unclear:  # only the subjects are lost
+        found = Recognised()
+    labels, outside = choose_known(source, [path for path in files if path not in found.dropped], known, without)
+    pattern = Layout.parse(found.layout or "{class}")
+    subjects = {path: (pattern.meanings(path) or {}).get("subject") for path in labels}
+    chosen = {path: Place(label, "folder", "", path, subjects[path]) for path, label in labels.items()}
+    return tuple(known), chosen, [*masks.values(), *found.copies, *outside]
 
 
-def _relative(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix()
+def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tuple[str, dict[str, str], Choice]:
+    """The layout, the sides that its folders name, and the files of the classes, which are in the order of their names."""
+    pictures = {path for path in files if may_be_image(source, path)}
+    left_out, ignored = _without_pictures(files, pictures)
+    masks = find_masks(path for path in files if path in pictures)
+    left_out += masks.values()
+    rest = [path for path in files if path not in masks and path not in ignored]
+    images = [path for path in rest if path in pictures]
+    try:
+        if layout is not None:
+            pattern = _fitting(layout, images)
+        elif any("/" in path for path in images):
+            found = recognise(source, images)
+            pattern = Layout.parse(found.layout)
+            left_out += found.copies
+            rest, images = ([path for path in paths if path not in found.dropped] for paths in (rest, images))
+        else:
+            pattern = Layout.parse("{class}")
+    except Unclear as reason:
+        raise _with_tree(source, images, f"{reason}.") from None
 
-
-Choice = tuple[tuple[str, ...], dict[str, Place], list[Remark]]
-Chooser = Callable[[Path, list[str], bool], Choice]
-
-
-def _fold_of(path: str) -> str:
-    """ "fold_0" for "…/fold_0/all/name"; "" for a path that is not in a fold."""
-    parts = path.casefold().split("/")
-    return parts[-3] if len(parts) >= 3 and FOLD.fullmatch(parts[-3]) and parts[-2] in CNMC_CLASSES else ""
-
-
-def _choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
-    """The files in the folds, and in the preliminary test set if that is asked for; the others are listed, a folder at a time."""
-    tables = _prelim_tables(source, files) if prelim else {}
-    originals = {name: entry for table in tables.values() for name, entry in table.items()}
+    meanings = {path: meaning for path in rest if (meaning := pattern.meanings(path))}
+    sides = {meaning["split"]: side_of(meaning["split"]) for meaning in meanings.values() if "split" in meaning}
+    meanings = {
+        path: meaning for path, meaning in meanings.items() if sides.get(meaning.get("split", ""), "") is not None
+    }
+    names = {key(meanings[path]["class"]): meanings[path]["class"] for path in reversed(images) if path in meanings}
+    class_names = tuple(sorted(names.values()))
+    if len(class_names) < 2:
+        there = f"one folder with images ({', '.join(class_names)})" if class_names else "no folder with images"
+        raise _with_tree(
+            source,
+            images,
+            f"holds {there}. Expected fold_0/all, fold_0/hem, … as in C-NMC, or at least two folders, one per class.",
+        )
+    labels = {name: class_names.index(written) for name, written in names.items()}
+    alone = "test" not in sides.values()  # then the validation side is what there is to test on
+    named = {folder: "test" if side == "validation" and alone else side for folder, side in sides.items() if side}
     chosen: dict[str, Place] = {}
     outside: Counter[tuple[str, str]] = Counter()
-    left_out: list[Remark] = []
-    for path in files:
-        folder, _, name = path.rpartition("/")
-        parent = folder.rpartition("/")[2].casefold()
-        if fold := _fold_of(path):
-            chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", fold, name)
-        elif prelim and path in tables:
-            pass
-        elif _in_prelim(folder, tables):
-            if not prelim:
-                outside[folder, "the preliminary test set: only --split prelim reads it"] += 1
-            elif parent in CNMC_CLASSES:
-                chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", PRELIM, name)
-            elif stem(name) in originals:
-                original, class_name = originals[stem(name)]
-                chosen[path] = Place(CNMC_CLASSES.index(class_name), "table", PRELIM, original)
-            elif tables:
-                left_out.append(Remark(path, f"label unknown: {next(iter(tables))} does not list it"))
-            else:
-                outside[folder, "label unknown: the source lacks C-NMC_test_prelim_phase_data_labels.csv"] += 1
-        elif folder:
-            outside[folder, "outside the training folds"] += 1
+    for path in rest:
+        meaning = meanings.get(path)
+        if meaning and key(meaning["class"]) in labels:
+            part = named.get(meaning.get("split", ""), "")
+            chosen[path] = Place(labels[key(meaning["class"])], "folder", part, path, meaning.get("subject"))
+        elif "/" not in path:
+            left_out.append(Remark(path, "stands in no class folder"))
         else:
-            left_out.append(Remark(path, "stands outside the training folds"))
-    left_out += [
-        Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {why}") for (folder, why), count in outside.items()
-    ]
-    if prelim:
-        tested = {stem(path) for path, place in chosen.items() if place.part == PRELIM}
-        if not tested:
-            raise DataError(
-                f"{source}: no labelled image of a preliminary test set. --split prelim needs C-NMC_test_prelim_phase_data/1.bmp, … "
-                "with C-NMC_test_prelim_phase_data_labels.csv, or prelim_test/all and prelim_test/hem."
-            )
-        for table, names in tables.items():
-            if missing := sum(name not in tested for name in names):
-                left_out.append(Remark(table, f"{missing} row{'s' * (missing != 1)} without a file in the source"))
-    return CNMC_CLASSES, chosen, left_out
+            why = f"not in a folder of a class ({pattern.text})"
+            if pattern.has_sides and (match := pattern.meanings(path)) and match["split"] not in named:
+                why = f"{match['split']} names no side, as train, test and validation do"
+            outside[path.rpartition("/")[0], why] += 1
+    left_out += [Remark(f"{folder}/", f"{_count(count, 'file')}, {why}") for (folder, why), count in outside.items()]
+    return pattern.text, named, (class_names, chosen, left_out)
 
 
-def _prelim_tables(source: Path, files: list[str]) -> dict[str, dict[str, tuple[str, str]]]:
-    """The tables of the preliminary test set, by path. Raises DataError if two of them disagree."""
-    tables = {}
-    for path in files:
-        if path.casefold().endswith(".csv") and (names := read_prelim_labels(source / path)):
-            tables[path] = names
-    for path, names in tables.items():
-        first = next(iter(tables))
-        if names != tables[first]:
-            raise DataError(f"{source}: {path} and {first} name other cells by the same numbers. Keep the right one.")
-    return tables
+def _fitting(text: str, images: list[str]) -> Layout:
+    """The pattern that was asked for, from the source on, or from below the folder that an archive wraps its content in."""
+    first = Layout.parse(text)
+    for depth in range(DEEPEST):
+        pattern = Layout.parse("*/" * depth + text)
+        if len({key(meaning["class"]) for path in images if (meaning := pattern.meanings(path))}) >= 2:
+            return pattern
+        if len({path.split("/")[depth] for path in images if path.count("/") > depth}) != 1:
+            break
+    if images and not any(map(first.meanings, images)):
+        raise Unclear(f"--layout {text!r} fits no image, e.g. not {images[0]!r}")
+    return first
 
 
-def _in_prelim(folder: str, tables: Iterable[str]) -> bool:
-    """Whether a folder is in the preliminary test set: it says so, or it is named like its table (phase2/ and phase2.csv)."""
-    named = {stem(table).removesuffix("_labels") for table in tables}
-    return any(PRELIM in part or part in named for part in folder.casefold().split("/"))
-
-
-def _choose_by_class(source: Path, files: list[str], prelim: bool) -> Choice:
-    """The files in folders directly below SOURCE, each folder a class, in the order of their names."""
-    if prelim:
-        raise DataError(f"{source}: has no fold_0/all, fold_0/hem, … as C-NMC has, which --split prelim trains on.")
-    class_names = tuple(sorted({path.partition("/")[0] for path in files if "/" in path}))
-    if len(class_names) < 2:
-        raise DataError(
-            f"{source}: holds {('no folder', 'one folder')[len(class_names)]} with files. Expected fold_0/all, fold_0/hem, … as in C-NMC, "
-            "or at least two folders, one per class."
-        )
-    if SPLIT_NAMES.issuperset(name.lower() for name in class_names):
-        raise DataError(
-            f"{source}: holds {', '.join(class_names)}, which are no classes. Give a folder with one folder per class."
-        )
-    chosen = {
-        path: Place(class_names.index(path.partition("/")[0]), "folder", "", path) for path in files if "/" in path
+def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list[Remark], set[str]]:
+    """The folders that hold no picture, the uppermost ones, as remarks; and the files in them."""
+    holding = {folder for path in pictures for folder in _folders(path)}
+    ignored = {
+        path: folder for path in files if (folder := next((f for f in _folders(path) if f not in holding), None))
     }
-    return class_names, chosen, [Remark(path, "stands in no class folder") for path in files if "/" not in path]
+    counts = Counter(ignored.values())
+    return [
+        Remark(f"{folder}/", f"{_count(count, 'file')}, none of them an image: ignored")
+        for folder, count in counts.items()
+    ], set(ignored)
 
 
-def _named_as_in_cnmc(class_names: tuple[str, ...], chosen: dict[str, Place]) -> bool:
-    """Whether folders and names are those of C-NMC without its folds, so that the names tell the subjects."""
-    return {name.casefold() for name in class_names} == set(CNMC_CLASSES) and any(
-        CNMC_NAME.fullmatch(stem(place.name)) for place in chosen.values()
-    )
+def _folders(path: str) -> list[str]:
+    """The folders above a file, the uppermost first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: k + 1]) for k in range(len(parts))]
+
+
+def _with_tree(source: Path, images: list[str], reason: str) -> DataError:
+    """An error of one line, with the tree as it was understood as a note."""
+    error = DataError(f"{source}: {reason}")
+    if any("/" in path for path in images):
+        error.add_note(grow(images, source.resolve().name).draw())
+    return error
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -200,5 +200,5 @@ def _check_sides(
                 )
             raise DataError(
                 f"Class {class_names[label]!r} has {groups} distinct subject{'s' * (groups > 1)}, {few}. "
-                "Add images of other subjects, or split images at random with --split report."
+                "Add images of other subjects."
             )

@@ -22,6 +22,7 @@ def describe(*manifests: Manifest) -> str:
     lines = [f"Images of {width}×{height} pixels, {_split(first)}, seed {asked['seed']}"]
     if window := Window.of(first.preprocessing):
         lines += [f"More than 8 bits a channel: in all images {window.low} … {window.high} became 0 … 255"]
+    lines += _layout(first)
     for manifest in manifests:
         fold = [f"fold {manifest.preparation['fold']}"] if len(manifests) > 1 else []
         lines += ["", *fold, *_table(manifest), *_augmented(manifest)]
@@ -42,12 +43,35 @@ def _split(manifest: Manifest) -> str:
             return f"split at random as in the report, {asked['test_fraction']:.0%} for the test"
         case "fold":
             return f"tested on C-NMC's fold_{asked['test_fold']}"
+        case "given":
+            return "divided as the folders say"
         case "prelim":
             return "tested on C-NMC's preliminary test set"
         case "kfold":
             return f"split by subject into {asked['folds']} folds, each of which tests once"
         case _:
             return f"split by subject, {asked['test_fraction']:.0%} for the test"
+
+
+def _layout(manifest: Manifest) -> list[str]:
+    """How the folders were understood, where that is not the plain way, and what their sides have become."""
+    asked = manifest.preparation
+    layout, sides = asked.get("understood_as", "C-NMC"), asked.get("given_sides", {})
+    lines = (
+        []
+        if layout in ("C-NMC", "{class}")
+        else [f"Folders understood as {printable(layout)} (--layout says otherwise)"]
+    )
+    if sides:
+        named = ", ".join(f"{printable(folder)}: {side}" for folder, side in sorted(sides.items()))
+        if asked["split"] == "given":
+            lines.append(f"Sides as the folders say ({named}), less what would train of subjects that test")
+        else:
+            lines.append(
+                f"The folders name sides ({named}); their images were put together and divided anew. --split given takes the sides as\n"
+                "they are, less the training images of subjects that test, as far as subjects are known"
+            )
+    return lines
 
 
 def _table(manifest: Manifest) -> list[str]:
@@ -74,6 +98,31 @@ def _augmented(manifest: Manifest) -> list[str]:
 
 def _cautions(manifest: Manifest) -> list[str]:
     """What makes the test flatter; nothing if nothing does."""
+    return [*_alike(manifest), *_leaks(manifest)]
+
+
+def _alike(manifest: Manifest) -> list[str]:
+    """A caution where subjects have nearly the same name; nothing if none have."""
+    groups = manifest.preparation.get("alike_subjects", [])
+    if not groups:
+        return []
+    lines = [
+        "",
+        f"CAUTION: the names of {sum(map(len, groups))} subjects differ only in upper and lower case, zeros, spaces or dashes, and they",
+        "count as different people. If they are the same, the test flatters: write each name in one way, in the files' names or in",
+        "the table of --subjects.",
+    ]
+    for group in groups[:SHOWN]:
+        each = (
+            f"{printable(one['subject'])!r} ({', '.join(f'{count} {side}' for side, count in one['images'].items())})"
+            for one in group
+        )
+        lines.append(f"  {', '.join(each)}")
+    return lines + ([f"  and {len(groups) - SHOWN} more, which manifest.json names"] if len(groups) > SHOWN else [])
+
+
+def _leaks(manifest: Manifest) -> list[str]:
+    """What lets subjects stand on both sides; nothing if nothing does."""
     if not manifest.subjects_known:
         return [
             "",

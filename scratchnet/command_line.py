@@ -43,6 +43,19 @@ def one_line(text: str) -> str:
     return " ".join(word if len(word) <= 300 else f"{word[:16]}…{word[-8:]}" for word in printable(text).split(" "))
 
 
+def notes(error: BaseException) -> str:
+    """What stands above an error's line: its notes, such as a drawing of folders, printable, each line with its end.
+
+    >>> error = ValueError("no")
+    >>> error.add_note("cells/  2\\n  all/  2")
+    >>> print(notes(error), end="")
+    cells/  2
+      all/  2
+    """
+    written = "\n".join(getattr(error, "__notes__", ()))
+    return "".join(printable(line) + "\n" for line in written.splitlines())
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, whose options are written out, and for which nothing is no value."""
 

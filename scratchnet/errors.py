@@ -43,3 +43,7 @@ class MissingExtraError(ScratchnetError, ImportError):
 
 class LockedError(ScratchnetError):
     """Another process is at work on the same files."""
+
+
+class NoLocksError(LockedError):
+    """The file system cannot lock files."""

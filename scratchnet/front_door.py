@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from scratchnet.command_line import one_line
+from scratchnet.command_line import notes, one_line
 from scratchnet.errors import ScratchnetError
 from scratchnet.signals import end_when_asked
 from scratchnet.streams import OutputLost, output_problem, standard_streams
@@ -26,7 +26,7 @@ def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
         except OutputLost:
             code = 0
         except (ScratchnetError, OSError) as error:
-            print(f"{name}: {one_line(str(error))}", file=sys.stderr)
+            print(f"{notes(error)}{name}: {one_line(str(error))}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print(f"{name}: {stopped}", file=sys.stderr)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from scratchnet.errors import LockedError
+from scratchnet.errors import LockedError, NoLocksError
 
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what the systems say of a lock that is held
 
@@ -37,7 +37,8 @@ class Lock:
     """Holds the lock in the file `path`, which is made if need be, from `with` to the end of the block.
 
     Who holds it is written into the file, for the message of the one who comes second.
-    Raises LockedError where another process holds it, OSError where the file can't be made.
+    Raises LockedError where another process holds it, NoLocksError where the file system has none, OSError where the file
+    can't be made.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, Lock(Path(folder) / "run.lock"):
@@ -59,7 +60,7 @@ class Lock:
         except OSError as error:
             if error.errno not in HELD:
                 os.close(descriptor)
-                raise LockedError(
+                raise NoLocksError(
                     f"{self.path}: this file system cannot lock files ({error.strerror}): choose a folder on another one"
                 ) from error
             os.lseek(descriptor, 0, os.SEEK_SET)

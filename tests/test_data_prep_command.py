@@ -124,7 +124,9 @@ def test_a_class_without_a_usable_image(tmp_path):
 
 
 def test_too_few_subjects(tmp_path):
-    with pytest.raises(DataError, match="--split report"):
+    with pytest.raises(
+        DataError, match=r"too few for the test side to have some of its own\. Add images of other subjects\.$"
+    ):
         prepare(make_cnmc(tmp_path / "source", subjects=1), tmp_path / "new" / "folders" / "out", SMALL)
     assert os.listdir(tmp_path) == ["source"]
 

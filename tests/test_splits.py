@@ -115,7 +115,7 @@ def test_two_subjects_a_class_stand_on_two_sides(fraction, seed):
 
 
 def test_a_class_with_one_subject_is_refused():
-    with pytest.raises(DataError, match=r"'hem' has 1 distinct subject,.*--split report"):
+    with pytest.raises(DataError, match=r"'hem' has 1 distinct subject,.* Add images of other subjects\.$"):
         split_groups(np.array([0, 0, 0, 1, 1]), ["a", "b", "c", "d", "d"], 0.2, 0, CLASSES)
 
 

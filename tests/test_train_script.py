@@ -185,7 +185,7 @@ def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
         (["--split", "prelim", "--folds", "5"], "--folds means nothing with --split prelim"),
         (["--name", "../elsewhere"], "--name must be a plain name"),
         (["--epoch", "3"], "--epoch"),
-        (["--data", __file__], "there is no such folder"),
+        (["--data", __file__], "is a text; expected a folder of images"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_exit_code_2(tmp_path, arguments, expected):

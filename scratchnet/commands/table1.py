@@ -32,7 +32,7 @@ from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.speed import Speed, measure_speed
 from scratchnet.training.words import sides_text
 
-SETTINGS = ("subject_pattern", "subjects", "fit", "crop", "keep_duplicates")
+SETTINGS = ("layout", "subject_pattern", "subjects", "fit", "crop", "keep_duplicates")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +195,7 @@ def _find(options: argparse.Namespace) -> Found:
     if cache.is_dataset(source) or cache.is_folds(source):
         raise ConfigError(f"{source} is prepared already, under one split: give the folder of the images")
     subjects = read_subjects(Path(options.subjects)) if options.subjects else None
-    return find_images(source, subject_pattern=options.subject_pattern, subjects=subjects)
+    return find_images(source, subject_pattern=options.subject_pattern, subjects=subjects, layout=options.layout)
 
 
 def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[str]) -> list[Plan]:
