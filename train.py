@@ -1,193 +1,21 @@
 """Trains the report's network: python train.py, and nothing else, on the leukaemia cells that come with the program.
 
-The experiment from top to bottom: what to do (the command line), the data, the network, the training, what came of it.
+The experiment from top to bottom stands in scratchnet/commands/train.py.
 """
 
-from __future__ import annotations
-
 import argparse
-import shlex
-import sys
-from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from data_prep import SAMPLE, Settings, cache
-from data_prep.folder import require_outside
-from data_prep.options import add_options, chosen_settings, given_settings
-from data_prep.repeat import fill_in, origin_of, require_same
-from scratchnet.class_labels import parse_class_labels, require_form
-from scratchnet.command_line import Parser, add_class_labels, as_option, one_line
-from scratchnet.config import PRESETS, Config, from_toml
-from scratchnet.data import read_manifest
-from scratchnet.errors import ConfigError, DataError, NonFiniteError
-from scratchnet.front_door import enter, program
-from scratchnet.kernels.threads import set_threads
-from scratchnet.options import add_hyper_parameters, given_hyper_parameters
-from scratchnet.session import compile_first, reopen, train_to_the_end
-from scratchnet.training import Experiment, Progress, Run
-from scratchnet.training.words import announcement
-
-SETTINGS = (
-    "split", "test_fraction", "test_fold", "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop",
-    "bits", "augment_offline", "keep_duplicates",
-)  # fmt: skip
-PREPARING = (*SETTINGS, "fold", "prepared")  # means nothing for prepared shards
-NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that is resumed
+from scratchnet.front_door import enter_alone, parser_of, program
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
-    given = sys.argv[1:] if arguments is None else arguments
-
-    def work() -> int:
-        options = command_line().parse_args(given)
-        options.command = shlex.join(["python", "train.py", *given])
-        return resume(options) if options.resume is not None else begin(options)
-
-    return enter(work, "train.py")
-
-
-def begin(options: argparse.Namespace) -> int:
-    """A new run."""
-    settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
-    if options.config:
-        settings = from_toml(Path(options.config), settings)
-        repeated = fill_in(options, (*SETTINGS, "fold"))
-    settings |= given_hyper_parameters(options)
-    config = Config(**settings)
-    plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
-    if not plain:
-        raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
-    runs = Path(options.runs or "runs")
-    if options.name is not None:
-        Run.require_free(runs / options.name)
-    require_form(options.class_label)
-    threads = set_threads(options.threads)
-    shards, name, made = find_data(options, config, runs)
-    if repeated is not None:
-        require_same(repeated, read_manifest(shards).dataset_id, options.config)
-    if "image_size" not in settings:
-        config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
-    folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-    Run.require_free(folder)
-    labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
-    experiment = Experiment(config, shards, command=options.command, class_labels=labels, prepared_from=made)
-    print(announcement(experiment, threads, folder, Progress()), flush=True)
-    compile_first(config)
-    run = Run.create(folder, config, experiment.about)
-    try:
-        with run.lock():
-            return train(experiment, run, Progress())
-    finally:
-        run.discard_if_empty()
-
-
-def resume(options: argparse.Namespace) -> int:
-    """Goes on with a run, from its newest checkpoint that is whole."""
-    senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
-    if senseless:
-        raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
-    run = Run(Path(options.resume))
-    run.require_there()
-    with run.lock():
-        return go_on(options, run)
-
-
-def go_on(options: argparse.Namespace, run: Run) -> int:
-    """The same, once the run's lock is held."""
-    threads = set_threads(options.threads)
-    experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
-    print(announcement(experiment, threads, run.folder, progress), flush=True)
-    if changed:
-        print(
-            f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
-            "that was never interrupted, and from there on in more.\n"
-        )
-    compile_first(experiment.config)
-    return train(experiment, run, progress)
-
-
-def train(experiment: Experiment, run: Run, progress: Progress) -> int:
-    """The training to its end, or to where it is stopped; then, how to go on."""
-    resuming = shlex.join(["python", sys.argv[0], "--resume", str(run.folder)])
-    try:
-        if train_to_the_end(experiment, run, progress):
-            return 0
-    except NonFiniteError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 1
-    except DataError as error:
-        print(f"train.py: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
-        return 2
-    print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
-    return 130
-
-
-def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str, dict[str, Any]]:
-    """The folder of shards to train on, made first where there are only images; a short name for it; what it was made of.
-
-    runs: where runs go, which can't be among the images.
-    """
-    source = Path(options.data) if options.data is not None else SAMPLE
-    cache.require_folder(source)
-    if cache.is_dataset(source):
-        for name in PREPARING:
-            if getattr(options, name) is not None:
-                raise ConfigError(f"{source} is prepared already: leave out {as_option(name)}, or give the images")
-        return source, cache.name_of(source), {}
-    if cache.is_folds(source):
-        raise ConfigError(
-            f"{source} holds the folds of a cross-validation: give one of them, --data {source / 'fold-0'}"
-        )
-    settings = Settings(image_size=config.image_size, seed=config.seed, **given_settings(options, SETTINGS))
-    folds = range(settings.folds or 0)
-    if options.fold not in (folds or (None,)):
-        which = f"--split kfold tests on one fold at a time: choose --fold 0 to {len(folds) - 1}"
-        raise ConfigError(which if folds else "--fold means nothing without --split kfold: leave it out")
-    require_outside(runs, source)
-    folder = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
-    made = {"images": origin_of(source), "preparing": chosen_settings(settings)}
-    if folds:
-        made["preparing"] |= {"fold": options.fold}
-        return folder / f"fold-{options.fold}", f"{cache.name_of(source)}-fold-{options.fold}", made
-    return folder, cache.name_of(source), made
+    return enter_alone("train", "train.py", arguments)
 
 
 def command_line() -> argparse.ArgumentParser:
-    """All options. Those of an experiment are the fields of Config, with their defaults beside the report's values."""
-    parser = Parser(
-        prog="train.py",
-        description="Trains the convolutional network of the report. Without options: on the leukaemia cells that come with it.",
-        epilog="An option given here overrides --config, which overrides --preset.",
-    )
-    where = parser.add_argument_group("what to train on, and where to leave it")
-    add = where.add_argument
-    add("--data", metavar="FOLDER", help="prepared shards, or a folder of images, which is prepared first (the sample)")
-    add("--runs", metavar="FOLDER", help="where runs are kept (runs)")
-    add("--name", help="name of the run (the data's name and the time)")
-    add(
-        "--resume",
-        metavar="RUN",
-        help="go on with a run, from its newest checkpoint that is whole; --epochs may be raised (which stretches a cosine "
-        "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
-    )
-    add_class_labels(where)
-    add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
-    add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
-    add(
-        "--config",
-        metavar="FILE",
-        help="a run's config.toml, which repeats it on the same images, or a TOML file of hyper-parameters alone",
-    )
-    while_preparing = parser.add_argument_group(
-        "how images are prepared; means nothing for prepared shards (the default)"
-    )
-    add_options(while_preparing, SETTINGS)
-    while_preparing.add_argument("--fold", type=int, metavar="N", help="with kfold: the one to test on, 0 to K − 1")
-    while_preparing.add_argument("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
-    add_hyper_parameters(parser)
-    return parser
+    """All options."""
+    return parser_of("train", "train.py")
 
 
 if __name__ == "__main__":

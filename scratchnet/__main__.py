@@ -1,12 +1,12 @@
-"""python -m scratchnet COMMAND …"""
+"""python -m scratchnet COMMAND …, or scratchnet COMMAND … where it was installed"""
 
-import importlib
 import sys
 from typing import NoReturn
 
 from scratchnet.command_line import Parser
 from scratchnet.commands import COMMANDS
-from scratchnet.front_door import enter, program
+from scratchnet.front_door import add_arguments, enter, program, run
+from scratchnet.invocation import package
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,9 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> int:
         options = command_line(arguments).parse_args(arguments)
         options.arguments = arguments
-        return int(importlib.import_module(f"scratchnet.commands.{options.command}").run(options))
+        return run(options.command, options)
 
-    return enter(work, " ".join(["python -m scratchnet", *arguments[:1]]))
+    return enter(work, " ".join([package(), *arguments[:1]]))
 
 
 def console() -> NoReturn:
@@ -28,14 +28,12 @@ def console() -> NoReturn:
 
 def command_line(arguments: list[str]) -> Parser:
     """The command line. Of the commands only the one that is asked for is imported, so that the answer comes at once."""
-    parser = Parser(
-        prog="python -m scratchnet", description="Uses what train.py has trained. COMMAND --help says more."
-    )
+    parser = Parser(prog=package(), description="Trains a network, and uses it. COMMAND --help says more.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help, description=help)
         if arguments[:1] == [name]:
-            importlib.import_module(f"scratchnet.commands.{name}").add_arguments(command)
+            add_arguments(name, command)
     return parser
 
 

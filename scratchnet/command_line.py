@@ -1,7 +1,10 @@
 """What the command lines share."""
 
 import argparse
+import platform
 from typing import Any, NoReturn
+
+from scratchnet.version import __version__
 
 
 def as_option(name: str) -> str:
@@ -61,6 +64,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        version = f"scratchnet {__version__} (Python {platform.python_version()})"
+        self.add_argument("--version", action="version", version=version, help="say which version this is, and end")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Also refuses an empty text, which a shell leaves of a variable that isn't set."""

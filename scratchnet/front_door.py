@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from scratchnet.command_line import notes, one_line
+from scratchnet.command_line import Parser, notes, one_line
 from scratchnet.errors import ScratchnetError
 from scratchnet.signals import end_when_asked
 from scratchnet.streams import OutputLost, output_problem, standard_streams
@@ -28,13 +30,45 @@ def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
         except (ScratchnetError, OSError) as error:
             print(f"{notes(error)}{name}: {one_line(str(error))}", file=sys.stderr)
             return 2
-        except KeyboardInterrupt:
-            print(f"{name}: {stopped}", file=sys.stderr)
+        except KeyboardInterrupt as stop:
+            print(f"{name}: {stop.args[0] if stop.args else stopped}", file=sys.stderr)
             return 130
         if problem := output_problem():
             print(f"{name}: {problem}", file=sys.stderr)
             return 2
         return code
+
+
+def enter_alone(door: str, name: str, arguments: list[str] | None) -> int:
+    """Enters a program that is one command of `scratchnet.commands` and nothing else; returns the exit code.
+
+    door: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def work() -> int:
+        options = parser_of(door, name).parse_args(given)
+        options.arguments = [door, *given]
+        return run(door, options)
+
+    return enter(work, name)
+
+
+def parser_of(door: str, name: str) -> Parser:
+    """The command line of such a program."""
+    parser = Parser(prog=name)
+    add_arguments(door, parser)
+    return parser
+
+
+def add_arguments(door: str, parser: argparse.ArgumentParser) -> None:
+    """Describes a command's own command line. Only that command is imported, so that the answer comes at once."""
+    importlib.import_module(f"scratchnet.commands.{door}").add_arguments(parser)
+
+
+def run(door: str, options: argparse.Namespace) -> int:
+    """Runs a command. options: as its parser has understood them, with `arguments`: the command and what was given it."""
+    return int(importlib.import_module(f"scratchnet.commands.{door}").run(options))
 
 
 def program(main: Callable[[], int]) -> NoReturn:

@@ -21,6 +21,11 @@ def command(door: str, *arguments: object) -> str:
     return joined([*_program(door), *map(str, arguments)])
 
 
+def package() -> str:
+    """How the program with all its commands is called: `scratchnet`, or `python -m scratchnet`."""
+    return SCRIPT if _is_script() else f"python -m {SCRIPT}"
+
+
 def joined(words: Iterable[str]) -> str:
     """The words as one line, quoted as the system's shell wants it.
 
@@ -42,8 +47,8 @@ def checkout() -> Path | None:
 
 
 def _program(door: str) -> list[str]:
-    called = Path(sys.argv[0] if sys.argv else "")
-    if called.stem == SCRIPT and not called.is_dir():
+    called = _called()
+    if _is_script():
         found = shutil.which(SCRIPT)
         on_path = found is not None and Path(found).resolve() == called.resolve()
         return [SCRIPT if on_path else str(called), door]
@@ -53,6 +58,14 @@ def _program(door: str) -> list[str]:
     if door == "prepare" and root == Path.cwd():
         return [python(), "-m", "data_prep"]
     return [python(), "-m", "scratchnet", door]
+
+
+def _called() -> Path:
+    return Path(sys.argv[0] if sys.argv else "")
+
+
+def _is_script() -> bool:
+    return _called().stem == SCRIPT and not _called().is_dir()
 
 
 def _from_here(path: Path) -> str:

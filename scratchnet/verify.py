@@ -26,6 +26,7 @@ OK, DAMAGED, UNKNOWN = "ok", "damaged", "unknown"
 TABLES = {"metrics.csv": "rows", "timings.csv": "timings"}  # one line an epoch, and what the checkpoint calls it
 LEFT_OVER = "left over from a write that was stopped: it can be deleted"
 MAX_TABLE_BYTES = 2**24
+PAGES = ("report.html", "report-best.html")
 Advance = Callable[[int], Any]
 
 
@@ -148,6 +149,8 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
             return _unknown(path, "neither a file nor a folder, or a link that leads nowhere")
         if path.name == "run.lock":
             return Verdict(path, OK, "held by the process that writes the run, if there is one")
+        if path.name == "trouble.txt":
+            return Verdict(path, OK, "what was said when training diverged; nothing reads it")
         if path.suffix == ".h5":
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":
@@ -158,6 +161,8 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
             text = f"predictions for {len(Predictions.read(path).labels)} images"
         elif path.name == FILE_NAME:
             text = f"manifest of dataset {read_manifest(path.parent).dataset_id}"
+        elif path.name in PAGES:
+            text = _check_page(path)
         else:
             return _unknown(path, "not a file that can be checked")
         verdicts.append(Verdict(path, OK, text))
@@ -207,6 +212,14 @@ def _check_checkpoint(path: Path, saved: list[_Saved]) -> str:
     if progress is not None:
         text = f"checkpoint, epochs done: {progress.epoch}, batches of the next: {progress.batches_done}"
     return text + (f"; NaN or infinite numbers in {', '.join(odd[:3])}{' and more' * (len(odd) > 3)}" if odd else "")
+
+
+def _check_page(path: Path) -> str:
+    """Whether a page is whole, from its first tag to its last. It has no checksum: it is written anew where it is in doubt."""
+    content = path.read_bytes()
+    if not (content.startswith(b"<!doctype html>") and content.rstrip().endswith(b"</html>")):
+        raise DataError(f"{path}: cut off or edited. `python -m scratchnet report RUN` writes it again.")
+    return "page on the run, whole; it has no checksum"
 
 
 def _newest(saved: list[_Saved]) -> _Saved | None:

@@ -50,10 +50,10 @@ def refusal(folder, split="train"):
 
 
 def test_no_folder_and_no_manifest(tmp_path):
-    assert "python -m data_prep" in refusal(tmp_path / "nothing")
+    assert "python -m scratchnet prepare" in refusal(tmp_path / "nothing")
     message = refusal(tmp_path)
     assert "manifest.json is missing" in message
-    assert "python -m data_prep" in message
+    assert "python -m scratchnet prepare" in message
 
 
 def test_no_such_split(tmp_path):
@@ -66,7 +66,7 @@ def test_missing_shard(tmp_path):
     (tmp_path / "train-0001.h5").unlink()
     message = refusal(tmp_path)
     assert "train-0001.h5: this shard is missing" in message
-    assert "data_prep" in message
+    assert "scratchnet prepare" in message
 
 
 def test_truncated_shard(tmp_path):

@@ -38,7 +38,7 @@ def page_of(run):
 def test_everything_is_on_the_page(made):
     text = made.report_path.read_text(encoding="utf-8")
     for heading in ("Learning", "How good it is", "Where it errs", "most confident mistakes", "first layer", "Data",
-                    "Hyper-parameters", "Again"):  # fmt: skip
+                    "Hyper-parameters", "To repeat it"):  # fmt: skip
         assert heading in text, heading
     assert "sensitivity" in text
     assert "ROC AUC" in text

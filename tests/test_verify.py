@@ -208,3 +208,16 @@ def test_missing_files_of_a_run_are_named(run):
 def test_what_is_no_file_gets_a_verdict(run):
     (run / "nowhere.h5").symlink_to(run / "gone.h5")
     assert states(run)["nowhere.h5"] == UNKNOWN
+
+
+def test_the_pages_of_a_run(run):
+    """They are known, and held to be whole; they have no checksum."""
+    for name in ("report.html", "report-best.html"):
+        (run / name).write_text("<!doctype html>\n<html><body>é</body></html>\n", encoding="utf-8")
+    (run / "trouble.txt").write_text("a NaN")
+    assert {states(run)[name] for name in ("report.html", "report-best.html", "trouble.txt")} == {OK}
+    content = (run / "report.html").read_bytes()
+    for damaged in (b"", content[:-9], content[9:], b"\0" * len(content)):
+        (run / "report.html").write_bytes(damaged)
+        assert states(run)["report.html"] == DAMAGED
+        assert "writes it again" in text(run, "report.html")

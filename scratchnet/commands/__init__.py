@@ -5,6 +5,8 @@ command is a front door, like train.py: the one room of this package that may us
 """
 
 COMMANDS = {
+    "train": "trains the network of the report: as python train.py does",
+    "prepare": "images into checked files that training reads: as python -m data_prep does",
     "predict": "the class and the probabilities of images, as CSV or JSON",
     "evaluate": "how good a network is on images whose classes are known, with intervals",
     "explain": "what the network sees in an image, and where it decided, as pictures",

@@ -10,6 +10,7 @@ from scratchnet.class_labels import class_labels_of
 from scratchnet.command_line import printable
 from scratchnet.config import PRESETS, Config
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.invocation import command
 from scratchnet.options import settings_table
 from scratchnet.predictor import network_of, weights_file
 from scratchnet.text_table import wrapped
@@ -76,7 +77,7 @@ def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) ->
     asked = about["config"]["epochs"]
     lines = [f"epochs    {len(rows)} of {asked} done{more}"]
     if progress is not None:
-        lines.append(f"          training has not ended: python train.py --resume {folder}")
+        lines.append(f"          training has not ended: {command('train', '--resume', folder)}")
     if rows:
         metric = about["config"]["best_metric"]
         best = rows[best_epoch(rows, metric) - 1]
@@ -104,7 +105,7 @@ def _epoch(row: dict[str, float]) -> str:
 
 def _fitted(fact: str) -> list[str]:
     """A fact in lines that fit the terminal; but a command stays in one, so that it can be copied."""
-    return [printable(fact)] if "python train.py" in fact else wrapped(fact, indent=" " * 10)
+    return [printable(fact)] if "training has not ended" in fact else wrapped(fact, indent=" " * 10)
 
 
 def _classes(about: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from data_prep.options import add_options, chosen_settings, given_settings
 from data_prep.repeat import origin_of
 from data_prep.sources import Found, find_images
 from data_prep.tables import read_subjects
+from scratchnet import invocation
 from scratchnet.command_line import one_line
 from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS, RESUMABLE, Config
@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
     print(_forecast(plans, found), flush=True)
     if options.dry_run:
         return 0
-    command = shlex.join(["python", "-m", "scratchnet", *options.arguments])
+    command = invocation.command(*options.arguments)
     shown, written = _shown(plans, options), None
     for number, plan in enumerate(plans, 1):
         if not plan.open:

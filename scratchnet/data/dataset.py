@@ -11,7 +11,7 @@ from scratchnet.data.manifest import Manifest, ShardFile, read_manifest
 from scratchnet.data.shards import Shard
 from scratchnet.errors import DataError
 
-REMEDY = "Prepare the images again with `python -m data_prep SOURCE OUT`, or copy the folder again, whole."
+REMEDY = "Prepare the images again with `python -m scratchnet prepare SOURCE OUT`, or copy the folder again, whole."
 
 
 class Dataset:
@@ -34,7 +34,7 @@ class Dataset:
 
     >>> Dataset("no/such/folder", "train")
     Traceback (most recent call last):
-    scratchnet.errors.DataError: no/such/folder: there is no such folder. Prepare the images with `python -m data_prep SOURCE OUT`.
+    scratchnet.errors.DataError: no/such/folder: there is no such folder. Prepare the images with `python -m scratchnet prepare SOURCE OUT`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], split: str, *, memory_limit: int = 2**28):

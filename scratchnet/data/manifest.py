@@ -20,7 +20,7 @@ FORMAT = "scratchnet-dataset"
 VERSION = 1
 FILE_NAME = "manifest.json"
 MAX_BYTES = 2**26  # with `scratchnet.json_text`, which bounds what is in them, at most about half a gigabyte in memory
-REMEDY = "Prepare the images with `python -m data_prep SOURCE OUT`."
+REMEDY = "Prepare the images with `python -m scratchnet prepare SOURCE OUT`."
 
 
 @dataclass(frozen=True)

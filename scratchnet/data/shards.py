@@ -57,7 +57,7 @@ MAX_SIDE = 4096  # pixels
 MAX_IMAGES = 2**20  # in one shard
 MAX_TABLE_BYTES = 2**28  # one of labels, subjects, paths, checksums
 
-REMEDY = "Prepare the images again with `python -m data_prep SOURCE OUT`, or copy this file again from where it came."
+REMEDY = "Prepare the images again with `python -m scratchnet prepare SOURCE OUT`, or copy this file again from where it came."
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,11 @@ def again(results: Results) -> str:
     """How long it took, on what, and how to do it again."""
     about = results.about
     command = f"python train.py --config {shlex.quote(str(results.folder / 'config.toml'))} --data {shlex.quote(str(about['data']))}"
-    began = f"<p class='note'>It was begun with</p><pre>{safe(about['command'])}</pre>" if about.get("command") else ""
+    began = (
+        f"<p class='note'>The run was started with</p><pre>{safe(about['command'])}</pre>"
+        if about.get("command")
+        else ""
+    )
     took = []
     if results.timings:
         rates = [row[name] for row in results.timings for name in row if name.endswith("images_per_second")]
@@ -103,7 +107,7 @@ def again(results: Results) -> str:
         took.append(["images/s while training", f"{np.median(rates):,.0f} (median of {counted(len(rates), 'epoch')})"])
     versions = _lines(about.get("versions", {}))
     return section(
-        "Again",
+        "To repeat it",
         f"<pre>{safe(command)}</pre>",
         f"<p class='note'>{prose(_how_exactly(results))}</p>",
         began,

@@ -13,13 +13,15 @@ def duration(seconds: float) -> str:
 
     >>> duration(8), duration(200), duration(7500)
     ('8 s', '3 min 20 s', '2 h 5 min')
+    >>> duration(59.7), duration(119.8), duration(7199)
+    ('1 min 0 s', '2 min 0 s', '2 h 0 min')
     """
-    minutes, hours = seconds / 60, seconds / 3600
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{int(minutes)} min {seconds % 60:.0f} s"
-    return f"{int(hours)} h {minutes % 60:.0f} min"
+    whole, minutes = round(seconds), round(seconds / 60)  # rounded first: 59.7 s are no 60 s, and 119.8 s no 1 min 60 s
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def number(value: float, share: bool) -> str:

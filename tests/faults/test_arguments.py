@@ -82,7 +82,7 @@ WRONG = {
         "--threads": [*NO_COUNT, "0", "100000"],
     },
 }
-FLAGS = {"--crop", "--keep-duplicates", "--quiet", "--help"}  # take no value, and can't be wrong
+FLAGS = {"--version", "--crop", "--keep-duplicates", "--quiet", "--help"}  # take no value, and can't be wrong
 MAIN = {"train.py": train.main, "python -m data_prep": prepare_main}
 PARSER = {"train.py": train.command_line, "python -m data_prep": prepare_parser}
 CASES = [
