@@ -257,8 +257,6 @@ def weights_file(path: Path, weights: str | None = None) -> Path:
             raise ConfigError(
                 f"{path}: is one file of weights, not a run's folder: leave out the choice of {weights!r}"
             )
-        if path.suffix.lower() == ".safetensors":
-            raise DataError(f"{path}: make weights of it first: python -m scratchnet import {path} {path.stem}.h5")
         return path  # load_checkpoint says what is wrong with it
     run = Run(path)
     if weights == "best":

@@ -17,7 +17,9 @@ from scratchnet.data.manifest import FILE_NAME, Manifest, read_manifest
 from scratchnet.data.shards import FORMAT as SHARD
 from scratchnet.data.shards import Shard
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
+from scratchnet.file_kinds import kind_of
 from scratchnet.hdf5 import HDF5File
+from scratchnet.not_ours import not_ours
 from scratchnet.origin import Origin
 from scratchnet.predictions import Predictions
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
@@ -152,6 +154,8 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
         if path.name == "trouble.txt":
             return Verdict(path, OK, "what was said when training diverged; nothing reads it")
         if path.suffix == ".h5":
+            if (other := not_ours(path)) and kind_of(path).group != "pointer":  # which stands for one of ours
+                return _unknown(path, f"is {other}")
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":
             text = _check_config(path, saved)

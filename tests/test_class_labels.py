@@ -77,7 +77,7 @@ def test_a_runs_label_is_kept_and_shown_by_every_command(tmp_path, capsys):
     printed = capsys.readouterr()
     assert f"classes all = {ALL}, hem" in printed.err
     assert f"recall of '{ALL}'" in printed.out
-    assert f"as {ALL}" in printed.out
+    assert f"{ALL}  " in printed.out
     (first, *_) = csv.DictReader((tmp_path / "p.csv").read_text(encoding="utf-8").splitlines())
     assert {"probability of all", "probability of hem"} < set(first)
     assert {first["label"], first["prediction"]} <= {"all", "hem"}

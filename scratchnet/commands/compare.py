@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 from scratchnet.command_line import printable
+from scratchnet.commands.shared import require_ending, require_place
 from scratchnet.errors import ConfigError
 from scratchnet.files import write_atomically
 from scratchnet.report import Comparison, Results
@@ -30,8 +31,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"compare takes two runs or more, got {options.runs[0]}")
     paths = [Path(name) for name in options.out]
     for path in paths:
-        if path.suffix.lower() not in FORMS:
-            raise ConfigError(f"--out {path}: the name must end in {', '.join(FORMS)}")
+        require_ending(str(path), "--out", FORMS, "a page, a table or the curves")
+        require_place(str(path))
     with contextlib.ExitStack() as opened:
         comparison = Comparison([opened.enter_context(Results.read(folder)) for folder in options.runs])
         print(comparison.text())

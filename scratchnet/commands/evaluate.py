@@ -19,6 +19,7 @@ from scratchnet.commands.shared import (
     add_symmetries_argument,
     class_called,
     load_network,
+    require_ending,
     require_place,
     say,
 )
@@ -69,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
+    require_ending(options.json, "--json", (".json",), "JSON")
+    require_ending(options.predictions, "--predictions", (".csv",), "CSV, which every spreadsheet opens,")
     require_place(options.json, options.predictions)
     predictor = load_network(options)
     positive = options.positive and class_called(options.positive, predictor.class_names, "--positive")

@@ -12,7 +12,8 @@ from scratchnet.commands.shared import (
     require_folder_place,
     say,
 )
-from scratchnet.errors import DataError
+from scratchnet.data.images import EXTENSIONS
+from scratchnet.errors import ConfigError, DataError
 from scratchnet.explain_sheets import decision_sheet, layers_sheet
 from scratchnet.extras import require
 
@@ -38,6 +39,10 @@ def run(options: argparse.Namespace) -> int:
     """Writes the pictures, and says where. Returns 1 if an image could not be read."""
     require("matplotlib.figure")  # before the work, not after it
     out = Path(options.out)
+    if Path(options.out).suffix.lower() in EXTENSIONS or Path(options.out).suffix.lower() in (".html", ".pdf", ".svg"):
+        raise ConfigError(
+            f"--out {options.out}: two PNG files for each image are written into a folder: name one without an ending"
+        )
     require_folder_place(options.out)
     files, _ = find_files(options.images)
     predictor = load_network(options, for_files=True)

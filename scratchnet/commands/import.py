@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.commands.shared import require_place, say
+from scratchnet.commands.shared import require_ending, require_place, say
 from scratchnet.errors import ConfigError
 from scratchnet.exchange.safetensors import read_safetensors
 from scratchnet.predictor import Predictor
@@ -24,14 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the weights."""
-    if Path(options.file).suffix.lower() in (".pt", ".pth", ".bin"):
-        raise ConfigError(
-            f"{options.file}: PyTorch's own files can run code and are not read: "
-            "write one with safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
-        )
     if Path(options.out).exists():
         raise ConfigError(f"{options.out} exists and is not overwritten: choose another name")
     require_place(options.out)
+    require_ending(options.out, "OUT", (".h5",), "weights in HDF5")
     like = Predictor.load(options.like) if options.like is not None else None
     read_safetensors(options.file, like).save(options.out)
     say(f"{options.out} written")

@@ -18,6 +18,7 @@ from scratchnet.commands.shared import (
     add_symmetries_argument,
     find_files,
     load_network,
+    require_ending,
     require_place,
     say,
 )
@@ -52,13 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
+    form = options.format or _format_of(options.out)
+    require_ending(options.out, "--out", *_endings(form))
+    require_ending(options.codalab, "--codalab", (".zip",), "the challenge's archive")
     require_place(options.out, options.codalab)
     files, passed_over = find_files(options.images)
     predictor = load_network(options, for_files=True)
     names = predictor.class_names
     if options.codalab:
         require_numbered(files, names)
-    form = options.format or _format_of(options.out)
     answers: dict[Path, str] = {}
     bad = 0
     with _output(options.out) as file, _writer(form, file, names) as write:
@@ -91,6 +94,13 @@ def run(options: argparse.Namespace) -> int:
 def _format_of(out: str | None) -> str:
     suffix = Path(out or "").suffix.lower().removeprefix(".")
     return suffix if suffix in FORMATS else "csv"
+
+
+def _endings(form: str) -> tuple[tuple[str, ...], str]:
+    """What the name of the output may end in, and what is written there."""
+    if form == "csv":
+        return (".csv", ".txt", ""), "CSV, which every spreadsheet opens, JSON (.json) or an object a line (.jsonl)"
+    return (f".{form}", ".txt", ""), {"json": "JSON", "jsonl": "an object a line"}[form]
 
 
 def _class_of(prediction: Prediction, names: tuple[str, ...]) -> str:

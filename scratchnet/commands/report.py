@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from scratchnet.command_line import add_class_labels, printable
+from scratchnet.commands.shared import require_ending, require_place
 from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
 from scratchnet.predictor import WEIGHTS
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
+    require_ending(options.out, "--out", (".html", ".htm"), "a page (HTML)")
+    require_place(options.out)
     require("matplotlib.figure")  # before the work, not after it
     with Results.read(options.run, options.weights, options.class_label) as results:
         page = Run(results.folder).report_path

@@ -4,7 +4,7 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scratchnet.class_labels import labelled, parse_class_labels
@@ -86,6 +86,19 @@ def require_place(*files: str | None) -> None:
             raise ConfigError(f"{name}: is a folder: name the file to write in it")
         if not Path(name).parent.is_dir():
             raise ConfigError(f"{name}: cannot be written, as {Path(name).parent} is no folder: make it first")
+
+
+def require_ending(name: str | None, option: str, endings: Sequence[str], written: str) -> None:
+    """Raises ConfigError where a file is named as what is not written there, such as a table called .xlsx; None is none.
+
+    option: what named it. endings: those that fit, the first as a remedy. written: what is, in words.
+    """
+    if name is not None and Path(name).suffix.lower() not in endings:
+        shown = ", ".join(ending for ending in endings if ending)
+        raise ConfigError(
+            f"{option} {name}: {written} can be written there, and the name must end in {shown}: "
+            f"say {Path(name).with_suffix(endings[0]).name}"
+        )
 
 
 def require_folder_place(name: str) -> None:

@@ -98,8 +98,8 @@ def onnx_model(predictor: Predictor) -> Any:
     )
     facts = {
         "class_names": list(predictor.class_names),
-        "class_labels": predictor.class_labels,
         "preprocessing": predictor.preprocessing,
+        **({"class_labels": predictor.class_labels} if predictor.class_labels else {}),
     }
     onnx.helper.set_model_props(model, {name: json.dumps(fact) for name, fact in facts.items()})
     return model

@@ -25,7 +25,9 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.exchange.layouts import from_torch
 from scratchnet.extras import require
+from scratchnet.file_kinds import kind_of
 from scratchnet.files import write_atomically
+from scratchnet.not_ours import is_safetensors, not_ours
 from scratchnet.predictor import Predictor, network_of
 
 FORMAT = "scratchnet"
@@ -56,7 +58,12 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     """
     library = require("safetensors")
     if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file")
+        what = "is a folder: give the file of arrays in it" if Path(path).is_dir() else "there is no such file"
+        raise DataError(f"{path}: {what}")
+    if not is_safetensors(Path(path)):
+        expected = "expected a file of safetensors, as export and PyTorch's safetensors.torch.save_file write it"
+        other = not_ours(Path(path), expected) or f"{kind_of(Path(path)).name}: {expected}"
+        raise DataError(f"{path}: is {other}")
     try:
         with library.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scratchnet.errors import DamagedError, DataError, ScratchnetError
 from scratchnet.hdf5 import format as form
 from scratchnet.hdf5.format import Chunk, Extent, FormatError, Message
+from scratchnet.not_ours import not_ours
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
 DEFLATE = 1  # the number of zlib among HDF5's filters
@@ -104,6 +105,11 @@ class HDF5File:
         try:
             with self.refusing():
                 self._open()
+        except DamagedError as error:
+            self.close()
+            if other := not_ours(self.path):
+                raise DataError(f"{self.path}: is {other}.") from error
+            raise
         except BaseException:
             self.close()
             raise

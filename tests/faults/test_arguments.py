@@ -19,6 +19,7 @@ WRONG = {
         "--runs": ["FILE"],
         "--name": ["../up", "a/b", "a\nb", "", ".", ".."],
         "--resume": ["nowhere", "FILE", "FOLDER", ""],
+        "--class-label": ["all", "=sick", "all=", "nobody=sick", "all=hem", ""],
         "--threads": [*NO_COUNT, "100000"],
         "--preset": NO_WORD,
         "--config": ["nowhere.toml", "FOLDER", "BINARY", ""],
