@@ -13,6 +13,7 @@ from benchmarks.systems.ours import make_batch, make_trainer
 from benchmarks.work import Work
 from scratchnet.data import Batch
 from scratchnet.fused import ConvReluPool
+from scratchnet.kernels import convolution
 from scratchnet.layers import Conv2D, Dense
 from scratchnet.training import Trainer
 
@@ -101,7 +102,7 @@ def multiplications(step: Any, images: int) -> int:
     """What the algorithm that the layer takes for so many images needs, in one pass."""
     layer = step.conv if isinstance(step, ConvReluPool) else step
     if isinstance(layer, Conv2D):
-        return layer.multiplications_needed(images)
+        return convolution.multiplications(convolution.algorithm(layer.geometry, images), layer.geometry, images)
     return images * layer.multiplications() if isinstance(layer, Dense) else 0
 
 

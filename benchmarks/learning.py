@@ -24,7 +24,7 @@ from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.files import write_text_atomically
 from scratchnet.front_door import enter, program
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.scores import counted
 from scratchnet.training import Experiment, compile_kernels
 from scratchnet.training.selection import choosing_side

@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.kernels.threads import alone
+from scratchnet.kernels.machine.threads import alone
 from scratchnet.layers import Conv2D, Dropout, ReLU
 from scratchnet.network import Sequential
 

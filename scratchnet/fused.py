@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scratchnet.kernels import winograd
-from scratchnet.kernels.choice import can_use_winograd
+from scratchnet.kernels import convolution
 from scratchnet.layers.base import Array, Parameter
 from scratchnet.layers.conv import Conv2D
 from scratchnet.layers.pool import MaxPool2D
@@ -13,7 +12,7 @@ from scratchnet.layers.relu import ReLU
 
 
 class ConvReluPool:
-    """Runs three layers that stand in a row as one kernel, where Winograd's algorithm is worth its while; otherwise one by one.
+    """Runs three layers that stand in a row as one kernel, where `convolution.pools_inside`; otherwise one by one.
 
     y = pool(relu(conv(x))). The kernel has a tile of the convolution's output in the first cache; it takes the maximum
     of each 2 × 2 window there and writes that, and which of the four it was, or that none was above zero. What the
@@ -25,55 +24,42 @@ class ConvReluPool:
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
         self.conv, self.relu, self.pool = conv, relu, pool
-        self._x: Array | None = None
-        self._winner: Array | None = None
+        self._remembered: Any = None
 
     @staticmethod
     def fits(layers: list[Any]) -> bool:
-        """Whether these are three layers that can be fused: the filter's size must leave an even number of outputs to a tile."""
+        """Whether these are three layers that can be fused."""
         return (
             [type(layer) for layer in layers] == [Conv2D, ReLU, MaxPool2D]
             and layers[2].pool_size == layers[2].stride == 2
-            and can_use_winograd(layers[0].kernel_size, layers[0].stride)
-            and layers[0].kernel_size[0] % 2 == 1
+            and convolution.can_pool_inside(layers[0].kernel_size, layers[0].stride)
         )
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The pooled output for a batch x."""
         if training:
             self.forget()
-        if self.conv.algorithm(len(x)) != "winograd":
+        if not convolution.pools_inside(self.conv.geometry, len(x)):
             for layer in (self.conv, self.relu, self.pool):
                 x = layer.forward(x, training=training)
             return x
         x = self.conv.checked(x)
-        assert self.conv.output_shape is not None
-        height, width, _ = self.conv.output_shape
-        u = winograd.transformed_filters(self.conv.weight.value)
-        taps, (top, _, left, _) = self.conv.kernel_size[0], self.conv.pads
-        y, winner = winograd.forward_pooled(x, u, self.conv.bias.value, taps, top, left, height, width)
+        y, remembered = convolution.forward_pooled(self.conv.geometry, x, self.conv.weight.value, self.conv.bias.value)
         if training:
-            self._x, self._winner = x, winner
+            self._remembered = remembered
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), and the gradients of the convolution's parameters."""
-        if self._x is None or self._winner is None:
+        if self._remembered is None:
             dz = self.relu.backward(self.pool.backward(dy))  # type: ignore[arg-type]  # not None: need_dx is true
             return self.conv.backward(dz, need_dx=need_dx, accumulate=accumulate)  # type: ignore[arg-type]
         dy = self.pool.checked_dy(dy)
-        self.pool.require_batch(dy, len(self._x))
-        weight, bias = self.conv.weight, self.conv.bias
-        taps, (top, _, left, _) = self.conv.kernel_size[0], self.conv.pads
-        assert self.conv.output_shape is not None
-        out_height, out_width, _ = self.conv.output_shape
-        winograd.backward_weight(self._x, dy, self._winner, top, left, out_height, out_width, weight.grad, accumulate)
-        dbias = winograd.backward_bias(dy, self._winner)
-        bias.take(dbias, accumulate)
-        if not need_dx:
-            return None
-        u = winograd.transformed_filters(winograd.turned(weight.value))
-        return winograd.backward_input(dy, self._winner, u, taps, top, left, *self._x.shape[1:])
+        self.pool.require_batch(dy, len(self._remembered.x))
+        geometry, weight = self.conv.geometry, self.conv.weight
+        self.conv.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
+        convolution.backward_weight(geometry, self._remembered, dy, weight.grad, accumulate)
+        return convolution.backward_input(geometry, self._remembered, dy, weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:
         """The convolution's."""
@@ -81,6 +67,6 @@ class ConvReluPool:
 
     def forget(self) -> None:
         """Lets go of what backward needs."""
-        self._x = self._winner = None
+        self._remembered = None
         for layer in (self.conv, self.relu, self.pool):
             layer.forget()

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scratchnet import draws
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.fused import ConvReluPool
-from scratchnet.kernels.threads import alone
+from scratchnet.kernels.machine.threads import alone
 from scratchnet.layers.base import (
     FLOATS,
     Array,

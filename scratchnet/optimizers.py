@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, OrderError
 from scratchnet.kernels.elementwise import sum_of_squares
-from scratchnet.kernels.threads import alone
+from scratchnet.kernels.machine.threads import alone
 from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
 from scratchnet.layers.base import Parameter, is_number
 

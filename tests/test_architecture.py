@@ -7,9 +7,11 @@ import pkgutil
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import scratchnet
+from scratchnet import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {
@@ -44,15 +46,15 @@ def modules(*packages):
 
 def test_the_rules_have_something_to_rule():
     """A file that was moved would otherwise be free of its rules."""
-    for module in [*MAY_IMPORT, *NEVER, "scratchnet.kernels.jit"]:
+    for module in [*MAY_IMPORT, *NEVER, "scratchnet.kernels.machine.jit"]:
         assert modules(module), module
-    assert imports("scratchnet.kernels.conv") >= {
+    assert imports("scratchnet.kernels.direct") >= {
         "numpy",
         "numba",
-        "scratchnet.kernels.jit",
+        "scratchnet.kernels.machine.jit",
         "scratchnet.kernels.matmul",
     }
-    assert "scratchnet.kernels.conv" in imports("scratchnet.layers.conv")
+    assert "scratchnet.kernels.convolution" in imports("scratchnet.layers.conv")
 
 
 # What each may import of scratchnet; the standard library and NumPy go without saying.
@@ -208,6 +210,21 @@ def test_every_kernel_stands_in_a_kernels_file():
                     compiled[node.name] = module
     assert compiled["gathered_product"] == "scratchnet.kernels.matmul"
     assert all(within(module, "scratchnet.kernels") for module in compiled.values())
+
+
+def test_every_kernel_says_what_the_textbook_calls_its_result():
+    """Its docstring names the function of reference.py, or the expression of NumPy, whose result it computes or is a step of."""
+    silent = []
+    for module in modules("scratchnet.kernels"):
+        for node in ast.walk(TREES[module]):
+            decorators = [ast.unparse(d) for d in getattr(node, "decorator_list", [])]
+            if isinstance(node, ast.FunctionDef) and "kernel" in decorators:
+                first = (ast.get_docstring(node) or "").split("\n\n")
+                names = re.findall(r"`(reference|np)\.(\w+)", " ".join(first[:2]))
+                where = {"reference": reference, "np": np}
+                if not any(hasattr(where[package], name) for package, name in names):
+                    silent.append(f"{module}.{node.name}")
+    assert not silent
 
 
 DOCTESTED = ["scratchnet", *(info.name for info in pkgutil.walk_packages(scratchnet.__path__, "scratchnet."))]

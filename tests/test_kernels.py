@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratchnet import reference
-from scratchnet.kernels import conv, matmul
+from scratchnet.kernels import direct, matmul
 from scratchnet.kernels.elementwise import (
     BLOCK,
     all_finite,
@@ -69,8 +69,8 @@ def convolutions(draw):
 @given(convolutions())
 def test_conv2d_forward(case):
     x, weight, bias, stride, border = case
-    x_padded = conv.pad(x, *border)
-    y = conv.conv2d_forward(x_padded, weight, bias, stride)
+    x_padded = direct.pad(x, *border)
+    y = direct.forward(x_padded, weight, bias, stride)
     assert y.dtype == x.dtype
     sizes = reference.conv2d(*magnitudes(x_padded, weight, bias), stride)
     assert_same_sums(y, reference.conv2d(*in_float64(x_padded, weight, bias), stride), sizes, weight[..., 0].size + 1)
@@ -84,10 +84,10 @@ def test_conv2d_backward(case):
     y_shape = reference.conv2d(x_padded, weight, bias, stride).shape
     dy = normal(np.random.default_rng(1), y_shape, x.dtype)
 
-    dx = conv.conv2d_backward_input(dy, weight, stride, top, left, *x.shape[1:3])
+    dx = direct.backward_input(dy, weight, stride, top, left, *x.shape[1:3])
     dweight = np.full_like(weight, np.nan)
-    conv.conv2d_backward_weight(x_padded, dy, stride, dweight, False)
-    dbias = conv.conv2d_backward_bias(dy)
+    direct.backward_weight(x_padded, dy, stride, dweight, False)
+    dbias = direct.backward_bias(dy)
 
     expected = reference.conv2d_gradient(*in_float64(x_padded, weight, dy), stride)
     sizes = reference.conv2d_gradient(*magnitudes(x_padded, weight, dy), stride)
@@ -104,7 +104,7 @@ def test_conv2d_weight_gradient_adds_when_asked(case):
     x_padded = reference.pad(x, *border)
     dy = np.ones_like(reference.conv2d(x_padded, weight, bias, stride))
     added = weight.copy()
-    conv.conv2d_backward_weight(x_padded, dy, stride, added, True)
+    direct.backward_weight(x_padded, dy, stride, added, True)
     expected = reference.conv2d_gradient(*in_float64(x_padded, weight, dy), stride)[1]
     sizes = reference.conv2d_gradient(*magnitudes(x_padded, weight, dy), stride)[1]
     assert_same_sums(added, expected + weight, sizes + np.abs(weight), dy[..., 0].size + 1)
@@ -114,7 +114,7 @@ def test_conv2d_weight_gradient_adds_when_asked(case):
 def test_deep_and_tall_products(dtype, rng):
     """More terms than are summed in registers at a time, and more rows than one task takes."""
     x, weight = normal(rng, (2, 31, 29, 45), dtype), normal(rng, (5, 5, 45, 35), dtype)
-    y = conv.conv2d_forward(x, weight, np.zeros(35, dtype), 1)
+    y = direct.forward(x, weight, np.zeros(35, dtype), 1)
     assert weight[..., 0].size > 2 * matmul.DEPTH
     assert y[..., 0].size > matmul.BLOCK_TILES * matmul.TILE_ROWS
     zero = np.zeros(35)
@@ -125,7 +125,7 @@ def test_deep_and_tall_products(dtype, rng):
         depth=weight[..., 0].size,
     )
     dweight = np.empty_like(weight)
-    conv.conv2d_backward_weight(x, y, 1, dweight, False)
+    direct.backward_weight(x, y, 1, dweight, False)
     expected, sizes = (reference.conv2d_gradient(*f(x, weight, y), 1)[1] for f in (in_float64, magnitudes))
     assert_same_sums(dweight, expected, sizes, depth=y[..., 0].size)
 
@@ -133,14 +133,14 @@ def test_deep_and_tall_products(dtype, rng):
 @given(convolutions())
 def test_pad(case):
     x, _, _, _, border = case
-    np.testing.assert_array_equal(conv.pad(x, *border), reference.pad(x, *border))
+    np.testing.assert_array_equal(direct.pad(x, *border), reference.pad(x, *border))
 
 
 @given(seeds, dtypes, st.integers(1, 3), st.integers(-3, 3), st.integers(-3, 3))
 def test_place_spreads_and_crops(seed, dtype, step, top, left):
     x = normal(np.random.default_rng(seed), (2, 3, 4, 2), dtype)
     out = np.full((2, 7, 6, 2), np.nan, dtype)
-    conv.place(x, top, left, step, out)
+    direct.place(x, top, left, step, out)
     expected = np.zeros_like(out)
     for i, j in np.ndindex(3, 4):
         row, column = top + i * step, left + j * step

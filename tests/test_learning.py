@@ -80,7 +80,7 @@ def test_any_number_of_threads_gives_the_same_bits(run_python):
 import hashlib
 import numpy as np
 from scratchnet import Adam, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential, SoftmaxCrossEntropy
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 
 for threads in (1, 2, 3, 0):
     assert set_threads(threads) == (threads or 3)
@@ -109,7 +109,7 @@ for threads in (1, 2, 3, 0):
 def test_too_many_threads(run_python):
     program = """
 from scratchnet.errors import ConfigError
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 for count in (3, -1):
     try:
         set_threads(count)

@@ -7,7 +7,7 @@ import shutil
 import numba
 import pytest
 
-from scratchnet.kernels import jit, vectors
+from scratchnet.kernels.machine import jit, vectors
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
@@ -17,15 +17,16 @@ PRODUCTS = """
 import sys
 import numpy as np
 from scratchnet import reference
-from scratchnet.kernels import conv, matmul, vectors
+from scratchnet.kernels import direct, matmul
+from scratchnet.kernels.machine import vectors
 
 for dtype in sys.argv[1:]:
     rng = np.random.default_rng(0)
     shapes = [(2, 5, 7, 3), (3, 2, 3, 35), (35,), (2, 2, 3, 35)]
     x, weight, bias, dy = (rng.normal(size=shape).astype(dtype) for shape in shapes)
     dweight = np.empty_like(weight)
-    conv.conv2d_backward_weight(x, dy, 2, dweight, False)
-    found = [conv.conv2d_forward(x, weight, bias, 2), conv.conv2d_backward_input(dy, weight, 2, 0, 0, 5, 7), dweight]
+    direct.backward_weight(x, dy, 2, dweight, False)
+    found = [direct.forward(x, weight, bias, 2), direct.backward_input(dy, weight, 2, 0, 0, 5, 7), dweight]
     exact = [array.astype("float64") for array in (x, weight, bias, dy)]
     expected = [reference.conv2d(*exact[:3], 2), *reference.conv2d_gradient(exact[0], exact[1], exact[3], 2)[:2]]
 
@@ -115,7 +116,7 @@ def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):
     kernels = shutil.copytree(
         repository / "scratchnet" / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
+    monkeypatch.setattr(jit, "__file__", str(kernels / "machine" / "jit.py"))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
 
     cache = jit.cache_directory.__wrapped__  # what a new process would find
@@ -123,7 +124,7 @@ def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):
     assert before == cache()
     assert before.is_dir()
     assert before.is_relative_to(kernels)
-    for source in ("matmul.py", "pool.py"):
+    for source in ("matmul.py", "pool.py", "winograd/tiles.py", "machine/denormals.py"):
         (kernels / source).write_text(
             (kernels / source).read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8"
         )
@@ -139,7 +140,7 @@ def test_another_checkout_that_shares_the_cache_compiles_its_own(monkeypatch, re
         kernels = shutil.copytree(
             repository / "scratchnet" / "kernels", tmp_path / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-        monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
+        monkeypatch.setattr(jit, "__file__", str(kernels / "machine" / "jit.py"))
         found.add(cache())
     assert len(found) == 2
 
@@ -166,7 +167,7 @@ def test_kernels_run_where_nothing_can_be_written(run_python, repository, tmp_pa
 import numpy as np
 import scratchnet
 from scratchnet.kernels.elementwise import relu_forward
-from scratchnet.kernels.jit import cache_directory, compiled_before, remember_compiled
+from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 
 y = np.empty(2)
 relu_forward(np.array([-1.0, 2.0]), y)

@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from scratchnet.kernels import memory
+from scratchnet.kernels.machine import memory
 
 LARGE = (memory.WORTH_KEEPING // 4 + 100,)
 

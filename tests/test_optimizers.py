@@ -5,7 +5,7 @@ import pytest
 
 from scratchnet import SGD, Adam, Dense, Parameter, Sequential, reference
 from scratchnet.errors import ConfigError
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 
 
 def weight_and_bias(rng, dtype="float64"):

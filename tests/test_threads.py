@@ -13,7 +13,7 @@ import scratchnet as sn
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import OrderError
 from scratchnet.explain import grad_cam
-from scratchnet.kernels.threads import set_threads, thread_count
+from scratchnet.kernels.machine.threads import set_threads, thread_count
 from scratchnet.models import MODELS
 from scratchnet.predictor import Predictor
 

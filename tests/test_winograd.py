@@ -11,9 +11,11 @@ import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
 from scratchnet.fused import ConvReluPool
-from scratchnet.kernels import conv_as_dense, tiles, toom_cook, winograd
-from scratchnet.kernels.choice import algorithm, can_use_winograd
-from scratchnet.kernels.windows import CUT
+from scratchnet.kernels import as_dense
+from scratchnet.kernels.convolution import Geometry, algorithm, can_use_winograd
+from scratchnet.kernels.winograd import passes as winograd
+from scratchnet.kernels.winograd import tiles, toom_cook
+from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
 
 # Largest error allowed, relative to the root mean square of the tensor.
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
@@ -60,15 +62,16 @@ def check_three_passes(seed, shape, taps, dtype):
     dy = rng.normal(size=y.shape).astype(dtype)
     dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), 1)
     top, _, left, _ = pads
-    u = winograd.transformed_filters(weight)
-    assert_close(winograd.forward(x, u, bias, taps, top, left, *y.shape[1:3]), y, x, weight)
-    u = winograd.transformed_filters(winograd.turned(weight))
-    none, expected = winograd.NO_POOLING, reference.pad_gradient(dx, *pads)
-    assert_close(winograd.backward_input(dy, none, u, taps, top, left, *x.shape[1:]), expected, dy, weight)
+    found = np.empty(y.shape, dtype)
+    winograd.forward(x, weight, bias, top, left, found)
+    assert_close(found, y, x, weight)
+    found = np.empty_like(x)
+    winograd.backward_input(dy, NOT_POOLED, weight, top, left, found)
+    assert_close(found, reference.pad_gradient(dx, *pads), dy, weight)
     found = np.ones_like(weight)
-    winograd.backward_weight(x, dy, none, top, left, *dy.shape[1:3], found, False)
+    winograd.backward_weight(x, dy, NOT_POOLED, top, left, *dy.shape[1:3], found, False)
     assert_close(found, dweight, x, dy)
-    winograd.backward_weight(x, dy, none, top, left, *dy.shape[1:3], found, True)
+    winograd.backward_weight(x, dy, NOT_POOLED, top, left, *dy.shape[1:3], found, True)
     assert_close(found, 2 * dweight, x, dy)
 
 
@@ -106,12 +109,14 @@ def test_more_padding_than_the_filter_is_large(rng):
     padded = reference.pad(x, 9, 9, 9, 9)
     y = reference.conv2d(padded, weight, np.zeros(6), 1)
     dx, dweight, _ = reference.conv2d_gradient(padded, weight, y, 1)
-    assert_close(winograd.forward(x, winograd.transformed_filters(weight), np.zeros(6), 5, 9, 9, *y.shape[1:3]), y)
-    u, none = winograd.transformed_filters(winograd.turned(weight)), winograd.NO_POOLING
-    expected = reference.pad_gradient(dx, 9, 9, 9, 9)
-    assert_close(winograd.backward_input(y, none, u, 5, 9, 9, 3, 4, 5), expected)
+    found = np.empty_like(y)
+    winograd.forward(x, weight, np.zeros(6), 9, 9, found)
+    assert_close(found, y)
+    found = np.empty_like(x)
+    winograd.backward_input(y, NOT_POOLED, weight, 9, 9, found)
+    assert_close(found, reference.pad_gradient(dx, 9, 9, 9, 9))
     found = np.empty_like(weight)
-    winograd.backward_weight(x, y, none, 9, 9, *y.shape[1:3], found, False)
+    winograd.backward_weight(x, y, NOT_POOLED, 9, 9, *y.shape[1:3], found, False)
     assert_close(found, dweight)
 
 
@@ -129,15 +134,15 @@ def check_pooled(shape, taps, dtype):
     padded = reference.pad(wide[0], *pads)
     z = reference.conv2d(padded, wide[1], wide[2], 1)
     r = reference.relu(z)
-    y, winner = winograd.forward_pooled(
-        x, winograd.transformed_filters(weight), (0.1 * bias).astype(dtype), taps, top, left, *z.shape[1:3]
-    )
+    y = np.empty((len(z), z.shape[1] // 2, z.shape[2] // 2, z.shape[3]), dtype)
+    winner = np.empty(y.shape, np.uint8)
+    winograd.forward_pooled(x, weight, (0.1 * bias).astype(dtype), top, left, y, winner)
     assert_close(y, reference.max_pool2d(r, 2, 2))
     dy = rng.normal(size=y.shape).astype(dtype)
     dz = reference.relu_gradient(z, reference.max_pool2d_gradient(r, dy.astype("float64"), 2, 2))
     dx, dweight, dbias = reference.conv2d_gradient(padded, wide[1], dz, 1)
-    u = winograd.transformed_filters(winograd.turned(weight))
-    found = winograd.backward_input(dy, winner, u, taps, top, left, *x.shape[1:])
+    found = np.empty_like(x)
+    winograd.backward_input(dy, winner, weight, top, left, found)
     assert_close(found, reference.pad_gradient(dx, *pads))
     found = np.empty_like(weight)
     winograd.backward_weight(x, dy, winner, top, left, *z.shape[1:3], found, False)
@@ -208,26 +213,30 @@ def test_what_is_fused_and_what_is_not():
     assert not fits(sn.Conv2D(4, 5), sn.ReLU())
 
 
+def geometry(taps, stride, input_shape, output_shape):
+    return Geometry(input_shape, output_shape, (taps, taps), stride, (0, 0, 0, 0))
+
+
 def test_the_choice(monkeypatch):
     monkeypatch.delenv("SCRATCHNET_CONV", raising=False)
     large, deep, tiny = ((64, 64, 64), (64, 64, 128)), ((4, 4, 256), (4, 4, 512)), ((2, 2, 256), (2, 2, 512))
     halved = ((64, 64, 64), (32, 32, 128))
-    assert algorithm((5, 5), 1, 16, *large) == "winograd"
-    assert algorithm((5, 5), 1, 1, *deep) == "direct"  # transforming the filters would cost more than it saves
-    assert algorithm((5, 5), 1, 16, *deep) == "winograd"
-    assert algorithm((5, 5), 1, 64, *tiny) == "dense"  # most of the filter lies beside the image
-    assert algorithm((3, 3), 1, 64, *tiny) != "dense"  # its matrix would be larger than the filters
-    assert algorithm((5, 5), 2, 16, *halved) == "direct"
+    assert algorithm(geometry(5, 1, *large), 16) == "winograd"
+    assert algorithm(geometry(5, 1, *deep), 1) == "direct"  # transforming the filters would cost more than it saves
+    assert algorithm(geometry(5, 1, *deep), 16) == "winograd"
+    assert algorithm(geometry(5, 1, *tiny), 64) == "dense"  # most of the filter lies beside the image
+    assert algorithm(geometry(3, 1, *tiny), 64) != "dense"  # its matrix would be larger than the filters
+    assert algorithm(geometry(5, 2, *halved), 16) == "direct"
     assert not can_use_winograd((1, 1), 1)
     assert not can_use_winograd((9, 9), 1)
     monkeypatch.setenv("SCRATCHNET_CONV", "direct")
-    assert algorithm((5, 5), 1, 16, *large) == algorithm((5, 5), 1, 64, *tiny) == "direct"
+    assert algorithm(geometry(5, 1, *large), 16) == algorithm(geometry(5, 1, *tiny), 64) == "direct"
     monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
-    assert algorithm((5, 5), 1, 1, *deep) == "winograd"
-    assert algorithm((5, 5), 2, 16, *halved) == "direct"
+    assert algorithm(geometry(5, 1, *deep), 1) == "winograd"
+    assert algorithm(geometry(5, 2, *halved), 16) == "direct"
     monkeypatch.setenv("SCRATCHNET_CONV", "fast")
     with pytest.raises(ConfigError, match="must be direct or winograd, got 'fast'"):
-        algorithm((5, 5), 1, 16, *large)
+        algorithm(geometry(5, 1, *large), 16)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -245,12 +254,12 @@ def test_a_tiny_image_is_convolved_by_a_dense_layer(dtype, size, taps, stride, p
     dy = rng.normal(size=y.shape).astype(dtype)
     dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), stride)
     top, left = pads[0], pads[2]
-    assert_close(conv_as_dense.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
-    assert_close(conv_as_dense.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
+    assert_close(as_dense.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
+    assert_close(as_dense.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
     found = np.ones_like(weight)
-    conv_as_dense.backward_weight(x, dy, stride, top, left, found, False)
+    as_dense.backward_weight(x, dy, stride, top, left, found, False)
     assert_close(found, dweight)
-    conv_as_dense.backward_weight(x, dy, stride, top, left, found, True)
+    as_dense.backward_weight(x, dy, stride, top, left, found, True)
     assert_close(found, 2 * dweight)
 
 
@@ -260,7 +269,7 @@ def test_pooling_a_window(dtype, channels):
     """Whole vectors and what is left of them; with many ties, of which the first corner wins."""
     window = np.random.default_rng(0).integers(-2, 3, size=(4, channels)).astype(dtype)
     y, winner = np.full(channels, 9, dtype), np.full(channels, 9, np.uint8)
-    tiles.pool(window.reshape(-1), 0, channels, 2 * channels, y, winner, 0, channels)
+    tiles.pool(window.reshape(-1), 0, 2 * channels, channels, y, winner, 0, channels)
     np.testing.assert_array_equal(y, np.maximum(window.max(axis=0), 0))
     np.testing.assert_array_equal(winner, np.where(window.max(axis=0) > 0, window.argmax(axis=0), CUT))
 
@@ -271,7 +280,7 @@ def test_a_nan_in_a_window_stays_one(corner, channels):
     window = np.arange(4 * channels, dtype="float32").reshape(4, channels)
     window[corner] = np.nan
     y, winner = np.zeros(channels, "float32"), np.zeros(channels, np.uint8)
-    tiles.pool(window.reshape(-1), 0, channels, 2 * channels, y, winner, 0, channels)
+    tiles.pool(window.reshape(-1), 0, 2 * channels, channels, y, winner, 0, channels)
     assert np.isnan(y).all()
 
 
@@ -282,7 +291,7 @@ def test_a_nan_among_the_weights_is_noticed(filters):
     network.build((32, 32, 3))
     network.layers[0].weight.value[2, 2, 1] = np.nan
     assert isinstance(network._steps[0], ConvReluPool)
-    assert network.layers[0].algorithm(16) == "winograd"
+    assert algorithm(network.layers[0].geometry, 16) == "winograd"
     assert np.isnan(network.forward(np.ones((16, 32, 32, 3), "float32"))).all()
 
 
@@ -299,7 +308,7 @@ def test_a_patch_of_what_was_pooled(channels, row, column):
             whole[n, 2 * i + u, 2 * j + v, c] = dy[n, i, j, c]
     depth = 40
     found = np.full(8 * 8 * depth, 9.0)
-    tiles.spread_patch(dy, winner, 1, row, column, 0, found, 8, depth)
+    tiles.unpool_patch(dy, winner, 1, row, column, 0, found, 8, depth)
     expected = np.zeros((8, 8, depth))
     padded = np.pad(whole[1], ((8, 8), (8, 8), (0, 0)))
     expected[:, :, :channels] = padded[row + 8 : row + 16, column + 8 : column + 16]
@@ -311,7 +320,8 @@ import hashlib, sys
 import numpy as np
 import scratchnet as sn
 from scratchnet.fused import ConvReluPool
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.convolution import algorithm
+from scratchnet.kernels.machine.threads import set_threads
 
 set_threads(int(sys.argv[1]))
 rng = np.random.default_rng(0)
@@ -320,7 +330,7 @@ network = sn.Sequential([
 ])
 network.build((32, 32, 3), seed=0)
 assert isinstance(network._steps[0], ConvReluPool)
-assert network.layers[0].algorithm(9) == "winograd"
+assert algorithm(network.layers[0].geometry, 9) == "winograd"
 loss, optimizer = sn.SoftmaxCrossEntropy(), sn.Adam(network.parameters(), 1e-3, l2=5e-4)
 x, labels = rng.normal(size=(9, 32, 32, 3)).astype("float32"), rng.integers(0, 2, 9)
 for step in range(3):

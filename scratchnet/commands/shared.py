@@ -12,7 +12,7 @@ from scratchnet.command_line import add_class_labels, printable
 from scratchnet.config import Config
 from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.predictor import WEIGHTS, Predictor, weights_file
 from scratchnet.training.checkpoint import read_about
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled

@@ -22,7 +22,7 @@ from scratchnet.config import PRESETS, RESUMABLE, Config
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
 from scratchnet.extras import require
 from scratchnet.files import write_atomically, write_text_atomically
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.report import Results
 from scratchnet.report.table1 import REPORT, SPLITS, Entry, Table1
 from scratchnet.report.words import duration

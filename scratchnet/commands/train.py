@@ -21,7 +21,7 @@ from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.invocation import command
-from scratchnet.kernels.threads import set_threads
+from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.options import add_hyper_parameters, given_hyper_parameters
 from scratchnet.session import compile_first, reopen, train_to_the_end
 from scratchnet.training import Experiment, Progress, Run

@@ -1,34 +1,35 @@
-"""What is done to each number alone: ReLU, dropout, the look for numbers that are none, and squares. Arrays come flat, (size,)."""
+"""What is done to each number alone: ReLU, dropout, the search for NaN and infinity, and squares. Arrays come flat, (size,)."""
 
 import numpy as np
 from numba import prange
 
-from scratchnet.kernels.denormals import flush_denormals, restore
-from scratchnet.kernels.jit import kernel
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import kernel
 
 BLOCK = 16384  # numbers in one task: enough to be worth a thread's while, few enough to share out evenly
 
 
 @kernel
 def relu_forward(x, y):
-    """y = 0 where x < 0, else x; a NaN stays a NaN."""
+    """`reference.relu`: y = 0 where x < 0, else x; a NaN stays a NaN."""
     for i in prange(x.size):
         y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
 
 
 @kernel
 def relu_backward(dy, y, dx):
-    """dx = dy where y > 0, else 0."""
+    """`reference.relu_gradient`: dx = dy where y > 0, else 0."""
     for i in prange(dy.size):
         dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
 
 
 @kernel
 def dropout_forward(x, keys, rate, scale, y, kept):
-    """y[n, j] = x[n, j] · scale where a draw for (image n, feature j) is at least `rate`, else 0; kept (N, F) bool says where.
+    """`reference.dropout_kept` and `reference.dropout`: y[n, j] = x[n, j] · scale where kept[n, j], else 0.
 
-    x, y (N, F). keys (N,) uint64: one for each image. The draw mixes the key and the feature's number as
-    `scratchnet.draws.mix` does; its upper 53 bits make a number in [0, 1).
+    kept (N, F) bool: where a draw for (image n, feature j) is at least `rate`. x, y (N, F). keys (N,) uint64: one for
+    each image. The draw mixes the key and the feature's number as `scratchnet.draws.mix` does; its upper 53 bits make a
+    number in [0, 1).
     """
     images, features = x.shape
     for n in prange(images):
@@ -45,7 +46,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
 
 @kernel
 def dropout_backward(dy, kept, scale, dx):
-    """dx = dy · scale where kept, else 0: all (N, F)."""
+    """`reference.dropout_gradient`: dx = dy · scale where kept, else 0: all (N, F)."""
     images, features = dy.shape
     for n in prange(images):
         rules = flush_denormals()
@@ -56,7 +57,7 @@ def dropout_backward(dy, kept, scale, dx):
 
 @kernel
 def block_finite(x, largest, finite):
-    """finite[i] = whether the i-th block of x holds only numbers from −largest to largest: no NaN is one, nor an infinity."""
+    """`np.isfinite(x).all()` of each block of x: whether all its numbers are from −largest to largest, which a NaN is not."""
     for i in prange(finite.size):
         outside = 0
         for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
@@ -73,7 +74,7 @@ def all_finite(x):
 
 @kernel
 def block_squares(x, sums):
-    """sums[i] = Σ x² over the i-th block, in float64."""
+    """`np.sum(x**2)` of each block of x, in float64."""
     for i in prange(sums.size):
         rules = flush_denormals()
         total = 0.0

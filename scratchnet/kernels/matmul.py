@@ -21,10 +21,10 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from scratchnet.kernels.denormals import flush_denormals, restore
-from scratchnet.kernels.jit import helper, kernel
-from scratchnet.kernels.memory import empty, scratch
-from scratchnet.kernels.vectors import TILE_ROWS, lanes, lanes_of
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, lanes_of
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
@@ -34,13 +34,29 @@ CHUNKS = 32  # into which a product is cut whose b is read once
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
 
-def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, tile):
+# The register tile: TILE_ROWS rows (8 with AVX-512) by one panel of two vectors V (16 float32 each). All sums stay in
+# registers while k runs:
+#
+#                               b[panel, k]:   [  V  ] [  V  ]      two vectors are loaded
+#
+#     a[rows[row + 0] + cols[k]]   →  sum 0:   [  V  ] [  V  ]      one number of a is repeated over a vector, multiplied
+#     a[rows[row + 1] + cols[k]]   →  sum 1:   [  V  ] [  V  ]      with both vectors of b and added to the row's two sums
+#        …
+#     a[rows[row + 7] + cols[k]]   →  sum 7:   [  V  ] [  V  ]      16 multiply-and-add instructions for 10 loads
+
+
+def tile_product_in_numpy(a, rows, row, cols, start, stop, b, panel, tile):
     """tile[r, f] = Σ over start ≤ k < stop of a[rows[row + r] + cols[k]] · b[panel, k, f], for TILE_ROWS rows and one panel's width.
 
-    Written in LLVM's language because no compiler finds the register tile by itself. For each k: load two vectors of B;
-    for each row broadcast one number of A and multiply and add it to that row's two vectors of sums, which never leave
-    the registers. Multiplication and addition carry the flag `contract`: one instruction where the machine has a fused
-    one, two elsewhere.
+    The twin of what follows, which is `tile_product` where Numba is switched off (NUMBA_DISABLE_JIT), as in a debugger.
+    """
+    tile[:] = a[rows[row : row + TILE_ROWS, None] + cols[start:stop]] @ b[panel, start:stop]
+
+
+def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, tile):
+    """`tile_product_in_numpy`, in LLVM's language because no compiler finds the register tile by itself.
+
+    Multiplication and addition carry the flag `contract`: one instruction where the machine has a fused one, two elsewhere.
     """
     signature = types.void(a, rows, types.intp, cols, types.intp, types.intp, b, types.intp, tile)
 
@@ -114,13 +130,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
     return signature, generate
 
 
-if numba.config.DISABLE_JIT:
-
-    def tile_product(a, rows, row, cols, start, stop, b, panel, tile):
-        """What the intrinsic computes, for stepping through with a debugger."""
-        tile[:] = a[rows[row : row + TILE_ROWS, None] + cols[start:stop]] @ b[panel, start:stop]
-else:
-    tile_product = intrinsic(_tile_product_code)
+tile_product = tile_product_in_numpy if numba.config.DISABLE_JIT else intrinsic(_tile_product_code)
 
 
 @helper
@@ -153,6 +163,8 @@ def add_rows(tile, rows, c, first):
 @kernel
 def gathered_product(a, rows, cols, b, bias, accumulate, c):
     """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[k, f], or the same sum added to what c holds.
+
+    It computes `reference.dense` and `reference.conv2d`, and each of their gradients, by the offsets that it is given.
 
     a (any length), b (K, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole tiles,), cols (K,):
     int64 offsets into a. A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it
@@ -188,7 +200,7 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
 
 @kernel
 def chunks_of_product(a, rows, cols, b, partial):
-    """partial[i] = the part of the product above that the i-th chunk of k's makes; the chunks are fixed.
+    """partial[i] = the part of the product above that the i-th chunk of k's makes; their sum is `reference.dense`. The chunks are fixed.
 
     For a b (K, F) so large that reading it is all the work: each task reads whole rows of it, one after the other.
     partial (chunks, M, F).
@@ -218,7 +230,7 @@ def chunks_of_product(a, rows, cols, b, partial):
 
 @kernel
 def turn(matrices, turned):
-    """turned[t, f, c] = matrices[T − 1 − t, c, f]: matrices (T, C, F) transposed, and in reverse order.
+    """`np.transpose(matrices[::-1], (0, 2, 1))`: matrices (T, C, F) transposed, and in reverse order.
 
     Filters with T taps become those of the backward pass; with T = 1 it is a plain transposition. A task turns squares
     of 16 × 16, whose lines all stay in the first cache.
@@ -237,7 +249,10 @@ def turn(matrices, turned):
 
 @kernel
 def block_sums(matrix, partial):
-    """partial[i] = the sum of the i-th block of rows of the matrix (M, F); the blocks are fixed, whatever the number of threads."""
+    """`np.sum(block, axis=0)`: partial[i] = the sum of the i-th block of rows of the matrix (M, F).
+
+    The blocks are fixed, whatever the number of threads.
+    """
     rows = matrix.shape[0]
     blocks = partial.shape[0]
     for i in prange(blocks):

@@ -2,12 +2,12 @@
 
 from numba import prange
 
-from scratchnet.kernels.jit import kernel
+from scratchnet.kernels.machine.jit import kernel
 
 
 @kernel
 def max_pool2d_forward(x, size, stride, y, winner):
-    """Writes y and, for the backward pass, which of the size² places won.
+    """`reference.max_pool2d`: writes y and, for the backward pass, which of the size² places won.
 
     x (N, H, W, C), y (N, OH, OW, C) float32 or float64; winner like y, uint16. The innermost loop runs over channels,
     which lie side by side in memory, so that it becomes vector instructions.
@@ -30,7 +30,10 @@ def max_pool2d_forward(x, size, stride, y, winner):
 
 @kernel
 def max_pool2d_backward(dy, winner, size, stride, dx):
-    """Adds each dy to the dx of its winner. Images are independent: windows may overlap inside one, so one thread owns it."""
+    """`reference.max_pool2d_gradient`: adds each dy to the dx of its winner.
+
+    Images are independent: windows may overlap inside one, so one thread owns it.
+    """
     images, out_height, out_width, channels = dy.shape
     for n in prange(images):
         dx[n] = 0

@@ -8,8 +8,8 @@ Even times a small number it is no denormal yet. A weight at zero is not lost: t
 import numpy as np
 from numba import prange
 
-from scratchnet.kernels.denormals import flush_denormals, restore
-from scratchnet.kernels.jit import helper, kernel
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import helper, kernel
 
 BLOCK = 16384  # numbers in one task
 # The smallest normal numbers are 1.2e-38 and 2.2e-308.
@@ -26,7 +26,7 @@ def above(number, bound):
 def adam_step(
     value, grad, mean, square, l2, decay, step_size, beta1, rest1, beta2, rest2, correction, epsilon, negligible
 ):
-    """Moves value by one step of Adam, and its moments with it.
+    """`reference.adam`: moves value by one step of Adam, and its moments with it.
 
     g = grad + l2 · value;  mean ← β₁ mean + (1 − β₁) g;  square ← β₂ square + (1 − β₂) g²;
     value ← value − decay · value − step_size · mean / (√(square · correction) + ε)
@@ -50,7 +50,10 @@ def adam_step(
 
 @kernel
 def sgd_step(value, grad, velocity, l2, learning_rate, momentum, negligible):
-    """velocity ← momentum · velocity + grad + l2 · value;  value ← value − learning_rate · velocity; negligible ones become zero."""
+    """`reference.sgd`: velocity ← momentum · velocity + grad + l2 · value;  value ← value − learning_rate · velocity.
+
+    What is below `negligible` becomes zero.
+    """
     for task in prange((value.size + BLOCK - 1) // BLOCK):
         here = slice(task * BLOCK, min(value.size, (task + 1) * BLOCK))
         w, gradient, v = value[here], grad[here], velocity[here]

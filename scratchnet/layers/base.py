@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.elementwise import all_finite
-from scratchnet.kernels.threads import alone
+from scratchnet.kernels.machine.threads import alone
 from scratchnet.turns import Turns
 
 Array = NDArray[Any]

@@ -9,8 +9,7 @@ import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.initializers import Initializer, initializer
-from scratchnet.kernels import conv, conv_as_dense, winograd
-from scratchnet.kernels.choice import algorithm, multiplications
+from scratchnet.kernels import convolution
 from scratchnet.layers.base import Array, Layer, Parameter, Shape, is_whole
 
 
@@ -85,11 +84,13 @@ class Conv2D(Layer):
         )
         self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype), decay=True)
         self.bias = Parameter(f"{self.name}.bias", np.zeros(self.filters, self.dtype), decay=False)
-        return (
+        output_shape = (
             (padded_height - kernel_height) // self.stride + 1,
             (padded_width - kernel_width) // self.stride + 1,
             self.filters,
         )
+        self.geometry = convolution.Geometry(input_shape, output_shape, self.kernel_size, self.stride, self.pads)
+        return output_shape
 
     def _pad_one_axis(self, size: int, kernel: int) -> tuple[int, int]:
         if isinstance(self.padding, int):
@@ -100,58 +101,19 @@ class Conv2D(Layer):
         total = max(0, (outputs - 1) * self.stride + kernel - size)
         return total // 2, total - total // 2
 
-    def algorithm(self, images: int) -> str:
-        """How a batch of so many images is convolved: "direct", "winograd" or "dense"."""
-        assert self.input_shape is not None
-        assert self.output_shape is not None
-        return algorithm(self.kernel_size, self.stride, images, self.input_shape, self.output_shape)  # type: ignore[arg-type]
-
-    def multiplications_needed(self, images: int) -> int:
-        """Of that algorithm, for one pass over so many images; `multiplications` are those of the definition."""
-        how = self.algorithm(images)
-        return multiplications(how, self.kernel_size, images, self.input_shape, self.output_shape)  # type: ignore[arg-type]
-
     def _forward(self, x: Array, training: bool) -> Array:
-        assert self.output_shape is not None
-        out_height, out_width, _ = self.output_shape
-        weight, bias, stride = self.weight.value, self.bias.value, self.stride
-        top, bottom, left, right = self.pads
-        how = self.algorithm(len(x))
-        if how == "direct":
-            x = conv.pad(x, top, bottom, left, right)
+        y, remembered = convolution.forward(self.geometry, x, self.weight.value, self.bias.value)
         if training:
-            self._remembered = (x, how)
-        if how == "winograd":
-            u = winograd.transformed_filters(weight)
-            return winograd.forward(x, u, bias, self.kernel_size[0], top, left, out_height, out_width)
-        if how == "dense":
-            return conv_as_dense.forward(x, weight, bias, stride, top, left, out_height, out_width)
-        return conv.conv2d_forward(x, weight, bias, stride)
+            self._remembered = remembered
+        return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
-        assert self.input_shape is not None
-        height, width, channels = self.input_shape
-        _, out_height, out_width, _ = dy.shape
-        x, how = self._remembered
-        weight, dweight, stride = self.weight.value, self.weight.grad, self.stride
-        top, _, left, _ = self.pads
-        none = winograd.NO_POOLING
-        self.bias.take(conv.conv2d_backward_bias(dy), accumulate)
-        if how == "winograd":
-            winograd.backward_weight(x, dy, none, top, left, out_height, out_width, dweight, accumulate)
-        elif how == "dense":
-            conv_as_dense.backward_weight(x, dy, stride, top, left, dweight, accumulate)
-        else:
-            conv.conv2d_backward_weight(x, dy, stride, dweight, accumulate)
+        self.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
+        convolution.backward_weight(self.geometry, self._remembered, dy, self.weight.grad, accumulate)
         if not need_dx:
             return None
-        if how == "winograd":
-            u = winograd.transformed_filters(winograd.turned(weight))
-            return winograd.backward_input(dy, none, u, self.kernel_size[0], top, left, height, width, channels)
-        if how == "dense":
-            return conv_as_dense.backward_input(dy, weight, stride, top, left, height, width)
-        return conv.conv2d_backward_input(dy, weight, stride, top, left, height, width)
+        return convolution.backward_input(self.geometry, self._remembered, dy, self.weight.value)
 
     def parameters(self) -> list[Parameter]:
         """Weight (KH, KW, C, F) and bias (F,)."""

@@ -20,7 +20,7 @@ import numpy as np
 
 import scratchnet
 from scratchnet.config import Config
-from scratchnet.kernels.jit import cache_directory, compiled_before, remember_compiled
+from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 from scratchnet.kernels.matmul import LONG
 from scratchnet.layers import Dense
 from scratchnet.models import MODELS

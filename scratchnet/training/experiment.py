@@ -17,7 +17,7 @@ from scratchnet.class_labels import KEY
 from scratchnet.config import Config
 from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.kernels.vectors import VECTOR_BYTES
+from scratchnet.kernels.machine.vectors import VECTOR_BYTES
 from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential

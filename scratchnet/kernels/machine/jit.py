@@ -13,8 +13,8 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 
-from scratchnet.kernels.threads import one_at_a_time
-from scratchnet.kernels.vectors import cpu_features
+from scratchnet.kernels.machine.threads import one_at_a_time
+from scratchnet.kernels.machine.vectors import cpu_features
 
 # Everything of fastmath that keeps a NaN a NaN. `fastmath=True` would also promise that there are none, and then a
 # check for NaN compiles to "no".
@@ -68,18 +68,23 @@ def cache_directory() -> Path | None:
     function that it loads, and would go on running the old code after a change in a function that is called from another
     file; and it loads nothing that was compiled from another place, so that one must not count as compiled here.
     """
-    places = [os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent / "__pycache__", _user_cache()]
+    places = [os.environ.get("NUMBA_CACHE_DIR"), _kernels() / "__pycache__", _user_cache()]
     writable = (_writable(Path(place) / _fingerprint()) for place in places if place)
     return next((directory for directory in writable if directory), None)
 
 
 def _fingerprint() -> str:
     processor = f"{numba.config.CPU_NAME or llvm.get_host_cpu_name()} {sorted(cpu_features())}"
-    here = Path(__file__).resolve().parent
+    here = _kernels()
     digest = hashlib.sha256(f"{here} {sys.version} {numba.__version__} {llvmlite.__version__} {processor}".encode())
-    for source in sorted(here.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
+    for source in sorted(here.rglob("*.py")):
+        digest.update(source.relative_to(here).as_posix().encode() + source.read_bytes())
     return f"scratchnet-{digest.hexdigest()[:16]}"
+
+
+def _kernels() -> Path:
+    """The folder of all kernels, with the folders in it."""
+    return Path(__file__).resolve().parents[1]
 
 
 def _user_cache() -> Path:

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-from scratchnet.kernels.jit import helper
+from scratchnet.kernels.machine.jit import helper
 
 LINE = 64  # bytes
 WORTH_KEEPING = 1 << 20  # bytes: smaller arrays are handed out quickly by the system's own allocator

@@ -7,13 +7,13 @@ Sizes: N images of H × W pixels and C channels, padded to HP × WP; filters KH 
 import numpy as np
 from numba import prange
 
-from scratchnet.kernels.jit import kernel
+from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.matmul import column_sums, gathered_product, turn, whole_tiles
 
 
 @kernel
 def place(x, top, left, step, out):
-    """out = zeros, with pixel (i, j) of x at (top + i · step, left + j · step) where that lies inside.
+    """`reference.pad`, for a step of 1: out = zeros, with pixel (i, j) of x at (top + i · step, left + j · step) where that lies inside.
 
     x (N, H, W, C), out (N, HP, WP, C). With step 1 it pads; with the stride as step it spreads dy as the backward pass
     needs it. top and left may be negative: then it crops.
@@ -61,7 +61,7 @@ def tap_offsets(kernel_height, kernel_width, padded_shape):
     return ((u * width + v) * channels + np.arange(channels)).reshape(-1)
 
 
-def conv2d_forward(x_padded, weight, bias, stride):
+def forward(x_padded, weight, bias, stride):
     """y[n, i, j, f] = bias[f] + Σ over u, v, c of x_padded[n, i·stride + u, j·stride + v, c] · weight[u, v, c, f].
 
     x_padded (N, HP, WP, C), weight (KH, KW, C, F), bias (F,) → y (N, OH, OW, F).
@@ -77,7 +77,7 @@ def conv2d_forward(x_padded, weight, bias, stride):
     return y
 
 
-def conv2d_backward_weight(x_padded, dy, stride, dweight, accumulate):
+def backward_weight(x_padded, dy, stride, dweight, accumulate):
     """dweight[u, v, c, f] = Σ over n, i, j of x_padded[n, i·stride + u, j·stride + v, c] · dy[n, i, j, f], or the same added to it.
 
     The product of the forward pass with the two lists of offsets exchanged: now the taps are the rows and the pixels
@@ -93,12 +93,12 @@ def conv2d_backward_weight(x_padded, dy, stride, dweight, accumulate):
     )
 
 
-def conv2d_backward_bias(dy):
+def backward_bias(dy):
     """dbias[f] = Σ over n, i, j of dy[n, i, j, f]."""
     return column_sums(dy.reshape(-1, dy.shape[-1]))
 
 
-def conv2d_backward_input(dy, weight, stride, top, left, height, width):
+def backward_input(dy, weight, stride, top, left, height, width):
     """dx[n, i, j, c] = Σ of dy · weight over all outputs whose patch holds (i, j): dy (N, OH, OW, F) → dx (N, height, width, C).
 
     It is a convolution too: dy spread out by the stride, with the filters turned by 180° and their channel axes

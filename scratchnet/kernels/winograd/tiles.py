@@ -1,15 +1,33 @@
-"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transforms V and dM."""
+"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transforms.
+
+Patches are small flat arrays that a task copies pixels into, where the image itself can't be read as it lies: at its edges,
+and where a 2 × 2 max-pooling stands between. Distances in memory are called steps: `row_step` leads to the pixel below,
+`column_step` to the one beside.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.kernels.jit import helper
-from scratchnet.kernels.memory import scratch
-from scratchnet.kernels.toom_cook import TILE
-from scratchnet.kernels.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, transform_square
-from scratchnet.kernels.vectors import lanes_of
-from scratchnet.kernels.windows import CUT, pool_window, share_of_corner
+from scratchnet.kernels.machine.jit import helper
+from scratchnet.kernels.machine.memory import scratch
+from scratchnet.kernels.machine.vectors import lanes_of
+from scratchnet.kernels.winograd.pooled import CUT, is_pooled, pool_window, share_of_corner
+from scratchnet.kernels.winograd.toom_cook import TILE
+from scratchnet.kernels.winograd.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, transform_square
 
 POINTS = TILE * TILE
+
+
+class Tiling(NamedTuple):
+    """How an image is covered: rows × columns tiles, the first of them `top` rows above and `left` columns before the image."""
+
+    rows: int
+    columns: int
+    top: int
+    left: int
+
+
 GAP = 2  # rows left empty between two points: at a distance of a power of two all 64 would share a few places of the cache
 
 
@@ -43,8 +61,8 @@ def copy_pixels(x, n, row, column, patch, size):
 
 
 @helper
-def spread_patch(x, winner, n, row, column, first, patch, size, depth):
-    """`copy_patch` of what x is the 2 × 2 max-pool's share of: each x goes to the place in its window that `winner` names, if any."""
+def unpool_patch(x, winner, n, row, column, first, patch, size, depth):
+    """`copy_patch` of the array twice as high and wide from which max-pooling left x: each x where `winner` says, zeros elsewhere."""
     _, height, width, channels = x.shape
     vector = lanes_of(x)
     used = min(depth, channels - first)
@@ -64,8 +82,11 @@ def spread_patch(x, winner, n, row, column, first, patch, size, depth):
 
 
 @helper
-def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v):
-    """v[:, :, begin:end] = Bᵀ d B of the tiles with numbers first + begin, …, first + end − 1; v (64, slices, tiles, vector)."""
+def inputs_of_tiles(x, winner, tiling, m, first, begin, end, v):
+    """v[:, :, begin:end] = Bᵀ d B of the tiles with numbers first + begin, …, first + end − 1; v (64, slices, tiles, vector).
+
+    x (N, H, W, C); with `winner` the array is meant from which 2 × 2 max-pooling left x. m: outputs of a tile on a side.
+    """
     _, height, width, channels = x.shape
     _, slices, tiles, vector = v.shape
     side = v.shape[0] // TILE  # a loop over TILE itself the compiler would write out eight times
@@ -74,30 +95,33 @@ def inputs_of_tiles(x, winner, top, left, down, across, m, first, begin, end, v)
     half = scratch(TILE * TILE * vector, v)
     v_flat = v.reshape(-1)
     for t in range(begin, end):
-        n, i, j = position(first + t, down, across)
-        row, column = i * m - top, j * m - left
-        source, start, down_step, across_step = patch, 0, TILE * depth, depth
+        n, i, j = position(first + t, tiling)
+        row, column = i * m - tiling.top, j * m - tiling.left
+        source, start, row_step, column_step = patch, 0, TILE * depth, depth
         inside = row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width
         first_pixel = ((n * height + row) * width + column) * channels
         # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
         last_read = first_pixel + ((TILE - 1) * width + TILE - 1) * channels + depth
-        if winner.size > 0:
-            spread_patch(x, winner, n, row, column, 0, patch, TILE, depth)
+        if is_pooled(winner):
+            unpool_patch(x, winner, n, row, column, 0, patch, TILE, depth)
         elif inside and last_read <= x.size:
-            source, start, down_step, across_step = x.reshape(-1), first_pixel, width * channels, channels
+            source, start, row_step, column_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
             copy_pixels(x, n, row, column, patch, TILE)
-            down_step, across_step = TILE * channels, channels
+            row_step, column_step = TILE * channels, channels
         for c in range(slices):
             transform_square(
-                TO_INPUTS, TILE, source, start + c * vector, down_step, across_step, side,
+                TO_INPUTS, TILE, source, start + c * vector, row_step, column_step, side,
                 v_flat, (c * tiles + t) * vector, TILE * depth * tiles, depth * tiles, half,
             )  # fmt: skip
 
 
 @helper
-def gradients_of_tiles(dy, winner, down, across, taps, m, panel, first, begin, end, dm):
-    """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width)."""
+def gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm):
+    """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width).
+
+    dy (N, OH, OW, F), or with `winner` what is left of it after 2 × 2 max-pooling.
+    """
     _, height, width, filters = dy.shape
     _, distance, columns = dm.shape
     vector = lanes_of(dy)
@@ -106,30 +130,26 @@ def gradients_of_tiles(dy, winner, down, across, taps, m, panel, first, begin, e
     half = scratch(TILE * m * vector, dm)
     dm_flat = dm.reshape(-1)
     for t in range(begin, end):
-        n, i, j = position(first + t, down, across)
+        n, i, j = position(first + t, tiling)
         row, column = i * m, j * m
-        source, start, down_step, across_step = patch, 0, m * columns, columns
-        if winner.size > 0:
-            spread_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
+        source, start, row_step, column_step = patch, 0, m * columns, columns
+        if is_pooled(winner):
+            unpool_patch(dy, winner, n, row, column, first_filter, patch, m, columns)
         elif row + m <= height and column + m <= width and first_filter + columns <= filters:
-            start, down_step, across_step = (
-                ((n * height + row) * width + column) * filters + first_filter,
-                width * filters,
-                filters,
-            )
-            source = dy.reshape(-1)
+            source, start = dy.reshape(-1), ((n * height + row) * width + column) * filters + first_filter
+            row_step, column_step = width * filters, filters
         else:
             copy_patch(dy, n, row, column, first_filter, patch, m, columns)
         for f in range(0, columns, vector):
             place = t * columns + f
             transform_square(
-                FROM_OUTPUTS, taps, source, start + f, down_step, across_step, m,
+                FROM_OUTPUTS, taps, source, start + f, row_step, column_step, m,
                 dm_flat, place, TILE * distance * columns, distance * columns, half,
             )  # fmt: skip
 
 
 @helper
-def outputs_of_tiles(products, down, across, taps, m, panel, first, count, y, winner):
+def outputs_of_tiles(products, tiling, taps, m, panel, first, count, y, winner):
     """y = Aᵀ M A of the tiles with numbers first, …, first + count − 1, for one panel of filters, or the maxima of its windows.
 
     products (64, tiles and a gap, panel width), y (N, OH, OW, F). winner: empty, or like y where it is the pooled output.
@@ -141,28 +161,28 @@ def outputs_of_tiles(products, down, across, taps, m, panel, first, count, y, wi
     half = scratch(m * TILE * vector, y)
     patch = scratch(m * m * columns, y)
     y_flat, winner_flat, products_flat = y.reshape(-1), winner.reshape(-1), products.reshape(-1)
-    pooled = winner.size > 0
+    pooled = is_pooled(winner)
     first_filter = panel * columns
     used = min(columns, filters - first_filter)
     for t in range(count):
-        n, i, j = position(first + t, down, across)
+        n, i, j = position(first + t, tiling)
         row, column = i * m, j * m
         inside = not pooled and row + m <= height and column + m <= width and used == columns
-        target, start, down_step, across_step = patch, 0, m * columns, columns
+        target, start, row_step, column_step = patch, 0, m * columns, columns
         if inside:
             start = ((n * height + row) * width + column) * filters + first_filter
-            target, down_step, across_step = y_flat, width * filters, filters
+            target, row_step, column_step = y_flat, width * filters, filters
         for f in range(0, columns, vector):
             transform_square(
                 TO_OUTPUTS, taps, products_flat, t * columns + f, TILE * distance * columns, distance * columns, side,
-                target, start + f, down_step, across_step, half,
+                target, start + f, row_step, column_step, half,
             )  # fmt: skip
         if pooled:
             for a in range(min(m // 2, height - row // 2)):
                 for b in range(min(m // 2, width - column // 2)):
                     pixel = (n * height + row // 2 + a) * width + column // 2 + b
                     window, place = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
-                    pool(patch, window, columns, m * columns, y_flat, winner_flat, place, used)
+                    pool(patch, window, m * columns, columns, y_flat, winner_flat, place, used)
         elif not inside:
             for a in range(min(m, height - row)):
                 for b in range(min(m, width - column)):
@@ -173,36 +193,24 @@ def outputs_of_tiles(products, down, across, taps, m, panel, first, count, y, wi
 
 
 @helper
-def position(tile, down, across):
+def position(tile, tiling):
     """Image, row and column of a tile: they are numbered row by row, image by image."""
-    n, place = divmod(np.uint64(tile), np.uint64(down * across))
-    i, j = divmod(place, np.uint64(across))
+    n, place = divmod(np.uint64(tile), np.uint64(tiling.rows * tiling.columns))
+    i, j = divmod(place, np.uint64(tiling.columns))
     return np.int64(n), np.int64(i), np.int64(j)
 
 
 @helper
-def copy_filters(weight, c, first, patch, columns):
-    """patch (taps, columns), flat: the filters from `first` on for input channel c; zeros beyond the last."""
-    taps, _, _, filters = weight.shape
-    used = min(columns, filters - first)
-    patch[:] = 0
-    for tap in range(taps * taps):
-        here, place = weight[tap // taps, tap % taps, c, first : first + used], patch[tap * columns :]
-        for f in range(used):
-            place[f] = here[f]
-
-
-@helper
-def pool(patch, start, across, down, y, winner, target, used):
+def pool(patch, start, row_step, column_step, y, winner, target, used):
     """y[target + f] = the largest of zero and the window of four at patch[start + f], winner its corner, for `used` channels f."""
     vector = lanes_of(y)
     whole = used // vector * vector
     for f in range(0, whole, vector):
-        pool_window(patch, start + f, across, down, y, winner, target + f)
+        pool_window(patch, start + f, row_step, column_step, y, winner, target + f)
     for f in range(whole, used):
         best, won = y.dtype.type(0), CUT
         for corner in range(4):
-            candidate = patch[start + corner // 2 * down + corner % 2 * across + f]
+            candidate = patch[start + corner // 2 * row_step + corner % 2 * column_step + f]
             if candidate > best or candidate != candidate:  # a NaN stays one
                 best, won = candidate, corner
         y[target + f], winner[target + f] = best, won

@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from scratchnet.kernels.jit import helper
+from scratchnet.kernels.machine.jit import helper
 
 DAZ_AND_FTZ = 0x8040  # bits 6 and 15 of MXCSR
 FZ = 1 << 24  # bit 24 of FPCR

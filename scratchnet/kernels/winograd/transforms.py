@@ -9,9 +9,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from scratchnet.kernels import toom_cook
-from scratchnet.kernels.jit import helper
-from scratchnet.kernels.vectors import lanes, lanes_of
+from scratchnet.kernels.machine.jit import helper
+from scratchnet.kernels.machine.vectors import lanes, lanes_of
+from scratchnet.kernels.winograd import toom_cook
 
 TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
 
@@ -63,45 +63,56 @@ def _products(builder, vector, matrix, x):
     the sums over the columns where they agree and where they differ; for two columns of such a kind, (x + x′, x − x′)
     take their place.
     """
+    columns = toom_cook.transposed(matrix)
+    if _pairs_anywhere(columns) and len(matrix) < len(x):
+        folded, folded_columns = list(x), [list(column) for column in columns]
+        for p, q in _pairs(columns):
+            folded[p], folded[q] = builder.fadd(x[p], x[q]), builder.fsub(x[p], x[q])
+            folded_columns[p], folded_columns[q] = _agreeing(columns[p], columns[q]), _differing(columns[p], columns[q])
+        return [_weighted_sum(builder, vector, row, folded) for row in zip(*folded_columns, strict=True)]
+    result = [None] * len(matrix)
+    for p, q in _pairs(matrix):
+        same = _weighted_sum(builder, vector, _agreeing(matrix[p], matrix[q]), x)
+        different = _weighted_sum(builder, vector, _differing(matrix[p], matrix[q]), x)
+        result[p], result[q] = builder.fadd(same, different), builder.fsub(same, different)
+    return [
+        _weighted_sum(builder, vector, row, x) if done is None else done
+        for row, done in zip(matrix, result, strict=True)
+    ]
 
-    def weighted_sum(coefficients):
-        terms = sorted(
-            ((c, v) for c, v in zip(coefficients, x, strict=True) if c != 0), key=lambda term: abs(term[0]) != 1
-        )
-        if not terms:
-            return None
-        total = None
-        for c, v in terms:
-            if total is None:
-                total = v if c == 1 else builder.fmul(v, splat(c))
-            elif c == 1:
-                total = builder.fadd(total, v)
-            elif c == -1:
-                total = builder.fsub(total, v)
-            else:
-                total = builder.fadd(total, builder.fmul(v, splat(c), flags=("contract",)), flags=("contract",))
-        return total
+
+def _weighted_sum(builder, vector, coefficients, x):
+    """Σ_j coefficients[j] · x[j]; None if all coefficients are zero. Terms with ±1 come first: they need no multiplication."""
 
     def splat(c):
         return ir.Constant(vector, [float(c)] * vector.count)
 
-    columns = toom_cook.transposed(matrix)
-    pair = next(((p, q) for q in range(len(x)) for p in range(q) if _paired(columns[p], columns[q])), None)
-    if pair is not None and len(matrix) < len(x):
-        pairs = _pairs(columns)
-        folded, folded_columns = list(x), [list(column) for column in columns]
-        for p, q in pairs:
-            folded[p], folded[q] = builder.fadd(x[p], x[q]), builder.fsub(x[p], x[q])
-            folded_columns[p] = [a if a == b else 0 for a, b in zip(columns[p], columns[q], strict=True)]
-            folded_columns[q] = [a if a != b else 0 for a, b in zip(columns[p], columns[q], strict=True)]
-        x = folded
-        return [weighted_sum(row) for row in zip(*folded_columns, strict=True)]
-    result = [None] * len(matrix)
-    for p, q in _pairs(matrix):
-        same = weighted_sum([a if a == b else 0 for a, b in zip(matrix[p], matrix[q], strict=True)])
-        different = weighted_sum([a if a != b else 0 for a, b in zip(matrix[p], matrix[q], strict=True)])
-        result[p], result[q] = builder.fadd(same, different), builder.fsub(same, different)
-    return [weighted_sum(row) if done is None else done for row, done in zip(matrix, result, strict=True)]
+    terms = sorted(((c, v) for c, v in zip(coefficients, x, strict=True) if c != 0), key=lambda term: abs(term[0]) != 1)
+    total = None
+    for c, v in terms:
+        if total is None:
+            total = v if c == 1 else builder.fmul(v, splat(c))
+        elif c == 1:
+            total = builder.fadd(total, v)
+        elif c == -1:
+            total = builder.fsub(total, v)
+        else:
+            total = builder.fadd(total, builder.fmul(v, splat(c), flags=("contract",)), flags=("contract",))
+    return total
+
+
+def _agreeing(row, other):
+    """The row where the other one is equal, zero elsewhere."""
+    return [a if a == b else 0 for a, b in zip(row, other, strict=True)]
+
+
+def _differing(row, other):
+    """The row where the other one is different, zero elsewhere."""
+    return [a if a != b else 0 for a, b in zip(row, other, strict=True)]
+
+
+def _pairs_anywhere(rows):
+    return any(_paired(rows[p], rows[q]) for q in range(len(rows)) for p in range(q))
 
 
 def _pairs(rows):
@@ -115,15 +126,18 @@ def _paired(row, other):
 
 
 @helper
-def transform_square(name, taps, source, start, down, across, side, target, place, down_step, across_step, half):
+def transform_square(
+    name, taps, source, start, row_step, column_step, side, target, place, target_row_step, target_column_step, half
+):
     """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
 
-    source: `side` × `side` vectors, the first at `start`, the next ones `down` and `across` further on; target likewise,
-    from `place` on, with as many on a side as the matrix has rows. half: memory for the square after the first axis, line by line.
+    source: `side` × `side` vectors, the first at `start`, the one below it row_step and the one beside it column_step
+    further on; target likewise, from `place` on, with as many on a side as the matrix has rows. half: memory for the square
+    after the first axis, line by line.
     """
     vector = lanes_of(half)
     lines = half.size // (side * vector)
     for b in range(side):
-        transform(name, taps, source, start + b * across, down, half, b * vector, side * vector)
+        transform(name, taps, source, start + b * column_step, row_step, half, b * vector, side * vector)
     for a in range(lines):
-        transform(name, taps, half, a * side * vector, vector, target, place + a * down_step, across_step)
+        transform(name, taps, half, a * side * vector, vector, target, place + a * target_row_step, target_column_step)

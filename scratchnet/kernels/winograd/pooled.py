@@ -4,13 +4,24 @@ Arrays come flat, with the place of a vector's first number in them. `winner` ho
 window: 0 and 1 above, 2 and 3 below; or CUT, where nothing in the window was above zero, so that ReLU passes nothing on.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from scratchnet.kernels.vectors import lanes
+from scratchnet.kernels.machine.jit import helper
+from scratchnet.kernels.machine.vectors import lanes
 
 CUT = 4
+# In the place of `winner`: the array beside it was not pooled. An empty array and not None, for which Numba would compile
+# every kernel once more.
+NOT_POOLED = np.empty((0, 0, 0, 0), np.uint8)
+
+
+@helper
+def is_pooled(winner):
+    """Whether the array beside this `winner` is what max-pooling left."""
+    return winner.size > 0
 
 
 class _Vectors:
@@ -37,18 +48,18 @@ class _Vectors:
 
 
 @intrinsic
-def pool_window(typingctx, source, place, across, down, y, winner, target):
+def pool_window(typingctx, source, place, row_step, column_step, y, winner, target):
     """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
 
-    The window's vectors are source[place], source[place + across], and the two `down` further on.
+    The window's vectors are source[place], source[place + column_step], and the two that lie row_step further on.
     """
     signature = types.void(source, types.intp, types.intp, types.intp, y, winner, types.intp)
 
     def generate(context, builder, signature, arguments):
         vectors = _Vectors(context, builder, signature, arguments, like=0)
-        _, place, across, down, _, _, target = arguments
-        below = builder.add(place, down)
-        corners = [place, builder.add(place, across), below, builder.add(below, across)]
+        _, place, row_step, column_step, _, _, target = arguments
+        below = builder.add(place, row_step)
+        corners = [place, builder.add(place, column_step), below, builder.add(below, column_step)]
         first, second, third, fourth = (vectors.load(0, corner) for corner in corners)
         byte = ir.VectorType(ir.IntType(8), vectors.count)
 

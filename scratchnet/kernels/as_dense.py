@@ -15,8 +15,8 @@ import itertools
 
 import numpy as np
 
+from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.matmul import dense_backward_input, dense_backward_weight, dense_forward
-from scratchnet.kernels.memory import empty
 
 
 def taps_between(height, width, out_height, out_width, kernel_size, stride, top, left):

@@ -1,0 +1,170 @@
+"""A convolution, whichever algorithm computes it: the one door for the layers.
+
+There are three, and `algorithm` chooses the one of the smallest cost for a batch:
+
+    "direct"    25 products for each output of a 5 × 5 filter, as `reference.conv2d` says     direct.py
+    "winograd"  the same from 64 products for 16 outputs, for square filters at stride 1      winograd/passes.py
+    "dense"     a matrix that repeats the filters, for images of a few pixels                 as_dense.py
+
+All compute what `reference.conv2d` and `reference.conv2d_gradient` say, to rounding. `forward_pooled` computes ReLU and a
+2 × 2 max-pooling in the same pass over memory.
+"""
+
+import os
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from scratchnet.errors import ConfigError
+from scratchnet.kernels import as_dense, direct
+from scratchnet.kernels.machine.memory import empty
+from scratchnet.kernels.winograd import passes as winograd
+from scratchnet.kernels.winograd.pooled import NOT_POOLED
+from scratchnet.kernels.winograd.toom_cook import TILE, outputs
+
+# The costs of the algorithms beyond their multiplications, in multiplications. Measured on one Zen 4 core at 100 GFLOP/s:
+# 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back, 11 ms to transform 512 × 256 filters;
+# 3 ms to spread these out to the matrix of a dense layer on 2 × 2 pixels, and 3 ms to gather its gradient.
+TRANSFORM_INPUTS = 530  # for each tile and channel
+TRANSFORM_OUTPUTS = 440  # for each tile and filter
+TRANSFORM_FILTERS = 4200  # for each channel and filter
+SPREAD_FILTERS = 75  # for each entry of the matrix
+
+
+class Geometry(NamedTuple):
+    """What a convolution is asked, but for the numbers."""
+
+    input_shape: tuple[int, int, int]  # (H, W, C)
+    output_shape: tuple[int, int, int]  # (OH, OW, F)
+    kernel_size: tuple[int, int]  # (KH, KW)
+    stride: int
+    pads: tuple[int, int, int, int]  # zeros above, below, before and after the image
+
+
+class Remembered(NamedTuple):
+    """What a forward pass leaves for the backward pass: the algorithm, its x, and the winners of the pooling inside, if any."""
+
+    how: str
+    x: np.ndarray
+    winner: np.ndarray = NOT_POOLED
+
+
+def forward(geometry, x, weight, bias):
+    """y (N, OH, OW, F) of images x (N, H, W, C), weight (KH, KW, C, F) and bias (F,); and what backward needs."""
+    out_height, out_width, filters = geometry.output_shape
+    top, bottom, left, right = geometry.pads
+    how = algorithm(geometry, len(x))
+    if how == "winograd":
+        y = empty((len(x), out_height, out_width, filters), x.dtype)
+        winograd.forward(x, weight, bias, top, left, y)
+    elif how == "dense":
+        y = as_dense.forward(x, weight, bias, geometry.stride, top, left, out_height, out_width)
+    else:
+        x = direct.pad(x, top, bottom, left, right)
+        y = direct.forward(x, weight, bias, geometry.stride)
+    return y, Remembered(how, x)
+
+
+def forward_pooled(geometry, x, weight, bias):
+    """The 2 × 2 max-pool of ReLU of the convolution, (N, OH // 2, OW // 2, F), where `pools_inside`; and what backward needs."""
+    out_height, out_width, filters = geometry.output_shape
+    top, _, left, _ = geometry.pads
+    shape = len(x), out_height // 2, out_width // 2, filters
+    y, winner = empty(shape, x.dtype), empty(shape, np.uint8)
+    winograd.forward_pooled(x, weight, bias, top, left, y, winner)
+    return y, Remembered("winograd", x, winner)
+
+
+def backward_bias(remembered, dy):
+    """dbias (F,). dy: the gradient with respect to the y of the forward pass that left `remembered`, here and below."""
+    if remembered.winner.size == 0:
+        return direct.backward_bias(dy)
+    return winograd.backward_bias(dy, remembered.winner)
+
+
+def backward_weight(geometry, remembered, dy, dweight, accumulate):
+    """Writes dweight (KH, KW, C, F), or adds to it."""
+    how, x, winner = remembered
+    out_height, out_width, _ = geometry.output_shape
+    top, _, left, _ = geometry.pads
+    if how == "winograd":
+        winograd.backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate)
+    elif how == "dense":
+        as_dense.backward_weight(x, dy, geometry.stride, top, left, dweight, accumulate)
+    else:
+        direct.backward_weight(x, dy, geometry.stride, dweight, accumulate)
+
+
+def backward_input(geometry, remembered, dy, weight):
+    """dx (N, H, W, C)."""
+    height, width, channels = geometry.input_shape
+    top, _, left, _ = geometry.pads
+    if remembered.how == "winograd":
+        dx = empty((len(dy), height, width, channels), dy.dtype)
+        winograd.backward_input(dy, remembered.winner, weight, top, left, dx)
+        return dx
+    if remembered.how == "dense":
+        return as_dense.backward_input(dy, weight, geometry.stride, top, left, height, width)
+    return direct.backward_input(dy, weight, geometry.stride, top, left, height, width)
+
+
+def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
+    """Whether there is such an algorithm: square filters from 3 × 3 to 7 × 7, stride 1; and a compiler for its transforms."""
+    return (
+        not numba.config.DISABLE_JIT and stride == 1 and kernel_size[0] == kernel_size[1] and 3 <= kernel_size[0] <= 7
+    )
+
+
+def can_pool_inside(kernel_size: tuple[int, int], stride: int) -> bool:
+    """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the filter's size must leave an even number of outputs to a tile."""
+    return can_use_winograd(kernel_size, stride) and outputs(kernel_size[0]) % 2 == 0
+
+
+def pools_inside(geometry: Geometry, images: int) -> bool:
+    """Whether they should be, for a batch of so many images."""
+    return can_pool_inside(geometry.kernel_size, geometry.stride) and algorithm(geometry, images) == "winograd"
+
+
+def algorithm(geometry: Geometry, images: int) -> str:
+    """The one of the smallest cost for a batch of so many images: "direct", "winograd" or "dense".
+
+    The variable SCRATCHNET_CONV, `direct` or `winograd`, decides instead where it is set and can be followed. The answer
+    depends on nothing but the arguments, so that the same training takes the same path.
+    """
+    forced = os.environ.get("SCRATCHNET_CONV", "")
+    if forced not in ("", "direct", "winograd"):
+        raise ConfigError(f"the variable SCRATCHNET_CONV must be direct or winograd, got {forced!r}")
+    (kernel_height, kernel_width), channels, filters = (
+        geometry.kernel_size, geometry.input_shape[2], geometry.output_shape[2],
+    )  # fmt: skip
+    costs = {"direct": multiplications("direct", geometry, images)}
+    if can_use_winograd(geometry.kernel_size, geometry.stride):
+        products = multiplications("winograd", geometry, images)
+        tiles = images * tiles_of_image(kernel_height, geometry.output_shape)
+        transforms = tiles * (TRANSFORM_INPUTS * channels + TRANSFORM_OUTPUTS * filters)
+        costs["winograd"] = products + transforms + TRANSFORM_FILTERS * channels * filters
+    if forced:
+        return forced if forced in costs else "direct"
+    entries = multiplications("dense", geometry, 1)
+    weights = kernel_height * kernel_width * channels * filters
+    if entries <= weights:  # a matrix no larger than the filters
+        costs["dense"] = (images + SPREAD_FILTERS) * entries
+    return min(costs, key=lambda name: costs[name])
+
+
+def multiplications(name: str, geometry: Geometry, images: int) -> int:
+    """What an algorithm multiplies in one pass over the batch: forward, or for one of the two gradients."""
+    (height, width, channels), (out_height, out_width, filters) = geometry.input_shape, geometry.output_shape
+    if name == "winograd":
+        for_each_pair = tiles_of_image(geometry.kernel_size[0], geometry.output_shape) * TILE**2
+    elif name == "dense":
+        for_each_pair = height * width * out_height * out_width
+    else:
+        for_each_pair = out_height * out_width * geometry.kernel_size[0] * geometry.kernel_size[1]
+    return images * for_each_pair * channels * filters
+
+
+def tiles_of_image(taps: int, output_shape: tuple[int, int, int]) -> int:
+    """Tiles that cover the outputs of one image."""
+    return -(-output_shape[0] // outputs(taps)) * -(-output_shape[1] // outputs(taps))
