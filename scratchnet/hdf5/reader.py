@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scratchnet.errors import DamagedError, DataError, ScratchnetError
 from scratchnet.hdf5 import format as form
 from scratchnet.hdf5.format import Chunk, Extent, FormatError, Message
+from scratchnet.hdf5.names import read_links
 from scratchnet.not_ours import not_ours
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
@@ -156,7 +157,7 @@ class HDF5File:
     def _members_of(self, group: Member) -> dict[str, Member]:
         if not group.is_group:
             raise FormatError("its root is not a group")
-        links = form.read_links(self._extent, group.messages)
+        links = read_links(self._extent, group.messages)
         paths = {f"{group.path}/{name}".lstrip("/"): address for name, address in links.items()}
         return {path: self._member(path, address) for path, address in paths.items()}
 
