@@ -51,7 +51,7 @@ def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet
 
     def counted(image: SourceImage) -> NDArray[np.int64]:
         try:
-            return np.bincount(decode_deep(image.file).ravel(), minlength=VALUES)
+            return Window.counted(decode_deep(image.file))
         except UnusableImage:  # which is said when it is to be used
             return np.zeros(VALUES, np.int64)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
 from scratchnet.data.orientation import UPRIGHT, from_exif, from_xmp
 
+MAX_UNPACKED = 64 * MAX_METADATA  # of all texts together; what follows is dropped without a look
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
 METADATA = {
@@ -27,7 +28,7 @@ def take_apart(data: bytes) -> Container:
     """
     kept: list[bytes | memoryview] = [SIGNATURE]
     remarks: list[str] = []
-    orientation, bits = UPRIGHT, 8
+    orientation, bits, unpacked = UPRIGHT, 8, 0
     for kind, body, whole, sound in _chunks(data):
         if kind == b"CgBI":
             raise UnusableImage(APPLE)
@@ -46,11 +47,14 @@ def take_apart(data: bytes) -> Container:
                 bits = body[8]
         elif not sound:
             remarks.append(f"a damaged {METADATA[kind]}, not read")
-        elif _is_large(kind, body):
-            remarks.append(LARGE.format(METADATA[kind]))
         else:
+            text = _text(kind, body) if unpacked <= MAX_UNPACKED else b""
+            unpacked += len(text)
+            if max(len(text), len(body)) > MAX_METADATA:
+                remarks.append(LARGE.format(METADATA[kind]))
+                continue
             try:
-                orientation = max(orientation, _orientation(kind, body))
+                orientation = max(orientation, _orientation(kind, body, text))
             except ValueError:
                 remarks.append("a damaged EXIF block, not read")
     return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)))
@@ -72,13 +76,10 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]
         place = end
 
 
-def _is_large(kind: bytes, body: memoryview) -> bool:
-    """Whether metadata takes more than MAX_METADATA, decompressed where it is compressed."""
-    return len(body) > MAX_METADATA or (kind in (b"iCCP", b"zTXt", b"iTXt") and len(_text(kind, body)) > MAX_METADATA)
-
-
 def _text(kind: bytes, body: memoryview) -> bytes:
     """What a chunk says after its name: a byte more than MAX_METADATA at most; nothing where it can't be decompressed."""
+    if kind not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
+        return b""
     content = bytes(body[: MAX_METADATA + 1])
     rest = content.partition(b"\0")[2]
     compressed = kind in (b"iCCP", b"zTXt")
@@ -95,14 +96,14 @@ def _text(kind: bytes, body: memoryview) -> bytes:
         return b""
 
 
-def _orientation(kind: bytes, body: memoryview) -> int:
-    """What a chunk says of the orientation; 1 for nothing. Raises ValueError for damaged EXIF."""
+def _orientation(kind: bytes, body: memoryview, text: bytes) -> int:
+    """What a chunk, and the text in it, say of the orientation; 1 for nothing. Raises ValueError for damaged EXIF."""
     if kind == b"eXIf":
         return from_exif(bytes(body))
     if kind == b"iTXt" and body[:18] == b"XML:com.adobe.xmp\0":
-        return from_xmp(_text(kind, body))
+        return from_xmp(text)
     if kind in (b"tEXt", b"zTXt") and body[:17] == b"Raw profile type ":
-        return _raw_profile(_text(kind, body))
+        return _raw_profile(text)
     return UPRIGHT
 
 

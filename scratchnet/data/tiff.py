@@ -27,7 +27,8 @@ OF_PIXELS = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, STRIPS, SAMPLES
              COLOUR_MAP, 322, 323, TILES, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT, 347, *range(512, 522), 529, 530, 531, 532)  # fmt: skip
 WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # the types of whole numbers: struct's letters
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-MAX_NUMBERS = 2**21  # values of one tag: more than the strips of 2²⁴ pixels need
+MAX_NUMBERS = 2**18  # values of one tag: the places of 2²⁴ pixels in four channels, in the smallest tiles
+MAX_TAGS = 2**10  # of one page
 MAX_PAGES = 64  # that are looked at
 COMPRESSIONS = {
     2: "CCITT RLE", 3: "CCITT fax, group 3", 4: "CCITT fax, group 4", 5: "LZW", 6: "JPEG in its old form", 7: "JPEG", 8: "Deflate",
@@ -93,7 +94,7 @@ def first_directory(content: bytes) -> int:
 def directory(content: bytes, place: int) -> Directory:
     """The directory at that place of the file. Raises TiffError where there is none.
 
-    What the file is too short for is left out; of a tag that comes twice, the first counts.
+    What the file is too short for is left out, and what follows 1024 tags; of a tag that comes twice, the first counts.
     """
     order, big = _order(content), _is_big(content)
     head, entry = (f"{order}Q", f"{order}HHQ") if big else (f"{order}H", f"{order}HHI")
@@ -102,7 +103,7 @@ def directory(content: bytes, place: int) -> Directory:
     if not 0 < place < start <= len(content):
         raise TiffError("a directory lies outside the file")
     (declared,) = struct.unpack_from(head, content, place)
-    count = min(declared, (len(content) - start) // step, 2**16)
+    count = min(declared, (len(content) - start) // step, MAX_TAGS)
     tags: dict[int, tuple[int, int, int]] = {}
     for number in range(count):
         at = start + number * step

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scratchnet.errors import DataError
 
 VALUES = 2**16
+BLOCK = 2**20  # values looked up at a time: NumPy makes eight bytes of each for that
 CLIPPED = (
     10_000  # of so many pixels, one at most lies below the window, and one above: defects of a sensor don't stretch it
 )
@@ -39,7 +40,10 @@ class Window:
         x = np.arange(VALUES, dtype=np.int64).clip(self.low, self.high) - self.low
         span = self.high - self.low
         table = ((2 * 255 * x + span) // (2 * span)).astype(np.uint8)
-        scaled: NDArray[np.uint8] = table[values]
+        scaled = np.empty(values.shape, np.uint8)
+        flat, given = scaled.reshape(-1), values.reshape(-1)
+        for start in range(0, values.size, BLOCK):
+            flat[start : start + BLOCK] = table[given[start : start + BLOCK]]
         return scaled
 
     def to_dict(self) -> dict[str, int]:
@@ -60,11 +64,19 @@ class Window:
             )
         return cls(low, high)
 
+    @staticmethod
+    def counted(values: NDArray[np.uint16]) -> NDArray[np.int64]:
+        """How many times each value occurs in an array of any shape: (65536,)."""
+        counts, given = np.zeros(VALUES, np.int64), values.reshape(-1)
+        for start in range(0, values.size, BLOCK):
+            counts += np.bincount(given[start : start + BLOCK], minlength=VALUES)
+        return counts
+
     @classmethod
     def measured(cls, counts: NDArray[np.int64]) -> Window:
         """The window of a set of images: the narrowest that has one of 10,000 pixels at most on either side.
 
-        counts (65536,): how many pixels have each value, in all channels together.
+        counts (65536,): how many pixels have each value, in all channels together, as of `counted`.
 
         >>> counts = np.zeros(VALUES, np.int64)
         >>> counts[100:4000], counts[65535] = 10, 3             # three pixels of 39,003 are defective

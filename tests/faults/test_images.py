@@ -123,6 +123,28 @@ def tiff_many_tags(seed):
     return bytes(content)
 
 
+def tiff_many_full_pages(seed):
+    """A hundred pages of 65,535 tags each, in under a megabyte: the tags of one are those of the next, but for the first."""
+    header = b"II*\0" + struct.pack("<IH", 8, 65535)
+    tags = b"".join(
+        struct.pack("<HHII", k, 4, 1, 0xFFFF0000) for k in range(65535)
+    )  # whose end is the next page's count
+    return header + tags + b"".join(struct.pack("<IQ", 8 + 12 * (k + 1), 0) for k in range(100))
+
+
+def png_many_texts(seed):
+    """Three thousand comments of a megabyte each."""
+    return with_chunk(bytes_of(seed, "PNG"), png_chunk(b"zTXt", b"comment\0\0" + zlib.compress(bytes(2**20), 9)) * 3000)
+
+
+def png_16_bits(seed):
+    """The largest picture of 16 bits a channel, all of it black."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 4096, 4096, 16, 2, 0, 0, 0))
+    rows = zlib.compressobj(9)
+    packed = b"".join([*(rows.compress(bytes(1 + 4096 * 6)) for _ in range(4096)), rows.flush()])
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+
+
 def jpeg_sides(width, height):
     """A JPEG whose header declares other sides than it has pixels for."""
 
@@ -185,6 +207,8 @@ CONTENT = {
     "circle.tif": (tiff_circle, EXACT),
     "many-pages.tif": (tiff_many_pages, "several frames"),
     "many-tags.tif": (tiff_many_tags, EXACT),
+    "full-pages.tif": (tiff_many_full_pages, "several frames or pages"),
+    "many-texts.png": (png_many_texts, EXACT),
     "huge.jpg": (jpeg_sides(65_500, 65_500), "too large"),
     "no-height.jpg": (jpeg_sides(12, 0), "truncated or damaged"),
     # JPEG has no checksum and no count of its bytes: what is missing at the end is grey, and nobody can tell.
@@ -390,6 +414,8 @@ def test_secrets_stay_outside(prepared):
         tiff_circle,
         tiff_many_pages,
         tiff_many_tags,
+        tiff_many_full_pages,
+        png_many_texts,
         jpeg_sides(12, 2000),
     ],
 )
@@ -414,3 +440,22 @@ print(peak_memory() - before, time.perf_counter() - began)
     memory, seconds = map(float, run_python(program, str(tmp_path / "a.png")).split())
     assert memory < 100 * 2**20
     assert seconds < 10
+
+
+def test_16_bits_take_bounded_memory(tmp_path, run_python):
+    """The largest picture: its two halves of a byte a channel, and its values, of two bytes."""
+    pytest.importorskip("resource")
+    (tmp_path / "a.png").write_bytes(png_16_bits(1))
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from peak_memory import peak_memory
+from pathlib import Path
+from scratchnet.data.images import decode, decode_deep
+from scratchnet.data.window import Window
+before = peak_memory()
+window = Window.measured(Window.counted(decode_deep(Path(sys.argv[1]))))
+assert decode(Path(sys.argv[1]), window).image.size == (4096, 4096)
+print(peak_memory() - before)
+"""
+    assert int(run_python(program, str(tmp_path / "a.png"))) < 500 * 2**20
