@@ -9,6 +9,7 @@ from data_prep.augment import balanced_size
 from data_prep.settings import Settings
 from data_prep.sources import Found
 from scratchnet.data.images import UnusableImage, preprocessing, read_pixels
+from scratchnet.data.window import VALUES, Window
 from scratchnet.errors import ConfigError
 
 TRIED = 12  # images that are decoded to see how long one takes
@@ -55,7 +56,8 @@ def expected_sides(sizes: list[int], settings: Settings) -> tuple[int, int]:
 
 def _seconds_per_image(found: Found, settings: Settings) -> float:
     """Seconds to decode and scale an image, measured on a few of them, as many at a time as there are threads."""
-    how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop)
+    window = Window(0, VALUES - 1) if settings.bits == 16 else None  # another takes as long
+    how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop, window=window)
     step = max(1, len(found.images) // TRIED)
     tried = found.images[::step][:TRIED]
     began = time.perf_counter()

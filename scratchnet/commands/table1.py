@@ -32,7 +32,7 @@ from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.speed import Speed, measure_speed
 from scratchnet.training.words import sides_text
 
-SETTINGS = ("layout", "subject_pattern", "subjects", "fit", "crop", "keep_duplicates")
+SETTINGS = ("layout", "subject_pattern", "subjects", "fit", "crop", "bits", "keep_duplicates")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
