@@ -145,7 +145,7 @@ def test_segments_of_a_jpeg_that_nobody_uses(tmp_path, pixels, name, options):
 def test_of_a_camera_s_pictures_the_first_is_used(tmp_path, pixels):
     buffer = io.BytesIO()
     small = Image.fromarray(pixels[::2, ::2])
-    Image.fromarray(pixels).save(buffer, "MPO", save_all=True, append_images=[small, small])
+    Image.fromarray(pixels).save(buffer, "MPO", save_all=True, append_images=[small])
     found, alterations = decoded(tmp_path, buffer.getvalue(), ".jpg")
     np.testing.assert_array_equal(found, decoded(tmp_path, file_of(pixels, "JPEG"), ".jpg")[0])
     assert alterations == (SEVERAL,)
@@ -231,7 +231,7 @@ def bmp(rows, alpha, *, header=108, compression=3, masks=(0xFF0000, 0xFF00, 0xFF
     return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
 
 
-@pytest.mark.parametrize("header", [56, 108, 124])
+@pytest.mark.parametrize("header", [108, 124])
 @pytest.mark.parametrize(
     ("alpha", "said"), [(0, "it was 0 in every pixel"), (255, "every pixel was opaque"), (9, None)]
 )

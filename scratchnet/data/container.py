@@ -20,7 +20,8 @@ class Container:
     content: the same file without what stands beside its pixels, so that nothing of that can trouble a decoder.
     bits: of each channel. orientation: 1 … 8, how the camera was held. remarks: what was passed over, for the summary.
     alpha_is_named: False where a fourth channel may be filling, as the file doesn't say that it means transparency, or
-    programs write it so; it is none then if it is 0 everywhere. white_is_zero: the numbers of a grey image run from white to black.
+    programs write it so; it is none then if it is 0 everywhere. drops_fourth: the content calls a channel transparency that is
+    to be dropped whatever it holds. white_is_zero: the numbers of a grey image run from white to black.
     planes: of more than 8 bits, where each channel is stored by itself: a file of each.
     """
 
@@ -29,5 +30,6 @@ class Container:
     orientation: int = 1
     remarks: tuple[str, ...] = ()
     alpha_is_named: bool = True
+    drops_fourth: bool = False
     white_is_zero: bool = False
     planes: Callable[[], Iterator[bytes]] | None = None

@@ -34,7 +34,7 @@ def deep_values(container: Container, kind: str) -> NDArray[np.uint16]:
         if key is not None and (values == np.array(key, np.int64)).all(axis=2).any():
             raise UnusableImage(TRANSPARENT)
     if values.shape[2] == 4:
-        if (values[:, :, 3] < 2**16 - 1).any():
+        if not container.drops_fourth and (values[:, :, 3] < 2**16 - 1).any():
             raise UnusableImage(TRANSPARENT)
         values = values[:, :, :3]
     return np.subtract(2**container.bits - 1, values, dtype=np.uint16) if container.white_is_zero else values

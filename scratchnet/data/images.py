@@ -74,7 +74,7 @@ CONVERSIONS = {
 }
 TAKE_MORE = "to train on such files: --bits 16"
 MANY_BITS = f"{{}} bits a channel; 8 are expected ({TAKE_MORE})"
-FEW_BITS = "8 bits a channel or fewer; more are expected, as for the other images of this set (--bits 16)"
+FEW_BITS = "8 bits a channel or fewer; more are expected, as --bits 16 was chosen in preparing"
 TOO_MANY_BITS = "{} bits a channel: scale it to 8 or 16 bits, all files alike"
 EMPTY_ALPHA = "alpha dropped, it was 0 in every pixel, as programs write it that do not use it"
 SPACES = {
@@ -227,6 +227,8 @@ def _converted(image: Image.Image, container: Container) -> tuple[Image.Image, l
     image.load()
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, []
+    if container.drops_fourth:
+        return image.convert("RGB"), []
     with_alpha = image.convert("RGBA")
     alpha = with_alpha.getchannel("A").getextrema()
     if alpha == (0, 0) and image.mode == "RGBA" and not container.alpha_is_named:

@@ -108,8 +108,8 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
         raise UnusableImage(_channels(samples, colour))
     if extra == 1 and meanings == (0,):
         remarks.append("a fourth channel, to which the file gives no meaning, dropped")
-        if apart:
-            changed = _channels_alone(page, samples, 0, 3)
+        # Transparency is a kind of channel that every version of Pillow reads.
+        changed = _channels_alone(page, samples, 0, 3) if apart else {EXTRA_SAMPLES: (2,)}
         samples, dropped = 3, 1
     if apart and samples == 1:  # it can't be apart from anything, and Pillow would take it for a part of a pixel
         changed[PLANAR] = (1,)
@@ -126,6 +126,7 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
         orientation=orientation,
         remarks=tuple(remarks),
         alpha_is_named=bool(meanings),
+        drops_fourth=dropped == 1,
         white_is_zero=colour == WHITE_IS_ZERO,
         planes=partial(_planes, page, samples + dropped, samples) if bits > 8 and apart and samples > 1 else None,
     )
