@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
@@ -59,6 +58,33 @@ def layers_with_maps(network: Sequential) -> list[str]:
     return names
 
 
+def receptive_field(network: Sequential, layer: str) -> int:
+    """How many pixels each way a place of the layer's maps depends on, inside the image or beyond it.
+
+    field = 1 + Σ (window − 1) · steps, over the layers up to this one; steps: the product of the strides before it.
+    Raises ConfigError, naming the layers, for one that does not exist.
+
+    >>> from scratchnet.models import report
+    >>> network = report(64)
+    >>> _ = network.build(seed=0)
+    >>> receptive_field(network, "relu1"), receptive_field(network, "relu5")
+    (5, 140)
+    """
+    field, steps = 1, 1
+    for one in network.layers[: _number_of(network, layer) + 1]:
+        window = max(one.kernel_size) if isinstance(one, Conv2D) else getattr(one, "pool_size", 1)
+        field += (window - 1) * steps
+        steps *= getattr(one, "stride", 1)
+    return field
+
+
+def _number_of(network: Sequential, layer: str) -> int:
+    names = [one.name for one in network.layers]
+    if layer not in names:
+        raise ConfigError(f"the network has no layer {layer!r}; its layers are {', '.join(names)}")
+    return names.index(layer)
+
+
 def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tuple[Array, Array]:
     """A, the output of `layer` for a batch x, and dA, the gradient of one logit of each image with respect to it.
 
@@ -67,10 +93,7 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
     classes (N,): integers. Without dropout, as in prediction. The network's parameters stay; their gradients are those of
     this call afterwards. Raises ConfigError, naming the layers, for one that does not exist.
     """
-    names = [one.name for one in network.layers]
-    if layer not in names:
-        raise ConfigError(f"the network has no layer {layer!r}; its layers are {', '.join(names)}")
-    cut = names.index(layer) + 1
+    cut = _number_of(network, layer) + 1
     for one in network.layers[:cut]:
         x = one.forward(x, training=False)
     maps, after = x, list(_without_dropout(network.layers[cut:]))
@@ -143,7 +166,7 @@ def occlusion(
     (1.0, 0.0)
     """
     height, width, _ = image.shape
-    patch = patch or max(2, min(height, width) // 8)
+    patch = patch or default_patch(min(height, width))
     if not 1 <= patch <= min(height, width):
         raise ConfigError(f"the patch must be 1 to {min(height, width)} pixels wide, got {patch}")
     corners = [(top, left) for top in _positions(height, patch) for left in _positions(width, patch)]
@@ -160,6 +183,15 @@ def occlusion(
     return total / times
 
 
+def default_patch(size: int) -> int:
+    """The side of the square that covers a place where nobody says another: an eighth of the image, and 2 pixels at least.
+
+    >>> default_patch(64), default_patch(9)
+    (8, 2)
+    """
+    return max(2, size // 8)
+
+
 def _covered(image: NDArray[np.uint8], corners: list[tuple[int, int]], patch: int, fill: int) -> NDArray[np.uint8]:
     """A copy of the image for each corner, with the square covered that begins there: (len(corners), H, W, 3)."""
     copies = np.repeat(image[None], len(corners), axis=0)
@@ -171,9 +203,3 @@ def _covered(image: NDArray[np.uint8], corners: list[tuple[int, int]], patch: in
 def _positions(size: int, patch: int) -> list[int]:
     """Where the patch begins along an axis: every half patch, and once at the end, so that every pixel is covered."""
     return sorted({*range(0, size - patch + 1, max(1, patch // 2)), size - patch})
-
-
-def enlarged(heat: Array, size: int) -> Array:
-    """A map (h, w) → (size, size) float32 by linear interpolation, to be laid over the image."""
-    image = Image.fromarray(np.asarray(heat, np.float32)).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)

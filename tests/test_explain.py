@@ -5,7 +5,7 @@ import pytest
 
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.explain import enlarged, feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion
+from scratchnet.explain import feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion, receptive_field
 from scratchnet.models import report
 
 
@@ -165,10 +165,18 @@ def test_a_patch_that_does_not_fit(patch):
         occlusion(lambda images: np.zeros(len(images)), np.zeros((16, 16, 3), np.uint8), patch=patch)
 
 
-def test_enlarged_keeps_what_it_enlarges():
-    heat = np.array([[0.0, 1.0], [0.0, 3.0]])
-    large = enlarged(heat, 64)
-    assert large.shape == (64, 64)
-    assert large[0, 0] == 0
-    assert large[-1, -1] == pytest.approx(3)
-    assert (np.diff(large, axis=1) >= 0).all()
+def test_how_far_a_place_sees(network, rng):
+    """What lies outside the receptive field of the middle place moves nothing in it; what lies at its edge does."""
+    assert [receptive_field(network, name) for name in ("conv1", "relu1", "pool1", "conv2")] == [3, 3, 4, 8]
+    net = report(64)
+    net.build(seed=0)
+    assert [receptive_field(net, f"relu{k}") for k in range(1, 6)] == [5, 14, 32, 68, 140]
+    x = rng.normal(size=(1, 64, 64, 3)).astype("float32")
+    field = receptive_field(net, "relu2")
+    for shift, changed in ((field // 2 + 2, False), (field // 2 - 3, True)):
+        other = x.copy()
+        other[0, 32 + shift, 32] += 100
+        before, after = (feature_maps(net, one)["conv2"][0, 16, 16] for one in (x, other))
+        assert (np.abs(after - before).max() > 0.1) == changed  # the fast kernels round a tile together
+    with pytest.raises(ConfigError, match="no layer 'conv9'"):
+        receptive_field(net, "conv9")

@@ -72,19 +72,55 @@ def test_no_empty_folder_is_left(explain, tmp_path):
     assert "is a file: choose another name" in err
 
 
-def test_a_class_in_capitals_and_a_map_without_evidence(explain, tmp_path, monkeypatch):
+@pytest.fixture
+def written(monkeypatch):
+    """The texts of each sheet, in place of its file."""
     pytest.importorskip("matplotlib")
-    written = []
-    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: np.zeros((1, 2, 2), np.float32))
+    texts = []
     monkeypatch.setattr(
         "scratchnet.explain_sheets._save",
-        lambda figure, path: written.append([text.get_text() for text in figure.findobj(match=_is_text)]),
+        lambda figure, path: texts.append([text.get_text() for text in figure.findobj(match=_is_text)]),
     )
-    assert explain(CELL, "--out", tmp_path, "--class", "HEM", "--layer", "relu5")[0] == 0
-    assert "no place of relu5\nspeaks for 'hem'" in written[0]
-    assert "Grad-CAM: evidence for 'hem'\nin relu5, 2 × 2 places" in written[0]
-    assert "weight of the evidence" not in written[0]
+    return texts
+
+
+def test_a_class_in_capitals_and_maps_where_nothing_matters(explain, tmp_path, monkeypatch, written):
+    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: np.full((1, 2, 2), 0.01, np.float32))
+    monkeypatch.setattr("scratchnet.explain_sheets.occlusion", lambda *_, **__: np.full((32, 32), -0.0015))
+    label = ["--class-label", "hem=healthy (HEM)"]
+    assert explain(CELL, "--out", tmp_path, "--class", "HEM", "--layer", "relu5", *label)[0] == 0
+    text = "\n".join(written[0])
+    assert "No single place matters: covering any of\nthem moves the answer by less than 5 points" in text
+    assert "No single place matters: none in relu5\nspeaks for it by 5 points" in text
+    assert "speaks for 'healthy (HEM)'" in text
+    assert "relu5 has 2 × 2 places" in " ".join(text.split())
     assert any("the 10 strongest\nof 32 maps" in text for text in written[1])
+
+
+def test_the_numbers_stand_on_the_map(explain, tmp_path, monkeypatch, written):
+    cam = np.array([[[0.0, 0.1], [0.3, 0.0]]])
+    missed = np.zeros((32, 32))
+    missed[8:12, 8:12], missed[20:24, 4:8] = 0.31, -0.12
+    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: cam)
+    monkeypatch.setattr("scratchnet.explain_sheets.occlusion", lambda *_, **__: missed)
+    assert explain(CELL, "--out", tmp_path)[0] == 0
+    assert {"+31", "−12"} <= set(written[0])
+    lifted = 1 / (1 + np.exp(-4 * np.array([0.1, 0.3]))) - 0.5
+    assert {f"+{100 * one:.0f}" for one in lifted} <= set(written[0])
+    assert not any("No single place matters" in text for text in written[0])
+
+
+@pytest.mark.parametrize(("folder", "truth"), [("hem", "hem"), ("ALL", "all"), ("cells", None)])
+def test_the_true_class_is_said_where_its_folder_tells(explain, tmp_path, written, folder, truth):
+    (tmp_path / folder).mkdir()
+    shutil.copy(CELL, tmp_path / folder / "x.png")
+    assert explain(tmp_path / folder / "x.png", "--out", tmp_path / "out")[0] == 0
+    text = "\n".join(written[0])
+    said = text.partition("The network says '")[2].partition("'")[0]
+    if truth is None:
+        assert "What it really is, nothing here tells." in text
+    else:
+        assert f"By its folder it is {truth!r}: the network is {'right' if said == truth else 'WRONG'}." in text
 
 
 def _is_text(artist):

@@ -61,10 +61,21 @@ def run(options: argparse.Namespace) -> int:
             say(str(error))
             continue
         title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
-        decision_sheet(decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch)
+        truth = _by_its_folder(file, names)
+        decision_sheet(
+            decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch, truth=truth
+        )
         layers_sheet(layers, predictor, pixels, title)
         say(f"{decision}, {layers.name}")
     return 1 if bad else 0
+
+
+def _by_its_folder(file: Path, names: tuple[str, ...]) -> int | None:
+    """The class, by its place among the names, that the folder of a file is called after; None where it is none."""
+    folder = file.absolute().parent.name
+    exact = [k for k, name in enumerate(names) if name == folder]
+    alike = [k for k, name in enumerate(names) if name.casefold() == folder.casefold()]
+    return next(iter(exact or alike), None)
 
 
 def _distinct(names: Iterator[str]) -> Iterator[str]:
