@@ -147,17 +147,22 @@ def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = 
 
 
 def occlusion(
-    probability: Callable[[NDArray[np.uint8]], Array], image: NDArray[np.uint8], *, patch: int = 0, fill: int = 0
+    probability: Callable[[NDArray[np.uint8]], Array],
+    image: NDArray[np.uint8],
+    *,
+    patch: int = 0,
+    fill: int = 0,
+    step: int = 0,
 ) -> Array:
     """How much each place of an image is missed when it is covered: (H, W), positive where it spoke for the class.
 
     drop[i, j] = mean over the positions of a square patch that cover (i, j) of (p(image) − p(image with that square covered))
 
     probability: (N, H, W, 3) uint8 → (N,), the probability of the class in question. image (H, W, 3) uint8.
-    patch: the square's side in pixels; it moves by half of that (0: an eighth of the image). fill: 0 … 255; black is the
-    ground on which cells are cut out. At most CHUNK covered copies are in memory at once; in a terminal a bar shows how far
-    it is.
-    Raises ConfigError for a patch that is no square inside the image.
+    patch: the square's side in pixels (0: an eighth of the image). step: by how many pixels it moves (0: half of its side).
+    fill: 0 … 255; black is the ground on which cells are cut out. At most CHUNK covered copies are in memory at once; in a
+    terminal a bar shows how far it is.
+    Raises ConfigError for a patch that is no square inside the image, or a step that leaves pixels out.
     Source: Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
 
     >>> bright_corner = lambda images: images[:, :4, :4].mean(axis=(1, 2, 3)) / 255
@@ -169,7 +174,10 @@ def occlusion(
     patch = patch or default_patch(min(height, width))
     if not 1 <= patch <= min(height, width):
         raise ConfigError(f"the patch must be 1 to {min(height, width)} pixels wide, got {patch}")
-    corners = [(top, left) for top in _positions(height, patch) for left in _positions(width, patch)]
+    step = step or max(1, patch // 2)
+    if not 1 <= step <= patch:
+        raise ConfigError(f"the step must be 1 to {patch} pixels, the side of the patch, got {step}")
+    corners = [(top, left) for top in _positions(height, patch, step) for left in _positions(width, patch, step)]
     before = float(probability(image[None])[0])
     total, times = np.zeros((height, width)), np.zeros((height, width))
     with tqdm(total=len(corners), desc="covering", unit=" places", disable=None, leave=False) as bar:
@@ -200,6 +208,6 @@ def _covered(image: NDArray[np.uint8], corners: list[tuple[int, int]], patch: in
     return copies
 
 
-def _positions(size: int, patch: int) -> list[int]:
-    """Where the patch begins along an axis: every half patch, and once at the end, so that every pixel is covered."""
-    return sorted({*range(0, size - patch + 1, max(1, patch // 2)), size - patch})
+def _positions(size: int, patch: int, step: int) -> list[int]:
+    """Where the patch begins along an axis: every step, and once at the end, so that every pixel is covered."""
+    return sorted({*range(0, size - patch + 1, step), size - patch})

@@ -15,7 +15,7 @@ PAPER, INK = (255, 255, 255), (43, 47, 54)
 
 
 def png(pixels: Pixels) -> bytes:
-    """An image (H, W, 3) uint8 as the bytes of a PNG file."""
+    """An image (H, W, 3) uint8, or (H, W, 4) with opacity, as the bytes of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png", optimize=True)
     return buffer.getvalue()
@@ -28,24 +28,23 @@ def fitted(image: Pixels, size: int) -> Pixels:
     return np.asarray(picture)
 
 
-def filters(weight: NDArray[Any], scale: int = 8, gap: int = 4) -> Pixels:
-    """The filters of a first layer as colours: weight (KH, KW, 3, F) → a sheet (H, W, 3) uint8 of F squares.
+def filters(weight: NDArray[Any], largest: float, columns: int = 16, scale: int = 8, gap: int = 4) -> Pixels:
+    """Filters that see colours: weight (KH, KW, 3, F) → a sheet (H, W, 4) uint8 of F squares, with nothing between them.
 
-    Grey is a weight of 0. Each filter is scaled by its own largest weight: the sheet shows patterns, not strengths.
+    Grey is a weight of 0; `largest`, more than 0, and all beyond it are as bright as a colour can be. One scale for all.
 
-    >>> filters(np.zeros((5, 5, 3, 8)), scale=1, gap=0).shape
-    (10, 20, 3)
+    >>> filters(np.zeros((5, 5, 3, 8)), 1.0, columns=4, scale=1, gap=0).shape
+    (10, 20, 4)
     """
     height, width, _, count = weight.shape
-    largest = np.abs(weight).max(axis=(0, 1, 2), keepdims=True)
-    values = 0.5 + 0.5 * weight / np.where(largest > 0, largest, 1)
-    columns = next(c for c in range(min(count, int(np.ceil(np.sqrt(2 * count)))), count + 1) if count % c == 0)
-    rows = count // columns
-    tiles = (values * 255).round().astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
-    sheet = np.full((rows * (height * scale + gap) - gap, columns * (width * scale + gap) - gap, 3), 255, np.uint8)
+    rows, columns = -(-count // columns), min(columns, count)
+    values = (255 * (0.5 + 0.5 * (weight / largest).clip(-1, 1))).round().astype(np.uint8)
+    tiles = values.repeat(scale, axis=0).repeat(scale, axis=1)
+    sheet = np.zeros((rows * (height * scale + gap) - gap, columns * (width * scale + gap) - gap, 4), np.uint8)
     for k in range(count):
         top, left = k // columns * (height * scale + gap), k % columns * (width * scale + gap)
-        sheet[top : top + height * scale, left : left + width * scale] = tiles[..., k]
+        place = sheet[top : top + height * scale, left : left + width * scale]
+        place[..., :3], place[..., 3] = tiles[..., k], 255
     return sheet
 
 

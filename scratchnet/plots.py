@@ -18,6 +18,24 @@ from scratchnet.scores import percent
 
 TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for what counts, slate beside it, near black for text
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
+RIGHT, WRONG = "#1d6fb8", TEST  # answers; always with a sign beside the colour
+PAPER = "#ffffff"
+DARK = {  # what each colour becomes on a dark page
+    PAPER: "#1f2226",
+    GUIDE: "#e7e4de",
+    TEST: "#f2916a",
+    TRAIN: "#a9b6c3",
+    RIGHT: "#74b4ee",
+    "#9aa5b1": "#7d8894",
+    "#e6e9ec": "#343a41",
+    "#d55e00": "#ff8f45",
+    "#0072b2": "#5fb0ee",
+    "#009e73": "#2fc79b",
+    "#cc79a7": "#e09cc3",
+    "#56b4e9": "#8ccbf2",
+    "#a3a000": "#c7c430",
+}
+STROKES = ("-", "--", "-.", ":")
 LEAST_SPAN = 0.05  # of an axis of shares: five points, so that noise does not look like a rise
 LEGEND_INSIDE = 4  # curves; more have their legend beside the plot
 STYLE = {
@@ -25,6 +43,7 @@ STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.color": GUIDE,
     "axes.edgecolor": "#9aa5b1",
     "axes.labelcolor": GUIDE,
     "axes.titlecolor": GUIDE,
@@ -45,17 +64,20 @@ Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
 @dataclass(frozen=True)
 class Panel:
     """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are parts of one, shown in
-    per cent. mark: epoch and value to put a ring around."""
+    per cent. mark: epoch and value to put a ring around. strokes: of the curves, in Matplotlib's words (all solid).
+    guide: a value to compare with, and its name; its line is left out where it is far from the curves."""
 
     title: str
     curves: Sequence[Curve]
     share: bool = False
     mark: tuple[float, float] | None = None
+    strokes: Sequence[str] = ()
+    guide: tuple[float, str] | None = None
 
 
-def learning_curves(panels: Sequence[Panel], form: str = "svg") -> bytes:
-    """The panels side by side; returns the bytes of an SVG or PNG file."""
-    with _drawing(4.6 * len(panels), 3.1, columns=len(panels)) as all_axes:
+def learning_curves(panels: Sequence[Panel], form: str = "svg", width: float = 4.6) -> bytes:
+    """The panels side by side, each so many inches wide; returns the bytes of an SVG or PNG file."""
+    with _drawing(width * len(panels), 3.1, columns=len(panels)) as all_axes:
         for axes, panel in zip(all_axes, panels, strict=True):
             _draw_panel(axes, panel)
         return _bytes(all_axes[0], form)
@@ -63,9 +85,12 @@ def learning_curves(panels: Sequence[Panel], form: str = "svg") -> bytes:
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
     ticker = require("matplotlib.ticker")
-    for name, x, y, colour in panel.curves:
+    for (name, x, y, colour), stroke in zip(panel.curves, panel.strokes or ["-"] * len(panel.curves), strict=True):
         alone = {"marker": "o", "markersize": 4, "clip_on": False} if len(x) == 1 else {}
-        axes.plot(x, y, color=colour, linewidth=2, label=_literal(name), **alone)
+        axes.plot(x, y, color=colour, linestyle=stroke, linewidth=2, label=_literal(name), **alone)
+    if panel.guide and _is_near(panel.guide[0], *axes.get_ylim()):
+        value, text = panel.guide
+        axes.axhline(value, color="#9aa5b1", linewidth=1.2, linestyle=":", label=_literal(text))
     if panel.mark:
         epoch, value = panel.mark
         ring = {"markerfacecolor": "none", "markeredgecolor": GUIDE}
@@ -81,9 +106,16 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         step = np.diff(locator.tick_values(*axes.get_ylim()))[0]
         axes.yaxis.set_major_locator(locator)
         axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0 if step > 0.0099 else 1, symbol=" %"))
-    elif all(value >= 0 for _, _, y, _ in panel.curves for value in y if np.isfinite(value)):
-        axes.set_ylim(bottom=0)
     axes.legend(fontsize=9)
+
+
+def _is_near(value: float, low: float, high: float) -> bool:
+    """Whether a line at the value leaves at least half of the axis to what lies from low to high.
+
+    >>> _is_near(0.5, 0.6, 0.9), _is_near(0.5, 0.94, 0.95)
+    (True, False)
+    """
+    return max(high, value) - min(low, value) <= 2 * (high - low)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
@@ -100,16 +132,33 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return bottom, max(top, bottom + LEAST_SPAN)
 
 
-def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = "ROC") -> bytes:
-    """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file."""
+def roc(
+    curves: Sequence[tuple[str, RocCurve]],
+    form: str = "svg",
+    title: str = "ROC",
+    points: Sequence[tuple[float, float] | None] = (),
+) -> bytes:
+    """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file.
+
+    points: for each curve where its answers lie, (share of false positives, share of true positives): one dot of all the
+    thresholds that the curve shows.
+    """
     beside = len(curves) > LEGEND_INSIDE
     with _drawing(8.8 if beside else 4.6, 4.6) as (axes,):
         axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label="a coin (AUC 0.5)")
-        for k, ((name, curve), colour) in enumerate(zip(curves, colours(len(curves)), strict=True)):
-            line = {"color": colour, "linewidth": 2, "linestyle": "-" if k < len(COLOURS) else "--"}
+        several = colours(len(curves)) if len(curves) > 2 else [TEST, "#0072b2"][: len(curves)]
+        marks = points or [None] * len(curves)
+        for k, ((name, curve), point, colour) in enumerate(zip(curves, marks, several, strict=True)):
+            stroke = "--" if k >= len(COLOURS) or (len(curves) == 2 and k) else "-"
+            line = {"color": colour, "linewidth": 2, "linestyle": stroke}
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=_literal(name, longest=44), **line)
+            if point is not None and np.isfinite(point).all():
+                dot = {"markerfacecolor": colour, "markeredgecolor": PAPER, "markersize": 11, "markeredgewidth": 1.6}
+                axes.plot(*point, marker="D" if k % 2 else "o", linestyle="none", zorder=5, clip_on=False, **dot)
+        if any(point is not None for point in marks):
+            axes.plot([], [], "o", color=GUIDE, markersize=8, label="where it decides")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-        axes.set_title(_literal(title))
+        axes.set_title(_literal(title, longest=44))
         axes.set_xlabel("false positives (1 − specificity)")
         axes.set_ylabel("true positives (sensitivity)")
         if beside:
@@ -120,16 +169,17 @@ def roc(curves: Sequence[tuple[str, RocCurve]], form: str = "svg", title: str = 
 
 
 def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") -> bytes:
-    """The confusion matrix, shaded by the share of each row; returns the bytes of an SVG or PNG file."""
+    """The confusion matrix, shaded by the share of each row, what is right in blue with a ✓, what is wrong in rust with a ✗;
+    returns the bytes of an SVG or PNG file."""
     matrix = np.asarray(counts, np.float64)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with _drawing(1.6 + 1.1 * len(matrix), 1.3 + 1.0 * len(matrix)) as (axes,):
         axes.grid(visible=False)
-        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.7)
+        full = np.where(np.eye(len(matrix), dtype=bool)[..., None], _rgb(RIGHT), _rgb(WRONG))
+        axes.imshow(1 - 0.55 * shares[..., None] * (1 - full), interpolation="nearest")
         for i, j in np.ndindex(matrix.shape):
-            axes.text(
-                j, i, f"{matrix[i, j]:.0f}\n{percent(shares[i, j], digits=0)}", ha="center", va="center", color=GUIDE
-            )
+            text = f"{matrix[i, j]:.0f}\n{'✓' if i == j else '✗'} {percent(shares[i, j], digits=0)}"
+            axes.text(j, i, text, ha="center", va="center", color=GUIDE)
         names = [_literal(name, longest=14) for name in class_names]
         axes.set_xticks(range(len(matrix)), names)
         axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")
@@ -151,7 +201,23 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
 def _bytes(axes: Any, form: str) -> bytes:
     buffer = io.BytesIO()
     axes.figure.savefig(buffer, format=form, dpi=160, metadata={"Date": None} if form == "svg" else None)
-    return buffer.getvalue()
+    return _for_dark_pages(buffer.getvalue()) if form == "svg" else buffer.getvalue()
+
+
+def _for_dark_pages(svg: bytes) -> bytes:
+    """The plot with a style that turns its colours where the reader's screen is dark; on paper it stays as it is."""
+    rules = "".join(
+        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for what in ("fill", "stroke")
+    )
+    style = f"@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
+    return svg.replace(b"</style>", style.encode(), 1)
+
+
+def _rgb(colour: str) -> Any:
+    """#rrggbb as three parts of one."""
+    return np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
 
 
 def _literal(text: str, longest: int = 32) -> str:

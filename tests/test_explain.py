@@ -159,6 +159,25 @@ def test_occlusion_averages_where_patches_overlap(rng):
         np.testing.assert_allclose(drop[i, j], np.mean(drops), atol=1e-12)
 
 
+def test_squares_side_by_side(rng):
+    """With a step as large as the patch each pixel is covered once, and a block has one value."""
+    image = rng.integers(1, 256, (16, 16, 3), dtype=np.uint8)
+    sizes = []
+
+    def probability(images):
+        sizes.append(len(images))
+        return images.mean(axis=(1, 2, 3)) / 255
+
+    drop = occlusion(probability, image, patch=4, step=4)
+    assert sum(sizes) == 1 + 16
+    blocks = drop.reshape(4, 4, 4, 4).transpose(0, 2, 1, 3).reshape(16, 16)
+    np.testing.assert_allclose(blocks, np.repeat(blocks[:, :1], 16, axis=1), atol=1e-12)
+    expected = image.reshape(4, 4, 4, 4, 3).sum(axis=(1, 3, 4)).reshape(16) / image.size / 255
+    np.testing.assert_allclose(blocks[:, 0], expected, atol=1e-9)
+    with pytest.raises(ConfigError, match="step must be 1 to 4 pixels"):
+        occlusion(probability, image, patch=4, step=5)
+
+
 @pytest.mark.parametrize("patch", [-1, 17])
 def test_a_patch_that_does_not_fit(patch):
     with pytest.raises(ConfigError, match="1 to 16 pixels"):

@@ -90,14 +90,51 @@ def test_matplotlib_is_left_as_it_was():
     assert dict(matplotlib.rcParams) == before
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 32, 64])
-def test_filters_are_coloured_by_their_weights(count, rng):
+@pytest.mark.parametrize("count", [1, 7, 16, 32, 40])
+def test_filters_are_coloured_by_their_weights_in_one_scale(count):
     weight = np.zeros((3, 3, 3, count), "float32")
     weight[0, 0, 0, :] = 2.0  # the first pixel asks for red
-    shown = pictures.filters(weight, scale=1, gap=0)
-    assert shown.shape[0] * shown.shape[1] == 9 * count
-    np.testing.assert_array_equal(shown[0, 0], [255, 128, 128])
-    np.testing.assert_array_equal(shown[1, 1], [128, 128, 128])
+    weight[0, 0, 0, -1] = 1.0 if count > 1 else 2.0  # of the last one by half
+    shown = pictures.filters(weight, 2.0, scale=1, gap=1)
+    assert (shown[..., 3] == 255).sum() == 9 * count  # and nothing between them
+    np.testing.assert_array_equal(shown[0, 0], [255, 128, 128, 255])
+    np.testing.assert_array_equal(shown[1, 1], [128, 128, 128, 255])
+    row, column = (count - 1) // 16 * 4, (count - 1) % 16 * 4
+    np.testing.assert_array_equal(shown[row, column, :3], [191 if count > 1 else 255, 128, 128])
+
+
+def test_a_guide_is_drawn_where_it_is_near():
+    from matplotlib.figure import Figure
+
+    for values, there in (([0.6, 0.9], True), ([0.941, 0.95], False), ([0.5, 0.5], False)):
+        axes = Figure().subplots()
+        plots._draw_panel(axes, plots.Panel("", [("x", [1, 2], values, "#000000")], True, guide=(0.5, "chance")))
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert ("chance" in texts) == there or values[0] == values[1]
+        assert axes.get_ylim()[0] <= min(values)
+
+
+def test_each_colour_of_a_plot_has_a_dark_one_that_is_seen():
+    """Contrast with the dark paper of at least 3, the least for lines (WCAG 2.1), except of the grid."""
+
+    def luminance(colour):
+        part = plots._rgb(colour)
+        return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    paper = luminance(plots.DARK[plots.PAPER])
+    for light, dark in plots.DARK.items():
+        if light not in (plots.PAPER, plots.STYLE["grid.color"]):
+            assert (luminance(dark) + 0.05) / (paper + 0.05) >= 3, light
+    own = {plots.TEST, plots.TRAIN, plots.GUIDE, plots.RIGHT, *plots.COLOURS} - {"#e69f00"}  # bright enough on both
+    assert own <= set(plots.DARK)
+
+
+def test_right_and_wrong_answers_look_different():
+    right, wrong = (plots.confusion(matrix, ("a", "b"), "png") for matrix in ([[9, 0], [0, 9]], [[0, 9], [9, 0]]))
+    for shown, cold in ((read(right), True), (read(wrong), False)):
+        strong = shown[(shown.max(axis=2).astype(int) - shown.min(axis=2)) > 60]
+        assert len(strong) > 1000
+        assert (strong[:, 2].astype(int) > strong[:, 0]).mean() == cold
 
 
 def test_a_sheet_holds_its_images():

@@ -1,20 +1,26 @@
 """report.html: what it says, what it does without, and how a browser shows it."""
 
+import base64
+import html
 import re
 import shutil
 import sys
 import warnings
+from io import BytesIO
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from scratchnet.__main__ import main
+from scratchnet.command_line import printable
 from scratchnet.data import Dataset
 from scratchnet.errors import DataError
 from scratchnet.predictions import Predictions
 from scratchnet.predictor import Predictor
 from scratchnet.report import Results, report_page
+from scratchnet.report.first_layer import first_layer, initial_weight
 from scratchnet.training import Experiment
 from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
 
@@ -37,9 +43,11 @@ def page_of(run):
 
 def test_everything_is_on_the_page(made):
     text = made.report_path.read_text(encoding="utf-8")
-    for heading in ("Learning", "How good it is", "Where it errs", "most confident mistakes", "first layer", "Data",
-                    "Hyper-parameters", "To repeat it"):  # fmt: skip
-        assert heading in text, heading
+    headings = re.findall("<h2>([^<]*)</h2>", text)
+    assert headings == [
+        "What it tells apart", "Where it errs", "The most confident mistakes", "Learning", "How good it is",
+        "What training changed in the first layer", "Data", "Settings that differ from the defaults", "To repeat it",
+    ]  # fmt: skip
     assert "sensitivity" in text
     assert "ROC AUC" in text
     assert "10 images" in text
@@ -52,6 +60,148 @@ def test_everything_is_on_the_page(made):
     assert (
         len(re.findall("<img ", text)) == len(re.findall('<img class="[a-z]+" alt="[^"]+" src="data:image/', text)) >= 5
     )
+
+
+def without_tags(page):
+    return re.sub("<[^>]*>", "", page)
+
+
+def test_the_classes_are_explained_by_their_labels(tmp_path):
+    """On every part of the page; what the program needs, the folder's name, is said once for each."""
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
+    assert main(["report", str(run.folder), "--class-label", "all=leukaemic <ALL>"]) == 0
+    text = run.report_path.read_text(encoding="utf-8").partition("</style>")[2]
+    visible = html.unescape(without_tags(text))
+    assert "leukaemic <ALL>folder all" in visible
+    assert "is leukaemic <ALL>" in visible
+    assert "said leukaemic <ALL>" in visible
+    assert "sensitivity (recall of 'leukaemic <ALL>')" in visible
+    assert not re.search(r"\b(is|said|of|always) '?all\b", visible.replace("of all ", ""))
+    assert "Other names for the classes" not in visible
+    assert "Other names for the classes" in page_of(make_run(tmp_path / "two", tmp_path / "data"))
+
+
+def test_the_words_on_a_class_count_its_images(made):
+    text = html.unescape(without_tags(made.report_path.read_text(encoding="utf-8")))
+    with Results.read(made.folder) as results:
+        counts = results.scores.images.confusion.astype(int)
+    for k in (0, 1):
+        assert f"{counts[k, k]} of {counts[k].sum()} recognised" in text
+        if counts[k, 1 - k]:
+            assert f"{counts[k, 1 - k]} taken for {printable(repr(HOSTILE[1 - k]))}" in text
+
+
+def test_the_settings_are_words_and_only_those_that_differ(tmp_path):
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"), learning_rate=0.01)
+    text = page_of(run)
+    section = text.partition("Settings that differ from the defaults")[2]
+    open_part = section.partition("<details>")[0]
+    assert "_" not in without_tags(open_part)
+    assert [without_tags(row) for row in re.findall('<th scope="row">(.*?)</th>', open_part)] == [
+        "image size", "epochs", "learning rate",
+    ]  # fmt: skip
+    folded = section.partition("<details>")[2]
+    assert "<code>batch_<wbr>size</code>" in folded
+
+
+def test_a_command_is_shown_whole(made, browser):
+    """On a phone and on paper nothing of it is clipped or has to be scrolled, and it can be copied as it is."""
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(made.report_path.as_uri())
+    assert page.evaluate("[...document.querySelectorAll('pre')].every(one => one.scrollWidth <= one.clientWidth)")
+    assert page.locator("pre").last.inner_text() == "python train.py --name '<i>x'"
+    page.close()
+
+
+def test_on_a_phone_no_measure_is_cut_off(made, browser):
+    """The tables of the page are blocks there; a table that has to be scrolled says so."""
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(made.report_path.as_uri())
+    for cell in page.locator("table.stacked td:not(.empty)").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    title = "getComputedStyle(document.querySelector('table.stacked td'), '::before').content"
+    assert "images" in page.evaluate(title)
+    page.close()
+
+
+def test_what_is_wide_has_a_cue_on_a_phone(browser, tmp_path):
+    from scratchnet.report.html import document, table, wide
+
+    rows = [["a name", *["1,234 images"] * 9]]
+    path = tmp_path / "wide.html"
+    path.write_text(document("wide", wide(table([""] * 10, rows, "runs"), "runs", columns=10)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(path.as_uri())
+    assert page.locator(".cue").is_visible()
+    assert page.evaluate("document.querySelector('.wide').scrollWidth > 390")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert not page.locator(".cue").is_visible()
+    page.close()
+
+
+def test_right_and_wrong_differ_by_more_than_colour(made):
+    text = made.report_path.read_text(encoding="utf-8")
+    tables = re.findall('<table class="confusion">(.*?)</table>', text)
+    assert len(tables) == 2
+    for one in tables:
+        cells = re.findall('<td class="(right|wrong|none)"[^>]*>([\\d,]+)<small>(.)', one)
+        assert len(cells) == 4
+        for kind, count, sign in cells:
+            assert sign == {"right": "✓", "wrong": "✗", "none": " "}[kind]
+            assert (kind == "none") <= (count == "0")
+        assert [kind == "right" for kind, _, _ in cells] == [True, False, False, True]
+
+
+def test_each_mistake_has_its_subject_and_what_decided(made):
+    with Results.read(made.folder) as results:
+        page, said = report_page(results), results.predictions
+    cells = re.findall('<figure class="">(<div class="two">.*?)</figure>', page)
+    wrong = said.mistakes()
+    assert len(cells) == len(wrong) > 0
+    for cell, n in zip(cells, wrong, strict=True):
+        assert f"subject {said.subjects[n]}<br>" in cell
+        assert 'class="heat"' in cell
+        assert "no single place matters" in cell or "strongest place: " in cell
+    assert f"They are of {len({said.subjects[n] for n in wrong})} of 5 subjects: " in page
+
+
+def test_the_first_layer_shows_what_training_changed(tmp_path):
+    """What was added to the weights of the seed; the random start alone is not shown."""
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
+    with Results.read(run.folder) as results:
+        assert "Nothing to be seen: training moved its weights by 0.0&nbsp;%" in first_layer(results)
+        assert "<img" not in first_layer(results)
+        start = results.weights["conv1.weight"].copy()
+        np.testing.assert_array_equal(start, initial_weight(results, "conv1.weight"))
+        noise = np.random.default_rng(1).normal(size=start.shape) * start.std() * 0.3
+        results.weights["conv1.weight"] = start + noise
+        text = first_layer(results)
+        assert "without a pattern" in text
+        assert "<img" not in text
+        blue = np.zeros_like(start)
+        blue[:, :, 2, 7] = 0.1  # one filter learns that blue is a sign
+        results.weights["conv1.weight"] = start + blue
+        text = first_layer(results)
+        pictures_in_it = re.findall('base64,([^"]+)"', text)
+        assert len(pictures_in_it) == 3
+        change = np.asarray(Image.open(BytesIO(base64.b64decode(pictures_in_it[0]))))
+        np.testing.assert_array_equal(change[0, 0], [128, 128, 255, 255])  # the filter that changed most comes first
+        results.weights["conv1.weight"] = start[:3]
+        assert "cannot be drawn again" in first_layer(results)
+
+
+def test_the_plots_are_dark_on_a_dark_screen_and_light_on_paper(made, browser):
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.goto(made.report_path.as_uri())
+    plot = page.locator("img.plot").first
+    for scheme, media, dark in (("light", "screen", False), ("dark", "screen", True), ("dark", "print", False)):
+        page.emulate_media(color_scheme=scheme, media=media)
+        shown = np.asarray(Image.open(BytesIO(plot.screenshot())).convert("L"), float)
+        assert (np.median(shown) < 80) == dark, (scheme, media)
+        assert shown.max() - shown.min() > 100  # ink and paper stay apart
+    page.close()
 
 
 def test_names_are_only_text(made):
@@ -178,14 +328,14 @@ def test_without_its_shards_the_page_knows_what_the_run_noted(tmp_path):
         assert "demonstration" in text
         assert "cannot be checked any more" not in text
         assert "always &#x27;hem&#x27;" in text  # 10 of the 12 training images, though 4 of the 10 of the test
-        assert '<th scope="row">train</th><td>12</td><td>2</td><td>10</td>' in text
+        assert re.search(">train</th>" + "".join(f"<td[^>]*>{count}</td>" for count in (12, 2, 10)), text)
 
 
 def test_a_run_that_ended_early_says_so_and_has_a_page_of_its_best_epoch(tmp_path, capsys):
     run = make_run(tmp_path / "run", make_sides(tmp_path / "data"), epochs=9, patience=1, rows=make_rows(3))
     last = page_of(run)
     assert "ended early, after epoch 3 of 9" in last
-    assert f"python -m scratchnet report {run.folder} --weights best" in last
+    assert f"python -m scratchnet report {run.folder} --weights best" in without_tags(last)
     before = run.predictions_path.read_bytes()
     assert main(["report", str(run.folder), "--weights", "best"]) == 0
     assert "report-best.html" in capsys.readouterr().out
@@ -278,7 +428,7 @@ def test_a_run_that_is_not_finished(tmp_path):
     text = page_of(run)
     assert "The run is not finished" in text
     assert "How good it is" not in text
-    assert "What the first layer looks for" in text
+    assert "What training changed in the first layer" in text
 
 
 def test_a_finished_run_that_goes_on_is_not_finished(tmp_path):

@@ -80,7 +80,7 @@ def test_the_confusion_tables_have_the_class_in_the_row(made):
         for row, name, numbers in zip(table[1:], ("all", "hem"), counts, strict=True):
             assert row[0] == f"is {name}"
             assert [int(cell.split()[0]) for cell in row[1:]] == numbers
-            shares = [float(cell.partition("|")[2].rstrip(" %")) for cell in row[1:]]
+            shares = [float(cell.partition("|")[2].rstrip(" %").lstrip(" ✓✗")) for cell in row[1:]]
             np.testing.assert_allclose(shares, 100 * np.array(numbers) / sum(numbers), atol=0.5)
 
 
@@ -96,7 +96,7 @@ def test_each_column_of_measures_is_its_own(made):
         (said.labels, said.probabilities),
         (np.array([said.labels[g[0]] for g in groups]), np.stack([said.probabilities[g].mean(axis=0) for g in groups])),
     ]
-    (table,) = Tables(page).found["numbers"][:1]
+    (table,) = (one for one in Tables(page).found["stacked numbers"] if one[1][0] == "accuracy")
     assert table[0] == ["", "22 images", "always 'all'", "11 subjects", "always 'all'"]
     rows = {row[0]: row[1:] for row in table[1:]}
     for k, (labels, p) in enumerate(levels):
@@ -121,7 +121,7 @@ def test_the_mistakes_are_in_order_with_their_own_pictures(made):
     said, page, data = made
     wrong = [n for n in range(22) if (said.probabilities[n, 1] > 0.5) != said.labels[n]]
     surest = sorted(wrong, key=lambda n: -max(said.probabilities[n]))[:12]
-    cells = re.findall(r'<figure class="">(<img class="cell".*?)</figure>', page)
+    cells = re.findall(r'<figure class=""><div class="two">(<img class="cell".*?)</figure>', page)
     assert len(cells) == len(surest) >= 3
     with Dataset(data, "test") as test:
         shown = test.read(np.array(surest))
@@ -129,7 +129,8 @@ def test_the_mistakes_are_in_order_with_their_own_pictures(made):
         caption = html.unescape(re.sub("<[^>]*>", " ", cell.replace("<wbr>", ""))).replace("\xa0", " ")
         answer = said.class_names[1 - said.labels[n]]
         assert (
-            f"{said.class_names[said.labels[n]]} , said {answer}: {100 * max(said.probabilities[n]):.1f} %" in caption
+            f"is {said.class_names[said.labels[n]]} , said {answer}: {100 * max(said.probabilities[n]):.1f} %"
+            in caption
         )
         assert said.paths[n] in caption
         content = base64.b64decode(re.search(r'base64,([^"]+)"', cell)[1])
@@ -183,15 +184,37 @@ def test_the_roc_curves_are_the_right_way_round(made):
     np.testing.assert_allclose(areas, expected, atol=0.01)
 
 
+def test_the_dots_are_where_the_network_decides(made):
+    """On the plot, and in its words for those who don't see it."""
+    said, page, _ = made
+    right = said.probabilities.argmax(axis=1) == said.labels
+    true, false = right[said.labels == 0].mean(), 1 - right[said.labels == 1].mean()
+    assert f"it decides at {100 * true:.1f} % true and {100 * false:.1f} % false positives" in page
+    (svg,) = svgs(page, "ROC curve per image and per subject")
+    frame = re.search(r'<g id="patch_2">\s*<path d="([^"]*)"', svg)[1]
+    corners = np.array([[float(x), float(y)] for x, y in re.findall(r"[ML] (\S+) (\S+)", frame)])
+    (left, top), (right_end, bottom) = corners.min(axis=0), corners.max(axis=0)
+    dots = re.findall(r'<use xlink:href="#\w+" x="([\d.]+)" y="([\d.]+)" style="fill: #c1440e', svg)
+    at = [
+        ((float(x) - left) / (right_end - left) * 1.04 - 0.02, (bottom - float(y)) / (bottom - top) * 1.04 - 0.02)
+        for x, y in dots
+    ]
+    np.testing.assert_allclose(at, [(false, true)], atol=0.005)
+
+
 def test_the_learning_curves_are_the_metrics(made):
-    """Loss of training and test of `make_rows`: 0.70, 0.68, 0.66 and 0.70, 0.69, 0.68, on an axis that begins at 0."""
+    """Loss of training and test of `make_rows`: 0.70, 0.68, 0.66 and 0.70, 0.69, 0.68; the axis is theirs and not from 0 on."""
     _, page, _ = made
     (svg,) = svgs(page, "Loss by epoch")
     lines = [(x, y) for x, y in curves(svg) if len(x) == 3]
     assert len(lines) == 2
     (_, train), (_, test) = lines
-    np.testing.assert_allclose(train / train[0], np.array([0.70, 0.68, 0.66]) / 0.70, atol=0.003)
-    np.testing.assert_allclose(test / test[0], np.array([0.70, 0.69, 0.68]) / 0.70, atol=0.003)
+    np.testing.assert_allclose((test - train[2]) / (train[0] - train[2]), [1, 0.75, 0.5], atol=0.003)
+    assert train[1] - train[2] == pytest.approx((train[0] - train[2]) / 2, abs=0.003)
+    assert train.max() - train.min() > 0.7  # of the plot's height
+    (svg,) = svgs(page, "Balanced accuracy by epoch")
+    (_, test) = [(x, y) for x, y in curves(svg) if len(x) == 3][1]
+    assert test[1] > test[0] == test[2]  # 0.5, 0.6, 0.5
 
 
 def test_ten_classes_have_a_curve_each_and_whole_words(browser, tmp_path):

@@ -74,7 +74,8 @@ class Comparison:
         parts = [section("Curves", f'<div class="pair">{"".join(plotted)}</div>')]
         for title, part in (("What came of it", self.results), ("Settings that differ", self.settings)):
             rows = [[prose(cell) for cell in (name, *values)] for name, values in part.items()]
-            parts.append(section(title, wide(table(head, rows, "runs")) if rows else "<p>None.</p>"))
+            shown = wide(table(head, rows, "runs"), title, columns=len(head) + 1)  # the columns of runs are wide
+            parts.append(section(title, shown if rows else "<p>None.</p>"))
         title = f"{counted(len(self.runs), 'run')} compared"
         return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
 
@@ -111,7 +112,8 @@ class Comparison:
                 (name, [row["epoch"] for row in run.rows], [row[f"{side}_{measure}"] for row in run.rows], colour)
                 for name, run, colour in zip(self.names, self.runs, plots.colours(len(self.runs)), strict=True)
             ]
-            panels.append(plots.Panel(f"{side.capitalize()} {measure}", curves, share))
+            strokes = [plots.STROKES[k % len(plots.STROKES)] for k in range(len(curves))]
+            panels.append(plots.Panel(f"{side.capitalize()} {measure}", curves, share, strokes=strokes))
         return panels
 
     def _side(self) -> str:

@@ -6,6 +6,7 @@ import shlex
 
 import numpy as np
 
+from scratchnet.report.html import command as command_line
 from scratchnet.report.html import prose, safe
 from scratchnet.report.results import Results
 from scratchnet.report.words import counted, duration
@@ -43,7 +44,7 @@ def _verdict(results: Results) -> str:
     new = " of subjects never seen in training" if results.facts.new_subjects else " that it was not trained on"
     return (
         f"The network is right on {percent(images)} of {counted(scores.images.count, 'image')}{new}; "
-        f"always answering '{scores.majority}' would be right on {percent(constant)}."
+        f"always answering '{scores.shown(scores.majority)}' would be right on {percent(constant)}."
     )
 
 
@@ -66,7 +67,7 @@ def _which_epoch(results: Results) -> str:
     if best["epoch"] == len(rows):
         return f"<p>{prose(text)}.</p>"
     command = f"python -m scratchnet report {shlex.quote(str(results.folder))} --weights best"
-    return f"<p>{prose(text)}, not about the best one, {best['epoch']:g}. For that one:</p><pre>{safe(command)}</pre>"
+    return f"<p>{prose(text)}, not about the best one, {best['epoch']:g}. For that one:</p>{command_line(command)}"
 
 
 def _cards(scores: Scores) -> str:

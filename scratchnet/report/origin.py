@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet.class_labels import labelled
 from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.report.facts import Facts
-from scratchnet.report.html import breakable, details, prose, safe, section, table, wide
+from scratchnet.report.html import breakable, command, details, prose, safe, section, stacked, table
 from scratchnet.report.results import Results
-from scratchnet.report.words import augmented, changes, counted, duration, setting
+from scratchnet.report.words import augmented, changes, counted, duration, in_words, setting
 
 FOR_PEOPLE = ("source", "folder", "split", "test_fraction", "validation_fraction", "fold", "folds", "image_size")
 OFFLINE = ("augment_offline", "augmented")
@@ -22,7 +23,7 @@ HOUSEKEEPING = ("checkpoint_minutes", "keep_every", "micro_batch")
 
 def data(results: Results) -> str:
     """How many images and subjects stood on which side, and how they were prepared."""
-    train, names = results.train_set, results.about["class_names"]
+    train, names = results.train_set, labelled(results.about["class_names"], results.class_labels)
     counts = results.facts.class_counts
     sizes = {side: f"{len(split.subjects):,}" for side, split in train.manifest.splits.items()} if train else {}
     unknown = "unknown" if results.facts.subjects_known is False else "–"
@@ -31,7 +32,7 @@ def data(results: Results) -> str:
         subjects = sizes.get(side, unknown) if results.facts.subjects_known else unknown
         rows.append([safe(side), f"{sum(of_class):,}", *(f"{count:,}" for count in of_class), subjects])
     head = ["", "images", *(safe(name) for name in names), "subjects"]
-    parts = [wide(table(head, rows, "numbers"))] if rows else []
+    parts = [stacked(head, rows, "numbers")] if rows else []
     parts.append(f'<p class="note">{prose(" ".join(_remarks(results.facts, train)))}</p>')
     if train is None:
         where = f"<p>{safe(results.about.get('data', 'unknown'))}</p><p class='soft'>{safe(results.no_data)}</p>"
@@ -71,15 +72,22 @@ def _preparing(results: Results, train: Dataset) -> str:
 
 
 def settings(results: Results) -> str:
-    """The hyper-parameters, beside those of the report."""
-    report = {one.name: one.metadata["report"] for one in fields(Config)}
+    """The hyper-parameters that differ from this program's own; all of them, beside the report's, folded away."""
+    known = {one.name: one for one in fields(Config)}
+    changed = [
+        [safe(in_words(name)), breakable(setting(value)), breakable(setting(known[name].default))]
+        for name, value in results.config.items()
+        if name in known and name not in HOUSEKEEPING and value != known[name].default
+    ]
 
     def rows(names: list[str]) -> list[list[str]]:
         return [
             [
-                breakable(name),
+                f"{safe(in_words(name))}<br><code>{breakable(name)}</code>",
                 breakable(setting(results.config[name])),
-                "" if report.get(name) is None else breakable(report[name]),
+                ""
+                if name not in known or known[name].metadata["report"] is None
+                else breakable(known[name].metadata["report"]),
             ]
             for name in names
         ]
@@ -87,18 +95,22 @@ def settings(results: Results) -> str:
     head = ["", "this run", "the report, 256 × 256"]
     house = [name for name in results.config if name in HOUSEKEEPING]
     learning = [name for name in results.config if name not in HOUSEKEEPING]
-    folded = details("Housekeeping, which changes nothing", table(head, rows(house), "facts")) if house else ""
-    return section("Hyper-parameters", table(head, rows(learning), "facts"), folded)
+    shown = (
+        table(["", "this run", "by default"], changed, "facts")
+        if changed
+        else "<p>All of them are this program's own defaults.</p>"
+    )
+    folded = details("All settings, beside those of the report", table(head, rows(learning), "facts"))
+    housekeeping = details("Housekeeping, which changes nothing", table(head, rows(house), "facts")) if house else ""
+    return section("Settings that differ from the defaults", shown, folded, housekeeping)
 
 
 def again(results: Results) -> str:
     """How long it took, on what, and how to do it again."""
     about = results.about
-    command = f"python train.py --config {shlex.quote(str(results.folder / 'config.toml'))} --data {shlex.quote(str(about['data']))}"
+    again = f"python train.py --config {shlex.quote(str(results.folder / 'config.toml'))} --data {shlex.quote(str(about['data']))}"
     began = (
-        f"<p class='note'>The run was started with</p><pre>{safe(about['command'])}</pre>"
-        if about.get("command")
-        else ""
+        f"<p class='note'>The run was started with</p>{command(about['command'])}" if about.get("command") else ""
     )
     took = []
     if results.timings:
@@ -108,7 +120,7 @@ def again(results: Results) -> str:
     versions = _lines(about.get("versions", {}))
     return section(
         "To repeat it",
-        f"<pre>{safe(command)}</pre>",
+        command(again),
         f"<p class='note'>{prose(_how_exactly(results))}</p>",
         began,
         table([], took, "facts") if took else "",
@@ -129,4 +141,4 @@ def _how_exactly(results: Results) -> str:
 
 
 def _lines(values: dict[str, Any]) -> list[list[str]]:
-    return [[breakable(name), breakable(setting(value))] for name, value in values.items()]
+    return [[safe(in_words(name)), breakable(setting(value))] for name, value in values.items()]

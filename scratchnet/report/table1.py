@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchnet import plots
-from scratchnet.report.html import document, figure, picture, safe, section, table
+from scratchnet.report.html import document, figure, picture, safe, section, table, wide
 from scratchnet.report.results import Results, Row
 from scratchnet.report.words import duration
 from scratchnet.scores import Score, counted, percent
@@ -175,7 +175,7 @@ class Table1:
         rows = [[safe(cell) for cell in row] for row in self.rows()]
         shown = table([safe(cell) for cell in HEAD], rows, "numbers")
         note = f'<p class="note">In brackets: the 95 % interval over subjects.</p>{f"<ul>{remarks}</ul>" if remarks else ""}'
-        parts = [section("Table 1", f'<div class="wide">{shown}</div>', note)]
+        parts = [section("Table 1", wide(shown, "Table 1", columns=len(HEAD)), note)]
         for size in self._drawn():
             drawn = [
                 figure(picture(plots.learning_curves([panel]), f"{panel.title} by epoch at {size}×{size}"))

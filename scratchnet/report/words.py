@@ -44,6 +44,15 @@ def setting(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
+def in_words(name: str) -> str:
+    """The name of a setting, as people would say it.
+
+    >>> in_words("learning_rate"), in_words("dtype")
+    ('learning rate', 'dtype')
+    """
+    return name.replace("_", " ")
+
+
 def augmented(counts: Mapping[str, Any]) -> str | None:
     """What was added to each class offline; None where nothing was added or left out.
 
