@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 
 LEAST = 0.05
 """Below it no colour. Measured on two networks of 64 × 64 pixels: over its eight positions the answer to one cell has a standard
-deviation of 0.006 (leukaemia) and 0.008 (malaria) in the median, 0.013 and 0.09 in the worst tenth of the cells."""
+deviation of 0.006 (leukaemia) and 0.008 (malaria) in the median, at least 0.013 and 0.09 in the worst tenth of the cells."""
 
 STEPS = (LEAST, 0.1, 0.2, 0.4)  # where each colour begins
 FOR: tuple[Colour, ...] = ((253, 205, 150), (247, 148, 63), (214, 84, 9), (127, 39, 4))

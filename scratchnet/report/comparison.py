@@ -101,19 +101,23 @@ class Comparison:
         return table.getvalue()
 
     def plot(self, form: str) -> bytes:
-        """Loss and accuracy by epoch, a curve a run, as the bytes of an SVG or PNG file."""
+        """Balanced accuracy, accuracy and loss by epoch, a curve a run, as the bytes of an SVG or PNG file."""
         return plots.learning_curves(self._panels(), form)
 
     def _panels(self) -> list[plots.Panel]:
         side = self._side()
         panels = []
-        for measure, share in (("loss", False), ("accuracy", True)):
+        for measure, share in (("balanced_accuracy", True), ("accuracy", True), ("loss", False)):
+            if not all(f"{side}_{measure}" in run.rows[0] for run in self.runs):
+                continue
             curves = [
                 (name, [row["epoch"] for row in run.rows], [row[f"{side}_{measure}"] for row in run.rows], colour)
                 for name, run, colour in zip(self.names, self.runs, plots.colours(len(self.runs)), strict=True)
             ]
             strokes = [plots.STROKES[k % len(plots.STROKES)] for k in range(len(curves))]
-            panels.append(plots.Panel(f"{side.capitalize()} {measure}", curves, share, strokes=strokes))
+            panels.append(
+                plots.Panel(f"{side.capitalize()} {measure.replace('_', ' ')}", curves, share, strokes=strokes)
+            )
         return panels
 
     def _side(self) -> str:

@@ -22,8 +22,8 @@ from scratchnet.scores import percent
 SHOWN = 16  # filters, those that changed most
 LEAST_CHANGE = 0.01  # of the filters' size: less is no more than one step in the 256 of a screen's colours
 LEAST_STRUCTURE = 0.2
-"""The correlation of neighbouring weights below which a change is taken for noise. Random weights have 0.00 ± 0.02 in 32 filters
-of 5 × 5; what training changed had 0.92 on the leukaemia sample and 0.93 on malaria cells."""
+"""The correlation of neighbouring weights below which a change is taken for noise. Random starts of 32 filters of 5 × 5 had
+−0.01 and 0.02; what training changed had 0.92 on the leukaemia sample and 0.93 on malaria cells."""
 
 
 def first_layer(results: Results) -> str:

@@ -178,7 +178,7 @@ table.many th { white-space: nowrap; max-width: 11rem; }
 table.many td { min-width: 3.4rem; padding: .35rem .2rem; font-size: .95rem; }
 table.many thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .4rem;
   max-height: 11rem; min-width: 0; }
-.stacked th, .stacked td { overflow-wrap: anywhere; }
+.stacked th, .stacked td { overflow-wrap: anywhere; min-width: 5.2rem; } .stacked tbody th { min-width: 7rem; }
 .whole { white-space: nowrap; }
 .wide { overflow-x: auto; background:
   linear-gradient(to left, var(--paper) 40%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
@@ -187,7 +187,7 @@ table.many thead th { writing-mode: vertical-rl; transform: rotate(180deg); text
 .cue { display: none; color: var(--rust); margin: 0 0 .3rem; }
 table.runs thead th { white-space: nowrap; }
 .wide tbody th, .wide th:first-child { position: sticky; left: 0; background: var(--paper); }
-.wide tbody th { min-width: 6.8rem; } table.runs td { min-width: 7rem; white-space: nowrap; }
+.wide tbody th { min-width: 7rem; } table.runs td { min-width: 7rem; white-space: nowrap; }
 .stack > * { margin-bottom: 1.2rem; } .stack img.plot { max-width: 46rem; }
 details { margin-top: .9rem; } summary { cursor: pointer; color: var(--blue); text-decoration: underline; text-underline-offset: .15em;
   font: .88rem/1.5 var(--sans); padding: .3rem 0; }

@@ -109,9 +109,7 @@ def again(results: Results) -> str:
     """How long it took, on what, and how to do it again."""
     about = results.about
     again = f"python train.py --config {shlex.quote(str(results.folder / 'config.toml'))} --data {shlex.quote(str(about['data']))}"
-    began = (
-        f"<p class='note'>The run was started with</p>{command(about['command'])}" if about.get("command") else ""
-    )
+    began = f"<p class='note'>The run was started with</p>{command(about['command'])}" if about.get("command") else ""
     took = []
     if results.timings:
         rates = [row[name] for row in results.timings for name in row if name.endswith("images_per_second")]

@@ -43,8 +43,8 @@ def _learning(results: Results) -> str:
     sides = [one for one in ("train", "validation", "test") if f"{one}_loss" in rows[0]]
     chance = 1 / len(results.about["class_names"])
     guides = {
-        "balanced_accuracy": (chance, f"one answer to all ({percent(chance, digits=0)})"),
-        "loss": (-math.log(chance), "knowing nothing"),
+        "balanced_accuracy": (chance, f"chance: {percent(chance, digits=0)}"),
+        "loss": (-math.log(chance), "chance"),
     }
     epochs = [row["epoch"] for row in rows]
     drawn = []
