@@ -167,7 +167,12 @@ def _remedy(reasons: set[str], bits: int) -> str:
             "--bits 16 is for sets whose images all have more than 8 bits: leave it out, or bring all classes to the same "
             "number of bits, for a network would tell them apart by that."
         )
-    return "If that folder is no class, move it out of the source."
+    if reasons and all(" the same image is in class " in reason for reason in reasons):
+        return (
+            "Another class holds the same images: one of the two folders is a copy, or they are no classes. Keep one, or say with "
+            "--layout which folders are the classes."
+        )
+    return "If that folder is no class, say with --layout which folders are, or move it out of the source."
 
 
 def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, Any]:

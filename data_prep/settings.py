@@ -82,3 +82,7 @@ class Settings:
             SubjectPattern.compile(self.subject_pattern)
         if self.layout is not None:
             Layout.parse(self.layout)
+            if self.split in ("fold", "prelim"):
+                raise ConfigError(
+                    f"--layout means nothing with --split {self.split}, which is of C-NMC's own tree: leave one out"
+                )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from scratchnet.command_line import printable
 from scratchnet.data import Manifest, Remark
 from scratchnet.data.window import Window
-from scratchnet.text_table import text_table
+from scratchnet.text_table import text_table, wrapped
 
 SHOWN = 30  # paths below one reason
 
@@ -57,21 +57,18 @@ def _layout(manifest: Manifest) -> list[str]:
     """How the folders were understood, where that is not the plain way, and what their sides have become."""
     asked = manifest.preparation
     layout, sides = asked.get("understood_as", "C-NMC"), asked.get("given_sides", {})
-    lines = (
-        []
-        if layout in ("C-NMC", "{class}")
-        else [f"Folders understood as {printable(layout)} (--layout says otherwise)"]
-    )
+    plain = layout in ("C-NMC", "{class}")
+    lines = [] if plain else [f"Folders understood as {printable(layout)} (--layout says otherwise)"]
     if sides:
         named = ", ".join(f"{printable(folder)}: {side}" for folder, side in sorted(sides.items()))
         if asked["split"] == "given":
             lines.append(f"Sides as the folders say ({named}), less what would train of subjects that test")
         else:
             lines.append(
-                f"The folders name sides ({named}); their images were put together and divided anew. --split given takes the sides as\n"
+                f"The folders name sides ({named}); their images were put together and divided anew. --split given takes the sides as "
                 "they are, less the training images of subjects that test, as far as subjects are known"
             )
-    return lines
+    return [piece for line in lines for piece in wrapped(line)]
 
 
 def _table(manifest: Manifest) -> list[str]:

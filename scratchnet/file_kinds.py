@@ -90,7 +90,7 @@ def _zip(file: Path) -> FileKind:
     ):
         names = archive.namelist()[:MOST_MEMBERS]
     if names and all(name.endswith(".npy") for name in names):
-        return FileKind("arrays of NumPy (.npz)", "arrays")
+        return FileKind("a file of NumPy arrays (.npz)", "arrays")
     if any(name.endswith("data.pkl") for name in names):
         return FileKind("a file of PyTorch (.pt)", "weights")
     if "model.weights.h5" in names:

@@ -219,3 +219,13 @@ def test_a_long_list_is_cut_short_on_the_screen_only(tmp_path, capsys):
     assert said.count("UID_77_") == 30
     assert "and 5 more, which manifest.json names" in said
     assert sum("UID_77_" in remark.path for remark in read_manifest(tmp_path / "out").left_out) == 35
+
+
+def test_two_classes_of_the_same_images_are_not_blamed_on_one_of_them(tmp_path):
+    for name in ("a", "b"):
+        for k in range(3):
+            save_image(tmp_path / "source" / name / f"{k}.png", k)
+    with pytest.raises(
+        DataError, match=r"the same image is in class .* one of the two folders is a copy, or they are no classes"
+    ):
+        prepare(tmp_path / "source", tmp_path / "out", SMALL)

@@ -42,7 +42,7 @@ KINDS = {
     "a ZIP archive": (packed("cells/a.png"), "archive"),
     "a TAR archive": (written(tar), "archive"),
     "an archive or file packed by gzip": (gzip.compress(b"x"), "archive"),
-    "arrays of NumPy (.npz)": (written(lambda file: np.savez(file, images=np.zeros(3))), "arrays"),
+    "a file of NumPy arrays (.npz)": (written(lambda file: np.savez(file, images=np.zeros(3))), "arrays"),
     "an array of NumPy (.npy)": (written(lambda file: np.save(file, np.zeros(3))), "arrays"),
     "an HDF5 file": (written(hdf5), "arrays"),
     "an Excel workbook (.xlsx)": (packed("[Content_Types].xml", "xl/workbook.xml"), "workbook"),

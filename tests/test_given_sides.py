@@ -37,7 +37,7 @@ def test_sides_as_the_folders_say(tmp_path):
     assert of_sides(tmp_path / "out") == {"train": set("abcd"), "validation": set("hi"), "test": set("efg")}
     assert manifest.class_names == ("all", "hem")
     assert manifest.preparation["understood_as"] == "{split}/{class}"
-    said = describe(manifest)
+    said = " ".join(describe(manifest).split())
     assert "divided as the folders say" in said
     assert "TEST: test, TEST_SIMPLE: test, TRAIN: train, val: validation" in said
 
@@ -67,7 +67,9 @@ def test_given_sides_are_put_together_where_nobody_asks_for_them(tmp_path):
     assert manifest.splits["train"].images + manifest.splits["test"].images == 20
     sides = of_sides(tmp_path / "out")
     assert not sides["train"] & sides["test"]
-    assert "The folders name sides (test: test, train: train); their images were put together" in describe(manifest)
+    assert "The folders name sides (test: test, train: train); their images were put together" in " ".join(
+        describe(manifest).split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,5 +107,7 @@ def test_settings_that_mean_nothing_with_given_sides():
     for name in ("test_fraction", "test_fold", "folds"):
         with pytest.raises(ConfigError, match="means nothing with --split given"):
             Settings(split="given", **{name: 0.5})
+    with pytest.raises(ConfigError, match=r"--layout means nothing with --split prelim"):
+        Settings(split="prelim", layout="{class}")
     with pytest.raises(ConfigError, match=r"has no \{class\}"):
         Settings(layout="{split}")

@@ -50,7 +50,7 @@ KINDS = {
     "patches.h5": (other_hdf5, "an HDF5 file of another program"),
     "model.pt": (lambda path: archive(path, "model/data.pkl"), "of PyTorch.*can run code.*safetensors"),
     "old.pth": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, 2)), "a pickle of Python, which can run code"),
-    "set.npz": (lambda path: np.savez(path, a=np.zeros(3)), "arrays of NumPy"),
+    "set.npz": (lambda path: np.savez(path, a=np.zeros(3)), "NumPy arrays"),
     "cells.png": (lambda path: Image.new("RGB", (9, 9)).save(path), "a PNG image: images come after the network"),
     "runs.zip": (lambda path: archive(path, "runs/x/weights.h5"), "a ZIP archive: unpack it"),
     "weights.html": (lambda path: path.write_text("<!DOCTYPE html><html>"), "web page.*download the file itself"),

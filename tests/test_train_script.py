@@ -8,8 +8,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from scratchnet.commands.train import _create
+from scratchnet.config import Config
+from scratchnet.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 VIZ = all(map(importlib.util.find_spec, ("matplotlib", "tensorboard")))
@@ -203,3 +208,15 @@ def test_help_names_the_reports_values(tmp_path):
     text = " ".join(out.split())
     for expected in ("(0.0003; the report: 0.001)", "(64; the report: 256)", "--resume", "--weight-decay", "--threads"):
         assert expected in text
+
+
+def test_runs_that_begin_in_one_second_get_names_of_their_own(tmp_path, capsys):
+    experiment = SimpleNamespace(config=Config(), about={})
+    folders = [_create(tmp_path / "cells-20190101", experiment, named=False).folder.name for _ in range(3)]
+    assert folders == ["cells-20190101", "cells-20190101-2", "cells-20190101-3"]
+    assert "the results of this one are in" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="cells-20190101"):
+        _create(tmp_path / "cells-20190101", experiment, named=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        _create(tmp_path / "file" / "cells", experiment, named=False)

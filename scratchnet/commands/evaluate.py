@@ -50,8 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of prepared shards: which side (test); prelim: the preliminary set of a C-NMC tree",
     )
-    add("--subject-pattern", metavar="REGEX", help="of a folder of images: finds the subject in a file's path")
-    add("--subjects", metavar="CSV", help="of a folder of images: a table of file and subject")
+    add(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="of a folder of images: finds the subject in a file's name, or with a slash in its path",
+    )
+    add("--subjects", metavar="TABLE", help="of a folder of images: a table of file and subject")
     add(
         "--without",
         metavar="CLASS",

@@ -62,18 +62,34 @@ def begin(options: argparse.Namespace) -> int:
     if "image_size" not in settings:
         config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
     folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-    Run.require_free(folder)
+    if options.name is not None:
+        Run.require_free(folder)
     labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
     called = command(*options.arguments)
     experiment = Experiment(config, shards, command=called, class_labels=labels, prepared_from=made)
     print(announcement(experiment, threads, folder, Progress()), flush=True)
     compile_first(config)
-    run = Run.create(folder, config, experiment.about)
+    run = _create(folder, experiment, named=options.name is not None)
     try:
         with run.lock():
             return train(experiment, run, Progress(), options.prog)
     finally:
         run.discard_if_empty()
+
+
+def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
+    """The new run. Where nobody has named it, and runs that began in the same second want the same name, it gets a number."""
+    wanted, number = folder, 1
+    while True:
+        try:
+            return Run.create(folder, experiment.config, experiment.about)
+        except ConfigError:
+            if named or not folder.exists():
+                raise
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+        if not folder.exists():
+            print(f"Another run began in the same second: the results of this one are in {folder}", flush=True)
 
 
 def resume(options: argparse.Namespace) -> int:
