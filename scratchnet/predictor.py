@@ -23,6 +23,7 @@ from scratchnet.data.images import UnusableImage, preprocess, preprocessing, rea
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
+from scratchnet.familiar import CAUTION, Familiar
 from scratchnet.models import MODELS
 from scratchnet.network import Sequential
 from scratchnet.reference import softmax
@@ -37,11 +38,15 @@ Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why."""
+    """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why.
+
+    caution: what speaks against them although the file could be read, such as an image unlike those of the training.
+    """
 
     path: Path
     probabilities: NDArray[np.float64] | None
     problem: str | None = None
+    caution: str | None = None
 
 
 class Predictor:
@@ -50,7 +55,8 @@ class Predictor:
     network: built. class_names: the text for each output. scaling: of the training. how: `preprocessing`, how a file
     became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
     about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
-    class_labels: what people are shown in place of a class's name, where it has such a label.
+    class_labels: what people are shown in place of a class's name, where it has such a label. familiar: what the training
+    images looked like; None for weights that do not know it.
 
     A Predictor is made by `load`; by hand it is
 
@@ -79,6 +85,7 @@ class Predictor:
         self.preprocessing = how or preprocessing(self.image_size)
         self.about = about or {}
         self.class_labels = class_labels_of(self.about)
+        self.familiar = Familiar.from_about(self.about)
         config = self.about.get("config", {})
         # Cut as the evaluation while training cuts, so that the bits are the same.
         self.batch_size = int(config.get("batch_size", 32))
@@ -159,6 +166,22 @@ class Predictor:
         """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
         return np.array(self.class_names)[self.predict_proba(images, symmetries=symmetries).argmax(axis=1)]
 
+    def unlike_training(self, images: Iterable[Picture]) -> NDArray[np.bool_]:
+        """Whether each image is unlike those of the training, (N,), so that the answers to it mean little.
+
+        It is a look at colours and brightness, no look at what is shown: `scratchnet.familiar`. False for all where the
+        weights do not know what the training images looked like. images, and what is raised: as in `predict_proba`.
+        """
+        self._check_iterable(images)
+        parts, rest = [], iter(images)
+        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
+            parts.append(self.far(np.stack(batch)))
+        return np.concatenate(parts) if parts else np.empty(0, bool)
+
+    def far(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """`unlike_training` for images that are prepared, (N, S, S, 3) uint8."""
+        return np.zeros(len(pixels), bool) if self.familiar is None else self.familiar.distances(pixels) > 1
+
     def stream(
         self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool | None = None
     ) -> Iterator[Prediction]:
@@ -173,9 +196,14 @@ class Predictor:
         decoded = self._decode_ahead(files)
         while batch := list(islice(decoded, self.batch_size)):
             good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
-            found = iter(self.probabilities(np.stack(good), symmetries=symmetries) if good else ())
+            together = np.stack(good) if good else None
+            chances = iter(() if together is None else self.probabilities(together, symmetries=symmetries))
+            far = iter(() if together is None else self.far(together))
             for path, pixels in batch:
-                yield Prediction(path, None, pixels) if isinstance(pixels, str) else Prediction(path, next(found))
+                if isinstance(pixels, str):
+                    yield Prediction(path, None, pixels)
+                else:
+                    yield Prediction(path, next(chances), caution=CAUTION if next(far) else None)
 
     def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
         """Each file with its pixels, or with the reason why it has none."""

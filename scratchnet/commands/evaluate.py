@@ -25,10 +25,11 @@ from scratchnet.commands.shared import (
 )
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.familiar import CAUTION
 from scratchnet.files import write_text_atomically
 from scratchnet.predictions import Predictions, in_words
 from scratchnet.predictor import Predictor
-from scratchnet.scores import Scores, scores
+from scratchnet.scores import Scores, counted, scores
 from scratchnet.text_table import wrapped
 from scratchnet.training.selection import choosing_side
 
@@ -82,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.data)
     prepared = (folder / "manifest.json").is_file()
     _refuse_what_means_nothing(options, prepared)
-    said, bad = _of_shards(predictor, folder, options) if prepared else _of_images(predictor, folder, options)
+    judged = _of_shards(predictor, folder, options) if prepared else _of_images(predictor, folder, options)
+    said = judged.predictions
     trained_on = _training_manifest(predictor, folder)
     found = scores(
         said.labels,
@@ -96,14 +98,15 @@ def run(options: argparse.Namespace) -> int:
     )
     side = (options.split or "test") if prepared else options.split
     known = _what_is_known(predictor, trained_on, said.subjects, side if _is_of(trained_on, folder) else None)
-    print("\n".join(_describe(said, found, known)))
+    print("\n".join(_describe(judged, found, known)))
     if options.json:
         facts = {
             "weights": str(predictor.source),
             "data": str(folder),
             "split": side,
             "symmetries": predictor.symmetries if options.symmetries is None else options.symmetries,
-            "unreadable": bad,
+            "unreadable": judged.unreadable,
+            "unlike_training": judged.unlike_training,
             "subjects_seen_in_training": None if known.trained is None else sorted(known.trained),
             "subjects_seen_in_choosing": None if known.chosen is None else sorted(known.chosen),
             "weights_chosen_on_these": known.is_choice,
@@ -111,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
         write_text_atomically(options.json, json.dumps(facts | found.to_dict(), indent=1) + "\n")
     if options.predictions:
         said.write(options.predictions)
-    return 1 if bad else 0
+    return 1 if judged.unreadable else 0
 
 
 def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> None:
@@ -128,7 +131,17 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
         )
 
 
-def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
+@dataclass(frozen=True)
+class Judged:
+    """What the network said. unreadable: how many images could not be read. unlike_training: how many of those that could be
+    are unlike those of the training; None where the weights do not know what those looked like."""
+
+    predictions: Predictions
+    unreadable: int
+    unlike_training: int | None
+
+
+def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) -> Judged:
     with Dataset(folder, options.split or "test", memory_limit=0) as dataset:
         if dataset.image_shape[0] != predictor.image_size:
             raise DataError(
@@ -141,14 +154,11 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         numbers = np.flatnonzero(places[dataset.labels] >= 0)
         if not len(numbers):
             raise DataError(f"{folder}: no image is left, of {len(dataset)}")
-        parts = [
-            predictor.probabilities(
-                dataset.read(numbers[start : start + predictor.batch_size]), symmetries=options.symmetries
-            )
-            for start in tqdm(
-                range(0, len(numbers), predictor.batch_size), desc="evaluating", disable=None, leave=False
-            )
-        ]
+        parts, far = [], 0
+        for start in tqdm(range(0, len(numbers), predictor.batch_size), desc="evaluating", disable=None, leave=False):
+            pixels = dataset.read(numbers[start : start + predictor.batch_size])
+            parts.append(predictor.probabilities(pixels, symmetries=options.symmetries))
+            far += int(predictor.far(pixels).sum())
         said = Predictions(
             class_names=predictor.class_names,
             paths=tuple(dataset.paths[k] for k in numbers),
@@ -157,11 +167,10 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             probabilities=np.concatenate(parts),
             class_labels=predictor.class_labels,
         )
-        return said, 0
+        return Judged(said, 0, far if predictor.familiar else None)
 
 
-def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> tuple[Predictions, int]:
-    """The answers, and how many images could not be read."""
+def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> Judged:
     table = read_subjects(Path(options.subjects)) if options.subjects is not None else None
     prelim = options.split == PRELIM
     found = find_images(
@@ -177,7 +186,7 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
     stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
-    usable, probabilities = [], []
+    usable, probabilities, far = [], [], 0
     for image, one in zip(
         images,
         tqdm(stream, total=len(images), desc="evaluating", unit=" images", disable=None, leave=False),
@@ -188,6 +197,7 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         else:
             usable.append(image)
             probabilities.append(one.probabilities)
+            far += one.caution is not None
     if not images:
         raise DataError(f"{folder}: no image is left, of {len(found.images)}")
     if not usable:
@@ -201,7 +211,7 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         probabilities=np.stack(probabilities),
         class_labels=predictor.class_labels,
     )
-    return said, len(images) - len(usable)
+    return Judged(said, len(images) - len(usable), far if predictor.familiar else None)
 
 
 def _places(names: tuple[str, ...], predictor: Predictor, without: list[str]) -> NDArray[np.int64]:
@@ -282,14 +292,15 @@ def _each(subjects: Iterable[str]) -> set[str]:
     return {name for subject in subjects for name in subject.split("+")}
 
 
-def _describe(said: Predictions, found: Scores, known: Known) -> list[str]:
+def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
     """What a person wants to know, line by line."""
+    said = judged.predictions
     names = said.shown_names
     counts = np.bincount(said.labels, minlength=len(names))
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
     subjects = "" if said.subjects is None else f" of {len(set(said.subjects))} subjects"
     lines = [f"{len(said.labels)} images ({classes}){subjects}"]
-    lines = [line for text in (*lines, *_caveats(known)) for line in wrapped(text)]
+    lines = [line for text in (*lines, *_caveats(known), *_unlike(judged)) for line in wrapped(text)]
     lines += ["", *found.table().splitlines(), ""]
     confusion = said.confusion()
     width = max(len(name) for name, row in zip(names, confusion, strict=True) if row.sum())
@@ -297,6 +308,16 @@ def _describe(said: Predictions, found: Scores, known: Known) -> list[str]:
         if row.sum():
             lines += wrapped(f"{name:<{width}}  {in_words(row, place, names)}", indent=" " * (width + 2))
     return lines
+
+
+def _unlike(judged: Judged) -> list[str]:
+    """How many images look different from those of the training."""
+    far, count = judged.unlike_training, len(judged.predictions.labels)
+    if not far:
+        return []
+    return [
+        f"CAUTION: {far:,} of {counted(count, 'image')} {'is' if far == 1 else 'are'} {CAUTION}, in colours or brightness."
+    ]
 
 
 def _caveats(known: Known) -> list[str]:

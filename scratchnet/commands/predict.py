@@ -22,6 +22,7 @@ from scratchnet.commands.shared import (
     require_place,
     say,
 )
+from scratchnet.familiar import CAUTION
 from scratchnet.files import write_atomically
 from scratchnet.predictions import PROBABILITY
 from scratchnet.predictor import Prediction
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.codalab:
         require_numbered(files, names)
     answers: dict[Path, str] = {}
-    bad = 0
+    bad, far = 0, []
     with _output(options.out) as file, _writer(form, file, names) as write:
         stream = predictor.stream(files, symmetries=options.symmetries)
         # Where the rows themselves go to the terminal, they show how far it is, and a bar would be in their way.
@@ -74,13 +75,21 @@ def run(options: argparse.Namespace) -> int:
             if prediction.problem is not None:
                 bad += 1
                 tqdm.write(printable(f"{prediction.path}: {prediction.problem}"), file=sys.stderr)
-            elif options.codalab:
+                write(prediction)
+                continue
+            far += [prediction.path] if prediction.caution else []
+            if options.codalab:
                 answers[prediction.path] = _class_of(prediction, names)
             write(prediction)
             if options.out is None:
                 require_output()  # `… | head` has seen enough
     others = f"; {counted(passed_over, 'file')} with other extensions passed over" if passed_over else ""
     say(f"{len(files) - bad:,} of {counted(len(files), 'file')} predicted{others}")
+    if far:
+        say(
+            f"CAUTION: {len(far):,} of {counted(len(files) - bad, 'image')} {'is' if len(far) == 1 else 'are'} {CAUTION}, such as "
+            f"{far[0]}: what the network says of {'it' if len(far) == 1 else 'them'} means little"
+        )
     if options.codalab and bad:
         say(f"{options.codalab} is not written: it needs an answer for every image")
     elif options.codalab:
@@ -127,7 +136,7 @@ def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callab
     """A function that writes one prediction, in the format that was asked for."""
     if form == "csv":
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["path", "prediction", *(PROBABILITY + name for name in names), "problem"])
+        table.writerow(["path", "prediction", *(PROBABILITY + name for name in names), "problem", "caution"])
         yield lambda one: table.writerow(_csv_row(one, names))
     elif form == "jsonl":
         yield lambda one: print(json.dumps(_json_object(one, names)), file=file)
@@ -139,12 +148,13 @@ def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callab
 
 def _csv_row(one: Prediction, names: tuple[str, ...]) -> list[Any]:
     if one.probabilities is None:
-        return [one.path, "", *("" for _ in names), one.problem]
-    return [one.path, _class_of(one, names), *one.probabilities.tolist(), ""]
+        return [one.path, "", *("" for _ in names), one.problem, ""]
+    return [one.path, _class_of(one, names), *one.probabilities.tolist(), "", one.caution]
 
 
 def _json_object(one: Prediction, names: tuple[str, ...]) -> dict[str, Any]:
     if one.probabilities is None:
         return {"path": str(one.path), "problem": one.problem}
     probabilities = dict(zip(names, one.probabilities.tolist(), strict=True))
-    return {"path": str(one.path), "prediction": _class_of(one, names), "probabilities": probabilities}
+    caution = {"caution": one.caution} if one.caution else {}
+    return {"path": str(one.path), "prediction": _class_of(one, names), "probabilities": probabilities, **caution}

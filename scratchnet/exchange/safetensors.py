@@ -31,7 +31,16 @@ from scratchnet.not_ours import is_safetensors, not_ours
 from scratchnet.predictor import Predictor, network_of
 
 FORMAT = "scratchnet"
-OF_THE_NETWORK = ("config", "class_names", "class_labels", "pixel_scaling", "preprocessing", "versions", "arithmetic")
+OF_THE_NETWORK = (
+    "config",
+    "class_names",
+    "class_labels",
+    "pixel_scaling",
+    "familiar",
+    "preprocessing",
+    "versions",
+    "arithmetic",
+)
 """What another network's weights may take over from a run; what it was trained on, and for how long, is not theirs."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,8 @@ from scratchnet.class_labels import KEY
 from scratchnet.config import Config
 from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.familiar import KEY as FAMILIAR
+from scratchnet.familiar import Familiar
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES
 from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.models import MODELS
@@ -67,12 +70,16 @@ class Training:
         if config.class_weights == "balanced":
             weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
         self.trainer = make_trainer(config, self.network, len(self.train_batches), class_weights=weights)
+        familiar = None
+        with contextlib.suppress(DataError):  # a damaged image, which training will name when it comes to it
+            familiar = Familiar.measured(train_set)
         self.about: dict[str, Any] = {
             "config": asdict(config),
             "class_names": list(train_set.class_names),
             "pixel_scaling": self.scaling.to_dict(),
             "preprocessing": train_set.preprocessing,
             "dataset_id": train_set.dataset_id,
+            **({FAMILIAR: familiar.to_dict()} if familiar else {}),
             "versions": {
                 "scratchnet": __version__,
                 "python": platform.python_version(),
