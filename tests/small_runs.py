@@ -79,12 +79,13 @@ def make_run(
     """
     config = Config(**{"image_size": 32, "epochs": epochs} | settings)
     run = Run.create(folder, config)
-    network, best = MODELS["report"](32, classes=len(class_names)), MODELS["report"](32, classes=len(class_names))
+    size = config.image_size
+    network, best = MODELS["report"](size, classes=len(class_names)), MODELS["report"](size, classes=len(class_names))
     network.build(seed=config.seed)
     best.build(seed=config.seed + 1)
     about = {
         "command": "python train.py --name '<i>x'", "config": asdict(config), "class_names": list(class_names),
-        "pixel_scaling": PixelScaling.measured(config.pixels, *CHANNELS).to_dict(), "preprocessing": {"image_size": 32},
+        "pixel_scaling": PixelScaling.measured(config.pixels, *CHANNELS).to_dict(), "preprocessing": {"image_size": size},
         "data": str(data), "dataset_id": dataset_id, "versions": {"scratchnet": "0"},
     } | (about or {})  # fmt: skip
     rows = rows or make_rows(epochs)

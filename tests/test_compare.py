@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -49,6 +50,29 @@ def test_the_table_shows_what_differs(runs, capsys):
 def test_other_data_are_not_comparable(runs):
     assert "not comparable" in compare(runs[0], runs[2]).text()
     assert "not comparable" in compare(runs[0], runs[2]).html()
+    assert "difference:" not in compare(runs[0], runs[2]).text()
+
+
+def sized(folder, size, seed, **sides):
+    """A run on images of that size, with predictions of its own, as training writes them."""
+    data = make_sides(folder / f"data-{size}-{seed}", size=size, dataset_id=f"id-{size}-{seed}", **sides)
+    run = make_run(folder / f"run-{size}-{seed}", data, dataset_id=f"id-{size}-{seed}", image_size=size, seed=seed)
+    return run
+
+
+def test_other_sizes_of_the_same_images_are_comparable(tmp_path):
+    """A run of 32 and one of 64 pixels: the images are told by their paths, classes and subjects."""
+    text = compare(sized(tmp_path, 32, 0), sized(tmp_path, 64, 1)).text()
+    assert "not comparable" not in text
+    assert "CAUTION" not in text
+    (line,) = [one for one in text.splitlines() if one.startswith("difference: balanced accuracy")]
+    assert re.search(r"–  +[+−]\d+\.\d points \([+−]\d+\.\d to [+−]\d+\.\d\)", line)
+
+
+def test_images_that_are_shared_in_part_are_compared_alone(tmp_path):
+    text = compare(sized(tmp_path, 32, 0, test=20), sized(tmp_path, 64, 1, test=12)).text()
+    assert "run-64-1 was tested on 12 images, run-32-0 on 20, and 12 of them are the same" in text
+    assert "Differences are from run-32-0, per image" in text
 
 
 def test_a_run_that_goes_on_is_said(runs, tmp_path):

@@ -37,7 +37,7 @@ def test_csv(predict, trained_run):
     code, out, err = predict(HEM)
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert list(rows[0]) == ["path", "prediction", "probability of all", "probability of hem", "problem"]
+    assert list(rows[0]) == ["path", "prediction", "probability of all", "probability of hem", "problem", "caution"]
     files = sorted(HEM.iterdir())
     assert [Path(row["path"]) for row in rows] == files
     expected = sn.load(trained_run.folder).predict_proba(files)

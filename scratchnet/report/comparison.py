@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from scratchnet import plots
+from scratchnet.differences import MEASURES as DIFFERENCES
+from scratchnet.differences import Shared, differences, shared_images
 from scratchnet.report.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.report.results import Results
 from scratchnet.report.words import changes, counted, duration, number
@@ -25,21 +27,24 @@ class Comparison:
         names: of the runs; a run whose name another one has too is called by its path.
         cautions: why their figures may not be compared, or only with care, the gravest first.
         settings: each setting that differs, with its value in each run.
-        results: each measure, with its value in each run.
+        results: each measure, with its value in each run. notes: how to read them.
     """
 
     def __init__(self, runs: Sequence[Results]) -> None:
         self.runs = runs
         names = [run.name for run in runs]
         self.names = [str(run.folder) if names.count(run.name) > 1 else run.name for run in runs]
+        self.shared = [self._shared_with_first(run) for run in runs[1:]]
         self.cautions = self._cautions()
         known = dict.fromkeys(name for run in runs for name in run.config)
         values = {name: [str(run.config.get(name, "–")) for run in runs] for name in known}
         self.settings = {name: found for name, found in values.items() if len(set(found)) > 1}
+        self.notes: list[str] = []
         self.results = {
             "epochs done": [f"{len(run.rows)}{_how_it_ended(run)}" for run in runs],
             **self._of_scores("images"),
             **self._of_scores("subjects"),
+            **self._differences(),
             **{f"last epoch: {label}": self._of_rows("last", column) for label, column in self._columns()},
             "best epoch": [f"{run.best['epoch']:g}" for run in runs],
             "best epoch: chosen on": [f"{run.watched} images" for run in runs],
@@ -57,6 +62,7 @@ class Comparison:
             lines += [[name, *values] for name, values in part.items()] + [[""] * len(lines[0])]
         texts = text_table(lines[:-1], left=range(len(lines[0])), beside=True)
         notes = [
+            *self.notes,
             *([] if self.settings else ["The settings are the same."]),
             *(f"CAUTION: {line}" for line in self.cautions),
         ]
@@ -74,8 +80,9 @@ class Comparison:
         parts = [section("Curves", f'<div class="pair">{"".join(plotted)}</div>')]
         for title, part in (("What came of it", self.results), ("Settings that differ", self.settings)):
             rows = [[prose(cell) for cell in (name, *values)] for name, values in part.items()]
+            notes = "".join(f'<p class="note">{prose(note)}</p>' for note in self.notes if part is self.results)
             shown = wide(table(head, rows, "runs"), title, columns=len(head) + 1)  # the columns of runs are wide
-            parts.append(section(title, shown if rows else "<p>None.</p>"))
+            parts.append(section(title, (shown if rows else "<p>None.</p>") + notes))
         title = f"{counted(len(self.runs), 'run')} compared"
         return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
 
@@ -126,11 +133,7 @@ class Comparison:
 
     def _cautions(self) -> list[str]:
         lines = []
-        if len({run.about.get("dataset_id") for run in self.runs}) > 1:
-            lines.append(
-                "These runs are of different data, or of the same images prepared or split differently: "
-                "their figures are not comparable."
-            )
+        lines += self._same_images()
         if not all(run.finished for run in self.runs):
             lines.append("Not every run is finished: the figures are of the epochs so far.")
         on_test = [name for name, run in zip(self.names, self.runs, strict=True) if run.watched == "test"]
@@ -146,6 +149,55 @@ class Comparison:
                     "configuration from the beginning need not give the same."
                 )
         return lines
+
+    def _shared_with_first(self, run: Results) -> Shared | None:
+        """The test images that this run and the first have both answered, whatever size they were prepared in."""
+        first = self.runs[0].predictions
+        return None if first is None or run.predictions is None else shared_images(first, run.predictions)
+
+    def _same_images(self) -> list[str]:
+        """Whether the runs were tested on the same images, which decides whether their figures can be compared."""
+        lines, first = [], self.runs[0]
+        for name, run, shared in zip(self.names[1:], self.runs[1:], self.shared, strict=True):
+            if run.about.get("dataset_id") == first.about.get("dataset_id"):
+                continue
+            if first.predictions is None or run.predictions is None:
+                lines.append(
+                    f"{name} is of other data than {self.names[0]}, or of the same images prepared or split differently, and "
+                    "not both have said yet what they make of their test images: whether their figures are comparable is "
+                    "not known."
+                )
+            elif shared is None:
+                lines.append(
+                    f"{name} was tested on other images than {self.names[0]}: their figures are not comparable. Runs on the same "
+                    "images under the same split are."
+                )
+            else:
+                here, there = len(first.predictions.labels), len(run.predictions.labels)
+                if len(shared.first) < max(here, there):
+                    lines.append(
+                        f"{name} was tested on {counted(there, 'image')}, {self.names[0]} on {here:,}, and {len(shared.first):,} of them "
+                        "are the same: the differences are of these alone, and the other figures are of different images."
+                    )
+        return lines
+
+    def _differences(self) -> dict[str, list[str]]:
+        """How far each run differs from the first on the images that both were tested on, by the paired bootstrap."""
+        first, columns = self.runs[0].predictions, []
+        for run, shared in zip(self.runs[1:], self.shared, strict=True):
+            same = first is not None and run.predictions is not None and shared is not None
+            columns.append(differences(first, run.predictions, shared) if same else None)  # type: ignore[arg-type]
+        if not any(columns):
+            return {}
+        self.notes.append(
+            f"Differences are from {self.names[0]}, per image, on the test images that both have answered; in brackets the 95 % "
+            "interval by the paired bootstrap over subjects: one that holds 0 may be chance."
+        )
+        found = {}
+        for measure in DIFFERENCES:
+            texts = ["–", *(column[measure].text() if column else "–" for column in columns)]
+            found[f"difference: {NAMES.get(measure, measure)}"] = texts
+        return found
 
     def _columns(self) -> list[tuple[str, str]]:
         sides = [
