@@ -193,8 +193,8 @@ def _draw_key(axes: Any) -> None:
     key = heat.key()
     axes.imshow(np.array([[colour for _, colour in key]], np.uint8), aspect="auto", interpolation="nearest")
     for k, (text, colour) in enumerate(key):
-        dark = sum(colour) < 330
-        axes.text(k, 0, text, ha="center", va="center", fontsize=9, color="white" if dark else GUIDE)
+        read = "white" if any(heat.ink(colour)) else "black"
+        axes.text(k, 0, text, ha="center", va="center", fontsize=9, color=read)
     axes.set_title("percentage points, from each number on; the same on every sheet", fontsize=9, fontweight="normal",
                    color=SOFT, pad=3)  # fmt: skip
     _bare(axes)

@@ -120,6 +120,15 @@ def key() -> list[tuple[str, Colour]]:
     return shown
 
 
+def ink(colour: Colour) -> Colour:
+    """Black or white: what is read better on the colour.
+
+    >>> ink((253, 205, 150)), ink((8, 40, 94))
+    ((0, 0, 0), (255, 255, 255))
+    """
+    return (255, 255, 255) if sum(colour) < 330 else (0, 0, 0)
+
+
 def _over_grey(colour: Colour) -> Colour:
     red, green, blue = (round((1 - OPACITY) * GREY + OPACITY * part) for part in colour)
     return red, green, blue

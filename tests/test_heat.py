@@ -62,6 +62,18 @@ def test_the_key_shows_the_colours_of_the_map():
         np.testing.assert_allclose(heat.painted(middling, np.array([[value]]))[0, 0], colour, atol=1)
 
 
+def test_the_key_can_be_read():
+    """Contrast of its texts of at least 4.5 (WCAG 2.1, AA), on every colour."""
+
+    def luminance(colour):
+        part = np.array(colour) / 255
+        return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    for text, colour in heat.key():
+        dark, light = sorted((luminance(colour), luminance(heat.ink(colour))))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, text
+
+
 def test_evidence_means_the_same_on_maps_of_any_size():
     """A layer of 2 × 2 places and one of 8 × 8, whose evidence adds up to the same logit: the same effect."""
     for places in (1, 2, 8):

@@ -156,7 +156,7 @@ figcaption { margin-top: .4rem; }
 .cells b, .filters b { color: var(--ink); font-weight: 600; }
 .key { list-style: none; display: grid; grid-template-columns: repeat(auto-fit, minmax(5.2rem, 1fr)); gap: 2px; margin: .4rem 0 1.2rem;
   padding: 0; font: .78rem/1.35 var(--sans); }
-.key li { padding: .25rem .4rem; text-align: center; color: #23272c; } .key li.deep { color: #fff; }
+.key li { padding: .25rem .4rem; text-align: center; color: #000; } .key li.deep { color: #fff; }
 table { border-collapse: collapse; width: 100%; font: .88rem/1.4 var(--sans); font-variant-numeric: lining-nums tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .38rem .6rem .38rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 500; }

@@ -111,7 +111,7 @@ def _whose(predictions: Predictions, wrong: NDArray[np.int64]) -> str:
 def _key() -> str:
     """The scale of the maps, and how to read them."""
     items = "".join(
-        f'<li style="background:rgb({",".join(map(str, colour))})"{" class=deep" if sum(colour) < 330 else ""}>{safe(text)}</li>'
+        f'<li style="background:rgb({",".join(map(str, colour))})"{" class=deep" if any(heat.ink(colour)) else ""}>{safe(text)}</li>'
         for text, colour in heat.key()
     )
     text = (
