@@ -51,13 +51,18 @@ def require(module: str) -> Any:
 
 
 @contextlib.contextmanager
-def using(library: str) -> Iterator[None]:
-    """Turns whatever a library of an extra raises in the block into a MissingExtraError; a full disk stays an OSError."""
+def using(library: str, *, writes: bool = True) -> Iterator[None]:
+    """Turns whatever a library of an extra raises in the block into a MissingExtraError.
+
+    writes: it writes files there, so that an OSError may mean a full disk, and stays one.
+    """
     try:
         yield
-    except (ScratchnetError, OSError):
+    except ScratchnetError:
         raise
     except Exception as error:
+        if writes and isinstance(error, OSError):
+            raise
         raise _broken(library, error) from error
 
 

@@ -75,6 +75,12 @@ class Panel:
     guide: tuple[float, str] | None = None
 
 
+def require_plots() -> None:
+    """Draws a small picture for nobody: before hours of work, and not after them, it raises MissingExtraError where Matplotlib
+    is missing or broken in any way."""
+    confusion([[1]], ["a"])
+
+
 def learning_curves(panels: Sequence[Panel], form: str = "svg", width: float = 4.6) -> bytes:
     """The panels side by side, each so many inches wide; returns the bytes of an SVG or PNG file."""
     with _drawing(width * len(panels), 3.1, columns=len(panels)) as all_axes:
@@ -192,7 +198,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
 @contextlib.contextmanager
 def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
     """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
-    with using("matplotlib"), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
+    with using("matplotlib", writes=False), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
         figure = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
         yield figure.subplots(1, columns, squeeze=False)[0]

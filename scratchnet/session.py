@@ -12,9 +12,9 @@ from scratchnet.class_labels import class_labels_of, parse_class_labels
 from scratchnet.command_line import one_line
 from scratchnet.config import Config
 from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
-from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
 from scratchnet.origin import PREPARED_FROM
+from scratchnet.plots import require_plots
 from scratchnet.predictions import predictions_of
 from scratchnet.report import Results, report_page
 from scratchnet.streams import standard_streams
@@ -131,7 +131,7 @@ def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, s
     except MissingExtraError as error:
         lacking["curves for TensorBoard"] = str(error)
     try:
-        require("matplotlib.figure")
+        require_plots()
     except MissingExtraError as error:
         lacking["report.html"] = str(error)
     if lacking:

@@ -271,8 +271,11 @@ def test_a_matplotlib_that_fails_costs_its_plots_and_is_said_once(shards, tmp_pa
     def fail(*_, **__):
         raise RuntimeError("FT2Font: no such font\nand a page more")
 
+    board = Board(tmp_path / "run" / "tensorboard")
+    assert board.lacking is None
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
-    run, said = trained(shards, tmp_path / "run", board=Board(tmp_path / "run" / "tensorboard"))
+    assert "RuntimeError: FT2Font" in Board(tmp_path / "other").lacking
+    run, said = trained(shards, tmp_path / "run", board=board)
     (line,) = [line for line in said if "plots" in line]
     assert "no plots from epoch 1 on: matplotlib is installed, and fails (RuntimeError: FT2Font: no such font)" in line
     assert [step for step, _ in scalars(run.board_folder / "train", "loss")] == [1, 2, 3]

@@ -1,17 +1,20 @@
 """Libraries of the extras that are missing or broken, and what is said of them."""
 
+import importlib.machinery
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+import scratchnet.__main__
 import train
-from scratchnet import extras
+from scratchnet import extras, plots
 from scratchnet.__main__ import main
 from scratchnet.errors import DataError, MissingExtraError
 from scratchnet.extras import DISTRIBUTION, EXTRAS, install, require, using
@@ -61,9 +64,12 @@ def test_a_broken_one_is_one_line(library, how, tmp_path, monkeypatch, capsys):
 def test_what_it_raises_later_is_turned_too():
     with pytest.raises(MissingExtraError, match=r"onnx is installed, and fails \(KeyError: 'x'\)"), using("onnx"):
         raise KeyError("x")
-    for known in (DataError("ours"), OSError(28, "No space left on device")):
+    full = OSError(28, "No space left on device")
+    for known in (DataError("ours"), full):
         with pytest.raises(type(known)), using("onnx"):
             raise known
+    with pytest.raises(MissingExtraError, match="No space left"), using("matplotlib", writes=False):
+        raise full
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", "", "tkagg", "qtagg"])
@@ -111,6 +117,39 @@ def test_where_the_picture_is_the_whole_job_it_is_an_error(command, tmp_path, mo
     said = capsys.readouterr().err
     assert said.startswith(f"python -m scratchnet {command}: matplotlib is installed, and fails (ImportError: DLL load")
     assert said.count("\n") == 1
+
+
+def test_a_matplotlib_that_cannot_draw_is_found_before_the_work(monkeypatch):
+    """Its fonts are gone, its compiled parts are of another machine: the import alone does not tell."""
+    pytest.importorskip("matplotlib")
+
+    def fail(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory", "DejaVuSans.ttf")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    with pytest.raises(MissingExtraError, match=r"matplotlib is installed, and fails .*DejaVuSans"):
+        plots.require_plots()
+
+
+def test_what_pip_is_told():
+    """The name that is free, and an editable install that a folder of the clone's name can't shadow."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = told["project"]
+    assert project["name"] == DISTRIBUTION
+    assert project["scripts"] == {"scratchnet": "scratchnet.__main__:console"}
+    assert callable(scratchnet.__main__.console)
+    assert project["license"] == "MIT AND LicenseRef-CC-BY"
+    assert all((ROOT / name).is_file() for name in project["license-files"])
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+    assert told["tool"]["setuptools"]["package-dir"] == {"": "."}
+
+
+def test_the_folder_of_a_clone_does_not_shadow_the_package(tmp_path):
+    """What an editable install puts on the path is found although the folder before it holds a clone called scratchnet."""
+    (tmp_path / "scratchnet" / "scratchnet").mkdir(parents=True)
+    (tmp_path / "scratchnet" / "scratchnet" / "__init__.py").touch()
+    found = importlib.machinery.PathFinder.find_spec("scratchnet", [str(tmp_path), str(ROOT)])
+    assert Path(found.origin) == ROOT / "scratchnet" / "__init__.py"
 
 
 class Distribution:

@@ -15,7 +15,7 @@ from scratchnet.commands.shared import (
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.explain_sheets import decision_sheet, layers_sheet
-from scratchnet.extras import require
+from scratchnet.plots import require_plots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the pictures, and says where. Returns 1 if an image could not be read."""
-    require("matplotlib.figure")  # before the work, not after it
+    require_plots()  # before the work, not after it
     out = Path(options.out)
     if Path(options.out).suffix.lower() in EXTENSIONS or Path(options.out).suffix.lower() in (".html", ".pdf", ".svg"):
         raise ConfigError(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from scratchnet.command_line import add_class_labels, printable
 from scratchnet.commands.shared import require_ending, require_place
-from scratchnet.extras import require
 from scratchnet.files import write_text_atomically
+from scratchnet.plots import require_plots
 from scratchnet.predictor import WEIGHTS
 from scratchnet.report import Results, report_page
 from scratchnet.training import Run
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
     require_ending(options.out, "--out", (".html", ".htm"), "a page (HTML)")
     require_place(options.out)
-    require("matplotlib.figure")  # before the work, not after it
+    require_plots()  # before the work, not after it
     with Results.read(options.run, options.weights, options.class_label) as results:
         page = Run(results.folder).report_path
         path = Path(options.out) if options.out else page

@@ -20,9 +20,9 @@ from scratchnet.command_line import one_line
 from scratchnet.commands.shared import require_folder_place
 from scratchnet.config import PRESETS, RESUMABLE, Config
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
-from scratchnet.extras import require
 from scratchnet.files import write_atomically, write_text_atomically
 from scratchnet.kernels.machine.threads import set_threads
+from scratchnet.plots import require_plots
 from scratchnet.report import Results
 from scratchnet.report.table1 import REPORT, SPLITS, Entry, Table1
 from scratchnet.report.words import duration
@@ -279,7 +279,7 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
     ]
     plotted = True
     try:
-        require("matplotlib")
+        require_plots()
     except MissingExtraError as error:
         notes.append(f"Without curves: {error}.")
         plotted = False

@@ -64,7 +64,7 @@ class Board:
         self.trouble = ""  # what was said last of an epoch that could not be written
         self.lacking: str | None = None
         try:
-            require("matplotlib.figure")
+            plots.require_plots()
         except MissingExtraError as error:
             self.lacking = str(error)
         self._files: dict[str, Any] = {}
