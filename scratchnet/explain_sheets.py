@@ -27,7 +27,7 @@ from scratchnet.explain import (
     occlusion,
     receptive_field,
 )
-from scratchnet.extras import require
+from scratchnet.extras import require, using
 from scratchnet.files import write_atomically
 from scratchnet.plots import GUIDE, STYLE
 from scratchnet.predictor import Predictor
@@ -296,7 +296,7 @@ def _bare(axes: Any) -> None:
 @contextlib.contextmanager
 def _figure(width: float, height: float, layout: str = "constrained") -> Iterator[Any]:
     """A new figure of that many inches, in the style of the house while the block lasts."""
-    with require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
+    with using("matplotlib"), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
         yield require("matplotlib.figure").Figure(figsize=(width, height), layout=layout)
 
