@@ -37,6 +37,9 @@ def legible(text: str, encoding: str | None) -> str:
     64 × 64 … café * 3x3 ... caf\\xe9
     """
     encoding = encoding or "ascii"
+    with contextlib.suppress(UnicodeError, LookupError):
+        text.encode(encoding)
+        return text
 
     def one(sign: str) -> str:
         try:
@@ -70,11 +73,13 @@ class Output:
     def write(self, text: str) -> int:
         """Writes the text, or what comes closest in the stream's encoding; returns its length."""
         if self.stream is not None and self.lost is None:
+            encoding = getattr(self.stream, "encoding", None)
             try:
                 try:
-                    self.stream.write(text)
+                    # Not only where it raises: standard error would write numbers, as Python sets it up.
+                    self.stream.write(legible(text, encoding) if encoding else text)
                 except UnicodeEncodeError:
-                    self.stream.write(legible(text, getattr(self.stream, "encoding", None)))
+                    self.stream.write(legible(text, encoding))
             except (OSError, ValueError) as error:  # ValueError: the stream is closed
                 self._lose(error)
         return len(text)

@@ -47,6 +47,16 @@ def test_every_encoding_takes_every_sign(encoding, monkeypatch):
     assert type(sys.stdout) is io.TextIOWrapper
 
 
+@pytest.mark.parametrize("errors", ["strict", "backslashreplace", "replace", "surrogateescape"])
+def test_signs_are_replaced_however_the_stream_errs(errors, monkeypatch):
+    """Python sets up standard error to write numbers for what it can't encode."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding="ascii", errors=errors, newline="\n"))
+    with standard_streams():
+        print("3 × 3 …", file=sys.stderr)
+    assert raw.getvalue() == b"3 x 3 ...\n"
+
+
 def test_signs_are_replaced_by_what_looks_like_them(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", codecs.getwriter("ascii")(raw))  # of a kind that can't be told how to err
