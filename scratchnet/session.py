@@ -94,7 +94,13 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Interrupt) -> bool:
     config, images = experiment.config, len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
-    display = Display(config.epochs, total=config.epochs * images, done=done)
+    display = Display(
+        config.epochs,
+        total=config.epochs * images,
+        done=done,
+        evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
+        metric=config.best_metric,
+    )
     board, lacking = _open_board(run, progress)
     try:
         evaluations = fit(experiment, run, progress, display, board, interrupt)

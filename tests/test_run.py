@@ -161,7 +161,7 @@ def test_the_best_epoch():
     assert best_epoch([], "loss") == 0
     assert best_epoch(rows, "loss") == 2
     assert best_epoch(rows, "accuracy") == 2
-    assert best_epoch(rows, "balanced_accuracy") == 2  # all the same: the lower loss, then the first
+    assert best_epoch(rows, "balanced_accuracy") == 1  # all the same: the first, whatever their losses are
     validated = [{**one, "validation_loss": loss} for one, loss in zip(rows, (0.3, 0.5, 0.4), strict=True)]
     assert best_epoch(validated, "loss") == 1  # on the validation side, where there is one
 

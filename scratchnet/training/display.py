@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-BAR = "{desc} {percentage:3.0f}% |{bar:20}| {remaining} left{postfix}"
+from scratchnet.training.pace import Pace
+from scratchnet.training.selection import choosing_side
+
+Item = TypeVar("Item", bound=Sized)
+BAR = "{desc} {percentage:3.0f}% |{bar:20}| {left} left{postfix}"
+STAR = "★"
 
 
 class Display:
     """One bar for the whole run, and above it one line an epoch. Where the output is no terminal there are the lines alone.
 
-    total: images that the whole run trains on; done: how many of them are behind already.
+    total: images that the whole run trains on; done: how many of them are behind already. evaluated: images that are
+    evaluated after each epoch, one in eight positions counting as eight. metric: what makes an epoch the best.
     """
 
-    def __init__(self, epochs: int, total: int, done: int = 0) -> None:
-        self.epochs = epochs
+    def __init__(
+        self, epochs: int, total: int, done: int = 0, *, evaluated: int = 0, metric: str = "balanced_accuracy"
+    ) -> None:
+        self.epochs, self.metric = epochs, metric
+        self.pace = Pace(epochs=epochs, trained=total // epochs, evaluated=evaluated, done=done)
+        begun, work = self.pace.work
         quiet = sys.stderr is None or not sys.stderr.isatty()
-        self.bar = tqdm(desc="starting", total=total, initial=done, bar_format=BAR, disable=quiet, leave=False)
+        self.bar = _Bar(desc="starting", total=work, initial=begun, bar_format=BAR, disable=quiet, leave=False)
         self._name, self._images, self._seconds = "", 0, 0.0
+        self._epoch_ended: float | None = None
+        self._headed = False
 
     def start_epoch(self, epoch: int) -> None:
         """Names the epoch, from 0."""
+        if self._epoch_ended is not None:
+            self.pace.did("saved", 1, time.perf_counter() - self._epoch_ended)
         self._name, self._images, self._seconds = f"epoch {epoch + 1}/{self.epochs}", 0, 0.0
         self.bar.set_description_str(self._name, refresh=False)
 
@@ -32,20 +48,61 @@ class Display:
         self._images, self._seconds = self._images + images, self._seconds + seconds
         speed = self._images / self._seconds
         self.bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} images/s", refresh=False)
-        self.bar.update(images)
+        self._did("trained", images, seconds)
 
-    def evaluating(self) -> None:
-        """The epoch's training is over, the evaluation begins."""
-        self.bar.set_description_str(f"evaluating {self._name}")
+    def evaluating(self, batches: Iterable[Item], side: str, positions: int = 1) -> Iterator[Item]:
+        """The batches of an evaluation, one by one, while the bar moves on. positions: in which each image is shown."""
+        self.bar.set_description_str(self._name, refresh=False)
+        self.bar.set_postfix_str(f"evaluating {side}", refresh=False)
+        mark = time.perf_counter()
+        for batch in batches:
+            yield batch
+            now = time.perf_counter()
+            self._did("evaluated", positions * len(batch), now - mark)
+            mark = now
+        self._epoch_ended = mark
+
+    def _did(self, kind: str, images: int, seconds: float) -> None:
+        self.pace.did(kind, images, seconds)
+        left = self.pace.left
+        self.bar.left = "?" if left is None else tqdm.format_interval(left)
+        self.bar.update(self.pace.work[0] - self.bar.n)
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
-        """Loss and accuracy of each side after an epoch; a star where it is the best so far."""
+        """Loss and accuracy of each side after an epoch; a star at the measure that makes it the best so far."""
         sides = [side for side in ("train", "validation", "test") if f"{side}_loss" in row]
-        numbers = "  ".join(f"{side} {row[f'{side}_loss']:.4f} {row[f'{side}_accuracy']:6.1%}" for side in sides)
-        self.say(
-            f"epoch {row['epoch']:>3}  {numbers}  {'★' if best else ' '} "
-            f"{timing['training_images_per_second']:.0f} images/s"
-        )
+        watched = choosing_side(sides)
+        if not self._headed:
+            self._headed = True
+            self.say("\n".join(line.rstrip() for line in self._heads(sides, watched)))
+        cells = [f"epoch {row['epoch']:>3}"]
+        for side in sides:
+            cells.append("")
+            for measure in self._measures(side, watched):
+                value = row[f"{side}_{measure}"]
+                text = f"{value:.1%}" if measure != "loss" else f"{value:.4f}" if value < 10 else f"{value:.4g}"
+                chosen = side == watched and measure == self.metric
+                cells.append(f"{text}{(f' {STAR}' if best else '  ') if chosen else ''}".rjust(_width(measure, chosen)))
+        self.say(" ".join([*cells, f"{timing['training_images_per_second']:>8.0f}"]))
+
+    def _heads(self, sides: list[str], watched: str) -> tuple[str, str]:
+        """The two lines above the first epoch's: the sides, and their measures."""
+        above, below = [" " * 9], ["epoch".ljust(9)]
+        for side in sides:
+            names = [
+                {"balanced_accuracy": "balanced"}.get(measure, measure).rjust(
+                    _width(measure, side == watched and measure == self.metric)
+                )
+                for measure in self._measures(side, watched)
+            ]
+            above += ["", side.center(len(" ".join(names)))]
+            below += ["", *names]
+        return " ".join(above), " ".join([*below, "images/s"])
+
+    def _measures(self, side: str, watched: str) -> list[str]:
+        """What is shown of a side: loss and accuracy, and of the one that is watched what makes an epoch the best."""
+        more = side == watched and self.metric not in ("loss", "accuracy")
+        return ["loss", "accuracy", *([self.metric] if more else [])]
 
     def say(self, line: str) -> None:
         """A line above the bar."""
@@ -55,3 +112,18 @@ class Display:
     def close(self) -> None:
         """Takes the bar away."""
         self.bar.close()
+
+
+def _width(measure: str, chosen: bool) -> int:
+    """Of a column, with room for the star in the one that is chosen by."""
+    return 8 if measure != "loss" or chosen else 6
+
+
+class _Bar(tqdm):
+    """A bar whose time left is the pace's, in place of tqdm's, which takes all work for alike."""
+
+    left = "?"
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        return {**super().format_dict, "left": self.left}

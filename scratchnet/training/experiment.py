@@ -161,8 +161,11 @@ class Experiment(Training):
         test_symmetries averages over the symmetries of what the network was not trained on; of the training images it
         would take longer than the training. watch: goes over the batches, and may stop it.
         """
-        average = self.config.test_symmetries == "average" and side != "train"
-        return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=average)
+        return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=self.positions(side) > 1)
+
+    def positions(self, side: str) -> int:
+        """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""
+        return 8 if self.config.test_symmetries == "average" and side != "train" else 1
 
     def take_over(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.

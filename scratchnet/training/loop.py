@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Iterable
+from functools import partial
 
+from scratchnet.data import Batch
 from scratchnet.errors import DataError, NonFiniteError
 from scratchnet.training.board import Board, record_epoch
 from scratchnet.training.checkpoint import Progress
@@ -75,9 +78,11 @@ def train_epochs(
     """The epochs that are still to do, each with its evaluation; returns the last one."""
     config, data = experiment.config, experiment.data
 
+    def watch(side: str, batches: Iterable[Batch]) -> Iterable[Batch]:
+        return display.evaluating(interrupt.watch(batches), side, experiment.positions(side))
+
     def evaluate() -> dict[str, Evaluation]:
-        display.evaluating()
-        return {side: experiment.evaluate(side, interrupt.watch) for side in data.checks}
+        return {side: experiment.evaluate(side, partial(watch, side)) for side in data.checks}
 
     evaluations = None
     while progress.epoch < config.epochs and not out_of_patience(progress.rows, config.best_metric, config.patience):

@@ -23,7 +23,7 @@ def watched_side(row: Row) -> str:
 def best_epoch(rows: list[Row], metric: str) -> int:
     """The number, from 1, of the epoch with the best value of the metric: the lowest loss, or the highest of the others.
 
-    Of equally good ones that with the lower loss, then the first. 0 where there is none yet.
+    Of equally good ones the first; 0 where there is none yet.
 
     >>> rows = [{"epoch": 1, "test_loss": 0.6}, {"epoch": 2, "test_loss": 0.5}, {"epoch": 3, "test_loss": 0.5}]
     >>> best_epoch(rows, "loss")
@@ -32,7 +32,7 @@ def best_epoch(rows: list[Row], metric: str) -> int:
     if not rows:
         return 0
     side, sign = watched_side(rows[0]), -1 if metric == "loss" else 1
-    best = max(rows, key=lambda row: (sign * row[f"{side}_{metric}"], -row[f"{side}_loss"], -row["epoch"]))
+    best = max(rows, key=lambda row: (sign * row[f"{side}_{metric}"], -row["epoch"]))
     return int(best["epoch"])
 
 
