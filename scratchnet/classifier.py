@@ -19,7 +19,7 @@ from scratchnet.predictor import Predictor
 from scratchnet.training.experiment import Training
 
 # The image's size is that of X; the others are about a run's folder and its epochs, of which there are none here.
-OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every")
+OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last")
 SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 
 

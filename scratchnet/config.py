@@ -41,7 +41,7 @@ def option(
 COUNT = 10**9  # more epochs, steps or images than anyone means
 
 
-RESUMABLE = ("epochs", "patience", "checkpoint_minutes", "keep_every")
+RESUMABLE = ("epochs", "patience", "checkpoint_minutes", "keep_every", "keep_last")
 """What may change from one part of a run to the next: when to stop and what to keep, but nothing that moves the weights.
 
 `epochs` does move them under a schedule that depends on the end: "cosine" is stretched."""
@@ -137,6 +137,12 @@ class Config:
     )
     keep_every: int = option(
         0, "each checkpoint of so many epochs is kept (0: only the newest two)", least=0, most=COUNT
+    )
+    keep_last: int = option(
+        1,
+        "checkpoints that stay once the run has finished: from one, --resume goes on with more epochs (0: none, which can't)",
+        least=0,
+        most=2,
     )
     seed: int = option(0, "of the split, the weights, the order, dropout and augmentation", least=0, below=2**63)
 

@@ -57,6 +57,7 @@ class Sequential(Turns):
         self.output_shape: Shape | None = None
         self.seed = 0
         self._steps: list[Any] = []
+        self._edges: list[Shape] = []  # the shapes between the steps, of the input first
         if not self.layers:
             raise ConfigError("Sequential needs at least one layer")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -106,6 +107,9 @@ class Sequential(Turns):
                     parameter.name = f"{layer.name}.{parameter.name}"
         self.output_shape = shape
         self._steps = self._fused()
+        made = {id(layer): output for layer, output in zip(self.layers, self._shapes, strict=True)}
+        ends = (step.pool if isinstance(step, ConvReluPool) else step for step in self._steps)
+        self._edges = [self.input_shape, *(made[id(layer)] for layer in ends)]
         return shape
 
     def _fused(self) -> list[Any]:
@@ -148,8 +152,10 @@ class Sequential(Turns):
         return y
 
     def _run(self, x: Array, *, training: bool) -> Array:
-        for step in self._steps:
-            x = step.forward(x, training=training)
+        for i, step in enumerate(self._steps):
+            y = step.forward(x, training=training)
+            self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
+            x = y
         return x
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
@@ -172,8 +178,46 @@ class Sequential(Turns):
             if i < first and not need_dx:
                 return None
             more = {"accumulate": True} if accumulate and parameters_of(step) else {}
-            gradient = step.backward(gradient, need_dx=need_dx or i > first, **more)
+            wanted = need_dx or i > first
+            gradient = step.backward(gradient, need_dx=wanted, **more)
+            if wanted:
+                self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
         return gradient
+
+    def _check(self, i: int, what: str, came: Any, shape: Shape, x: Any = None) -> None:
+        """That step i has given an array of this shape in the network's dtype. Its neighbour would be blamed otherwise.
+
+        x: what it was given, where it may itself be to blame: the first layer's may be anybody's. Raises ShapeError or
+        DtypeError that names the layer.
+        """
+        if isinstance(came, np.ndarray) and came.dtype == self.dtype and came.shape == shape:
+            return
+        expected = f"expected {self.dtype} of shape {shape}"
+        if i == 0 and x is not None:  # a layer of scratchnet's would have refused it
+            require_array("the network's input must be", x)
+            if x.shape[1:] != self.input_shape:
+                raise ShapeError(
+                    f"the network was built for batches of shape (N, {', '.join(map(str, self.input_shape or ()))}), got {x.shape}"
+                )
+            if x.dtype != self.dtype:
+                raise DtypeError(
+                    f"the network was built for {self.dtype}, got {x.dtype}: convert with x.astype('{self.dtype}')"
+                )
+        layer = self._steps[i]
+        who = f"{type(layer).__name__} '{layer.name}': {what} returned"
+        if not isinstance(came, np.ndarray):
+            hint = "does it end with return?" if came is None else "return a NumPy array"
+            raise DtypeError(f"{who} {type(came).__name__}, {expected}: {hint}")
+        if came.shape != shape:
+            hint = (
+                "dx has the shape of x"
+                if what == "backward"
+                else "without build a layer keeps the shape, and with one it must be what build returned"
+            )
+            raise ShapeError(f"{who} shape {came.shape}, {expected}: {hint}")
+        raise DtypeError(
+            f"{who} {came.dtype}, {expected}: a number of NumPy's makes float64 of float32; convert it with .astype(x.dtype)"
+        )
 
     def _check_dy(self, dy: Array) -> None:
         """Here once for all layers: a NaN in dy would be in every gradient."""

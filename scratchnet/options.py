@@ -44,8 +44,11 @@ def beside_the_report(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 
 def settings_table(config: Mapping[str, Any]) -> list[str]:
-    """`beside_the_report` as the lines of a table."""
-    head = ("hyper-parameter", "here", "the report, 256 × 256")
-    return [
-        f"{name:<18}  {value!s:<17}  {report}".rstrip() for name, value, report in (head, *beside_the_report(config))
+    """`beside_the_report` as the lines of a table, with the defaults of this version."""
+    default = {one.name: one.default for one in fields(Config)}
+    rows = [(name, value, default.get(name, ""), report) for name, value, report in beside_the_report(config)]
+    head = ("hyper-parameter", "here", "default", "the report, 256 × 256")
+    lines = [
+        f"{name:<18}  {value!s:<17}  {usual!s:<17}  {report}".rstrip() for name, value, usual, report in (head, *rows)
     ]
+    return [*lines, "Where the last column is empty, the report does not say."]

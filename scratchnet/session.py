@@ -17,6 +17,7 @@ from scratchnet.origin import PREPARED_FROM
 from scratchnet.plots import require_plots
 from scratchnet.predictions import predictions_of
 from scratchnet.report import Results, report_page
+from scratchnet.scores import counted
 from scratchnet.streams import standard_streams
 from scratchnet.training import (
     Display,
@@ -31,7 +32,7 @@ from scratchnet.training.board import Board
 from scratchnet.training.interrupt import Interrupt
 from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
-from scratchnet.training.trouble import hint
+from scratchnet.training.trouble import hint, sentence
 from scratchnet.training.words import conclusion
 
 
@@ -108,11 +109,12 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
             return False
         predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
         run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+        run.remove_older(config.keep_last, config.keep_every)
     except NonFiniteError as error:
         raise NonFiniteError(
-            f"training has diverged after {experiment.trainer.optimizer.steps} steps, in epoch "
-            f"{min(progress.epoch + 1, config.epochs)}: {error} Start a new run: {hint(config)} The size of every weight and "
-            f"gradient is in {run.trouble_path}; what was saved last is whole."
+            f"training has diverged in epoch {min(progress.epoch + 1, config.epochs)}, after "
+            f"{counted(experiment.trainer.optimizer.steps, 'step')}: {sentence(error)} {hint(config)} The size of every weight "
+            f"and gradient is in {run.trouble_path}; what was saved last is whole."
         ) from error
     except OSError as error:
         raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error

@@ -28,7 +28,7 @@ INVALID = [
     ("clip_norm", -1), ("clip_norm", float("nan")), ("clip_norm", float("inf")),
     ("best_metric", "speed"), ("patience", -1), ("patience", 0.5),
     ("checkpoint_minutes", -1), ("checkpoint_minutes", float("nan")), ("checkpoint_minutes", float("inf")),
-    ("keep_every", -1), ("keep_every", 1.5),
+    ("keep_every", -1), ("keep_every", 1.5), ("keep_last", -1), ("keep_last", 3), ("keep_last", True),
     ("dropout", 1), ("dropout", -0.1), ("dropout", None),
     ("weight_init", "zeros"),
     ("pixels", "raw"),

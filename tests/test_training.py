@@ -339,7 +339,7 @@ def test_a_collapsed_start_is_noticed_once():
 def test_advice_names_only_what_is_not_set_yet():
     faithful = Config(pixels="unit", warmup=0, learning_rate=0.001)
     assert "--pixels standardised" in advice(faithful, 3)
-    assert "--learning-rate 0.00033" in advice(faithful, 3)
+    assert "--learning-rate 0.0003" in advice(faithful, 3)
     assert "--pixels" not in advice(Config(pixels="standardised"), 3)
 
 

@@ -67,7 +67,7 @@ def begin(options: argparse.Namespace) -> int:
     labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
     called = command(*options.arguments)
     experiment = Experiment(config, shards, command=called, class_labels=labels, prepared_from=made)
-    print(announcement(experiment, threads, folder, Progress()), flush=True)
+    print(announcement(experiment, threads, folder, Progress(), verbose=options.verbose), flush=True)
     compile_first(config)
     run = _create(folder, experiment, named=options.name is not None)
     try:
@@ -107,7 +107,7 @@ def go_on(options: argparse.Namespace, run: Run) -> int:
     """The same, once the run's lock is held."""
     threads = set_threads(options.threads)
     experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
-    print(announcement(experiment, threads, run.folder, progress), flush=True)
+    print(announcement(experiment, threads, run.folder, progress, verbose=options.verbose), flush=True)
     if changed:
         print(
             f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
@@ -182,6 +182,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
     )
     add_class_labels(where)
+    add("--verbose", action="store_true", help="show every layer and every hyper-parameter before the training")
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
     add(

@@ -18,7 +18,7 @@ from scratchnet.report.words import augmented, changes, counted, duration, in_wo
 
 FOR_PEOPLE = ("source", "folder", "split", "test_fraction", "validation_fraction", "fold", "folds", "image_size")
 OFFLINE = ("augment_offline", "augmented")
-HOUSEKEEPING = ("checkpoint_minutes", "keep_every", "micro_batch")
+HOUSEKEEPING = ("checkpoint_minutes", "keep_every", "keep_last", "micro_batch")
 
 
 def data(results: Results) -> str:

@@ -31,7 +31,7 @@ class Run:
     timings.csv       seconds and images/s of each epoch, which are another time's business
     checkpoints/      everything that `--resume` needs: epoch-0000.h5 before the first step, epoch-0003.h5 after three
                       epochs, epoch-0003-batch-00120.h5 in the fourth. The newest two are kept, and one every
-                      `keep_every` epochs
+                      `keep_every` epochs; of a run that has finished the newest `keep_last`
     best.h5           the network after the best epoch so far, and which one it was
     weights.h5        the network after the last epoch, with class names and pixel scaling
     predictions.csv   what the network of weights.h5 says of each test image
@@ -108,6 +108,11 @@ class Run:
         """
         self.require_there()
         paths = self.checkpoints()
+        if not paths and self.weights_path.is_file():
+            raise DataError(
+                f"{self.folder}: has finished and kept no checkpoint (--keep-last 0), so it cannot go on: start anew with "
+                f"--config {self.config_path} and more --epochs"
+            )
         if not paths:
             raise DataError(
                 f"{self.folder}: has no checkpoint yet, so there is nothing to resume: delete it, or start anew under "
@@ -137,13 +142,17 @@ class Run:
         path = self.checkpoints_folder / f"epoch-{progress.epoch:04d}{inside}.h5"
         save_checkpoint(path, weights, about, optimizer=optimizer, progress=progress)
         self.write_tables(progress)
-        for old in self.checkpoints()[NEWEST:]:
+        self.remove_older(NEWEST, keep_every)
+        return path
+
+    def remove_older(self, newest: int, keep_every: int) -> None:
+        """Removes all checkpoints but the newest ones, so many, and one every `keep_every` epochs."""
+        for old in self.checkpoints()[newest:]:
             epoch, batch = _place(old)
             kept = keep_every and epoch and not batch and epoch % keep_every == 0
             if not kept:
                 with contextlib.suppress(OSError):  # something reads it: it goes the next time
                     old.unlink()
-        return path
 
     def save_best(self, weights: Arrays, about: dict[str, Any]) -> None:
         """Writes best.h5."""
@@ -171,7 +180,7 @@ class Run:
 
     def discard_if_empty(self) -> None:
         """Removes a run that has saved nothing, so that its name is free again."""
-        if not self.checkpoints():
+        if not self.checkpoints() and not self.weights_path.is_file():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_leftovers(self) -> None:

@@ -7,26 +7,57 @@ from typing import Any
 import numpy as np
 
 from scratchnet.config import Config
+from scratchnet.scores import counted
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms_table
+
+USUAL = {"sgd": 0.01}  # learning rates that work, where it isn't the default: more steps are needed, none goes astray
 
 
 def report_of_divergence(experiment: Experiment, progress: Progress, error: Exception) -> str:
     """The text of trouble.txt: the step at which a number was none, and the size of every weight and gradient there."""
     trainer = experiment.trainer
     return (
-        f"{error}\n\n"
-        f"epoch {progress.epoch + 1}, batch {progress.batches_done + 1}, "
-        f"after {trainer.optimizer.steps} steps, learning rate {trainer.optimizer.learning_rate:.3g}\n"
+        f"{sentence(error)}\n\n"
+        f"epoch {progress.epoch + 1}, batch {progress.batches_done + 1}, after {counted(trainer.optimizer.steps, 'step')}, "
+        f"learning rate {plain(trainer.optimizer.learning_rate)}\n"
         f"{hint(experiment.config)}\n\n{norms_table(experiment.network)}\n"
     )
 
 
 def hint(config: Config) -> str:
-    """What to try when training has diverged."""
+    """What to try when training has diverged: a rate that can work, and where nothing clips yet, that."""
     clip = "" if config.clip_norm else " or --clip-norm 1"
-    return f"Try --learning-rate {config.learning_rate / 3:.2g}{clip}."
+    return f"In a new run, try --learning-rate {plain(lower_rate(config))}{clip}."
+
+
+def lower_rate(config: Config) -> float:
+    """A learning rate to try after one with which training went wrong: a third of it, and no more than is known to work.
+
+    >>> lower_rate(Config(learning_rate=1000)), lower_rate(Config(learning_rate=0.0006))
+    (0.0003, 0.0002)
+    """
+    return min(config.learning_rate / 3, USUAL.get(config.optimizer, Config.learning_rate))
+
+
+def plain(number: float) -> str:
+    """A number with two digits, written out.
+
+    >>> plain(0.0003333), plain(1e-6), plain(2500.0)
+    ('0.00033', '0.000001', '2500')
+    """
+    return np.format_float_positional(float(f"{number:.2g}"), trim="-")
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, with an end, so that another sentence can follow.
+
+    >>> sentence(ValueError("conv1.weight holds a NaN"))
+    'conv1.weight holds a NaN.'
+    """
+    said = str(error)
+    return said if said.endswith((".", "?", "!")) else f"{said}."
 
 
 def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> bool:
@@ -52,7 +83,7 @@ def advice(config: Config, epochs: int) -> str:
     """What to say of a collapsed start: of what helped when it was measured (docs/report.md), what this one lacks, best first."""
     helps = [
         *(["--pixels standardised"] if config.pixels == "unit" else []),
-        f"--learning-rate {config.learning_rate / 3:.2g}",
+        f"--learning-rate {plain(lower_rate(config))}",
     ]
     return (
         f"For {epochs} epochs the network has given one answer to every image: this start has collapsed, which this "

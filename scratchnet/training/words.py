@@ -2,54 +2,127 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 from scratchnet.class_labels import KEY, labelled
+from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.data.images import require_repeatable
 from scratchnet.errors import DataError
-from scratchnet.options import settings_table
+from scratchnet.invocation import command
+from scratchnet.options import beside_the_report, settings_table
+from scratchnet.scores import counted
+from scratchnet.text_table import wrapped
 from scratchnet.training.checkpoint import Progress
+from scratchnet.training.display import STAR
 from scratchnet.training.experiment import Experiment
+from scratchnet.training.run import Run
 from scratchnet.training.selection import best_epoch, choosing_side, watched_side
 from scratchnet.training.trainer import Evaluation
 
 
-def announcement(experiment: Experiment, threads: int, run: Path, progress: Progress) -> str:
-    """Data, network and hyper-parameters, and where the run begins or goes on."""
+def announcement(experiment: Experiment, threads: int, run: Path, progress: Progress, *, verbose: bool = False) -> str:
+    """What is about to happen, on one screen: data, network, and what differs from the defaults and from the report.
+
+    threads: of the kernels. run: the folder of the results. verbose: every layer and every hyper-parameter besides.
+    """
     config = experiment.config
     lines = [
         sides_text(experiment),
-        f"\nnetwork   {config.model}, {config.dtype}",
-        experiment.network.summary_table(),
-        "",
-        *settings_table(asdict(config)),
-        f"\nmicro-batch {experiment.trainer.micro_batch}, {threads} thread{'s' if threads > 1 else ''}, results in {run}",
+        *_paragraph("network", _network(experiment)),
+        *_paragraph("training", f"{_steps(experiment)}; {counted(threads, 'thread')}"),
+        *_paragraph("changed", _changed(config)),
+        *_paragraph("report", _beside(config)),
+        *_paragraph(
+            "results", f"{run}; config.toml there holds every setting" + (", --verbose shows all" * (not verbose))
+        ),
     ]
+    if verbose:
+        held = f"In memory together: {counted(experiment.trainer.micro_batch, 'image')} at most (micro_batch)."
+        lines += ["", experiment.network.summary_table(), "", *settings_table(asdict(config)), "", held]
     steps = config.epochs * len(experiment.train_batches)
     if config.warmup >= steps:
-        lines.append(
-            f"CAUTION: the warm-up of {config.warmup} steps is longer than the training, {steps} steps: lower --warmup"
+        lines += wrapped(
+            f"CAUTION: the warm-up of {counted(config.warmup, 'step')} is longer than the training, "
+            f"{counted(steps, 'step')}: lower --warmup"
         )
     if progress.epoch >= config.epochs:
-        lines.append(f"its {progress.epoch} epochs are done; --epochs adds more")
+        lines += ["", f"Its {counted(progress.epoch, 'epoch')} are done; --epochs adds more."]
     elif progress.epoch or progress.batches_done:
-        lines.append(f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
-    watched = choosing_side(experiment.sides)
-    lines.append(
-        "\nAfter each epoch: loss and accuracy of each side; "
-        f"★ where the {config.best_metric.replace('_', ' ')} of the {watched} side is the best so far"
+        lines += ["", f"Going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}."]
+    return "\n".join([*lines, "", *wrapped(_legend(experiment)), ""])
+
+
+def _paragraph(label: str, text: str) -> list[str]:
+    """Lines with a label before the first one."""
+    return wrapped(f"{label:<9} {text}", indent=" " * 10)
+
+
+def _network(experiment: Experiment) -> str:
+    """The network in a line."""
+    network, config = experiment.network, experiment.config
+    kinds = [getattr(layer, "kind", "") for layer in network.layers]
+    weights = sum(parameter.value.size for parameter in network.parameters())
+    size = config.image_size
+    return (
+        f"{config.model}: {counted(kinds.count('conv'), 'convolution')}, {counted(kinds.count('dense'), 'dense layer')}, "
+        f"{weights:,} weights; images of {size} × {size} pixels; {config.dtype}"
     )
-    return "\n".join([*lines, ""])
+
+
+def _steps(experiment: Experiment) -> str:
+    """How many steps on how many images, and in how many at a time where memory asks for parts."""
+    config, together = experiment.config, experiment.trainer.micro_batch
+    batch = min(config.batch_size, len(experiment.train_set))
+    parts = f", {together} in memory at a time" if together < batch else ""
+    each = f"{counted(len(experiment.train_batches), 'step')} with {counted(batch, 'image')}{parts}"
+    return f"{counted(config.epochs, 'epoch')} of {each}"
+
+
+def _changed(config: Config) -> str:
+    """The hyper-parameters that are not the defaults, with these."""
+    changed = [
+        f"{one.name} {value} (default {one.default})"
+        for one in fields(config)
+        if (value := getattr(config, one.name)) != one.default
+    ]
+    return ", ".join(changed) or "nothing, every setting is the default"
+
+
+def _beside(config: Config) -> str:
+    """What the report has otherwise, as far as it tells."""
+    other = [
+        f"{name} {report}" for name, value, report in beside_the_report(asdict(config)) if report not in ("", value)
+    ]
+    return f"for its 256 × 256 images it has {', '.join(other)}" if other else "the same, as far as it tells"
+
+
+def _legend(experiment: Experiment) -> str:
+    """What the lines of the epochs show."""
+    metric, watched = experiment.config.best_metric, choosing_side(experiment.sides)
+    means = {"balanced_accuracy": ' "Balanced" is the mean over the classes of the share recognised.'}
+    best = f"{STAR} is the best {metric.replace('_', ' ')} of the {watched} side so far (best.h5)."
+    return f"After each epoch: loss and accuracy of each side.{means.get(metric, '')} {best}"
 
 
 def sides_text(experiment: Experiment) -> str:
-    """The images of each side, and whether a subject stands on two."""
-    sides = [f"  {name:<10} {_side(dataset)}" for name, dataset in experiment.sides.items()]
-    return "\n".join([f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}", *_outdated(experiment)])
+    """The images of each side, what was left out, and whether a subject stands on two."""
+    labels = experiment.about[KEY]
+    sides = [f"  {name:<10} {_side(dataset, labels)}" for name, dataset in experiment.sides.items()]
+    manifest = experiment.train_set.manifest
+    told = [
+        f"{len(remarks):,} {what}"
+        for what, remarks in (("left out", manifest.left_out), ("converted", manifest.altered))
+        if remarks
+    ]
+    remarks = [f"  of the source: {', '.join(told)} (manifest.json names each)"] if told else []
+    return "\n".join(
+        [f"data      {experiment.folder}", *sides, f"  {_apart(experiment)}", *remarks, *_outdated(experiment)]
+    )
 
 
 def _outdated(experiment: Experiment) -> list[str]:
@@ -61,10 +134,12 @@ def _outdated(experiment: Experiment) -> list[str]:
     return []
 
 
-def _side(dataset: Dataset) -> str:
+def _side(dataset: Dataset, labels: Mapping[str, str]) -> str:
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
-    classes = ", ".join(f"{count} {name}" for count, name in zip(counts, dataset.class_names, strict=True))
-    return f"{len(dataset)} images ({classes}) of {len(set(dataset.subjects))} subjects"
+    names = labelled(dataset.class_names, labels)
+    classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
+    subjects = f" of {counted(len(set(dataset.subjects)), 'subject')}" if dataset.manifest.subjects_known else ""
+    return f"{counted(len(dataset), 'image')} ({classes}){subjects}"
 
 
 def _apart(experiment: Experiment) -> str:
@@ -85,13 +160,26 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     train_set, test_set = experiment.train_set, experiment.test_set
     new_subjects = train_set.manifest.subjects_known and not experiment.shared_subjects()
     lines = [
-        f"On {len(test_set)} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
+        f"On {len(test_set):,} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
         *_measures(experiment, evaluation),
         *(_best(progress, experiment.config.best_metric) if len(progress.rows) > 1 else []),
     ]
     if test_set.manifest.preparation.get("sample"):
-        lines += ["\nThe cells of the sample are a demonstration: everything works, and they are too few for a result."]
-    return "\n".join([*lines, f"\nWeights, metrics and configuration are in {run}."])
+        few = "The cells of the sample are a demonstration: everything works, and they are too few for a result."
+        lines += ["", *wrapped(few)]
+    return "\n".join([*lines, "", *wrapped(f"Weights, metrics and settings are in {run}. {_kept(run)}")])
+
+
+def _kept(run: Path) -> str:
+    """What of the checkpoints has stayed, and for what."""
+    checkpoints = Run(run).checkpoints()
+    if not checkpoints:
+        return "No checkpoint was kept (--keep-last 0), so it cannot be trained longer."
+    size = sum(path.stat().st_size for path in checkpoints) / 1e6
+    return (
+        f"To train it longer: {command('train', '--resume', run, '--epochs', 'N')}; {counted(len(checkpoints), 'checkpoint')} of "
+        f"{size:.0f} MB stayed for that (--keep-last 0 keeps none)."
+    )
 
 
 def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
@@ -103,12 +191,13 @@ def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
         f"  accuracy {evaluation.accuracy:.1%}; always answering '{names[larger]}' would be right in {chance:.1%}",
         f"  balanced accuracy {evaluation.balanced_accuracy:.1%}; a constant answer has {constant:.1%}",
     ]
-    width = max(map(len, names))
-    for name, answers in zip(names, evaluation.confusion(), strict=True):
-        shares = ", ".join(f"{count} as {other}" for count, other in zip(answers, names, strict=True))
-        lines.append(f"  {name:<{width}}  {shares}")
+    for k, (name, answers) in enumerate(zip(names, evaluation.confusion(), strict=True)):
+        taken = [f"{answers[n]} taken for {other}" for n, other in enumerate(names) if n != k and answers[n]]
+        lines.append(f"  {name}: {', '.join([f'{answers[k]} of {answers.sum()} recognised', *taken])}")
     if len(np.unique(evaluation.predictions)) == 1:
-        lines.append("  The network gives the same answer to every image: it has learnt nothing from them.")
+        lines += wrapped(
+            "  The network gives the same answer to every image: it has learnt nothing from them.", indent="  "
+        )
     return lines
 
 
@@ -121,4 +210,5 @@ def _best(progress: Progress, metric: str) -> list[str]:
         if side == "test"
         else f"its accuracy on the test side: {best['test_accuracy']:.1%}"
     )
-    return [f"  best {metric} of the {side} side: {value}, after epoch {best['epoch']} (best.h5)", f"  {caution}"]
+    what = f"best {metric.replace('_', ' ')} of the {side} side"
+    return [f"  {what}: {value}, after epoch {best['epoch']} (best.h5)", f"  {caution}"]

@@ -1,0 +1,147 @@
+"""What a run says before it begins and when it ends, and what a finished one keeps."""
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from data_prep import Settings, prepare_sample
+from scratchnet.config import Config
+from scratchnet.errors import DataError, NonFiniteError
+from scratchnet.session import reopen, train_to_the_end
+from scratchnet.training import Experiment, Progress, Run, load_checkpoint
+from scratchnet.training.trouble import hint
+from scratchnet.training.words import announcement
+from scratchnet.verify import DAMAGED, verify
+
+CONFIG = {"image_size": 32, "epochs": 2, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared") / "sample"
+    prepare_sample(folder, Settings(image_size=32), quiet=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Without pages and curves, and without waiting for the disk."""
+    monkeypatch.setattr("scratchnet.session._open_board", lambda *_: (None, {"report.html": ""}))
+    monkeypatch.setattr("scratchnet.files._sync", lambda _: None)
+
+
+def finished(shards, folder, **settings):
+    config = Config(**CONFIG | settings)
+    run = Run.create(folder, config)
+    with run.lock():
+        assert train_to_the_end(Experiment(config, shards), run, Progress())
+    return run
+
+
+def checkpoints(run):
+    return [path.name for path in run.checkpoints()]
+
+
+def test_one_checkpoint_stays_and_the_run_goes_on_from_it(shards, tmp_path, capsys):
+    run = finished(shards, tmp_path / "run")
+    assert checkpoints(run) == ["epoch-0002.h5"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"train.py --resume {run.folder} --epochs N; 1 checkpoint of 71 MB stayed for that" in said
+    with run.lock():
+        experiment, progress, changed = reopen(run, {"epochs": 3})
+        assert train_to_the_end(experiment, run, progress)
+    assert not changed
+    assert checkpoints(run) == ["epoch-0003.h5"]
+    whole = finished(shards, tmp_path / "whole", epochs=3)
+    for name, value in load_checkpoint(whole.weights_path).weights.items():
+        np.testing.assert_array_equal(load_checkpoint(run.weights_path).weights[name], value)
+    assert all(verdict.state != DAMAGED for verdict in verify(run.folder))
+
+
+def test_more_of_them_stay_where_that_is_asked_for(shards, tmp_path):
+    assert checkpoints(finished(shards, tmp_path / "two", keep_last=2)) == ["epoch-0002.h5", "epoch-0001.h5"]
+    every = finished(shards, tmp_path / "every", keep_every=1, keep_last=0)
+    assert checkpoints(every) == ["epoch-0002.h5", "epoch-0001.h5"]
+
+
+def test_a_run_without_checkpoints_is_of_use_and_cannot_go_on(shards, tmp_path, capsys):
+    run = finished(shards, tmp_path / "run", keep_last=0)
+    assert checkpoints(run) == []
+    assert "No checkpoint was kept" in capsys.readouterr().out
+    run.discard_if_empty()  # as train.py does in the end
+    assert sn.load(run.folder).source == run.weights_path
+    assert all(verdict.state != DAMAGED for verdict in verify(run.folder))
+    with pytest.raises(
+        DataError, match=r"kept no checkpoint \(--keep-last 0\), so it cannot go on: start anew with --config"
+    ):
+        run.load()
+
+
+def test_the_announcement_is_one_screen(shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    experiment = Experiment(Config(**CONFIG, brightness=0.1), shards)
+    text = announcement(experiment, 2, tmp_path / "r", Progress())
+    lines = text.splitlines()
+    assert len(lines) <= 20
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    flat = " ".join(text.split())
+    for expected in (
+        "train 197 images (141 all, 56 hem) of 43 subjects",
+        "no subject stands on both sides",
+        "4 left out",
+        "5 convolutions, 3 dense layers, 5,932,354 weights; images of 32 × 32 pixels",
+        "2 epochs of 4 steps with 64 images; 2 threads",
+        "changed image_size 32 (default 64), epochs 2 (default 30), batch_size 64 (default 32), brightness 0.1 (default 0.0)",
+        "report for its 256 × 256 images it has image_size 256, epochs 14, batch_size 256, learning_rate 0.001, warmup 0",
+        "★ is the best balanced accuracy of the test side so far",
+    ):
+        assert expected in flat
+    assert "conv5" not in text
+    assert "beta1" not in text
+
+
+def test_all_of_it_is_there_for_who_asks(shards, tmp_path):
+    text = announcement(Experiment(Config(**CONFIG), shards), 1, tmp_path / "r", Progress(), verbose=True)
+    for expected in ("conv5", "beta1", "default", "does not say", "1,024 images at most (micro_batch)", "; 1 thread\n"):
+        assert expected in text
+
+
+def test_a_batch_that_is_cut_says_so(shards, tmp_path):
+    text = announcement(Experiment(Config(**CONFIG, micro_batch=16), shards), 1, tmp_path / "r", Progress())
+    assert "64 images, 16 in memory at a time" in text
+    assert (
+        announcement(Experiment(Config(), shards_of_64(tmp_path)), 1, tmp_path / "r", Progress()).count(
+            "nothing, every"
+        )
+        == 1
+    )
+
+
+def shards_of_64(tmp_path):
+    prepare_sample(tmp_path / "sample", Settings(), quiet=True)
+    return tmp_path / "sample"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"learning_rate": 1000.0}, "In a new run, try --learning-rate 0.0003 or --clip-norm 1."),
+        ({"learning_rate": 0.0003, "clip_norm": 1.0}, "In a new run, try --learning-rate 0.0001."),
+        ({"learning_rate": 1e-5}, "try --learning-rate 0.0000033 or"),
+        ({"learning_rate": 5.0, "optimizer": "sgd"}, "try --learning-rate 0.01 or"),
+    ],
+)
+def test_a_rate_that_can_work(settings, expected):
+    assert expected in hint(Config(**settings))
+
+
+def test_a_run_that_diverges_says_it_in_sentences(shards, tmp_path):
+    config = Config(**CONFIG, learning_rate=1e6, warmup=0)
+    run = Run.create(tmp_path / "run", config)
+    with run.lock(), pytest.raises(NonFiniteError) as caught:
+        train_to_the_end(Experiment(config, shards), run, Progress())
+    said = str(caught.value)
+    assert "training has diverged in epoch 1, after 1 step: " in said
+    assert "In a new run, try --learning-rate 0.0003 or --clip-norm 1. The size of every weight" in said
+    assert ". . " not in said
+    assert "after 1 step, learning rate 1000000\n" in run.trouble_path.read_text(encoding="utf-8")
