@@ -169,6 +169,7 @@ def test_presets_are_the_rows_of_the_reports_table(size, model):
             "best_metric",
             "checkpoint_minutes",
             "keep_every",
+            "keep_last",
             "seed",
         )
     }

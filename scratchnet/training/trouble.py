@@ -35,8 +35,8 @@ def hint(config: Config) -> str:
 def lower_rate(config: Config) -> float:
     """A learning rate to try after one with which training went wrong: a third of it, and no more than is known to work.
 
-    >>> lower_rate(Config(learning_rate=1000)), lower_rate(Config(learning_rate=0.0006))
-    (0.0003, 0.0002)
+    >>> lower_rate(Config(learning_rate=1000.0)), lower_rate(Config(learning_rate=0.0009))
+    (0.0003, 0.0003)
     """
     return min(config.learning_rate / 3, USUAL.get(config.optimizer, Config.learning_rate))
 
