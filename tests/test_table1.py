@@ -138,9 +138,9 @@ def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
     asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs")
     assert main([*asked, "1"]) == 0
     checkpoints = tmp_path / "out/report-32-subject/checkpoints"
-    (checkpoints / "epoch-0001.h5").write_bytes(b"not any more")
+    (checkpoints / "epoch-0002.h5").write_bytes(b"not any more")  # the row went on, and its disk failed
     assert main([*asked, "2"]) == 0
-    assert (checkpoints / "epoch-0001.h5.damaged").exists()
+    assert (checkpoints / "epoch-0002.h5.damaged").exists()
     assert "CAUTION" in capsys.readouterr().out
     first = (made / "report-32-subject/metrics.csv").read_text()
     assert (tmp_path / "out/report-32-subject/metrics.csv").read_text().startswith(first)

@@ -129,9 +129,8 @@ class Run:
             for bad in damaged if set_aside else ():
                 bad.replace(bad.with_name(bad.name + DAMAGED))
             return checkpoint
-        raise DataError(
-            f"{self.folder}: none of its {len(paths)} checkpoints is whole: start anew under another --name"
-        )
+        none = "its one checkpoint is not" if len(paths) == 1 else f"none of its {len(paths)} checkpoints is"
+        raise DataError(f"{self.folder}: {none} whole: start anew under another --name")
 
     def save(
         self, weights: Arrays, optimizer: Arrays, about: dict[str, Any], progress: Progress, *, keep_every: int = 0

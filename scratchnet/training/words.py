@@ -51,9 +51,10 @@ def announcement(experiment: Experiment, threads: int, run: Path, progress: Prog
             f"{counted(steps, 'step')}: lower --warmup"
         )
     if progress.epoch >= config.epochs:
-        lines += ["", f"Its {counted(progress.epoch, 'epoch')} are done; --epochs adds more."]
+        done = "its 1 epoch is" if progress.epoch == 1 else f"its {progress.epoch:,} epochs are"
+        lines += _paragraph("resumed", f"{done} done; --epochs adds more")
     elif progress.epoch or progress.batches_done:
-        lines += ["", f"Going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}."]
+        lines += _paragraph("resumed", f"going on from epoch {progress.epoch + 1}, batch {progress.batches_done + 1}")
     return "\n".join([*lines, "", *wrapped(_legend(experiment)), ""])
 
 
