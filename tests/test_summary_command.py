@@ -29,7 +29,7 @@ def test_of_a_run(trained_run, capsys):
         "classes   all, hem",
         "(x / 255 − mean) / std",
         "conv5",
-        f"{'batch_size':<18}  {'48':<17}  256",
+        f"{'batch_size':<18}  {'48':<17}  {'32':<17}  256",
         f"{(trained_run.folder / 'weights.h5').stat().st_size:,}  weights.h5",
     ):
         assert expected in out
