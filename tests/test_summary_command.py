@@ -51,7 +51,7 @@ def test_of_a_run_that_has_just_begun(trained_run, tmp_path, capsys):
         assert "CAUTION: training has not ended: 0 of 2 epochs are done" in capsys.readouterr().err
 
 
-def test_the_best_of_equals_has_the_lower_loss(trained_run, tmp_path, capsys):
+def test_of_equals_the_first_is_the_best(trained_run, tmp_path, capsys):
     shutil.copy(trained_run.folder / "weights.h5", tmp_path)
     lines = [
         "epoch,train_loss,test_loss,test_accuracy,test_balanced_accuracy",
@@ -60,7 +60,7 @@ def test_the_best_of_equals_has_the_lower_loss(trained_run, tmp_path, capsys):
     (tmp_path / "metrics.csv").write_text("\n".join(lines))
     out = summary(capsys, tmp_path)[1]
     assert "last    epoch 3: train loss 0.5000, test loss 0.4000, test accuracy 80.0%, balanced 70.0%" in out
-    assert "best    epoch 3" in out
+    assert "best    epoch 2" in out
     assert "by balanced_accuracy of the test side" in out
     (tmp_path / "metrics.csv").write_text("epoch,odd\n1,2\n")
     code, _, err = summary(capsys, tmp_path)
