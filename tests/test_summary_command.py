@@ -92,7 +92,7 @@ def test_of_a_file(trained_run, capsys):
 def test_of_a_preset(capsys, name):
     code, out, _ = summary(capsys, name)
     assert code == (2 if name == "report-wide-32" else 0)
-    assert (f"{'learning_rate':<18}  {'0.001':<17}  0.001" in out) == (code == 0)
+    assert (f"{'learning_rate':<18}  {'0.001':<17}  {'0.0003':<17}  0.001" in out) == (code == 0)
 
 
 def test_about_is_read_without_the_weights(trained_run):
