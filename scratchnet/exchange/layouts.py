@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, ShapeError
+from scratchnet.exchange.matching import Given, Slot, matched
 from scratchnet.layers import Conv2D, Dense, Flatten
 from scratchnet.layers.base import Shape, parameters_of
 from scratchnet.network import Sequential
@@ -56,15 +57,16 @@ def to_torch(network: Sequential) -> dict[str, Array]:
     return state
 
 
-def from_torch(state: Mapping[str, Any], network: Sequential) -> dict[str, Array]:
+def from_torch(state: Mapping[str, Any], network: Sequential, *, ordered: bool = True) -> dict[str, Array]:
     """A state dict of PyTorch in this library's names and layout, for `network.load_state_dict`.
 
     state: names → arrays, or tensors on the CPU, as `model.state_dict()` returns it; the names may be any that end in
-    ".weight" and ".bias". Filters are matched with the network's convolutions, and matrices with its dense layers, each
-    in the order in which they stand in `state`.
+    ".weight" and ".bias". Filters are matched with the network's convolutions, and matrices with its dense layers: in the order
+    in which they stand in `state` if they fit so, otherwise by shape (`matching`). ordered: whether that order means something.
 
-    Raises ConfigError where the number of layers differs or there is another kind of array, ShapeError, naming both
-    shapes, where one does not fit, DtypeError for other numbers than floats of 16, 32 or 64 bits.
+    Raises ConfigError where the number of layers differs, there is another kind of array, or nothing tells which layer is
+    which, ShapeError, naming both shapes and what differs, where one does not fit, DtypeError for other numbers than floats
+    of 16, 32 or 64 bits.
     """
     given = _grouped(state)
     layers = list(_with_weights(network))
@@ -77,14 +79,14 @@ def from_torch(state: Mapping[str, Any], network: Sequential) -> dict[str, Array
                 f"these weights hold {len(theirs)} arrays of {axes} axes, the network has {len(ours)} "
                 f"{kind.kind} layers: is it another architecture?"
             )
-        for prefix, (layer, flattened) in zip(theirs, ours, strict=True):
+        size = (network.input_shape or (0,))[0]
+        slots = [
+            Slot(layer.name, _torch_shape(layer), layer.bias.value.shape, flattened, size, last=layer is layers[-1][1])
+            for layer, flattened in ours
+        ]
+        there = [Given(prefix, given[prefix]["weight"].shape, given[prefix]["bias"].shape) for prefix in theirs]
+        for prefix, (layer, flattened) in zip(matched(there, slots, ordered=ordered), ours, strict=True):
             weight, bias = given[prefix]["weight"], given[prefix]["bias"]
-            expected = _torch_shape(layer)
-            if weight.shape != expected or bias.shape != layer.bias.value.shape:
-                raise ShapeError(
-                    f"{prefix}.weight {weight.shape} and bias {bias.shape} do not fit {layer.name}, which in PyTorch's layout has "
-                    f"{expected} and {layer.bias.value.shape}: another image size or number of filters?"
-                )
             if isinstance(layer, Conv2D):
                 weight = weight.transpose(2, 3, 1, 0)
             elif flattened:

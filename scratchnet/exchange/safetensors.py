@@ -59,7 +59,8 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     """The network in a file, ready for use.
 
     like: for a file that PyTorch has written, a network of the same architecture: its classes, pixel scaling and
-    preprocessing are taken over, and its weights are replaced. Layers are matched by kind, in the order of their names.
+    preprocessing are taken over, and its weights are replaced. Layers are matched by kind and shape, whatever they are
+    called; those of one shape in the order of the numbers in their names.
     Nothing is known then of what it was trained on. Numbers of 16, 32 or 64 bits are cast to the type of `like`.
 
     Raises DataError where the file cannot be read or fits no network, ConfigError where `like` is missing or superfluous,
@@ -98,7 +99,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
         else:
             about = {name: like.about[name] for name in OF_THE_NETWORK if name in like.about}
             network = network_of(about)
-            state = from_torch(arrays, network)
+            state = from_torch(arrays, network, ordered=False)
             network.load_state_dict({name: array.astype(network.dtype) for name, array in state.items()})
         scaling = PixelScaling.from_dict(about["pixel_scaling"])
         return Predictor(network, about["class_names"], scaling, about["preprocessing"], about=about, source=Path(path))
