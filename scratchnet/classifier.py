@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from scratchnet.config import Config
 from scratchnet.data import ArrayImages
-from scratchnet.errors import ConfigError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.data.images import UnusableImage
+from scratchnet.data.in_memory import is_picture, rgb_of, shape_hint
+from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, OrderError, ShapeError
 from scratchnet.predictor import Predictor
 from scratchnet.training.experiment import Training
 
@@ -26,9 +28,10 @@ SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 class Classifier:
     """A network that learns from arrays, with the methods of a scikit-learn estimator.
 
-    X (N, S, S, 3): images of one size, at least 32 × 32, red, green, blue. uint8 from 0 to 255 as files hold them; or
-    floats from 0 to 1, which are rounded to those 256 steps. The network's own scaling (`pixels`) is measured on the X of
-    `fit`, so there is nothing to scale, and nothing to leak from a test fold. y (N,): any classes, numbers or texts.
+    X (N, S, S, 3): images of one size, at least 32 × 32, red, green, blue; or a list of such pictures of Pillow. uint8 from
+    0 to 255 as files hold them; or floats from 0 to 1, which are rounded to those 256 steps. The network's own scaling
+    (`pixels`) is measured on the X of `fit`, so there is nothing to scale, and nothing to leak from a test fold. y (N,): any
+    classes, numbers or texts.
 
     After `fit`: `classes_`, the classes in order; `predictor_`, the Predictor, which reads files and can be saved;
     `losses_`, the mean training loss of each epoch. The same settings, X and y give the same weights, to the bit.
@@ -166,9 +169,10 @@ def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
     >>> as_pixels(np.full((1, 32, 32, 3), 0.2))[0, 0, 0]
     array([51, 51, 51], dtype=uint8)
     """
-    images = np.asarray(X)
+    images = _stacked(X)
     if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 32:
-        raise ShapeError(f"X must hold square images (N, S, S, 3) with S at least 32, got shape {images.shape}")
+        hint = shape_hint(images.shape, batch=True)
+        raise ShapeError(f"X must hold square images (N, S, S, 3) with S at least 32, got shape {images.shape}{hint}")
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":
@@ -179,6 +183,25 @@ def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
             "divide by 255, or give uint8; the network scales by itself"
         )
     return np.round(images * 255).astype(np.uint8)
+
+
+def _stacked(X: Any) -> NDArray[Any]:
+    """X as one array. Raises ShapeError for images of several sizes, DataError for a picture that has no RGB, DtypeError for files."""
+    if isinstance(X, list | tuple) and any(map(is_picture, X)):
+        try:
+            X = [np.asarray(rgb_of(one)) if is_picture(one) else one for one in X]
+        except UnusableImage as reason:
+            raise DataError(f"X holds an image that cannot be used: {reason}") from reason
+    try:
+        images = np.asarray(X)
+    except ValueError as error:  # lists of several lengths
+        raise ShapeError("X must hold images of one size (N, S, S, 3), got several: scale them to one first") from error
+    if images.dtype.kind in "USO":
+        raise DtypeError(
+            "X must hold images of one size as numbers, (N, S, S, 3), got texts or objects: files are for train.py and for "
+            "predictor_.predict_proba"
+        )
+    return images
 
 
 def _as_classes(y: Any) -> NDArray[Any]:

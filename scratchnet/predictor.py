@@ -20,6 +20,7 @@ from scratchnet.averaging import averaged_logits
 from scratchnet.class_labels import class_labels_of
 from scratchnet.config import Config
 from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
+from scratchnet.data.in_memory import rgb_of, shape_hint
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
@@ -33,7 +34,7 @@ from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
 DECODERS = min(os.cpu_count() or 1, 8)  # threads that decode files while the network computes
-Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16]
+Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ class Predictor:
     def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """The probability of each class, (N, classes) float64.
 
-        images: an array (N, H, W, 3) uint8, or any iterable of files and of arrays (H, W, 3) uint8, which is read a
-        batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
+        images: an array (N, H, W, 3) uint8, or any iterable of files, pictures of Pillow and arrays (H, W, 3) uint8, which is
+        read a batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
         training images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see
         `logits`.
 
@@ -236,13 +237,26 @@ class Predictor:
             except UnusableImage as reason:
                 raise DataError(f"{image}: {reason}") from reason
         window = Window.of(self.preprocessing)
+        if isinstance(image, Image.Image):
+            if window:
+                raise DtypeError(
+                    "the network was trained on images of more than 8 bits a channel (--bits 16), which a picture of Pillow cannot "
+                    "hold: give the file, or an array of uint16"
+                )
+            try:
+                return preprocess(rgb_of(image), self.preprocessing)
+            except UnusableImage as reason:
+                raise DataError(f"an image that cannot be used: {reason}") from reason
         dtypes = (np.uint8, np.uint16) if window else (np.uint8,)
         if not isinstance(image, np.ndarray) or image.dtype not in dtypes:
             came = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
             expected = "uint16" if window else "uint8 from 0 to 255"
-            raise DtypeError(f"an image is a file, or an array of {expected} as it was stored, got {came}")
+            raise DtypeError(
+                f"an image is a file, a picture of Pillow, or an array of {expected} as it was stored, got {came}"
+            )
         if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ShapeError(f"an image is an array (H, W, 3), red, green, blue, got {image.shape}")
+            hint = shape_hint(image.shape, batch=False)
+            raise ShapeError(f"an image is an array (H, W, 3), red, green, blue, got {image.shape}{hint}")
         stored: NDArray[Any] = image
         if stored.dtype == np.uint8 and stored.shape[:2] == (self.image_size, self.image_size):
             return stored
@@ -259,12 +273,18 @@ class Predictor:
     @staticmethod
     def _check_iterable(images: Any) -> None:
         """One image in place of many is the likeliest slip."""
+        if isinstance(images, Image.Image):
+            raise ShapeError("expected several images, got one picture: put it into a list")
         if not isinstance(images, Iterable):
             raise DtypeError(f"expected an array of images or a list of files, got {type(images).__name__}")
         if isinstance(images, str | os.PathLike):
             raise ShapeError(f"expected several images, got the one file {str(images)!r}: put it into a list")
-        if isinstance(images, np.ndarray) and images.ndim == 3:
-            raise ShapeError(f"expected images (N, H, W, 3), got {images.shape}: one image is a batch of one, x[None]")
+        if (
+            isinstance(images, np.ndarray)
+            and images.dtype.kind not in "OUS"
+            and (images.ndim != 4 or images.shape[3] != 3)
+        ):
+            raise ShapeError(f"expected images (N, H, W, 3), got {images.shape}{shape_hint(images.shape, batch=True)}")
 
 
 load = Predictor.load

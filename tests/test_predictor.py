@@ -171,7 +171,7 @@ def test_the_stream_reads_only_a_little_ahead(predictor):
         ("cell.png", ShapeError, "put it into a list"),
         (np.zeros((8, 8, 3), np.uint8), ShapeError, r"x\[None\]"),
         (np.zeros((2, 8, 8, 3), np.float32), DtypeError, "got float32"),
-        (np.zeros((2, 3, 8, 8), np.uint8), ShapeError, r"\(H, W, 3\)"),
+        (np.zeros((2, 3, 8, 8), np.uint8), ShapeError, r"\(N, H, W, 3\)"),
         (np.zeros((2, 0, 8, 3), np.uint8), ShapeError, r"\(H, W, 3\)"),
         (None, DtypeError, "got NoneType"),
         ([None], DtypeError, "got NoneType"),
