@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     require_ending(options.predictions, "--predictions", (".csv",), "CSV, which every spreadsheet opens,")
     require_place(options.json, options.predictions)
     predictor = load_network(options)
-    positive = options.positive and class_called(options.positive, predictor.class_names, "--positive")
+    positive = options.positive and class_called(options.positive, predictor, "--positive")
     folder = Path(options.data)
     prepared = (folder / "manifest.json").is_file()
     _refuse_what_means_nothing(options, prepared)

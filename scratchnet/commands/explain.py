@@ -1,9 +1,13 @@
 """python -m scratchnet explain RUN IMAGE…: what the network sees, and what decided, as pictures."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
+from scratchnet.command_line import printable
 from scratchnet.commands.shared import (
     add_network_arguments,
     class_called,
@@ -15,7 +19,9 @@ from scratchnet.commands.shared import (
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.explain_sheets import decision_sheet, layers_sheet
+from scratchnet.familiar import CAUTION
 from scratchnet.plots import require_plots
+from scratchnet.scores import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,18 +53,19 @@ def run(options: argparse.Namespace) -> int:
     files, _ = find_files(options.images)
     predictor = load_network(options, for_files=True)
     names = predictor.class_names
-    asked = names.index(class_called(options.asked, names, "--class")) if options.asked is not None else None
+    asked = names.index(class_called(options.asked, predictor, "--class")) if options.asked is not None else None
     if predictor.symmetries:
         say(
             "The sheets are of the image as it lies: they do not average over its eight symmetries, as the run's test did."
         )
-    bad = 0
-    for file, name in zip(files, _distinct(file.stem for file in files), strict=True):
+    bad, far = 0, 0
+    named = list(zip(files, _distinct(file.stem for file in files), strict=True))
+    for file, name in tqdm(named, desc="explaining", unit=" images", disable=None, leave=False):
         try:
             pixels = predictor.pixels(file)
         except DataError as error:
             bad += 1
-            say(str(error))
+            tqdm.write(printable(str(error)), file=sys.stderr)
             continue
         title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
         truth = _by_its_folder(file, names)
@@ -66,7 +73,10 @@ def run(options: argparse.Namespace) -> int:
             decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch, truth=truth
         )
         layers_sheet(layers, predictor, pixels, title)
-        say(f"{decision}, {layers.name}")
+        tqdm.write(printable(f"{decision}, {layers.name}"), file=sys.stderr)
+        far += int(predictor.far(pixels[None]).sum())
+    if far:
+        say(f"CAUTION: {far:,} of {counted(len(files) - bad, 'image')} {'is' if far == 1 else 'are'} {CAUTION}")
     return 1 if bad else 0
 
 

@@ -69,10 +69,14 @@ def _say_if_unfinished(run: Path) -> None:
         say(f"CAUTION: training has not ended: {progress.epoch} of {about['config']['epochs']} epochs are done")
 
 
-def class_called(name: str, names: tuple[str, ...], option: str) -> str:
-    """The class of that name, upper and lower case being the same. Raises ConfigError where there is none."""
+def class_called(name: str, predictor: Predictor, option: str) -> str:
+    """The network's class of that name or label, upper and lower case being the same. Raises ConfigError where there is none."""
+    names = predictor.class_names
     for known in (name, *names):
         if known in names and known.casefold() == name.casefold():
+            return known
+    for known in names:
+        if predictor.class_labels.get(known, known).casefold() == name.casefold():
             return known
     raise ConfigError(f"{option} {name!r} is none of the network's classes, which are {', '.join(names)}")
 
