@@ -143,7 +143,7 @@ def test_one_class_has_a_recall_and_no_area_under_the_curve(judge, tmp_path, cap
     assert f"All images are of '{only}'" in printed.out
     assert "ROC AUC are not defined" in printed.out
     assert "left out: notes/: 1 file" in printed.err
-    assert "of 6 right" in printed.out
+    assert "of 6 recognised" in printed.out
 
 
 def test_a_class_of_shards_is_left_out(judge, tmp_path, capsys):

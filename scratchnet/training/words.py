@@ -15,6 +15,7 @@ from scratchnet.data.images import require_repeatable
 from scratchnet.errors import DataError
 from scratchnet.invocation import command
 from scratchnet.options import beside_the_report, settings_table
+from scratchnet.predictions import in_words
 from scratchnet.scores import counted
 from scratchnet.text_table import wrapped
 from scratchnet.training.checkpoint import Progress
@@ -193,8 +194,7 @@ def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
         f"  balanced accuracy {evaluation.balanced_accuracy:.1%}; a constant answer has {constant:.1%}",
     ]
     for k, (name, answers) in enumerate(zip(names, evaluation.confusion(), strict=True)):
-        taken = [f"{answers[n]} taken for {other}" for n, other in enumerate(names) if n != k and answers[n]]
-        lines.append(f"  {name}: {', '.join([f'{answers[k]} of {answers.sum()} recognised', *taken])}")
+        lines.append(f"  {name}: {in_words(answers, k, names)}")
     if len(np.unique(evaluation.predictions)) == 1:
         lines += wrapped(
             "  The network gives the same answer to every image: it has learnt nothing from them.", indent="  "
