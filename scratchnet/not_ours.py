@@ -9,19 +9,16 @@ import struct
 from pathlib import Path
 
 from scratchnet.file_kinds import kind_of
+from scratchnet.invocation import command
 
 LOOKED_AT = 2**20  # bytes for the marks of Keras
 HDF5 = b"\x89HDF\r\n\x1a\n"
 KERAS = (b"keras_version", b"model_weights", b"layer_names", b"backend")
 TORCH = (
     "which can run code when it is read: in PyTorch write safetensors.torch.save_file(model.state_dict(), "
-    "'model.safetensors'), then python -m scratchnet import model.safetensors OUT.h5 --like RUN"
+    "'model.safetensors'), then type {then}"
 )
-FROM_KERAS = (
-    "give what model.get_weights() returns in Keras to scratchnet.exchange.from_keras, as docs/using.md shows; or save the "
-    "model's arrays as safetensors for python -m scratchnet import"
-)
-OURS = "expected what scratchnet has written: a run's folder, or a file such as weights.h5"
+FROM_KERAS = "give what model.get_weights() returns in Keras to scratchnet.exchange.from_keras, as docs/using.md shows"
 NEXT_STEPS = {
     "pointer": "fetch the file itself with `git lfs pull`",
     "archive": "unpack it first",
@@ -51,14 +48,13 @@ def not_ours(path: Path, expected: str = OURS) -> str | None:
     if kind.name == "a model of Keras (.keras)":
         return f"{kind.name}: {FROM_KERAS}"
     if kind.group == "weights":
-        return f"{kind.name}, {TORCH}"
+        then = command("import", "model.safetensors", "OUT.h5", "--like", "RUN")
+        return f"{kind.name}, {TORCH.format(then=then)}"
     if kind.group in NEXT_STEPS:
         return f"{kind.name}: {NEXT_STEPS[kind.group] or expected}"
     if is_safetensors(path):
-        return (
-            "a safetensors file: make weights of it first: python -m scratchnet import "
-            f"{path} {path.with_suffix('.h5').name}, with --like RUN where PyTorch has written it"
-        )
+        then = command("import", path, path.with_suffix(".h5").name)
+        return f"a safetensors file: make weights of it first: {then}, with --like RUN where PyTorch has written it"
     if head[4:8] == b"TFL3":
         return f"a model of TensorFlow Lite: {expected}"
     if path.suffix.lower() == ".onnx" and head[:1] == b"\x08":  # its first field, the version, is a number
