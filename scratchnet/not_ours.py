@@ -19,6 +19,7 @@ TORCH = (
     "'model.safetensors'), then type {then}"
 )
 FROM_KERAS = "give what model.get_weights() returns in Keras to scratchnet.exchange.from_keras, as docs/using.md shows"
+OURS = "expected what scratchnet has written: a run's folder, or a file such as weights.h5"
 NEXT_STEPS = {
     "pointer": "fetch the file itself with `git lfs pull`",
     "archive": "unpack it first",
