@@ -110,6 +110,8 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
         predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
         run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
         run.remove_older(config.keep_last, config.keep_every)
+        if board is not None:
+            board.finished = True
     except NonFiniteError as error:
         raise NonFiniteError(
             f"training has diverged in epoch {min(progress.epoch + 1, config.epochs)}, after "

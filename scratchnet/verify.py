@@ -23,6 +23,7 @@ from scratchnet.not_ours import not_ours
 from scratchnet.origin import Origin
 from scratchnet.predictions import Predictions
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
+from scratchnet.training.run import EVENT_FILE
 
 OK, DAMAGED, UNKNOWN = "ok", "damaged", "unknown"
 TABLES = {"metrics.csv": "rows", "timings.csv": "timings"}  # one line an epoch, and what the checkpoint calls it
@@ -151,6 +152,8 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
             return _unknown(path, "neither a file nor a folder, or a link that leads nowhere")
         if path.name == "run.lock":
             return Verdict(path, OK, "held by the process that writes the run, if there is one")
+        if EVENT_FILE.fullmatch(path.name):
+            return Verdict(path, OK, "the settings for TensorBoard, which checks them when it reads them")
         if path.name == "trouble.txt":
             return Verdict(path, OK, "what was said when training diverged; nothing reads it")
         if path.suffix == ".h5":

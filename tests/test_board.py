@@ -167,6 +167,92 @@ def test_the_crc_is_the_right_one():
     assert zlib.crc32(b"123456789") != 0xE3069283  # the other polynomial
 
 
+def hparams(logdir):
+    """What the tab HPARAMS gets from TensorBoard's own backend: the experiment, and its groups by name."""
+    from google.protobuf import json_format
+    from tensorboard import context
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
+
+    events = EventMultiplexer().AddRunsFromDirectory(str(logdir))
+    events.Reload()
+    provider = MultiplexerDataProvider(events, str(logdir))
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+    request = context.RequestContext()
+    wanted = api_pb2.GetExperimentRequest(include_metrics=True)
+    experiment = get_experiment.Handler(request, backend, "", wanted).run()
+    columns = [api_pb2.ColParams(hparam=info.name) for info in experiment.hparam_infos]
+    columns += [api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos]
+    wanted = api_pb2.ListSessionGroupsRequest(
+        slice_size=99, col_params=columns, allowed_statuses=[0, 1, 2, 3], include_metrics=True
+    )
+    groups = {}
+    for group in list_session_groups.Handler(request, backend, "", wanted).run().session_groups:
+        measured = {f"{one.name.group} {one.name.tag}": (one.training_step, one.value) for one in group.metric_values}
+        status = {session.name: session.status for session in group.sessions}
+        groups[group.name] = json_format.MessageToDict(group)["hparams"], measured, status
+    return experiment, groups
+
+
+UNKNOWN, SUCCESS = 0, 1
+
+
+def test_the_tab_hparams_is_filled(tmp_path):
+    """Two runs with the same settings are two rows; beside each stand the last values of its curves."""
+    runs = tmp_path / "runs"
+    for name, rate in (("one", 0.25), ("two", 0.25), ("three", 0.5)):
+        with Board(runs / name) as board:
+            for epoch in (1, 2):
+                settings = {"learning_rate": rate, "pixels": "unit", "crop": True, "epochs": 2}
+                board.epoch(row(epoch, 1 / epoch), settings=settings)
+            board.finished = name != "three"
+    experiment, groups = hparams(runs)
+    assert {info.name for info in experiment.hparam_infos} == {"learning_rate", "pixels", "crop", "epochs"}
+    assert set(groups) == {"runs/one", "runs/two", "runs/three"}
+    shown, measured, status = groups["runs/three"]
+    assert shown == {"learning_rate": 0.5, "pixels": "unit", "crop": True, "epochs": 2.0}
+    assert measured["train loss"] == (2, 0.5)
+    assert measured["test balanced_accuracy"] == (2, pytest.approx(0.65))
+    assert measured["validation loss"] == (2, pytest.approx(0.55))
+    assert status == {"three": UNKNOWN}  # it may go on, or have been killed
+    assert groups["runs/one"][2] == {"one": SUCCESS}
+
+
+def test_a_resumed_run_is_one_row_with_its_new_settings(tmp_path):
+    for done, epochs in ((0, 1), (1, 2)):
+        with Board(tmp_path / "runs/one", epochs_done=done) as board:
+            board.epoch(row(done + 1, 1 / (done + 1)), settings={"epochs": epochs})
+            board.finished = True
+    _, groups = hparams(tmp_path / "runs")
+    assert list(groups) == ["runs/one"]
+    shown, measured, status = groups["runs/one"]
+    assert shown == {"epochs": 2.0}
+    assert measured["train loss"] == (2, 0.5)
+    assert status == {"one": SUCCESS}
+
+
+def test_the_names_of_the_runs(shards, tmp_path):
+    """A new run is called by its folder; one that an older version has begun goes on where its curves are."""
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+
+    trained(shards, tmp_path / "runs/new")
+    trained(shards, tmp_path / "runs/old", stop_after=5)
+    (tmp_path / "runs/old/tensorboard").mkdir()
+    for side in ("train", "test"):
+        (tmp_path / f"runs/old/{side}").rename(tmp_path / f"runs/old/tensorboard/{side}")
+    trained(shards, tmp_path / "runs/old")
+    events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "runs"))
+    events.Reload()
+    old = {f"old/tensorboard/{side}" for side in ("train", "test")}
+    assert set(events.Runs()) - {"old", "old/tensorboard", "new"} == {"new/train", "new/test", *old}
+    for side in ("new/train", "old/tensorboard/train"):
+        assert [event.step for event in events.GetAccumulator(side).Tensors("loss")] == [1, 2, 3]
+    _, groups = hparams(tmp_path / "runs")
+    assert groups["runs/new"][1]["test accuracy"][0] == 3
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_killed_process_has_lost_nothing(tmp_path, repository):
     program = textwrap.dedent(
@@ -229,7 +315,7 @@ def test_a_run_that_was_interrupted_has_each_epoch_once(shards, tmp_path):
 
 def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
     """The write of the second epoch fails in its middle; the third is written, and what was there before is read."""
-    board = Board(tmp_path / "run" / "tensorboard")
+    board = Board(tmp_path / "run")
     write, calls = board._write, []
 
     def full(side, step, values, drawn):
@@ -271,7 +357,7 @@ def test_a_matplotlib_that_fails_costs_its_plots_and_is_said_once(shards, tmp_pa
     def fail(*_, **__):
         raise RuntimeError("FT2Font: no such font\nand a page more")
 
-    board = Board(tmp_path / "run" / "tensorboard")
+    board = Board(tmp_path / "run")
     assert board.lacking is None
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
     assert "RuntimeError: FT2Font" in Board(tmp_path / "other").lacking
@@ -283,20 +369,26 @@ def test_a_matplotlib_that_fails_costs_its_plots_and_is_said_once(shards, tmp_pa
 
 def test_a_browser_shows_it(tmp_path, browser):
     """`tensorboard --logdir runs`, on this machine's own address: both curves, and the pictures, after a resume."""
-    folder = tmp_path / "runs" / "first" / "tensorboard"
+    folder = tmp_path / "runs" / "first"
     with Board(folder) as board:
         for epoch in (1, 2, 3):
-            board.epoch(row(epoch, float(epoch)), predictions=predictions())
+            board.epoch(
+                row(epoch, float(epoch)), predictions=predictions(), settings={"learning_rate": 0.25, "pixels": "unit"}
+            )
     with Board(folder, epochs_done=2) as board:
         board.epoch(row(3, 30.0), predictions=predictions())
     with served(tmp_path / "runs") as address:
-        query = "run=first%2Ftensorboard%2Ftrain&tag=loss"
+        query = "run=first%2Ftrain&tag=loss"
         with urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?{query}", timeout=30) as answer:
             assert [point[1:] for point in json.load(answer)] == [[1, 1.0], [2, 2.0], [3, 30.0]]
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(address)
-        page.get_by_text("first/tensorboard/train").first.wait_for(timeout=60_000)
+        page.get_by_text("first/train").first.wait_for(timeout=60_000)
         page.get_by_text("balanced_accuracy").first.wait_for(timeout=60_000)
+        page.goto(f"{address}/?darkMode=false#hparams")
+        page.reload()
+        for shown in ("pixels", "test balanced_accuracy", "runs/first"):
+            page.get_by_text(shown).first.wait_for(timeout=60_000)
         page.close()
 
 

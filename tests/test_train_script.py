@@ -65,7 +65,7 @@ def test_the_sample_from_nothing(tmp_path):
             "run.lock",
             "timings.csv",
             "weights.h5",
-            *(["report.html", "tensorboard"] if VIZ else []),
+            *(["events.out.tfevents.0000000001", "report.html", "test", "train"] if VIZ else []),
         ]
     )
     assert len((folder / "predictions.csv").read_text().splitlines()) == 1 + 49

@@ -8,6 +8,10 @@ Two runs with the same tags stand in one plot, so each side writes into a folder
 | `train`               | `learning_rate`, `images_per_second`                         |                                          |
 | `train`               | `weight_norm/<parameter>`, `gradient_norm/<parameter>`       | after the last step of the epoch         |
 | `test`                | `confusion_matrix`, `mistakes`                               | pictures                                 |
+| the run itself        | `_hparams_/…`                                                | the tab HPARAMS: settings, last metrics  |
+
+The folder of a run is TensorBoard's name for it: "cells/test" stands for runs/cells/test. Runs of an older version have all of
+this in a folder tensorboard, and go on there.
 
 The gradient's norm is that of the last batch, as the optimiser got it: after clipping, where `clip_norm` clips. An epoch
 without a mistake has a sheet that says so.
@@ -19,9 +23,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +35,22 @@ from scratchnet import pictures, plots
 from scratchnet.errors import MissingExtraError
 from scratchnet.extras import require, using
 from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.training import hparams
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms
+from scratchnet.training.run import EVENT_FILE
 from scratchnet.training.trainer import Evaluation
 
 MISTAKES = 9  # on the sheet
-EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")
 SIDES = ("train", "validation", "test")
+RUN = ""  # in place of a side: the run's own folder
 
 
 class Board:
     """The event files of one run.
 
-    folder: of the event files, such as runs/<name>/tensorboard. epochs_done: epochs that the run has behind it when it
+    folder: of the event files, such as runs/<name>. epochs_done: epochs that the run has behind it when it
     is resumed; whatever was written of later ones, by a part of the run that was killed, is declared void, so that no
     curve goes back and forth.
 
@@ -68,6 +74,8 @@ class Board:
         except MissingExtraError as error:
             self.lacking = str(error)
         self._files: dict[str, Any] = {}
+        self._described = False
+        self.finished = False  # to be set before `close` where the run has come to its end
 
     def epoch(
         self,
@@ -77,12 +85,14 @@ class Board:
         norms: Mapping[str, tuple[float, float]] | None = None,
         predictions: Predictions | None = None,
         dataset: Any = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes one epoch.
 
         row: its line of metrics.csv: epoch (from 1), learning_rate, and <side>_<measure> for each side. norms: of
         `scratchnet.training.norms.norms`. predictions: of the test images, for the confusion matrix. dataset: the
-        `Dataset` of the test images in the same order, for the pictures of the mistakes.
+        `Dataset` of the test images in the same order, for the pictures of the mistakes. settings: the hyper-parameters by
+        name, which are written once.
 
         Raises OSError where the disk is full; the next epoch begins new files, after what was written of this one.
         """
@@ -97,6 +107,8 @@ class Board:
             values["train"] |= {f"weight_norm/{name}": weight, f"gradient_norm/{name}": gradient}
         drawn = {} if predictions is None else self._pictures(predictions, dataset)
         try:
+            if settings is not None and not self._described:
+                self._describe(settings, [side for side in SIDES if side in values])
             for side, measured in values.items():
                 self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
         except OSError:
@@ -104,11 +116,13 @@ class Board:
             for file in self._files.values():
                 with contextlib.suppress(OSError):
                     file.close()
-            self._files, self._next = {}, int(row["epoch"])
+            self._files, self._next, self._described = {}, int(row["epoch"]), False
             raise
 
     def close(self) -> None:
         """Closes the files; nothing more can be written."""
+        if self.finished and self._described:
+            self._say_of_the_run(hparams.ended())
         for file in self._files.values():
             file.close()
         self._files = {}
@@ -130,6 +144,22 @@ class Board:
         if dataset is not None:
             drawn["mistakes"] = _mistakes(predictions, dataset)
         return drawn
+
+    def _describe(self, settings: Mapping[str, Any], sides: list[str]) -> None:
+        """Writes the hyper-parameters, and which curves' last values stand beside them, in place of an earlier process's."""
+        for path in self.folder.glob("events.out.tfevents.*"):
+            if EVENT_FILE.fullmatch(path.name):
+                with contextlib.suppress(OSError):  # something reads it: what comes after it counts
+                    path.unlink()
+        self._say_of_the_run(hparams.experiment(settings, reversed(sides)))
+        where = self.folder.resolve()
+        name = f"{where.parent.name}/{where.name}"  # without one, two runs with the same settings would be one row
+        self._say_of_the_run(hparams.begun(settings, name))
+        self._described = True
+
+    def _say_of_the_run(self, summary: Any) -> None:
+        self._add(RUN, self._proto.Event(wall_time=time.time(), step=0, summary=summary))
+        self._files[RUN].flush()
 
     def _write(self, side: str, step: int, values: Mapping[str, float], drawn: Mapping[str, bytes]) -> None:
         summary = self._summary(
@@ -177,6 +207,7 @@ def record_epoch(
             norms=norms(experiment.network),
             predictions=predictions_of(test, experiment.test_set),
             dataset=experiment.test_set,
+            settings=asdict(experiment.config),
         )
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -19,6 +19,7 @@ from scratchnet.origin import Origin
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
 
 CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")  # TensorBoard's, which is read in the order of the names
 NEWEST = 2  # checkpoints that are kept: should the newest be damaged, there is the one before
 DAMAGED = ".damaged"
 
@@ -35,7 +36,8 @@ class Run:
     best.h5           the network after the best epoch so far, and which one it was
     weights.h5        the network after the last epoch, with class names and pixel scaling
     predictions.csv   what the network of weights.h5 says of each test image
-    tensorboard/      the curves and more, if the extra [viz] is installed: `tensorboard --logdir runs`
+    train/, test/, …  the curves and more, if the extra [viz] is installed: `tensorboard --logdir runs`; and, for its tab
+    events.out.…      HPARAMS, the settings. Older runs have both in a folder tensorboard
     report.html       all of it on one page, likewise
     trouble.txt       if training has diverged: the step, and the size of every weight and gradient
     run.lock          held by the process that writes the run; it means nothing once that has ended
@@ -49,7 +51,8 @@ class Run:
         self.config_path = folder / "config.toml"
         self.trouble_path = folder / "trouble.txt"
         self.predictions_path = folder / "predictions.csv"
-        self.board_folder = folder / "tensorboard"
+        older = folder / "tensorboard"
+        self.board_folder = older if older.is_dir() else folder
         self.report_path = folder / "report.html"
 
     @staticmethod
