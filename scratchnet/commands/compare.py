@@ -31,8 +31,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"compare takes two runs or more, got {options.runs[0]}")
     paths = [Path(name) for name in options.out]
     for path in paths:
-        require_ending(str(path), "--out", FORMS, "a page, a table or the curves")
         require_place(str(path))
+        require_ending(str(path), "--out", FORMS, "a page, a table or the curves")
     with contextlib.ExitStack() as opened:
         comparison = Comparison([opened.enter_context(Results.read(folder)) for folder in options.runs])
         print(comparison.text())

@@ -75,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
+    require_place(options.json, options.predictions)
     require_ending(options.json, "--json", (".json",), "JSON")
     require_ending(options.predictions, "--predictions", (".csv",), "CSV, which every spreadsheet opens,")
-    require_place(options.json, options.predictions)
     predictor = load_network(options)
     positive = options.positive and class_called(options.positive, predictor, "--positive")
     folder = Path(options.data)

@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
     form = options.format or _format_of(options.out)
+    require_place(options.out, options.codalab)
     require_ending(options.out, "--out", *_endings(form))
     require_ending(options.codalab, "--codalab", (".zip",), "the challenge's archive")
-    require_place(options.out, options.codalab)
     files, passed_over = find_files(options.images)
     predictor = load_network(options, for_files=True)
     names = predictor.class_names

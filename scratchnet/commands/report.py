@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
-    require_ending(options.out, "--out", (".html", ".htm"), "a page (HTML)")
     require_place(options.out)
+    require_ending(options.out, "--out", (".html", ".htm"), "a page (HTML)")
     require_plots()  # before the work, not after it
     with Results.read(options.run, options.weights, options.class_label) as results:
         page = Run(results.folder).report_path

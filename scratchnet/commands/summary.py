@@ -105,7 +105,8 @@ def _epoch(row: dict[str, float]) -> str:
 
 def _fitted(fact: str) -> list[str]:
     """A fact in lines that fit the terminal; but a command stays in one, so that it can be copied."""
-    return [printable(fact)] if "training has not ended" in fact else wrapped(fact, indent=" " * 10)
+    copied = fact.startswith("command ") or "training has not ended" in fact
+    return [printable(fact)] if copied else wrapped(fact, indent=" " * 10)
 
 
 def _classes(about: dict[str, Any]) -> list[str]:
