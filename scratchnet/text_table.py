@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from scratchnet.command_line import printable
 
 LEAST = 40  # columns; a narrower terminal gets lines that it has to break itself
+NARROWEST = 8  # letters of a column whose words are broken
 GAP = "  "
 TIED = "\N{NO-BREAK SPACE}"
 
@@ -82,14 +83,12 @@ def _fitted(columns: list[list[str]], room: int) -> list[int]:
     """Widths that fit: the widest column is narrowed first, none below its longest word while another can give way."""
     widths = [max(map(len, column)) for column in columns]
     words = [_longest_word(column) for column in columns]
-    while (excess := _needed(widths) - room) > 0:
-        loose = [k for k, width in enumerate(widths) if width > words[k]] or [
-            k for k, width in enumerate(widths) if width > 8
-        ]
+    while _needed(widths) > room:
+        loose = [k for k, width in enumerate(widths) if width > words[k]]
+        loose = loose or [k for k, width in enumerate(widths) if width > NARROWEST]
         if not loose:
             break
-        widest = max(loose, key=lambda k: widths[k])
-        widths[widest] = max(widths[widest] - excess, min(words[widest], widths[widest] - 1), 8)
+        widths[max(loose, key=lambda k: widths[k])] -= 1
     return widths
 
 
