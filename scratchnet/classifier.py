@@ -16,9 +16,11 @@ from scratchnet.config import Config
 from scratchnet.data import ArrayImages
 from scratchnet.data.images import UnusableImage
 from scratchnet.data.in_memory import is_picture, rgb_of, shape_hint
-from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.predictor import Predictor
+from scratchnet.scores import counted
 from scratchnet.training.experiment import Training
+from scratchnet.training.trouble import hint, sentence
 
 # The image's size is that of X; the others are about a run's folder and its epochs, of which there are none here.
 OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last")
@@ -82,8 +84,7 @@ class Classifier:
         self.losses_: list[float] = []
         epochs = tqdm(range(config.epochs), desc="fitting", unit=" epochs", disable=not self.verbose)
         for epoch in epochs:
-            losses = [training.trainer.step(batch, epoch) * len(batch) for batch in training.train_batches.epoch(epoch)]
-            self.losses_.append(sum(losses) / len(images))
+            self.losses_.append(_train(training, epoch) / len(images))
             epochs.set_postfix_str(f"loss {self.losses_[-1]:.3f}")
         training.network.forget()
         self.classes_ = classes
@@ -147,6 +148,18 @@ class Classifier:
             classifier_tags=tags.ClassifierTags(),
             input_tags=tags.InputTags(two_d_array=False, three_d_array=False),
         )
+
+
+def _train(training: Training, epoch: int) -> float:
+    """An epoch of steps; the sum of the images' losses. Raises NonFiniteError, with what to try, where training diverges."""
+    try:
+        return sum(training.trainer.step(batch, epoch) * len(batch) for batch in training.train_batches.epoch(epoch))
+    except NonFiniteError as error:
+        steps = counted(training.trainer.optimizer.steps, "step")
+        tries = hint(training.config, lambda name, value: f"{name.replace('-', '_')}={value}")
+        raise NonFiniteError(
+            f"training has diverged in epoch {epoch + 1}, after {steps}: {sentence(error)} {tries}"
+        ) from error
 
 
 _DEFAULTS = {"verbose": False, **{name: one.default for name, one in SETTINGS.items()}}

@@ -125,7 +125,9 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
             with contextlib.suppress(OSError):  # a full disk: its curves end earlier
                 board.close()
     if progress.epoch < config.epochs:
-        print(f"\nEnded early: no better {config.best_metric} for {config.patience} epochs (--patience).")
+        print(
+            f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {counted(config.patience, 'epoch')} (--patience)."
+        )
     print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
     if "report.html" not in lacking:
         _write_report(run, curves=board is not None)

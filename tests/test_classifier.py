@@ -10,7 +10,7 @@ import scratchnet as sn
 from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.data.image_set import ArrayImages, channel_statistics
-from scratchnet.errors import ConfigError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.training import load_checkpoint
 from tests.small_data import random_images
 
@@ -219,3 +219,13 @@ def test_a_search_and_a_pipeline(spots):
     search = selection.GridSearchCV(steps, {"classifier__seed": [0, 1]}, cv=2).fit(X, y)
     assert search.best_score_ == 1
     assert search.predict(X).tolist() == y.tolist()
+
+
+def test_a_rate_that_is_far_too_high_is_said_with_what_to_try(spots):
+    """As train.py says it, in the words of the class."""
+    X, y, _ = spots
+    with pytest.raises(NonFiniteError) as caught:
+        sn.Classifier(**QUICK, learning_rate=1e9).fit(X, y)
+    said = str(caught.value)
+    assert said.startswith("training has diverged in epoch 1, after 1 step: ")
+    assert said.endswith("Next time, try learning_rate=0.0003 or clip_norm=1.")

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import scratchnet as sn
+import train
 from data_prep import Settings, prepare_sample
 from scratchnet.config import Config
 from scratchnet.errors import DataError, NonFiniteError
+from scratchnet.origin import Origin
 from scratchnet.session import reopen, train_to_the_end
 from scratchnet.training import Experiment, Progress, Run, load_checkpoint
 from scratchnet.training.trouble import hint
@@ -46,7 +48,8 @@ def test_one_checkpoint_stays_and_the_run_goes_on_from_it(shards, tmp_path, caps
     run = finished(shards, tmp_path / "run")
     assert checkpoints(run) == ["epoch-0002.h5"]
     said = " ".join(capsys.readouterr().out.split())
-    assert f"train.py --resume {run.folder} --epochs N; 1 checkpoint of 71 MB stayed for that" in said
+    assert "from the checkpoint of 71 MB that stayed there (--keep-last 0 keeps none): python" in said
+    assert f"train.py --resume {run.folder} --epochs N" in said
     with run.lock():
         experiment, progress, changed = reopen(run, {"epochs": 3})
         assert train_to_the_end(experiment, run, progress)
@@ -56,6 +59,17 @@ def test_one_checkpoint_stays_and_the_run_goes_on_from_it(shards, tmp_path, caps
     for name, value in load_checkpoint(whole.weights_path).weights.items():
         np.testing.assert_array_equal(load_checkpoint(run.weights_path).weights[name], value)
     assert all(verdict.state != DAMAGED for verdict in verify(run.folder))
+
+
+def test_a_run_that_a_program_has_trained_names_its_data_too(shards, tmp_path, monkeypatch):
+    """Though nobody has told its folder of them."""
+    monkeypatch.chdir(tmp_path)
+    run = finished(shards, tmp_path / "run")
+    assert Origin.read(run.config_path).shards == str(shards)
+    assert train.main(["--config", str(run.config_path), "--name", "again"]) == 0
+    again = load_checkpoint(tmp_path / "runs/again/weights.h5").weights
+    for name, value in load_checkpoint(run.weights_path).weights.items():
+        np.testing.assert_array_equal(again[name], value)
 
 
 def test_more_of_them_stay_where_that_is_asked_for(shards, tmp_path):
@@ -125,8 +139,8 @@ def shards_of_64(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"learning_rate": 1000.0}, "In a new run, try --learning-rate 0.0003 or --clip-norm 1."),
-        ({"learning_rate": 0.0003, "clip_norm": 1.0}, "In a new run, try --learning-rate 0.0001."),
+        ({"learning_rate": 1000.0}, "Next time, try --learning-rate 0.0003 or --clip-norm 1."),
+        ({"learning_rate": 0.0003, "clip_norm": 1.0}, "Next time, try --learning-rate 0.0001."),
         ({"learning_rate": 1e-5}, "try --learning-rate 0.0000033 or"),
         ({"learning_rate": 5.0, "optimizer": "sgd"}, "try --learning-rate 0.01 or"),
     ],
@@ -142,6 +156,6 @@ def test_a_run_that_diverges_says_it_in_sentences(shards, tmp_path):
         train_to_the_end(Experiment(config, shards), run, Progress())
     said = str(caught.value)
     assert "training has diverged in epoch 1, after 1 step: " in said
-    assert "In a new run, try --learning-rate 0.0003 or --clip-norm 1. The size of every weight" in said
+    assert "Next time, try --learning-rate 0.0003 or --clip-norm 1. The size of every weight" in said
     assert ". . " not in said
     assert "after 1 step, learning rate 1000000\n" in run.trouble_path.read_text(encoding="utf-8")

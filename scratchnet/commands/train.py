@@ -179,7 +179,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         metavar="RUN",
         help="go on with a run, from its newest checkpoint that is whole; --epochs may be raised (which stretches a cosine "
-        "schedule), --patience, --checkpoint-minutes and --keep-every changed, and --data say where its shards are now",
+        "schedule), --patience, --checkpoint-minutes, --keep-every and --keep-last changed, and --data say where its shards are now",
     )
     add_class_labels(where)
     add("--verbose", action="store_true", help="show every layer and every hyper-parameter before the training")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,14 @@ def report_of_divergence(experiment: Experiment, progress: Progress, error: Exce
     )
 
 
-def hint(config: Config) -> str:
-    """What to try when training has diverged: a rate that can work, and where nothing clips yet, that."""
-    clip = "" if config.clip_norm else " or --clip-norm 1"
-    return f"In a new run, try --learning-rate {plain(lower_rate(config))}{clip}."
+def hint(config: Config, write: Callable[[str, str], str] = "--{} {}".format) -> str:
+    """What to try when training has diverged: a rate that can work, and where nothing clips yet, that.
+
+    write: a setting with its value, as whoever reads it would type it.
+    """
+    tries = [write("learning-rate", plain(lower_rate(config)))]
+    tries += [] if config.clip_norm else [write("clip-norm", "1")]
+    return f"Next time, try {' or '.join(tries)}."
 
 
 def lower_rate(config: Config) -> float:

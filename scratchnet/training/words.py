@@ -169,19 +169,20 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     if test_set.manifest.preparation.get("sample"):
         few = "The cells of the sample are a demonstration: everything works, and they are too few for a result."
         lines += ["", *wrapped(few)]
-    return "\n".join([*lines, "", *wrapped(f"Weights, metrics and settings are in {run}. {_kept(run)}")])
+    return "\n".join([*lines, f"\nWeights, metrics and settings are in {run}.", *_kept(run)])
 
 
-def _kept(run: Path) -> str:
+def _kept(run: Path) -> list[str]:
     """What of the checkpoints has stayed, and for what."""
     checkpoints = Run(run).checkpoints()
     if not checkpoints:
-        return "No checkpoint was kept (--keep-last 0), so it cannot be trained longer."
+        return wrapped("No checkpoint was kept (--keep-last 0), so the run cannot be trained longer.")
     size = sum(path.stat().st_size for path in checkpoints) / 1e6
-    return (
-        f"To train it longer: {command('train', '--resume', run, '--epochs', 'N')}; {counted(len(checkpoints), 'checkpoint')} of "
-        f"{size:.0f} MB stayed for that (--keep-last 0 keeps none)."
-    )
+    stayed = "the checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
+    return [
+        f"To train it longer, from {stayed} of {size:.0f} MB that stayed there (--keep-last 0 keeps none):",
+        f"  {command('train', '--resume', run, '--epochs', 'N')}",
+    ]
 
 
 def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
