@@ -63,6 +63,7 @@ WRONG = {
         "--patience": NO_COUNT,
         "--checkpoint-minutes": NO_NUMBER,
         "--keep-every": NO_COUNT,
+        "--keep-last": (*NO_COUNT, "3"),
         "--seed": [*NO_COUNT, str(2**63)],
     },
     "python -m data_prep": {
@@ -85,7 +86,7 @@ WRONG = {
         "--threads": [*NO_COUNT, "0", "100000"],
     },
 }
-FLAGS = {"--version", "--crop", "--keep-duplicates", "--quiet", "--help"}  # take no value, and can't be wrong
+FLAGS = {"--version", "--crop", "--keep-duplicates", "--quiet", "--verbose", "--help"}  # take no value, and can't be wrong
 MAIN = {"train.py": train.main, "python -m data_prep": prepare_main}
 PARSER = {"train.py": train.command_line, "python -m data_prep": prepare_parser}
 CASES = [
