@@ -17,10 +17,10 @@ from benchmarks.report import markdown
 from benchmarks.sections import SECTIONS
 from benchmarks.settings import Settings, processors, say
 from benchmarks.systems import PEERS
-from scratchnet.command_line import Parser
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.files import write_text_atomically
-from scratchnet.front_door import enter, program
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import Parser
+from scratchnet.terminal.front_door import enter, program
 
 DESCRIPTION = """\
 Measures scratchnet beside PyTorch and TensorFlow (pip install -e ".[bench]"; a peer that is not installed is left out) and

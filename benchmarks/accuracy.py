@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
 from scratchnet.data import Batch
-from scratchnet.fused import ConvReluPool
-from scratchnet.layers import Conv2D, Dense, MaxPool2D, ReLU
-from scratchnet.models import MODELS
+from scratchnet.nn.conv import Conv2D
+from scratchnet.nn.dense import Dense
+from scratchnet.nn.fused import ConvReluPool
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.pool import MaxPool2D
+from scratchnet.nn.relu import ReLU
 
 Array = NDArray[Any]
 POOL = 256  # different images of the training

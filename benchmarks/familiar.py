@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from data_prep import Settings, prepare
-from data_prep.sources import find_images
 from scratchnet.data import Dataset
+from scratchnet.data.familiar import Familiar
 from scratchnet.data.images import decode, preprocess, preprocessing
-from scratchnet.familiar import Familiar
+from scratchnet.prepare import Settings, prepare
+from scratchnet.prepare.sources import find_images
 
 SHOWN = 400  # images of OTHERS, evenly spread
 

@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 
 from benchmarks.process import ROOT
 from benchmarks.settings import say
-from scratchnet.command_line import Parser
 from scratchnet.commands.shared import require_folder_place
-from scratchnet.config import PRESETS
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.images import CROP
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
-from scratchnet.files import write_text_atomically
-from scratchnet.front_door import enter, program
-from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.measures.predictions import Predictions, predictions_of
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import Parser
+from scratchnet.terminal.front_door import enter, program
 from scratchnet.training import Evaluation
+from scratchnet.training.config import PRESETS
 
 NAME = "python -m benchmarks.folds"
 OURS = ("--data", "--runs", "--name", "--resume", "--config")

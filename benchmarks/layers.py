@@ -12,9 +12,10 @@ import numpy as np
 from benchmarks.systems.ours import make_batch, make_trainer
 from benchmarks.work import Work
 from scratchnet.data import Batch
-from scratchnet.fused import ConvReluPool
 from scratchnet.kernels import convolution
-from scratchnet.layers import Conv2D, Dense
+from scratchnet.nn.conv import Conv2D
+from scratchnet.nn.dense import Dense
+from scratchnet.nn.fused import ConvReluPool
 from scratchnet.training import Trainer
 
 REST = "loss, Adam, rest"

@@ -17,16 +17,16 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.systems.learners import LEARNERS, Learner, require_shared
-from scratchnet.command_line import Parser
 from scratchnet.commands.shared import require_place
-from scratchnet.config import PRESETS, Config
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
-from scratchnet.files import write_text_atomically
-from scratchnet.front_door import enter, program
 from scratchnet.kernels.machine.threads import set_threads
-from scratchnet.scores import counted
+from scratchnet.measures.scores import counted
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import Parser
+from scratchnet.terminal.front_door import enter, program
 from scratchnet.training import Experiment, compile_kernels
+from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.selection import choosing_side
 
 DESCRIPTION = """\

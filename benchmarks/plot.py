@@ -10,7 +10,7 @@ from benchmarks.systems import LABELS
 from benchmarks.targets import MEMORY, least_seconds, per_second
 from scratchnet.errors import MissingExtraError
 from scratchnet.extras import require, using
-from scratchnet.files import write_atomically
+from scratchnet.storage.files import write_atomically
 
 OURS, PEER, GUIDE = "#c1440e", "#9aa5b1", "#2b2f36"  # rust for us, grey for the others, near black for limits
 

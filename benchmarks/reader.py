@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from data_prep import Settings, prepare_sample
 from scratchnet.data import Augmentation, Batches, Dataset, PixelScaling
+from scratchnet.prepare import Settings, prepare_sample
 
 BATCH = 32
 

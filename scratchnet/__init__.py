@@ -37,38 +37,50 @@ __all__ = [
 
 # Where each name is defined: first for Python, then the same for type checkers and editors.
 _DEFINED_IN = {
-    "scratchnet.classifier": ("Classifier",),
     "scratchnet.errors": ("ScratchnetError",),
-    "scratchnet.gradients": ("GradientCheck", "GradientError", "gradient_check"),
-    "scratchnet.layers": ("Conv2D", "Dense", "Dropout", "Flatten", "Layer", "MaxPool2D", "Parameter", "ReLU"),
-    "scratchnet.losses": ("SoftmaxCrossEntropy",),
-    "scratchnet.network": ("Sequential",),
-    "scratchnet.optimizers": ("SGD", "Adam"),
-    "scratchnet.predictor": ("Predictor", "load"),
-    "scratchnet.schedules": ("Schedule",),
+    "scratchnet.nn.base": ("Layer", "Parameter"),
+    "scratchnet.nn.conv": ("Conv2D",),
+    "scratchnet.nn.dense": ("Dense",),
+    "scratchnet.nn.dropout": ("Dropout",),
+    "scratchnet.nn.flatten": ("Flatten",),
+    "scratchnet.nn.gradient_check": ("GradientCheck", "GradientError", "gradient_check"),
+    "scratchnet.nn.losses": ("SoftmaxCrossEntropy",),
+    "scratchnet.nn.optimizers": ("SGD", "Adam"),
+    "scratchnet.nn.pool": ("MaxPool2D",),
+    "scratchnet.nn.relu": ("ReLU",),
+    "scratchnet.nn.schedules": ("Schedule",),
+    "scratchnet.nn.sequential": ("Sequential",),
+    "scratchnet.use.classifier": ("Classifier",),
+    "scratchnet.use.predictor": ("Predictor", "load"),
 }
 
 if TYPE_CHECKING:
-    from scratchnet import models
-    from scratchnet.classifier import Classifier
     from scratchnet.errors import ScratchnetError
-    from scratchnet.gradients import GradientCheck, GradientError, gradient_check
-    from scratchnet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Parameter, ReLU
-    from scratchnet.losses import SoftmaxCrossEntropy
-    from scratchnet.network import Sequential
-    from scratchnet.optimizers import SGD, Adam
-    from scratchnet.predictor import Predictor, load
-    from scratchnet.schedules import Schedule
+    from scratchnet.nn import models
+    from scratchnet.nn.base import Layer, Parameter
+    from scratchnet.nn.conv import Conv2D
+    from scratchnet.nn.dense import Dense
+    from scratchnet.nn.dropout import Dropout
+    from scratchnet.nn.flatten import Flatten
+    from scratchnet.nn.gradient_check import GradientCheck, GradientError, gradient_check
+    from scratchnet.nn.losses import SoftmaxCrossEntropy
+    from scratchnet.nn.optimizers import SGD, Adam
+    from scratchnet.nn.pool import MaxPool2D
+    from scratchnet.nn.relu import ReLU
+    from scratchnet.nn.schedules import Schedule
+    from scratchnet.nn.sequential import Sequential
+    from scratchnet.use.classifier import Classifier
+    from scratchnet.use.predictor import Predictor, load
 else:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Imports what `scratchnet.name` stands for: a public name, or a module of the package."""
+        """Imports what `scratchnet.name` stands for: a public name, or a folder of the package; `models` is a module of nn."""
         for module, names in _DEFINED_IN.items():
             if name in names:
                 found = getattr(import_module(module), name)
                 break
         else:
-            module = f"{__name__}.{name}"
+            module = f"{__name__}.nn.models" if name == "models" else f"{__name__}.{name}"
             if name.startswith("_") or not name.isidentifier() or util.find_spec(module) is None:
                 message = f"module {__name__!r} has no attribute {name!r}"
                 raise AttributeError(message, name=name, obj=sys.modules[__name__])

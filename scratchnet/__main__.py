@@ -3,10 +3,10 @@
 import sys
 from typing import NoReturn
 
-from scratchnet.command_line import Parser
 from scratchnet.commands import COMMANDS
-from scratchnet.front_door import add_arguments, enter, program, run
-from scratchnet.invocation import package
+from scratchnet.terminal.command_line import Parser
+from scratchnet.terminal.front_door import add_arguments, enter, program, run
+from scratchnet.terminal.invocation import package
 
 
 def main(arguments: list[str] | None = None) -> int:

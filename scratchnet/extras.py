@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from scratchnet.errors import MissingExtraError, ScratchnetError
-from scratchnet.invocation import checkout, python
+from scratchnet.terminal.invocation import checkout, python
 
 DISTRIBUTION = "scratchnet-cells"
 """What pip calls this program. On the public index, the name of the package itself is somebody else's."""

@@ -37,7 +37,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """The folder that holds scratchnet/, data_prep/ and tests/."""
+    """The folder that holds scratchnet/ and tests/."""
     return REPOSITORY
 
 

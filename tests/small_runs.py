@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from scratchnet.config import Config
 from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
-from scratchnet.models import MODELS
+from scratchnet.nn.models import MODELS
 from scratchnet.training import Progress, Run
+from scratchnet.training.config import Config
 from tests.small_data import make_shard, random_images, shard_file
 
 HOSTILE = ('<script>alert("1")</script>', "$x_1^2$ & 'höhe'\n=1+1")  # names of classes

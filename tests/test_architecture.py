@@ -16,8 +16,7 @@ from scratchnet import reference
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in ("scratchnet", "data_prep")
-    for path in sorted((ROOT / package).rglob("*.py"))
+    for path in sorted([*(ROOT / "scratchnet").rglob("*.py"), ROOT / "train.py", ROOT / "data_prep.py"])
 }
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
 each_module = pytest.mark.parametrize("module", TREES)
@@ -46,82 +45,81 @@ def modules(*packages):
 
 def test_the_rules_have_something_to_rule():
     """A file that was moved would otherwise be free of its rules."""
-    for module in [*MAY_IMPORT, *NEVER, "scratchnet.kernels.machine.jit"]:
-        assert modules(module), module
+    for place in MAY_IMPORT:
+        assert modules(f"scratchnet.{place}"), place
     assert imports("scratchnet.kernels.direct") >= {
         "numpy",
         "numba",
         "scratchnet.kernels.machine.jit",
         "scratchnet.kernels.matmul",
     }
-    assert "scratchnet.kernels.convolution" in imports("scratchnet.layers.conv")
+    assert "scratchnet.kernels.convolution" in imports("scratchnet.nn.conv")
 
 
-# What each may import of scratchnet; the standard library and NumPy go without saying.
+TOP = ["draws", "errors", "extras", "reference", "version"]  # files that stand in no folder
+
+# What each may import of scratchnet; the standard library and NumPy go without saying. A folder may import itself.
 MAY_IMPORT = {
-    "scratchnet.errors": [],
-    "scratchnet.turns": ["scratchnet.errors"],
-    "scratchnet.draws": [],
-    "scratchnet.reference": ["scratchnet.draws"],
-    "scratchnet.kernels": ["scratchnet.kernels", "scratchnet.errors", "scratchnet.draws"],
-    "scratchnet.initializers": ["scratchnet.errors"],
-    "scratchnet.schedules": ["scratchnet.errors"],
-    "scratchnet.losses": ["scratchnet.errors", "scratchnet.reference", "scratchnet.turns"],
-    "scratchnet.layers": [
-        "scratchnet.layers",
-        "scratchnet.kernels",
-        "scratchnet.initializers",
-        "scratchnet.draws",
-        "scratchnet.errors",
-        "scratchnet.turns",
-    ],
+    "errors": [],
+    "version": [],
+    "draws": [],
+    "reference": ["draws"],
+    "extras": ["errors", "terminal.invocation"],
+    "storage": ["terminal", "errors"],
+    "terminal": ["errors", "version"],
+    "kernels.machine": ["errors"],
+    "kernels.winograd": ["kernels.machine", "kernels.matmul"],
+    "kernels": ["errors"],
+    "nn.turns": ["errors"],
+    "nn.initializers": ["errors"],
+    "nn.schedules": ["errors"],
+    "nn.losses": ["errors", "reference", "nn.turns"],
+    "nn.gradient_check": ["errors", "nn.base"],
+    "nn.optimizers": ["errors", "kernels", "nn.base"],
+    "nn.base": ["errors", "kernels", "nn.turns"],
+    "nn": ["kernels", "reference", "draws", "errors"],
+    "data": ["storage", "draws", "errors"],
+    "measures": ["data", "storage", "terminal", "nn.losses", "reference", "draws", "errors"],
+    "drawing": ["measures", "extras", "errors"],
+    "training": ["drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
+    "use": ["training", "drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
+    "pages": ["use", "training", "drawing", "measures", "data", "nn", "storage", "terminal", *TOP],
+    "prepare": ["data", "storage", "terminal", "draws", "version", "errors"],
 }
-
-FRONT_DOORS = ["scratchnet.commands"]  # like train.py: they may bring preparing and training together
-
-NEVER = {
-    "scratchnet": ["data_prep", "train", "tests", "benchmarks"],
-    "scratchnet.commands": ["train", "tests", "benchmarks"],
-    "scratchnet.data": ["scratchnet.layers", "scratchnet.kernels", "scratchnet.network", "scratchnet.training"],
-    "scratchnet.averaging": ["scratchnet.training", "scratchnet.layers", "scratchnet.kernels"],
-    "scratchnet.network": ["scratchnet.training", "scratchnet.data", "scratchnet.optimizers"],
-    "scratchnet.optimizers": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
-    "scratchnet.gradients": ["scratchnet.network", "scratchnet.training", "scratchnet.data"],
-    "scratchnet.models": ["scratchnet.training", "scratchnet.data", "scratchnet.kernels"],
-    "data_prep": [
-        "scratchnet.training",
-        "scratchnet.network",
-        "scratchnet.layers",
-        "scratchnet.kernels",
-        "train",
-        "benchmarks",
-    ],
-}
+FRONT_DOORS = ["scratchnet.commands"]  # they may import everything of scratchnet
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_arrows_point_down(package):
+@pytest.mark.parametrize("place", MAY_IMPORT)
+def test_arrows_point_down(place):
+    package = f"scratchnet.{place}"
+    allowed = [f"scratchnet.{name}" for name in MAY_IMPORT[place]]
+    inner = [f"scratchnet.{name}" for name in MAY_IMPORT if name.startswith(f"{place}.")]
     for module in modules(package):
-        upwards = {
-            name
-            for name in imports(module)
-            if within(name, "scratchnet", "data_prep") and not within(name, *MAY_IMPORT[package])
-        }
-        assert not upwards, f"{module} imports {upwards}"
+        if not within(module, *inner):  # they have a rule of their own
+            ours = {name for name in imports(module) if name.startswith("scratchnet.")}
+            upwards = {name for name in ours if not within(name, package, *allowed)}
+            assert not upwards, f"{module} imports {upwards}"
 
 
-@pytest.mark.parametrize("package", NEVER)
-def test_forbidden_arrows(package):
-    for module in modules(package):
-        if within(module, *FRONT_DOORS) and package not in FRONT_DOORS:
-            continue
-        forbidden = {name for name in imports(module) if within(name, *NEVER[package])}
-        assert not forbidden, f"{module} imports {forbidden}"
+def test_every_place_has_its_rule_and_says_it():
+    """At the top of the package a reader meets twenty names at most, and every folder says what it may import."""
+    names = {module.split(".")[1] for module in modules("scratchnet") if "." in module}
+    assert len(names) <= 20
+    assert names - {"__main__", "commands"} == {name for name in MAY_IMPORT if "." not in name}
+    for name in names:
+        if SOURCES[f"scratchnet.{name}"].name == "__init__.py":
+            assert "It may import" in ast.get_docstring(TREES[f"scratchnet.{name}"]), name
+
+
+@each_module
+def test_nothing_of_the_package_imports_what_stands_beside_it(module):
+    if within(module, "scratchnet"):
+        assert not {name for name in imports(module) if within(name, "data_prep", "train", "tests", "benchmarks")}
 
 
 @each_module
 def test_nothing_imports_a_front_door(module):
-    if module not in ("scratchnet.__main__", "data_prep.__main__"):
+    if module not in ("scratchnet.__main__", "scratchnet.terminal.front_door", "data_prep", "train"):
         above = {name for name in imports(module) if within(name, *FRONT_DOORS)}
         assert not above or within(module, *FRONT_DOORS), f"{module} imports {above}"
 
@@ -242,4 +240,4 @@ def test_the_examples_of_the_layers_are_among_them():
         name: sum(len(test.examples) for test in finder.find(importlib.import_module(name))) for name in DOCTESTED
     }
     for name in ("conv", "dense", "dropout", "flatten", "pool", "relu"):
-        assert counts[f"scratchnet.layers.{name}"] > 0
+        assert counts[f"scratchnet.nn.{name}"] > 0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scratchnet import Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential, SoftmaxCrossEntropy, reference
-from scratchnet.averaging import averaged_logits
 from scratchnet.data import symmetry
 from scratchnet.errors import ShapeError
+from scratchnet.training.averaging import averaged_logits
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -15,8 +15,8 @@ from benchmarks import accuracy, rounds, targets, work
 from benchmarks.layers import multiplications, needed_by
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
-from scratchnet import models
-from scratchnet.fused import ConvReluPool
+from scratchnet.nn import models
+from scratchnet.nn.fused import ConvReluPool
 
 
 def run(repository, *arguments, program="benchmarks"):
@@ -170,7 +170,7 @@ PARITY = """
 import sys
 from benchmarks.systems.ours import Ours
 from benchmarks.work import Work
-from scratchnet.exchange.layouts import to_torch
+from scratchnet.use.exchange.layouts import to_torch
 work = Work("train", "report", 32, 8, dropout=0.0)
 ours = Ours(1)
 ours.prepare(work)
@@ -248,9 +248,9 @@ def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
     import numpy as np
 
     from benchmarks.systems.learners import LEARNERS
-    from scratchnet.config import PRESETS, Config
-    from scratchnet.exchange.layouts import to_torch
     from scratchnet.training import Experiment
+    from scratchnet.training.config import PRESETS, Config
+    from scratchnet.use.exchange.layouts import to_torch
 
     config = Config(**PRESETS["report-32"])
     experiment = Experiment(replace(config, batch_size=16, clip_norm=0.5), trained_run.data)
@@ -297,8 +297,8 @@ def folds(repository, *arguments):
 
 def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
     pytest.importorskip("sklearn")
-    from data_prep import SAMPLE, Settings, prepare_folds
-    from scratchnet.predictions import Predictions
+    from scratchnet.measures.predictions import Predictions
+    from scratchnet.prepare import SAMPLE, Settings, prepare_folds
 
     shards, out = tmp_path / "folds", tmp_path / "runs"
     prepare_folds(SAMPLE, shards, Settings(image_size=32, split="kfold", folds=2), quiet=True)
@@ -326,7 +326,7 @@ def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
 
 def test_folds_that_are_not_all_of_one_cross_validation_are_refused(repository, tmp_path):
     pytest.importorskip("sklearn")
-    from data_prep import SAMPLE, Settings, prepare_folds
+    from scratchnet.prepare import SAMPLE, Settings, prepare_folds
 
     prepare_folds(SAMPLE, tmp_path / "folds", Settings(image_size=32, split="kfold", folds=3), quiet=True)
     asked = (tmp_path / "folds", "--out", tmp_path / "runs", "--epochs", 1)

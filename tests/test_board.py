@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.errors import MissingExtraError
-from scratchnet.predictions import Predictions
+from scratchnet.measures.predictions import Predictions
 from scratchnet.training import Display, Experiment, Progress, Run, fit
 from scratchnet.training.board import Board
+from scratchnet.training.config import Config
 from tests.small_data import make_dataset
 from tests.small_runs import make_sides
 

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-import data_prep.augment
-import data_prep.estimate
-from data_prep import SAMPLE, Settings, cache, prepare
-from data_prep.estimate import estimate, expected_sides
-from data_prep.sources import find_images
+import scratchnet.prepare.augment
+import scratchnet.prepare.estimate
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.lock import Lock
+from scratchnet.prepare import SAMPLE, Settings, cache, prepare
+from scratchnet.prepare.estimate import estimate, expected_sides
+from scratchnet.prepare.sources import find_images
+from scratchnet.storage.lock import Lock
 from tests.small_data import make_cnmc, save_image
 
 
@@ -84,7 +84,7 @@ def test_what_can_not_be_foreseen_is_refused():
             expected_sides([10, 10], settings)
 
 
-@pytest.mark.parametrize("module", [data_prep.augment, data_prep.estimate])
+@pytest.mark.parametrize("module", [scratchnet.prepare.augment, scratchnet.prepare.estimate])
 def test_the_examples_run(module):
     failed, tried = doctest.testmod(module)
     assert tried > 0
@@ -94,7 +94,7 @@ def test_the_examples_run(module):
 def run_together(cells, kept, settings, count):
     """What `count` processes say that prepare the same at once, and which folder each of them gets."""
     program = (
-        "import sys; from pathlib import Path; from data_prep import Settings, cache; "
+        "import sys; from pathlib import Path; from scratchnet.prepare import Settings, cache; "
         f"print(cache.kept(Path(sys.argv[1]), {settings!r}, Path(sys.argv[2])))"
     )
     started = [
@@ -174,7 +174,7 @@ def test_without_locks_the_slower_one_uses_what_the_faster_has_made(cells, tmp_p
         prepare(cells, place, settings, quiet=True)
         return prepare(*arguments)
 
-    monkeypatch.setattr("scratchnet.lock._take", no_locks)
+    monkeypatch.setattr("scratchnet.storage.lock._take", no_locks)
     monkeypatch.setattr(cache, "prepare", meanwhile)
     assert cache.kept(cells, settings, tmp_path / "kept", say=said.append) == place
     assert said[-1].startswith("Using what another run has prepared meanwhile")

@@ -8,10 +8,10 @@ import pytest
 
 import scratchnet as sn
 from scratchnet.__main__ import main
-from scratchnet.class_labels import class_labels_of, parse_class_labels
+from scratchnet.data.class_labels import class_labels_of, parse_class_labels
 from scratchnet.errors import ConfigError
-from scratchnet.report import Results
-from scratchnet.scores import scores
+from scratchnet.measures.scores import scores
+from scratchnet.pages import Results
 from tests.small_runs import make_run, make_sides
 
 ALL = "leukaemic (ALL)"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import scratchnet as sn
-from scratchnet.config import Config
 from scratchnet.data import Dataset
 from scratchnet.data.image_set import ArrayImages, channel_statistics
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.training import load_checkpoint
+from scratchnet.training.config import Config
 from tests.small_data import random_images
 
 QUICK = {"epochs": 3, "batch_size": 8, "warmup": 0, "dropout": 0.0}

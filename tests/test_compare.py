@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from scratchnet.__main__ import main
-from scratchnet.report import Comparison, Results
+from scratchnet.pages import Comparison, Results
 from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
 
 pytest.importorskip("matplotlib")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from scratchnet.config import Config
 from scratchnet.training import compilation
+from scratchnet.training.config import Config
 
 STEPS = """
 from numba.core import event
-from scratchnet.config import Config
+from scratchnet.training.config import Config
 from scratchnet.training.compilation import DIRECT, FAST, small_step
 
 class Compilations(event.Listener):

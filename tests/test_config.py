@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchnet.config import PRESETS, Config, from_toml
 from scratchnet.data.augment import TURNS
 from scratchnet.errors import ConfigError
+from scratchnet.training.config import PRESETS, Config, from_toml
 
 INVALID = [
     ("model", "resnet"), ("model", 3),

@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 from small_data import make_cnmc, mean_over_areas, save_image, shards_of
 
-import data_prep
-from data_prep import SAMPLE, Settings, describe, prepare, prepare_sample, printable
-from data_prep.__main__ import main
+import scratchnet.prepare
+from data_prep import main
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.prepare import SAMPLE, Settings, describe, prepare, prepare_sample, printable
 
-SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
+SPOOL, WRITING = (importlib.import_module(f"scratchnet.prepare.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
 
 
-@pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(data_prep.__path__)])
+@pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(scratchnet.prepare.__path__)])
 def test_examples_in_docstrings(name):
-    failures, _ = doctest.testmod(importlib.import_module(f"data_prep.{name}"))
+    failures, _ = doctest.testmod(importlib.import_module(f"scratchnet.prepare.{name}"))
     assert failures == 0
 
 

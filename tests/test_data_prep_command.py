@@ -12,13 +12,13 @@ from dataclasses import fields
 import pytest
 from small_data import make_cnmc, save_image, shards_of
 
-from data_prep import Settings, prepare
-from data_prep.__main__ import main
-from data_prep.options import OPTIONS
+from data_prep import main
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare import Settings, prepare
+from scratchnet.prepare.options import OPTIONS
 
-SPOOL, WRITING = (importlib.import_module(f"data_prep.{name}") for name in ("spool", "writing"))
+SPOOL, WRITING = (importlib.import_module(f"scratchnet.prepare.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
 
 

@@ -9,7 +9,7 @@ import scratchnet as sn
 from scratchnet.kernels import matmul
 from scratchnet.kernels.elementwise import sum_of_squares
 from scratchnet.kernels.update import NEGLIGIBLE
-from scratchnet.layers.base import Parameter
+from scratchnet.nn.base import Parameter
 
 DENORMAL = {"float32": 1e-40, "float64": 1e-310}
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scratchnet.differences import differences, shared_images
-from scratchnet.predictions import Predictions
-from scratchnet.scores import scores
+from scratchnet.measures.differences import differences, shared_images
+from scratchnet.measures.predictions import Predictions
+from scratchnet.measures.scores import scores
 
 
 def said(right, *, labels=None, subjects=True, names=("all", "hem"), paths=None):

@@ -5,9 +5,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from small_data import save_image
 
-from data_prep import duplicates
-from data_prep.duplicates import find_duplicates, identify, merge_subjects
 from scratchnet.data.images import decode
+from scratchnet.prepare import duplicates
+from scratchnet.prepare.duplicates import find_duplicates, identify, merge_subjects
 
 # Few values, so that quarters are often equally bright; sides of one pixel; squares and others.
 pictures = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(

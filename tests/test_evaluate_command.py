@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import scratchnet as sn
-from data_prep import SAMPLE, Settings, prepare
 from scratchnet.__main__ import main
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.prepare import SAMPLE, Settings, prepare
 from tests.small_data import save_image
 
 

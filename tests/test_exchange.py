@@ -11,7 +11,8 @@ from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequent
 from scratchnet.__main__ import main
 from scratchnet.data import PixelScaling
 from scratchnet.errors import ConfigError, DataError, DtypeError, MissingExtraError, ScratchnetError, ShapeError
-from scratchnet.exchange import (
+from scratchnet.nn.models import report
+from scratchnet.use.exchange import (
     from_keras,
     from_torch,
     read_safetensors,
@@ -20,9 +21,8 @@ from scratchnet.exchange import (
     write_onnx,
     write_safetensors,
 )
-from scratchnet.exchange.onnx import onnx_model
-from scratchnet.models import report
-from scratchnet.predictor import Predictor
+from scratchnet.use.exchange.onnx import onnx_model
+from scratchnet.use.predictor import Predictor
 from tests.small_data import random_images, save_image
 
 
@@ -331,7 +331,7 @@ def test_a_graph_that_says_otherwise_is_not_written(tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     predictor = by_hand([Conv2D(3, 3), Flatten(), Dense(2)])
     model = onnx_model(predictor)
-    monkeypatch.setattr("scratchnet.exchange.onnx.onnx_model", lambda _: model)
+    monkeypatch.setattr("scratchnet.use.exchange.onnx.onnx_model", lambda _: model)
     predictor.network.layers[0].bias.value += 0.01  # after the graph was made
     with pytest.raises(DataError, match=r"not written: .* differ from ours"):
         write_onnx(predictor, tmp_path / "m.onnx", random_images(3, 9))

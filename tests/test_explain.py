@@ -5,8 +5,8 @@ import pytest
 
 from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.explain import feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion, receptive_field
-from scratchnet.models import report
+from scratchnet.nn.models import report
+from scratchnet.use.explain import feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion, receptive_field
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import SAMPLE
 from scratchnet.__main__ import main
+from scratchnet.prepare import SAMPLE
 
 CELL = SAMPLE / "fold_0" / "hem" / "UID_H7_1_1_hem.png"
 
@@ -78,15 +78,15 @@ def written(monkeypatch):
     pytest.importorskip("matplotlib")
     texts = []
     monkeypatch.setattr(
-        "scratchnet.explain_sheets._save",
+        "scratchnet.use.explain_sheets._save",
         lambda figure, path: texts.append([text.get_text() for text in figure.findobj(match=_is_text)]),
     )
     return texts
 
 
 def test_a_class_in_capitals_and_maps_where_nothing_matters(explain, tmp_path, monkeypatch, written):
-    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: np.full((1, 2, 2), 0.01, np.float32))
-    monkeypatch.setattr("scratchnet.explain_sheets.occlusion", lambda *_, **__: np.full((32, 32), -0.0015))
+    monkeypatch.setattr("scratchnet.use.explain_sheets.grad_cam", lambda *_: np.full((1, 2, 2), 0.01, np.float32))
+    monkeypatch.setattr("scratchnet.use.explain_sheets.occlusion", lambda *_, **__: np.full((32, 32), -0.0015))
     label = ["--class-label", "hem=healthy (HEM)"]
     assert explain(CELL, "--out", tmp_path, "--class", "HEM", "--layer", "relu5", *label)[0] == 0
     text = "\n".join(written[0])
@@ -101,8 +101,8 @@ def test_the_numbers_stand_on_the_map(explain, tmp_path, monkeypatch, written):
     cam = np.array([[[0.0, 0.1], [0.3, 0.0]]])
     missed = np.zeros((32, 32))
     missed[8:12, 8:12], missed[20:24, 4:8] = 0.31, -0.12
-    monkeypatch.setattr("scratchnet.explain_sheets.grad_cam", lambda *_: cam)
-    monkeypatch.setattr("scratchnet.explain_sheets.occlusion", lambda *_, **__: missed)
+    monkeypatch.setattr("scratchnet.use.explain_sheets.grad_cam", lambda *_: cam)
+    monkeypatch.setattr("scratchnet.use.explain_sheets.occlusion", lambda *_, **__: missed)
     assert explain(CELL, "--out", tmp_path)[0] == 0
     assert {"+31", "−12"} <= set(written[0])
     lifted = 1 / (1 + np.exp(-4 * np.array([0.1, 0.3]))) - 0.5

@@ -14,8 +14,9 @@ import pytest
 
 import scratchnet.__main__
 import train
-from scratchnet import extras, plots
+from scratchnet import extras
 from scratchnet.__main__ import main
+from scratchnet.drawing import plots
 from scratchnet.errors import DataError, MissingExtraError
 from scratchnet.extras import DISTRIBUTION, EXTRAS, install, require, using
 from tests.small_runs import make_run, make_sides
@@ -201,9 +202,7 @@ OTHERS = {"atheris"}  # that the documentation says how to install
 def test_nothing_of_strangers_is_recommended():
     """On the public index `scratchnet` is somebody else's: what is named for pip is ours, or comes with an extra."""
     pages = [ROOT / "train.py", ROOT / ".ci/run", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-    pages += [
-        path for folder in ("scratchnet", "data_prep", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")
-    ]
+    pages += [path for folder in ("scratchnet", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
     named = set()
     for path in pages:
         if path == Path(__file__):

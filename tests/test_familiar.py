@@ -11,8 +11,8 @@ import scratchnet as sn
 from benchmarks.familiar import screenshot
 from scratchnet.__main__ import main
 from scratchnet.data import ArrayImages
+from scratchnet.data.familiar import CAUTION, KEY, Familiar, describe
 from scratchnet.data.images import preprocess, preprocessing
-from scratchnet.familiar import CAUTION, KEY, Familiar, describe
 from tests.small_runs import make_run, make_sides
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet.file_kinds import kind_of
+from scratchnet.storage.file_kinds import kind_of
 
 
 def packed(*names):

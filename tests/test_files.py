@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchnet import files
-from scratchnet.files import write_atomically, write_text_atomically
+from scratchnet.storage import files
+from scratchnet.storage.files import write_atomically, write_text_atomically
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):
@@ -109,9 +109,9 @@ def test_windows_waits_for_a_reader_of_the_old_file(tmp_path, monkeypatch):
         write_text_atomically(tmp_path / "a.txt", "x")
     refused.clear()
     with monkeypatch.context() as patch:
-        patch.setattr("scratchnet.files.os.name", "nt")
+        patch.setattr("scratchnet.storage.files.os.name", "nt")
         folder = type(tmp_path)  # the paths of this system, whatever os.name says
-        patch.setattr("scratchnet.files.Path", folder)
+        patch.setattr("scratchnet.storage.files.Path", folder)
         write_text_atomically(tmp_path / "a.txt", "y")
     assert len(refused) == 2
     assert Path(tmp_path, "a.txt").read_text() == "y"

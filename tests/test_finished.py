@@ -5,15 +5,15 @@ import pytest
 
 import scratchnet as sn
 import train
-from data_prep import Settings, prepare_sample
-from scratchnet.config import Config
+from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.errors import DataError, NonFiniteError
-from scratchnet.origin import Origin
-from scratchnet.session import reopen, train_to_the_end
+from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.training import Experiment, Progress, Run, load_checkpoint
+from scratchnet.training.config import Config
+from scratchnet.training.origin import Origin
 from scratchnet.training.trouble import hint
 from scratchnet.training.words import announcement
-from scratchnet.verify import DAMAGED, verify
+from scratchnet.use.verify import DAMAGED, verify
 
 CONFIG = {"image_size": 32, "epochs": 2, "batch_size": 64}
 
@@ -28,8 +28,8 @@ def shards(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Without pages and curves, and without waiting for the disk."""
-    monkeypatch.setattr("scratchnet.session._open_board", lambda *_: (None, {"report.html": ""}))
-    monkeypatch.setattr("scratchnet.files._sync", lambda _: None)
+    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": ""}))
+    monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 
 def finished(shards, folder, **settings):

@@ -9,10 +9,10 @@ import time
 import pytest
 from small_data import make_cnmc, save_image
 
-from data_prep.__main__ import main
-from data_prep.folder import new_folder, remove_abandoned
+from data_prep import main
 from scratchnet.errors import DataError
-from scratchnet.lock import Lock
+from scratchnet.prepare.folder import new_folder, remove_abandoned
+from scratchnet.storage.lock import Lock
 
 
 def names(folder):
@@ -55,7 +55,7 @@ def test_only_abandoned_folders_are_removed(tmp_path):
         )
 
 
-def start(*arguments, program="from data_prep.__main__ import main; import sys; sys.exit(main(sys.argv[1:]))"):
+def start(*arguments, program="from data_prep import main; import sys; sys.exit(main(sys.argv[1:]))"):
     return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
 
 
@@ -77,7 +77,7 @@ def test_what_a_killed_process_left_is_gone_after_the_next(tmp_path):
 
 LIMITED = """
 import resource, sys
-from data_prep.__main__ import main
+from data_prep import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 sys.exit(main(sys.argv[2:]))
 """

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from small_data import save_image, shards_of
 
-from data_prep import Settings, describe, prepare
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare import Settings, describe, prepare
 
 
 def make_sides(folder, **subjects):

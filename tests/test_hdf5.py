@@ -9,9 +9,9 @@ from hypothesis.extra import numpy as arrays
 
 from scratchnet.data import Shard
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.hdf5 import MAX_TEXT_BYTES, NUMBERS, WRITTEN_WITH, HDF5File
-from scratchnet.hdf5.checksum import lookup3
-from scratchnet.json_text import MAX_VALUES, JsonError, parse_json
+from scratchnet.storage.hdf5 import MAX_TEXT_BYTES, NUMBERS, WRITTEN_WITH, HDF5File
+from scratchnet.storage.hdf5.checksum import lookup3
+from scratchnet.storage.json_text import MAX_VALUES, JsonError, parse_json
 from scratchnet.training import load_checkpoint, save_checkpoint
 from scratchnet.training.checkpoint import MAX_LINKS, MAX_NAME, Progress, read_about
 
@@ -250,7 +250,7 @@ KEPT = """
 import ctypes, sys
 import numpy as np
 from pathlib import Path
-from scratchnet.hdf5 import writer
+from scratchnet.storage.hdf5 import writer
 from scratchnet.training import save_checkpoint
 
 class Broken:
@@ -276,7 +276,7 @@ def test_an_error_that_is_kept_does_not_crash_the_end_of_the_process(tmp_path, r
 @pytest.mark.parametrize("after", [0, 1, 3, 8])
 def test_trouble_in_the_middle_of_a_write(tmp_path, monkeypatch, trouble, after):
     """HDF5 goes on as if nothing had happened; the trouble comes out at the end, and the old file stays."""
-    from scratchnet.hdf5 import writer
+    from scratchnet.storage.hdf5 import writer
 
     path = tmp_path / "a.h5"
     save_checkpoint(path, {"w": np.zeros(1000)}, {"run": "old"})

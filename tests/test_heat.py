@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchnet import heat
+from scratchnet.drawing import heat
 from scratchnet.errors import ShapeError
 
 

@@ -8,9 +8,7 @@ from PIL import Image
 from small_data import save_image
 from small_runs import make_sides
 
-from data_prep import SAMPLE
 from scratchnet.__main__ import main
-from scratchnet.config import Config
 from scratchnet.data.images import (
     CROP,
     EXTENSIONS,
@@ -24,7 +22,9 @@ from scratchnet.data.images import (
 )
 from scratchnet.data.scaling import fit_to_square
 from scratchnet.errors import DataError
+from scratchnet.prepare import SAMPLE
 from scratchnet.training import Experiment, load_checkpoint, save_checkpoint
+from scratchnet.training.config import Config
 from scratchnet.training.words import sides_text
 
 

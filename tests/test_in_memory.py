@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet.classifier import Classifier, as_pixels
 from scratchnet.data import PixelScaling
 from scratchnet.errors import DataError, DtypeError, ShapeError
-from scratchnet.models import MODELS
-from scratchnet.predictor import Predictor
+from scratchnet.nn.models import MODELS
+from scratchnet.use.classifier import Classifier, as_pixels
+from scratchnet.use.predictor import Predictor
 from tests.small_data import random_images
 
 

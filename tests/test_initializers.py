@@ -7,7 +7,7 @@ import pytest
 
 from scratchnet import Conv2D, Dense
 from scratchnet.errors import ConfigError
-from scratchnet.initializers import INITIALIZERS, initializer
+from scratchnet.nn.initializers import INITIALIZERS, initializer
 
 FAN_IN, FAN_OUT = 300, 500
 VARIANCE = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from small_data import make_cnmc
 
-import data_prep.__main__
+import data_prep
 import train
 from benchmarks import folds, learning
 from benchmarks.__main__ import main as benchmarks_main
-from scratchnet import invocation
 from scratchnet.__main__ import main
-from scratchnet.invocation import checkout, command, package
+from scratchnet.terminal import invocation
+from scratchnet.terminal.invocation import checkout, command, package
 from scratchnet.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +78,7 @@ def test_this_is_a_checkout():
 
 DOORS = {
     "train.py": train.main,
-    "data_prep": data_prep.__main__.main,
+    "data_prep": data_prep.main,
     "scratchnet": main,
     "scratchnet train": lambda arguments: main(["train", *arguments]),
     "scratchnet prepare": lambda arguments: main(["prepare", *arguments]),

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from data_prep.sources import find_images
 from scratchnet.__main__ import main
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare.sources import find_images
 from tests.small_data import save_image
 from tests.small_runs import make_run, make_sides
 

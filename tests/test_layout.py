@@ -2,8 +2,8 @@
 
 import pytest
 
-from data_prep.layout import Layout, side_of
 from scratchnet.errors import ConfigError
+from scratchnet.prepare.layout import Layout, side_of
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from scratchnet.errors import LockedError
-from scratchnet.lock import Lock
+from scratchnet.storage.lock import Lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from scratchnet.lock import Lock
+from scratchnet.storage.lock import Lock
 with Lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -44,7 +44,7 @@ def test_a_dead_process_holds_nothing(holder, tmp_path):
 
 def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "scratchnet.lock._take", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks"))
+        "scratchnet.storage.lock._take", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks"))
     )
     with pytest.raises(LockedError, match="cannot lock files"), Lock(tmp_path / "run.lock"):
         pass

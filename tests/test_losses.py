@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scratchnet import SoftmaxCrossEntropy, reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
-from scratchnet.losses import balanced_class_weights
+from scratchnet.nn.losses import balanced_class_weights
 
 
 def test_no_opinion_costs_ln_of_the_classes():

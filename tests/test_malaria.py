@@ -2,9 +2,9 @@
 
 import pytest
 
-from data_prep import Settings, prepare
-from scratchnet.config import Config
+from scratchnet.prepare import Settings, prepare
 from scratchnet.training import Display, Experiment, Progress, Run, fit
+from scratchnet.training.config import Config
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 import pytest
 
-from data_prep.masks import find_masks
-from data_prep.sources import find_images
+from scratchnet.prepare.masks import find_masks
+from scratchnet.prepare.sources import find_images
 
 
 @pytest.mark.parametrize(

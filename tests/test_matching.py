@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.exchange import from_torch, to_torch
-from scratchnet.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU
-from scratchnet.models import MODELS
-from scratchnet.network import Sequential
+from scratchnet.nn.conv import Conv2D
+from scratchnet.nn.dense import Dense
+from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.pool import MaxPool2D
+from scratchnet.nn.relu import ReLU
+from scratchnet.nn.sequential import Sequential
+from scratchnet.use.exchange import from_torch, to_torch
 
 
 def network(seed=0, *, twins=False, size=8, filters=4, kernel=3, classes=2):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchnet import metrics
 from scratchnet.errors import LabelError, ShapeError
+from scratchnet.measures import metrics
 from scratchnet.training import Evaluation
 
 NAN = np.nan

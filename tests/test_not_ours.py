@@ -11,10 +11,10 @@ from PIL import Image
 
 from scratchnet.__main__ import main
 from scratchnet.errors import DamagedError, DataError
-from scratchnet.hdf5 import HDF5File
-from scratchnet.not_ours import not_ours
-from scratchnet.predictor import Predictor
+from scratchnet.storage.hdf5 import HDF5File
+from scratchnet.storage.not_ours import not_ours
 from scratchnet.training.checkpoint import save_checkpoint
+from scratchnet.use.predictor import Predictor
 from tests.small_runs import make_run, make_sides
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 12345\n"

@@ -6,11 +6,11 @@ import signal
 import numpy as np
 import pytest
 
-from data_prep import Settings, prepare_sample
 from scratchnet import reference
-from scratchnet.config import Config
 from scratchnet.data import Augmentation, symmetry
+from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.training import Display, Experiment, Progress, Run, fit
+from scratchnet.training.config import Config
 
 ALL = Config(
     image_size=32, epochs=9, batch_size=64, warmup=0, schedule="step", step_epochs=2, step_factor=0.5,

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet import metrics, pictures
+from scratchnet.drawing import pictures
+from scratchnet.measures import metrics
 
-plots = pytest.importorskip("scratchnet.plots")
+plots = pytest.importorskip("scratchnet.drawing.plots")
 pytest.importorskip("matplotlib")
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import scratchnet as sn
-from data_prep import SAMPLE
 from scratchnet.__main__ import main
-from scratchnet.codalab import submission
 from scratchnet.commands.shared import find_files
 from scratchnet.errors import DataError
+from scratchnet.prepare import SAMPLE
+from scratchnet.use.codalab import submission
 
 HEM = SAMPLE / "fold_0" / "hem"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchnet.errors import DataError
-from scratchnet.predictions import Predictions
+from scratchnet.measures.predictions import Predictions
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 import scratchnet as sn
-from data_prep import SAMPLE
-from scratchnet.config import Config
 from scratchnet.data import Dataset, PixelScaling, symmetry
 from scratchnet.errors import ConfigError, DataError, DtypeError, ShapeError
-from scratchnet.predictor import Predictor, weights_file
+from scratchnet.prepare import SAMPLE
 from scratchnet.training import Experiment, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.config import Config
+from scratchnet.use.predictor import Predictor, weights_file
 from tests.small_data import random_images
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 import train
 from benchmarks.__main__ import command_line as benchmarks_parser
 from benchmarks.__main__ import main as benchmarks_main
-from data_prep import SAMPLE
-from data_prep.__main__ import main as prepare_main
+from data_prep import main as prepare_main
 from scratchnet.__main__ import command_line as scratchnet_parser
 from scratchnet.__main__ import main as scratchnet_main
-from scratchnet.front_door import parser_of
+from scratchnet.prepare import SAMPLE
+from scratchnet.terminal.front_door import parser_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

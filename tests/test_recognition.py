@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from data_prep.sources import find_images
 from scratchnet.errors import DataError
+from scratchnet.prepare.sources import find_images
 
 
 def plant(root, *paths, content=None):

@@ -7,11 +7,11 @@ import pytest
 from small_data import make_cnmc, save_image
 
 import train
-from data_prep import Settings, prepare
-from scratchnet.config import Config, from_toml
 from scratchnet.errors import ConfigError
-from scratchnet.origin import Origin
+from scratchnet.prepare import Settings, prepare
 from scratchnet.training import load_checkpoint
+from scratchnet.training.config import Config, from_toml
+from scratchnet.training.origin import Origin
 
 QUICK = ("--image-size", "32", "--epochs", "1", "--batch-size", "16", "--warmup", "0")
 
@@ -20,8 +20,8 @@ QUICK = ("--image-size", "32", "--epochs", "1", "--batch-size", "16", "--warmup"
 def home(tmp_path, monkeypatch):
     """Runs and prepared images go where the program is started; without pages and curves, which take seconds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scratchnet.session._open_board", lambda *_: (None, {"report.html": "takes seconds"}))
-    monkeypatch.setattr("scratchnet.files._sync", lambda _: None)
+    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": "takes seconds"}))
+    monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 
 def refused(capsys, *arguments):

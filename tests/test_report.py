@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from scratchnet.__main__ import main
-from scratchnet.command_line import printable
 from scratchnet.data import Dataset
 from scratchnet.errors import DataError
-from scratchnet.predictions import Predictions
-from scratchnet.predictor import Predictor
-from scratchnet.report import Results, report_page
-from scratchnet.report.first_layer import first_layer, initial_weight
+from scratchnet.measures.predictions import Predictions
+from scratchnet.pages import Results, report_page
+from scratchnet.pages.first_layer import first_layer, initial_weight
+from scratchnet.terminal.command_line import printable
 from scratchnet.training import Experiment
+from scratchnet.use.predictor import Predictor
 from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
 
 pytest.importorskip("matplotlib")
@@ -127,7 +127,7 @@ def test_on_a_phone_no_measure_is_cut_off(made, browser):
 
 
 def test_what_is_wide_has_a_cue_on_a_phone(browser, tmp_path):
-    from scratchnet.report.html import document, table, wide
+    from scratchnet.pages.html import document, table, wide
 
     rows = [["a name", *["1,234 images"] * 9]]
     path = tmp_path / "wide.html"
@@ -279,7 +279,7 @@ def test_predictions_are_made_where_they_are_missing(made):
 
 
 def config_of(results):
-    from scratchnet.config import Config
+    from scratchnet.training.config import Config
 
     return Config.from_dict(results.config)
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from scratchnet.data import Dataset
-from scratchnet.predictions import Predictions
-from scratchnet.report import Results, measures, report_page
-from scratchnet.scores import scores
+from scratchnet.measures.predictions import Predictions
+from scratchnet.measures.scores import scores
+from scratchnet.pages import Results, measures, report_page
 from tests.small_runs import make_run, make_sides
 
 pytest.importorskip("matplotlib")
@@ -218,7 +218,7 @@ def test_the_learning_curves_are_the_metrics(made):
 
 
 def test_ten_classes_have_a_curve_each_and_whole_words(browser, tmp_path):
-    from scratchnet.report.html import document
+    from scratchnet.pages.html import document
 
     names = (*(f"cell_of_kind_{k}" for k in range(9)), "immature_granulocyte_of_the_marrow")
     rng = np.random.default_rng(0)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from scratchnet.config import Config
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.training import Progress, Run, load_checkpoint
+from scratchnet.training.config import Config
 from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.selection import best_epoch, out_of_patience
 
@@ -81,7 +81,9 @@ def test_only_what_is_damaged_is_set_aside(run, monkeypatch):
         run.load(set_aside=True)
     monkeypatch.undo()
     monkeypatch.setattr(
-        "scratchnet.hdf5.reader.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")), raising=False
+        "scratchnet.storage.hdf5.reader.open",
+        lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")),
+        raising=False,
     )
     with pytest.raises(DataError, match="cannot be read"):
         run.load(set_aside=True)
@@ -138,7 +140,7 @@ def test_when_all_are_damaged_it_is_said(run):
 def test_an_older_checkpoint_goes_only_after_the_new_one_is_whole(run, monkeypatch):
     save(run, 1)
     save(run, 2)
-    monkeypatch.setattr("scratchnet.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr("scratchnet.storage.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
         save(run, 3)
     monkeypatch.undo()

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from scratchnet import metrics
-from scratchnet.bootstrap import interval, margin, resamples, strata
 from scratchnet.errors import ConfigError, LabelError, ShapeError
-from scratchnet.scores import scores
+from scratchnet.measures import metrics
+from scratchnet.measures.bootstrap import interval, margin, resamples, strata
+from scratchnet.measures.scores import scores
 
 
 def study(rng, subjects=20, images=12, spread=1.0):
@@ -96,7 +96,7 @@ def test_the_seed_decides(rng):
 def test_blocks_change_nothing_that_is_seen(rng, monkeypatch):
     groups = np.array([0] * 5 + [1] * 3)
     assert sum(len(block) for block in resamples(groups, 1000, seed=0)) == 1000
-    monkeypatch.setattr("scratchnet.bootstrap.BLOCK", 80)
+    monkeypatch.setattr("scratchnet.measures.bootstrap.BLOCK", 80)
     blocks = list(resamples(groups, 25, seed=0))
     assert [len(block) for block in blocks] == [10, 10, 5]
     for block in blocks:

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from small_data import save_image, shards_of
 
-from data_prep import AUGMENTATIONS, SAMPLE, Settings, describe, prepare, prepare_folds
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.data.scaling import fit_to_square
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare import AUGMENTATIONS, SAMPLE, Settings, describe, prepare, prepare_folds
 
 SIZE = 8
 HONEST = [

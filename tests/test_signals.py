@@ -10,7 +10,7 @@ import pytest
 
 import train
 from scratchnet import Classifier
-from scratchnet.signals import SIGNALS, end_when_asked, handle, restore
+from scratchnet.terminal.signals import SIGNALS, end_when_asked, handle, restore
 from scratchnet.training.interrupt import Interrupt, Interrupted
 
 

@@ -3,9 +3,9 @@ import os
 import pytest
 from small_data import make_cnmc, save_image
 
-from data_prep.sources import find_images
-from data_prep.tables import read_prelim_labels, read_subjects
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare.sources import find_images
+from scratchnet.prepare.tables import read_prelim_labels, read_subjects
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="names and links that Windows does not have")
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import SAMPLE
-from data_prep.sources import find_images
-from data_prep.splits import _even_out, fold_groups, split_groups
 from scratchnet.errors import DataError
+from scratchnet.prepare import SAMPLE
+from scratchnet.prepare.sources import find_images
+from scratchnet.prepare.splits import _even_out, fold_groups, split_groups
 
 CLASSES = ("all", "hem")
 

@@ -11,8 +11,8 @@ import threading
 import pytest
 from tqdm import tqdm
 
-from scratchnet.front_door import enter
-from scratchnet.streams import LEGIBLE, Output, output_problem, require_output, standard_streams
+from scratchnet.terminal.front_door import enter
+from scratchnet.terminal.streams import LEGIBLE, Output, output_problem, require_output, standard_streams
 
 SIGNS = "64 × 64 … ★ − ² café 细胞 \udc80"
 
@@ -184,7 +184,7 @@ def test_blocks_may_be_nested_and_in_threads(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="a pipe of another process, as POSIX has them")
 def test_a_process_whose_reader_left_ends_without_a_word(repository):
     """What is still in Python's own buffer must not fail once more when Python ends."""
-    program = "from scratchnet.front_door import program, enter; program(lambda: enter(lambda: print('x' * 70000) or 0, 'door'))"
+    program = "from scratchnet.terminal.front_door import program, enter; program(lambda: enter(lambda: print('x' * 70000) or 0, 'door'))"
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(

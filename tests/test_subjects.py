@@ -3,10 +3,10 @@
 import pytest
 from small_data import save_image
 
-from data_prep import Settings, describe, prepare
-from data_prep.sources import find_images
-from data_prep.subjects import SubjectPattern, alike
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.prepare import Settings, describe, prepare
+from scratchnet.prepare.sources import find_images
+from scratchnet.prepare.subjects import SubjectPattern, alike
 
 
 @pytest.mark.parametrize(

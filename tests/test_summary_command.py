@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import scratchnet as sn
-from data_prep import SAMPLE
 from scratchnet.__main__ import main
+from scratchnet.prepare import SAMPLE
 from scratchnet.training import Progress, load_checkpoint, read_about, save_checkpoint
 
 

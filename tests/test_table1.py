@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scratchnet.__main__ import main
-from scratchnet.report.table1 import HEAD, REPORT, Entry, Table1
-from scratchnet.scores import Score, percent
+from scratchnet.measures.scores import Score, percent
+from scratchnet.pages.table1 import HEAD, REPORT, Entry, Table1
 from scratchnet.training import read_about
 from tests.small_data import make_cnmc
 

@@ -4,9 +4,9 @@ import unicodedata
 
 import pytest
 
-from data_prep.sources import find_images
-from data_prep.tables import find_rows, read_subjects
 from scratchnet.errors import DataError
+from scratchnet.prepare.sources import find_images
+from scratchnet.prepare.tables import find_rows, read_subjects
 
 FILES = ("all/Zellé_1.png", "all/b.png", "hem/c.png", "hem/deep/d.v2.png")
 ROWS = [(file, f"P{number}") for number, file in enumerate(FILES)]

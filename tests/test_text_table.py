@@ -5,8 +5,8 @@ import re
 import pytest
 
 from scratchnet.__main__ import main
-from scratchnet.scores import scores
-from scratchnet.text_table import terminal_width, text_table, wrapped
+from scratchnet.measures.scores import scores
+from scratchnet.terminal.text_table import terminal_width, text_table, wrapped
 from tests.small_runs import make_run, make_sides
 
 ROWS = [

@@ -11,7 +11,7 @@ import pytest
 
 import scratchnet as sn
 from scratchnet import reference
-from scratchnet.initializers import xavier_uniform
+from scratchnet.nn.initializers import xavier_uniform
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "examples" / "textbook.py"
@@ -105,7 +105,7 @@ def test_it_runs_in_seconds_and_without_numba():
     answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     *said, seconds, modules = answer.stdout.splitlines()
     assert float(seconds) < 20
-    assert not {"numba", "llvmlite", "scratchnet.kernels", "scratchnet.layers"} & set(modules.split())
+    assert not {"numba", "llvmlite", "scratchnet.kernels", "scratchnet.nn"} & set(modules.split())
     assert "scratchnet.reference" in modules.split()
     losses = [float(word) for line in said[:-1] for word in line.split()[3::4]]
     assert len(losses) == 99

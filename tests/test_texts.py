@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from scratchnet.errors import DataError
-from scratchnet.texts import read_text
+from scratchnet.storage.texts import read_text
 
 TEXT = "file,subject\r\nZellé.png,Größe\n細胞.png,P1\n"
 

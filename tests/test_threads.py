@@ -12,10 +12,10 @@ import pytest
 import scratchnet as sn
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import OrderError
-from scratchnet.explain import grad_cam
 from scratchnet.kernels.machine.threads import set_threads, thread_count
-from scratchnet.models import MODELS
-from scratchnet.predictor import Predictor
+from scratchnet.nn.models import MODELS
+from scratchnet.use.explain import grad_cam
+from scratchnet.use.predictor import Predictor
 
 # What each thread does in a process of its own, with a threading layer of Numba's that is chosen at its start: predictions of
 # one network, and training steps of networks of their own, direct, fused and dense; each compared with what it is alone.
@@ -24,8 +24,8 @@ import sys, threading
 import numpy as np
 import scratchnet as sn
 from scratchnet.data.pixels import PixelScaling
-from scratchnet.models import MODELS
-from scratchnet.predictor import Predictor
+from scratchnet.nn.models import MODELS
+from scratchnet.use.predictor import Predictor
 
 threads = int(sys.argv[1])
 network = MODELS["report"](32)

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from scratchnet.commands.train import _create
-from scratchnet.config import Config
 from scratchnet.errors import ConfigError
+from scratchnet.training.config import Config
 
 ROOT = Path(__file__).parent.parent
 VIZ = all(map(importlib.util.find_spec, ("matplotlib", "tensorboard")))

@@ -7,10 +7,9 @@ import signal
 import numpy as np
 import pytest
 
-from data_prep import Settings, prepare_sample
-from scratchnet.config import Config
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
+from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.training import (
     Display,
     Evaluation,
@@ -21,6 +20,7 @@ from scratchnet.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from scratchnet.training.config import Config
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.selection import best_epoch
 from scratchnet.training.trouble import advice, just_found_stuck

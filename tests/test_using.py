@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import SAMPLE
 from scratchnet.__main__ import main
 from scratchnet.commands import COMMANDS
+from scratchnet.prepare import SAMPLE
 
 PAGE = (Path(__file__).parent.parent / "docs" / "using.md").read_text(encoding="utf-8")
 EXTRAS = {"explain": "matplotlib", "export": "onnxruntime", "import": "safetensors"}

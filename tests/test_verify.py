@@ -5,10 +5,10 @@ import pytest
 from small_data import make_dataset
 
 from scratchnet.__main__ import main
-from scratchnet.config import Config
 from scratchnet.errors import ConfigError
 from scratchnet.training import Progress, save_checkpoint
-from scratchnet.verify import DAMAGED, OK, UNKNOWN, files_below, verify
+from scratchnet.training.config import Config
+from scratchnet.use.verify import DAMAGED, OK, UNKNOWN, files_below, verify
 
 ROWS = [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.1 + 0.2}]
 WEIGHTS = {"conv1.weight": np.ones((2, 3), np.float32)}

@@ -12,16 +12,16 @@ from small_data import save_image
 from tiff_files import page, tiff
 
 import train
-from data_prep import Settings, prepare, prepare_folds
-from data_prep.__main__ import main as data_prep
-from data_prep.estimate import TRIED, estimate
-from data_prep.sources import find_images
+from data_prep import main as data_prep
 from scratchnet.__main__ import main
 from scratchnet.data import Dataset
 from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocessing, read_pixels, require_repeatable
 from scratchnet.data.window import VALUES, Window
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.predictor import Predictor
+from scratchnet.prepare import Settings, prepare, prepare_folds
+from scratchnet.prepare.estimate import TRIED, estimate
+from scratchnet.prepare.sources import find_images
+from scratchnet.use.predictor import Predictor
 
 DEFLATE = {"compression": 8, "pack": zlib.compress}
 
@@ -299,7 +299,9 @@ def test_damage_to_16_bits_is_either_named_or_yields_values(tmp_path):
 
 def test_how_long_preparing_takes_is_measured_on_such_images(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr("data_prep.estimate.read_pixels", lambda file, how: read.append(read_pixels(file, how)))
+    monkeypatch.setattr(
+        "scratchnet.prepare.estimate.read_pixels", lambda file, how: read.append(read_pixels(file, how))
+    )
     source = microscope(tmp_path / "m")
     assert estimate(find_images(source), Settings(image_size=32, bits=16)).seconds > 0
     assert len(read) == TRIED

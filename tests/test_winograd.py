@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
-from scratchnet.fused import ConvReluPool
 from scratchnet.kernels import as_dense
 from scratchnet.kernels.convolution import Geometry, algorithm, can_use_winograd
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd import tiles, toom_cook
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
+from scratchnet.nn.fused import ConvReluPool
 
 # Largest error allowed, relative to the root mean square of the tensor.
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
@@ -319,7 +319,7 @@ THREE_STEPS = """
 import hashlib, sys
 import numpy as np
 import scratchnet as sn
-from scratchnet.fused import ConvReluPool
+from scratchnet.nn.fused import ConvReluPool
 from scratchnet.kernels.convolution import algorithm
 from scratchnet.kernels.machine.threads import set_threads
 

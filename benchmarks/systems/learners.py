@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.work import Work
-from scratchnet.config import Config
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError
-from scratchnet.exchange.layouts import to_torch
 from scratchnet.extras import require
-from scratchnet.layers import Dropout
-from scratchnet.losses import SoftmaxCrossEntropy
+from scratchnet.nn.dropout import Dropout
+from scratchnet.nn.losses import SoftmaxCrossEntropy
 from scratchnet.training import Evaluation, Experiment
+from scratchnet.training.config import Config
+from scratchnet.use.exchange.layouts import to_torch
 
 
 class Learner(Protocol):

@@ -8,13 +8,13 @@ import numpy as np
 
 from benchmarks.systems.base import System
 from benchmarks.work import L2, LEARNING_RATE, Work
-from scratchnet.config import Config
 from scratchnet.data import Batch
-from scratchnet.losses import SoftmaxCrossEntropy
-from scratchnet.models import MODELS
-from scratchnet.optimizers import Adam
-from scratchnet.schedules import Schedule
+from scratchnet.nn.losses import SoftmaxCrossEntropy
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.optimizers import Adam
+from scratchnet.nn.schedules import Schedule
 from scratchnet.training import Trainer, compile_kernels
+from scratchnet.training.config import Config
 
 
 def make_trainer(work: Work) -> Trainer:

@@ -4,11 +4,11 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from scratchnet.command_line import printable
 from scratchnet.commands.shared import require_ending, require_place
 from scratchnet.errors import ConfigError
-from scratchnet.files import write_atomically
-from scratchnet.report import Comparison, Results
+from scratchnet.pages import Comparison, Results
+from scratchnet.storage.files import write_atomically
+from scratchnet.terminal.command_line import printable
 
 FORMS = (".html", ".csv", ".png", ".svg")
 

@@ -11,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_prep.sources import PRELIM, find_images
-from data_prep.tables import read_subjects
-from scratchnet.command_line import printable
 from scratchnet.commands.shared import (
     add_network_arguments,
     add_symmetries_argument,
@@ -24,14 +21,17 @@ from scratchnet.commands.shared import (
     say,
 )
 from scratchnet.data import Dataset, Manifest, read_manifest
+from scratchnet.data.familiar import CAUTION
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.familiar import CAUTION
-from scratchnet.files import write_text_atomically
-from scratchnet.predictions import Predictions, in_words
-from scratchnet.predictor import Predictor
-from scratchnet.scores import Scores, counted, scores
-from scratchnet.text_table import wrapped
+from scratchnet.measures.predictions import Predictions, in_words
+from scratchnet.measures.scores import Scores, counted, scores
+from scratchnet.prepare.sources import PRELIM, find_images
+from scratchnet.prepare.tables import read_subjects
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training.selection import choosing_side
+from scratchnet.use.predictor import Predictor
 
 BEST = "best.h5"
 SUBJECT_OPTIONS = ("subject_pattern", "subjects")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scratchnet.command_line import printable
 from scratchnet.commands.shared import (
     add_network_arguments,
     class_called,
@@ -16,12 +15,13 @@ from scratchnet.commands.shared import (
     require_folder_place,
     say,
 )
+from scratchnet.data.familiar import CAUTION
 from scratchnet.data.images import EXTENSIONS
+from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.explain_sheets import decision_sheet, layers_sheet
-from scratchnet.familiar import CAUTION
-from scratchnet.plots import require_plots
-from scratchnet.scores import counted
+from scratchnet.measures.scores import counted
+from scratchnet.terminal.command_line import printable
+from scratchnet.use.explain_sheets import decision_sheet, layers_sheet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep import SAMPLE
 from scratchnet.commands.shared import add_network_arguments, find_files, load_network, require_place, say
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.exchange.onnx import write_onnx
-from scratchnet.exchange.safetensors import write_safetensors
 from scratchnet.extras import require
-from scratchnet.predictor import Predictor
-from scratchnet.scores import counted
+from scratchnet.measures.scores import counted
+from scratchnet.prepare import SAMPLE
+from scratchnet.use.exchange.onnx import write_onnx
+from scratchnet.use.exchange.safetensors import write_safetensors
+from scratchnet.use.predictor import Predictor
 
 TRIED = 64  # images that an ONNX graph is tried on
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from scratchnet.commands.shared import require_ending, require_place, say
 from scratchnet.errors import ConfigError
-from scratchnet.exchange.safetensors import read_safetensors
-from scratchnet.predictor import Predictor
+from scratchnet.use.exchange.safetensors import read_safetensors
+from scratchnet.use.predictor import Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,6 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from scratchnet.codalab import require_numbered, write_submission
-from scratchnet.command_line import printable
 from scratchnet.commands.shared import (
     add_network_arguments,
     add_symmetries_argument,
@@ -22,12 +20,14 @@ from scratchnet.commands.shared import (
     require_place,
     say,
 )
-from scratchnet.familiar import CAUTION
-from scratchnet.files import write_atomically
-from scratchnet.predictions import PROBABILITY
-from scratchnet.predictor import Prediction
-from scratchnet.scores import counted
-from scratchnet.streams import require_output
+from scratchnet.data.familiar import CAUTION
+from scratchnet.measures.predictions import PROBABILITY
+from scratchnet.measures.scores import counted
+from scratchnet.storage.files import write_atomically
+from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.streams import require_output
+from scratchnet.use.codalab import require_numbered, write_submission
+from scratchnet.use.predictor import Prediction
 
 FORMATS = ("csv", "json", "jsonl")
 

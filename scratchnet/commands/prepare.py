@@ -2,12 +2,12 @@
 
 import argparse
 
-from data_prep.options import add_options, given_settings
-from data_prep.prepare import prepare, prepare_folds
-from data_prep.settings import Settings
-from data_prep.summary import describe
-from scratchnet.command_line import printable
-from scratchnet.invocation import command
+from scratchnet.prepare.options import add_options, given_settings
+from scratchnet.prepare.prepare import prepare, prepare_folds
+from scratchnet.prepare.settings import Settings
+from scratchnet.prepare.summary import describe
+from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.invocation import command
 
 DESCRIPTION = """\
 Prepares a folder of cell images for training: finds them, checks every one, splits them into a training and a test side,

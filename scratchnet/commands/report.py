@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.command_line import add_class_labels, printable
 from scratchnet.commands.shared import require_ending, require_place
-from scratchnet.files import write_text_atomically
-from scratchnet.plots import require_plots
-from scratchnet.predictor import WEIGHTS
-from scratchnet.report import Results, report_page
+from scratchnet.drawing.plots import require_plots
+from scratchnet.pages import Results, report_page
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import add_class_labels, printable
 from scratchnet.training import Run
+from scratchnet.use.predictor import WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

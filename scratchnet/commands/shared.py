@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scratchnet.class_labels import labelled, parse_class_labels
-from scratchnet.command_line import add_class_labels, printable
-from scratchnet.config import Config
+from scratchnet.data.class_labels import labelled, parse_class_labels
 from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.threads import set_threads
-from scratchnet.predictor import WEIGHTS, Predictor, weights_file
+from scratchnet.terminal.command_line import add_class_labels, printable
 from scratchnet.training.checkpoint import read_about
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
+from scratchnet.training.config import Config
+from scratchnet.use.predictor import WEIGHTS, Predictor, weights_file
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,16 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scratchnet.class_labels import class_labels_of
-from scratchnet.command_line import printable
-from scratchnet.config import PRESETS, Config
+from scratchnet.data.class_labels import class_labels_of
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.invocation import command
-from scratchnet.options import settings_table
-from scratchnet.predictor import network_of, weights_file
-from scratchnet.text_table import wrapped
+from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.invocation import command
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training.checkpoint import Progress, read_about
+from scratchnet.training.config import PRESETS, Config
+from scratchnet.training.options import settings_table
 from scratchnet.training.selection import best_epoch, watched_side
+from scratchnet.use.predictor import network_of, weights_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,27 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data_prep import Settings, cache
-from data_prep.estimate import Estimate, estimate
-from data_prep.folder import require_outside
-from data_prep.options import add_options, chosen_settings, given_settings
-from data_prep.repeat import origin_of
-from data_prep.sources import Found, find_images
-from data_prep.tables import read_subjects
-from scratchnet import invocation
-from scratchnet.command_line import one_line
+from scratchnet.commands.repeat import origin_of
+from scratchnet.commands.session import compile_first, reopen, train_to_the_end
 from scratchnet.commands.shared import require_folder_place
-from scratchnet.config import PRESETS, RESUMABLE, Config
+from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
-from scratchnet.files import write_atomically, write_text_atomically
 from scratchnet.kernels.machine.threads import set_threads
-from scratchnet.plots import require_plots
-from scratchnet.report import Results
-from scratchnet.report.table1 import REPORT, SPLITS, Entry, Table1
-from scratchnet.report.words import duration
-from scratchnet.session import compile_first, reopen, train_to_the_end
-from scratchnet.text_table import text_table
+from scratchnet.pages import Results
+from scratchnet.pages.table1 import REPORT, SPLITS, Entry, Table1
+from scratchnet.pages.words import duration
+from scratchnet.prepare import Settings, cache
+from scratchnet.prepare.estimate import Estimate, estimate
+from scratchnet.prepare.folder import require_outside
+from scratchnet.prepare.options import add_options, chosen_settings, given_settings
+from scratchnet.prepare.sources import Found, find_images
+from scratchnet.prepare.tables import read_subjects
+from scratchnet.storage.files import write_atomically, write_text_atomically
+from scratchnet.terminal import invocation
+from scratchnet.terminal.command_line import one_line
+from scratchnet.terminal.text_table import text_table
 from scratchnet.training import Experiment, Progress, Run, read_about
+from scratchnet.training.config import PRESETS, RESUMABLE, Config
 from scratchnet.training.speed import Speed, measure_speed
 from scratchnet.training.words import sides_text
 

@@ -11,20 +11,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data_prep import SAMPLE, Settings, cache
-from data_prep.folder import require_outside
-from data_prep.options import add_options, chosen_settings, given_settings
-from data_prep.repeat import fill_in, origin_of, require_same
-from scratchnet.class_labels import parse_class_labels, require_form
-from scratchnet.command_line import add_class_labels, as_option, one_line
-from scratchnet.config import PRESETS, Config, from_toml
+from scratchnet.commands.repeat import fill_in, origin_of, require_same
+from scratchnet.commands.session import compile_first, reopen, train_to_the_end
 from scratchnet.data import read_manifest
+from scratchnet.data.class_labels import parse_class_labels, require_form
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
-from scratchnet.invocation import command
 from scratchnet.kernels.machine.threads import set_threads
-from scratchnet.options import add_hyper_parameters, given_hyper_parameters
-from scratchnet.session import compile_first, reopen, train_to_the_end
+from scratchnet.prepare import SAMPLE, Settings, cache
+from scratchnet.prepare.folder import require_outside
+from scratchnet.prepare.options import add_options, chosen_settings, given_settings
+from scratchnet.terminal.command_line import add_class_labels, as_option, one_line
+from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run
+from scratchnet.training.config import PRESETS, Config, from_toml
+from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
 from scratchnet.training.words import announcement
 
 SETTINGS = (

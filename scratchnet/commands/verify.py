@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scratchnet.command_line import printable
-from scratchnet.verify import DAMAGED, OK, UNKNOWN, files_below, verify
+from scratchnet.terminal.command_line import printable
+from scratchnet.use.verify import DAMAGED, OK, UNKNOWN, files_below, verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

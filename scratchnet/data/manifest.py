@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import DataError
-from scratchnet.files import write_text_atomically
-from scratchnet.json_text import JsonError, parse_json
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.storage.json_text import JsonError, parse_json
 
 FORMAT = "scratchnet-dataset"
 VERSION = 1
 FILE_NAME = "manifest.json"
-MAX_BYTES = 2**26  # with `scratchnet.json_text`, which bounds what is in them, at most about half a gigabyte in memory
+MAX_BYTES = (
+    2**26
+)  # with `scratchnet.storage.json_text`, which bounds what is in them, at most about half a gigabyte in memory
 REMEDY = "Prepare the images with `python -m scratchnet prepare SOURCE OUT`."
 
 

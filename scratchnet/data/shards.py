@@ -20,7 +20,7 @@ Format "scratchnet-shard", version 1. In the root group, and nothing besides:
 | `preprocessing`  | JSON object: how files became these pixels                                                     |
 | `table_checksum` | CRC-32 of everything above except the images                                                   |
 
-Every byte that a reader hands out has been compared with a checksum. A shard may come from a stranger: `scratchnet.hdf5`
+Every byte that a reader hands out has been compared with a checksum. A shard may come from a stranger: `scratchnet.storage.hdf5`
 opens it, so the reader follows no link, opens no other file, and allocates for the tables no more than the file's size, with
 about 100 bytes of Python for each text. An image takes up to 3 · MAX_SIDE² bytes stored and as many inflated, one at a time, and
 is never inflated further than that.
@@ -43,9 +43,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError
-from scratchnet.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
-from scratchnet.hdf5.format import Chunk
-from scratchnet.json_text import parse_json
+from scratchnet.storage.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
+from scratchnet.storage.hdf5.format import Chunk
+from scratchnet.storage.json_text import parse_json
 
 FORMAT = "scratchnet-shard"
 VERSION = 1

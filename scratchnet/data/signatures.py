@@ -4,7 +4,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from scratchnet.file_kinds import kind_of
+from scratchnet.storage.file_kinds import kind_of
 
 FORMATS = ("BMP", "PNG", "TIFF", "JPEG", "WEBP")
 
@@ -76,7 +76,7 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
 )  # fmt: skip
 PNM = re.compile(rb"P[1-7]\s")
 AGAIN = "download the image again"
-# What to do with files that are no images at all, by the groups of `scratchnet.file_kinds`.
+# What to do with files that are no images at all, by the groups of `scratchnet.storage.file_kinds`.
 REMEDIES = {
     "archive": UNPACK,
     "arrays": "export its images as PNG, one file an image",

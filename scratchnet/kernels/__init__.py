@@ -1,4 +1,7 @@
-"""How each operation is computed fast: Numba, arrays in, arrays out.
+"""How each operation is computed fast: Numba, arrays in, arrays out. It may import errors.
+
+`convolution` is the door for convolutions; `matmul` is what everything rests on; `winograd` needs fewer multiplications;
+`machine` is compilation, vectors, memory and threads.
 
 Every operation of the network has a twin of the same meaning in `scratchnet.reference`, and a test that holds the two
 equal. What only serves the speed, such as packing, tiles and offsets, has tests of its own.

@@ -1,12 +1,16 @@
-"""Training a network: the loop, its checkpoints, and what it shows."""
+"""Training a network: its hyper-parameters, the loop, checkpoints, and what it shows.
 
+It may import drawing, measures, data, nn, kernels, storage, terminal, and what stands at the top of scratchnet.
+"""
+
+from scratchnet.measures.evaluation import Evaluation
 from scratchnet.training.checkpoint import Checkpoint, Progress, load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.display import Display
 from scratchnet.training.experiment import Data, Experiment, Training, make_trainer
 from scratchnet.training.loop import fit
 from scratchnet.training.run import Run
-from scratchnet.training.trainer import Evaluation, Trainer, micro_batch_size
+from scratchnet.training.trainer import Trainer, micro_batch_size
 
 __all__ = [
     "Checkpoint",

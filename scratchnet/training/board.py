@@ -31,16 +31,16 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet import pictures, plots
+from scratchnet.drawing import pictures, plots
 from scratchnet.errors import MissingExtraError
 from scratchnet.extras import require, using
-from scratchnet.predictions import Predictions, predictions_of
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.training import hparams
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms
 from scratchnet.training.run import EVENT_FILE
-from scratchnet.training.trainer import Evaluation
 
 MISTAKES = 9  # on the sheet
 SIDES = ("train", "validation", "test")

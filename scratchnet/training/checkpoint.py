@@ -12,9 +12,9 @@ Format "scratchnet-checkpoint", version 2:
 | `crc32`        | attribute of the file: CRC-32 of all the others, so that none can go missing                          |
 | `format`, `version` | attributes of the file                                                                           |
 
-No pickle: nothing in the file can run. It is written whole beside its target and renamed over it. `scratchnet.hdf5` says what
+No pickle: nothing in the file can run. It is written whole beside its target and renamed over it. `scratchnet.storage.hdf5` says what
 a reader makes of a file from a stranger: it allocates no more than the file's size for arrays, and the bounds of
-`scratchnet.json_text` for MAX_TEXT_BYTES of text. Weights that are NaN or infinite are read as they are: they are evidence.
+`scratchnet.storage.json_text` for MAX_TEXT_BYTES of text. Weights that are NaN or infinite are read as they are: they are evidence.
 
 CRC-32 finds every error of up to 32 bits in a row and all but one in 2³² of the others; it is no seal against forgers.
 It takes 0.06 s for 400 MB (zlib.crc32, 7 GB/s; SHA-256 2 GB/s; one core of an AMD EPYC (Zen 4), Linux, 2026-11-24).
@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.hdf5 import NUMBERS, HDF5File, create
-from scratchnet.hdf5.format import MAX_LINKS, MAX_NAME, MAX_NAMES
-from scratchnet.json_text import parse_json
+from scratchnet.storage.hdf5 import NUMBERS, HDF5File, create
+from scratchnet.storage.hdf5.format import MAX_LINKS, MAX_NAME, MAX_NAMES
+from scratchnet.storage.json_text import parse_json
 
 FORMAT = "scratchnet-checkpoint"
 VERSION = 2

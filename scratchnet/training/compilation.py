@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 import scratchnet
-from scratchnet.config import Config
 from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 from scratchnet.kernels.matmul import LONG
-from scratchnet.layers import Dense
-from scratchnet.models import MODELS
+from scratchnet.nn.dense import Dense
+from scratchnet.nn.models import MODELS
+from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
 
 # So many images of 32 × 32 take the fast path in their first layers and the dense one in their last; one image alone

@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.class_labels import KEY
-from scratchnet.config import Config
 from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, PixelScaling, read_manifest
+from scratchnet.data.class_labels import KEY
+from scratchnet.data.familiar import KEY as FAMILIAR
+from scratchnet.data.familiar import Familiar
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.familiar import KEY as FAMILIAR
-from scratchnet.familiar import Familiar
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES
-from scratchnet.losses import SoftmaxCrossEntropy, balanced_class_weights
-from scratchnet.models import MODELS
-from scratchnet.network import Sequential
-from scratchnet.optimizers import SGD, Adam, Optimizer
-from scratchnet.origin import PREPARED_FROM
-from scratchnet.schedules import Schedule
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.nn.losses import SoftmaxCrossEntropy, balanced_class_weights
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.optimizers import SGD, Adam, Optimizer
+from scratchnet.nn.schedules import Schedule
+from scratchnet.nn.sequential import Sequential
 from scratchnet.training.checkpoint import Checkpoint, Progress
-from scratchnet.training.trainer import Evaluation, Trainer
+from scratchnet.training.config import Config
+from scratchnet.training.origin import PREPARED_FROM
+from scratchnet.training.trainer import Trainer
 from scratchnet.version import __version__
 
 SIDES = ("train", "validation", "test")  # the second only where the preparation has set one aside

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any, TypeVar
 
-from scratchnet.signals import handle, restore
+from scratchnet.terminal.signals import handle, restore
 
 Item = TypeVar("Item")
 

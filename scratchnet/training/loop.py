@@ -10,6 +10,7 @@ from functools import partial
 
 from scratchnet.data import Batch
 from scratchnet.errors import DataError, NonFiniteError
+from scratchnet.measures.evaluation import Evaluation
 from scratchnet.training.board import Board, record_epoch
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.display import Display
@@ -18,7 +19,7 @@ from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.run import Run
 from scratchnet.training.saving import Saver
 from scratchnet.training.selection import best_epoch, out_of_patience
-from scratchnet.training.trainer import Evaluation, Trainer
+from scratchnet.training.trainer import Trainer
 from scratchnet.training.trouble import advice, just_found_stuck, report_of_divergence
 
 STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from scratchnet.kernels.elementwise import sum_of_squares
-from scratchnet.network import Sequential
+from scratchnet.nn.sequential import Sequential
 
 
 def norms(network: Sequential) -> dict[str, tuple[float, float]]:

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scratchnet.command_line import as_option
-from scratchnet.config import RESUMABLE, Config, from_toml
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.origin import Origin
+from scratchnet.terminal.command_line import as_option
 from scratchnet.training.checkpoint import Checkpoint
+from scratchnet.training.config import RESUMABLE, Config, from_toml
+from scratchnet.training.origin import Origin
 from scratchnet.training.run import Run
 
 

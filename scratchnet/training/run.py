@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scratchnet.config import Config
 from scratchnet.errors import ConfigError, DamagedError, DataError
-from scratchnet.files import TEMPORARY, write_text_atomically
-from scratchnet.lock import Lock
-from scratchnet.origin import Origin
+from scratchnet.storage.files import TEMPORARY, write_text_atomically
+from scratchnet.storage.lock import Lock
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
+from scratchnet.training.config import Config
+from scratchnet.training.origin import Origin
 
 CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")  # TensorBoard's, which is read in the order of the names

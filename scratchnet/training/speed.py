@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scratchnet.config import Config
 from scratchnet.data import Batch
-from scratchnet.models import MODELS
+from scratchnet.nn.models import MODELS
+from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
 
 REPEATS = 2

@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet import metrics, reference
-from scratchnet.averaging import averaged_logits
 from scratchnet.data import Batch
-from scratchnet.losses import SoftmaxCrossEntropy
-from scratchnet.network import Sequential
-from scratchnet.optimizers import Optimizer
-from scratchnet.schedules import Schedule
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.nn.losses import SoftmaxCrossEntropy
+from scratchnet.nn.optimizers import Optimizer
+from scratchnet.nn.schedules import Schedule
+from scratchnet.nn.sequential import Sequential
+from scratchnet.training.averaging import averaged_logits
 
 MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a network does on a set of images.
-
-    loss: mean cross-entropy, every image counting the same. logits (N, classes), labels (N,): in the order of the dataset;
-    after averaging over symmetries the logits are logarithms of mean probabilities (`averaged_logits`).
-    """
-
-    loss: float
-    logits: NDArray[Any]
-    labels: NDArray[np.int64]
-
-    @property
-    def predictions(self) -> NDArray[np.int64]:
-        """The class with the largest logit, the first among equals: (N,)."""
-        return self.logits.argmax(axis=1)
-
-    @property
-    def accuracy(self) -> float:
-        """The part of the images whose prediction is their label."""
-        return float(metrics.accuracy(self.confusion()))
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """The softmax of the logits, in float64: (N, classes)."""
-        return reference.softmax(self.logits)
-
-    def confusion(self) -> NDArray[np.int64]:
-        """How many images of each class (rows) were given each class (columns): (classes, classes)."""
-        return metrics.confusion_matrix(self.labels, self.predictions, self.logits.shape[1]).astype(np.int64)
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """The mean over the classes of the part of its images that was recognised; 1 / classes for a constant answer."""
-        return float(metrics.balanced_accuracy(self.confusion()))
 
 
 class Trainer:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.config import Config
-from scratchnet.scores import counted
+from scratchnet.measures.scores import counted
 from scratchnet.training.checkpoint import Progress
+from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms_table
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.class_labels import KEY, labelled
-from scratchnet.config import Config
 from scratchnet.data import Dataset
+from scratchnet.data.class_labels import KEY, labelled
 from scratchnet.data.images import require_repeatable
 from scratchnet.errors import DataError
-from scratchnet.invocation import command
-from scratchnet.options import beside_the_report, settings_table
-from scratchnet.predictions import in_words
-from scratchnet.scores import counted
-from scratchnet.text_table import wrapped
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.measures.predictions import in_words
+from scratchnet.measures.scores import counted
+from scratchnet.terminal.invocation import command
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training.checkpoint import Progress
+from scratchnet.training.config import Config
 from scratchnet.training.display import STAR
 from scratchnet.training.experiment import Experiment
+from scratchnet.training.options import beside_the_report, settings_table
 from scratchnet.training.run import Run
 from scratchnet.training.selection import best_epoch, choosing_side, watched_side
-from scratchnet.training.trainer import Evaluation
 
 
 def announcement(experiment: Experiment, threads: int, run: Path, progress: Progress, *, verbose: bool = False) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scratchnet.errors import DataError
-from scratchnet.hdf5 import WRITTEN_WITH
+from scratchnet.storage.hdf5 import WRITTEN_WITH
 from scratchnet.training import Progress, save_checkpoint
 
 SECRET = b"root:x:0:0:secret"  # stands in files beside the checkpoint

@@ -15,12 +15,12 @@ import numpy as np
 from small_data import make_dataset, make_shard, random_images
 
 from faults.hdf5_mutation import Mutator
-from scratchnet.config import Config, from_toml
 from scratchnet.data import Shard, pack_image, read_manifest, shards
 from scratchnet.errors import ScratchnetError
-from scratchnet.hdf5 import WRITTEN_WITH
+from scratchnet.storage.hdf5 import WRITTEN_WITH
 from scratchnet.training import checkpoint
 from scratchnet.training.checkpoint import Progress, load_checkpoint, read_about, save_checkpoint
+from scratchnet.training.config import Config, from_toml
 
 
 def read_shard(path):

@@ -4,9 +4,9 @@ import pytest
 from small_data import make_cnmc
 
 import train
-from data_prep.__main__ import main as prepare_main
-from data_prep.__main__ import parser as prepare_parser
-from scratchnet.command_line import Parser
+from data_prep import main as prepare_main
+from data_prep import parser as prepare_parser
+from scratchnet.terminal.command_line import Parser
 
 NO_COUNT = ["-1", "1.5", "many", "", "9" * 5000, "9" * 400]
 NO_NUMBER = ["nan", "inf", "-inf", "-0.1", "fast", "", "1e999"]
@@ -86,7 +86,14 @@ WRONG = {
         "--threads": [*NO_COUNT, "0", "100000"],
     },
 }
-FLAGS = {"--version", "--crop", "--keep-duplicates", "--quiet", "--verbose", "--help"}  # take no value, and can't be wrong
+FLAGS = {
+    "--version",
+    "--crop",
+    "--keep-duplicates",
+    "--quiet",
+    "--verbose",
+    "--help",
+}  # take no value, and can't be wrong
 MAIN = {"train.py": train.main, "python -m data_prep": prepare_main}
 PARSER = {"train.py": train.command_line, "python -m data_prep": prepare_parser}
 CASES = [

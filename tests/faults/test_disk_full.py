@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_data import make_cnmc
 
-from data_prep import Settings, prepare
+from scratchnet.prepare import Settings, prepare
 from scratchnet.training import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ SWEEP = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from scratchnet.config import Config
+from scratchnet.training.config import Config
 from scratchnet.training import Progress, Run
 
 run = Run.create(Path(sys.argv[1]) / "run", Config())

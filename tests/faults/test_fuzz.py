@@ -7,7 +7,7 @@ import pytest
 
 from faults import targets
 from faults.hdf5_mutation import lookup3, repaired, structures
-from scratchnet.hdf5 import checksum as hdf5_checksum
+from scratchnet.storage.hdf5 import checksum as hdf5_checksum
 
 CASES = 200
 SECONDS, BYTES = 5, 2**26  # that one small file may take

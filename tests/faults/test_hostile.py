@@ -17,7 +17,7 @@ from faults.hdf5_mutation import repaired, structures
 from faults.hostile import HOSTILE, SECRET, make_checkpoint, refusal
 from scratchnet.data import Dataset, Shard, read_manifest
 from scratchnet.errors import DataError
-from scratchnet.hdf5 import WRITTEN_WITH, HDF5File
+from scratchnet.storage.hdf5 import WRITTEN_WITH, HDF5File
 from scratchnet.training import load_checkpoint, save_checkpoint
 from scratchnet.training.checkpoint import read_about, verify_checkpoint
 

@@ -9,7 +9,7 @@ import pytest
 from small_data import make_shard
 
 from faults.hostile import HOSTILE, MANIFESTS, make_checkpoint, refusal
-from scratchnet.hdf5 import WRITTEN_WITH
+from scratchnet.storage.hdf5 import WRITTEN_WITH
 from scratchnet.training import load_checkpoint
 
 MEMORY = 300 * 2**20  # bytes that a reader of a small file may take beyond Python and NumPy

@@ -7,9 +7,9 @@ import pytest
 from small_data import make_dataset
 
 from faults.hostile import MANIFESTS, refusal
-from scratchnet.config import from_toml
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.training.config import from_toml
 
 
 @pytest.mark.parametrize("content", MANIFESTS.values(), ids=MANIFESTS)

@@ -17,9 +17,9 @@ from image_kinds import CONVERTED, LEFT_OUT, png_chunk
 from PIL import Image, PngImagePlugin
 from small_data import save_image
 
-from data_prep import printable
-from data_prep.__main__ import main
+from data_prep import main
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.prepare import printable
 
 SIZE = 12  # of the prepared images: the files are 12 wide and 10 high, so that nothing is scaled
 

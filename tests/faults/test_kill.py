@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from small_data import make_cnmc
 
-from data_prep import Settings, prepare
-from scratchnet.config import from_toml
-from scratchnet.origin import Origin
+from scratchnet.prepare import Settings, prepare
 from scratchnet.training import load_checkpoint
+from scratchnet.training.config import from_toml
+from scratchnet.training.origin import Origin
 
 ROOT = Path(__file__).resolve().parents[2]
 # A checkpoint after every step, so that many a kill comes in the middle of a write.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import Settings, prepare_sample
+from scratchnet.prepare import Settings, prepare_sample
 
 # Trains on the sample and notes after each epoch what the process holds (Linux), and what Python has allocated.
 PROGRAM = """
 import json, sys, tracemalloc
 from pathlib import Path
-from scratchnet.config import Config
+from scratchnet.training.config import Config
 from scratchnet.errors import MissingExtraError
 from scratchnet.training import Display, Experiment, Progress, Run, compile_kernels, fit
 from scratchnet.training.board import Board

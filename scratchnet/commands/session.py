@@ -1,0 +1,163 @@
+"""A run from where it stands to its end, with everything that a finished run leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scratchnet.data.class_labels import class_labels_of, parse_class_labels
+from scratchnet.drawing.plots import require_plots
+from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
+from scratchnet.measures.predictions import predictions_of
+from scratchnet.measures.scores import counted
+from scratchnet.pages import Results, report_page
+from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.command_line import one_line
+from scratchnet.terminal.streams import standard_streams
+from scratchnet.training import (
+    Display,
+    Experiment,
+    Progress,
+    Run,
+    compile_kernels,
+    fit,
+    kernels_are_compiled,
+)
+from scratchnet.training.board import Board
+from scratchnet.training.config import Config
+from scratchnet.training.interrupt import Interrupt
+from scratchnet.training.origin import PREPARED_FROM
+from scratchnet.training.resume import history, resumed_config, resumed_data
+from scratchnet.training.saving import reason
+from scratchnet.training.trouble import hint, sentence
+from scratchnet.training.words import conclusion
+
+
+def compile_first(config: Config, say: Callable[..., object] = print) -> None:
+    """Compiles the kernels, and says so where it takes more than a moment."""
+    if not kernels_are_compiled(config):
+        say("Compiling the kernels, once for this machine …", end=" ", flush=True)
+        began = time.perf_counter()
+        compile_kernels(config)
+        say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
+
+
+def reopen(
+    run: Run, asked: dict[str, Any], data: str | None = None, class_labels: Sequence[str] = ()
+) -> tuple[Experiment, Progress, list[str]]:
+    """The experiment of an earlier process, brought to where the run's newest whole checkpoint left it.
+
+    run: locked by this process. asked: options that may differ from the run's own, those in RESUMABLE. data: where its
+    shards are now, if they have been moved. class_labels: texts CLASS=LABEL, over those that the run has. Also returns what
+    is not as it was and may change the last bits.
+
+    Raises ConfigError for an option that would move the weights, DataError where there is nothing whole to go on from.
+    """
+    run.remove_leftovers()
+    checkpoint = run.load(set_aside=True)
+    config = resumed_config(run, checkpoint, asked)
+    command = checkpoint.about.get("command", "")
+    labels = class_labels_of(checkpoint.about)
+    labels |= parse_class_labels(class_labels, checkpoint.about.get("class_names", ()))
+    experiment = Experiment(
+        config,
+        resumed_data(run, checkpoint, data),
+        command=command,
+        class_labels=labels,
+        prepared_from=checkpoint.about.get(PREPARED_FROM),
+    )
+    experiment.about["history"] = history(checkpoint, config)
+    progress = experiment.take_over(checkpoint)
+    run.write_config(config, experiment.about)  # epochs may have been raised, the shards moved
+    run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+    return experiment, progress, experiment.other_arithmetic(checkpoint)
+
+
+def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:
+    """Trains to the last epoch, writes the results, and says what came of it. False where a person has asked it to stop.
+
+    run: locked by this process. progress: where to go on from. What was saved last is whole, however it ends, and
+    `Run.load` goes on from there.
+
+    Where the output's reader goes away, standard error is told and the training goes on. In a thread that is not the main
+    one it can't be asked to stop.
+
+    Raises NonFiniteError where training has diverged, DataError where an image is damaged or the run can't be saved.
+    """
+    # Both also after the last epoch: what is written then takes a moment.
+    with standard_streams(announce=True), Interrupt() as interrupt:
+        return _train(experiment, run, progress, interrupt)
+
+
+def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Interrupt) -> bool:
+    config, images = experiment.config, len(experiment.train_set)
+    done = progress.epoch * images + progress.batches_done * config.batch_size
+    display = Display(
+        config.epochs,
+        total=config.epochs * images,
+        done=done,
+        evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
+        metric=config.best_metric,
+    )
+    board, lacking = _open_board(run, progress)
+    try:
+        evaluations = fit(experiment, run, progress, display, board, interrupt)
+        if evaluations is None:
+            return False
+        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
+        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+        run.remove_older(config.keep_last, config.keep_every)
+        if board is not None:
+            board.finished = True
+    except NonFiniteError as error:
+        raise NonFiniteError(
+            f"training has diverged in epoch {min(progress.epoch + 1, config.epochs)}, after "
+            f"{counted(experiment.trainer.optimizer.steps, 'step')}: {sentence(error)} {hint(config)} The size of every weight "
+            f"and gradient is in {run.trouble_path}; what was saved last is whole."
+        ) from error
+    except OSError as error:
+        raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
+    finally:
+        if board is not None:
+            with contextlib.suppress(OSError):  # a full disk: its curves end earlier
+                board.close()
+    if progress.epoch < config.epochs:
+        print(
+            f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {counted(config.patience, 'epoch')} (--patience)."
+        )
+    print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
+    if "report.html" not in lacking:
+        _write_report(run, curves=board is not None)
+    return True
+
+
+def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, str]]:
+    """What TensorBoard gets; None where it is not installed or broken. And what this run will lack for that reason, or
+    because Matplotlib is so, which a line says."""
+    lacking, board = {}, None
+    try:
+        board = Board(run.board_folder, progress.epoch)
+    except MissingExtraError as error:
+        lacking["curves for TensorBoard"] = str(error)
+    try:
+        require_plots()
+    except MissingExtraError as error:
+        lacking["report.html"] = str(error)
+    if lacking:
+        print(f"No {' and no '.join(lacking)}: {one_line(next(iter(lacking.values())))}\n", flush=True)
+    return board, lacking
+
+
+def _write_report(run: Run, *, curves: bool) -> None:
+    """Writes report.html, and says where, and where the curves are; a page that can't be made is no failure of the run."""
+    try:
+        with Results.read(run.folder) as results:
+            write_text_atomically(run.report_path, report_page(results))
+    except Exception as error:
+        print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
+        return
+    board = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
+    print(f"All of it on one page: {run.report_path}{board}")

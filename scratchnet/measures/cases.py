@@ -1,0 +1,90 @@
+"""Answers that are to be measured, of images or of subjects, as they are and in resamples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scratchnet.measures import metrics
+from scratchnet.measures.bootstrap import resamples
+from scratchnet.measures.metrics import Floats
+
+Measured = tuple[dict[str, Floats], dict[str, Floats]]  # by name (…); by name and class (…, classes)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Images, or subjects, with their answers; owner (N,): the subject that each belongs to."""
+
+    labels: NDArray[np.int64]
+    probabilities: Floats
+    owner: NDArray[np.int64]
+    names: tuple[str, ...]
+    positive: str | None
+
+    def measure(self, weights: Floats | None = None, probabilities: Floats | None = None) -> Measured:
+        """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's."""
+        chances = self.probabilities if probabilities is None else probabilities
+        classes = len(self.names)
+        confusion = metrics.confusion_matrix(self.labels, chances.argmax(axis=1), classes, weights)
+        recall = metrics.recall(confusion)
+        of_class = {"recall": recall, "precision": metrics.precision(confusion), "f1": metrics.f1(confusion)}
+        overall = {"accuracy": metrics.accuracy(confusion), "balanced_accuracy": metrics.balanced_accuracy(confusion)}
+        if self.positive is None:
+            areas = [metrics.roc_auc(self.labels == k, chances[:, k], weights) for k in range(classes)]
+            of_class["roc_auc"] = np.stack(areas, axis=-1)
+            area = of_class["roc_auc"].mean(axis=-1)  # does not exist where that of one class does not
+        else:
+            place = self.names.index(self.positive)
+            overall |= {"sensitivity": recall[..., place], "specificity": recall[..., 1 - place]}
+            area = metrics.roc_auc(self.labels == place, chances[:, place], weights)
+        overall |= {"weighted_f1": metrics.weighted_f1(confusion), "macro_f1": metrics.macro_f1(confusion)}
+        overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
+        return overall, of_class
+
+    def behind(self) -> tuple[int, dict[str, int]]:
+        """How many subjects there are, and of how many each measure is a share; those that are no share are left out.
+
+        Sensitivity rests on the subjects with images of its class, precision on those with images that were given it;
+        the measures of a class are called by name and number, such as "recall 0".
+        """
+        everyone = len(np.unique(self.owner))
+        answers = self.probabilities.argmax(axis=1)
+        found = {"accuracy": everyone}
+        for k in range(len(self.names)):
+            found[f"recall {k}"] = len(np.unique(self.owner[self.labels == k]))
+            found[f"precision {k}"] = len(np.unique(self.owner[answers == k]))
+        if self.positive is not None:
+            place = self.names.index(self.positive)
+            found |= {"sensitivity": found[f"recall {place}"], "specificity": found[f"recall {1 - place}"]}
+        return everyone, found
+
+
+def of_subjects(
+    labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
+    """Label, mean probabilities and number of each subject that has a class; None where one of the classes has no subject."""
+    images = np.bincount(owner)
+    lowest, highest = np.full(len(images), labels.max()), np.zeros(len(images), np.int64)
+    np.minimum.at(lowest, owner, labels)
+    np.maximum.at(highest, owner, labels)
+    pure = np.flatnonzero(lowest == highest)
+    if set(lowest[pure]) != set(labels):
+        return None
+    sums = [np.bincount(owner, weights=column) for column in probabilities.T]
+    return lowest[pure], (np.stack(sums, axis=1) / images[:, None])[pure], pure
+
+
+def resampled(cases: list[Cases], groups: NDArray[np.int64], count: int, seed: int) -> list[Measured]:
+    """The measures of each of `cases` in each resample: by name (B,), by name and class (B, classes)."""
+    blocks: list[list[Measured]] = [[] for _ in cases]
+    for times in resamples(groups, count, seed, images=len(cases[0].labels)):
+        for case, measured in zip(cases, blocks, strict=True):
+            measured.append(case.measure(times[:, case.owner].astype(np.float64)))
+    return [(_joined([overall for overall, _ in one]), _joined([of_class for _, of_class in one])) for one in blocks]
+
+
+def _joined(blocks: list[dict[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}

@@ -1,0 +1,72 @@
+"""Convolution, ReLU and max-pooling in one pass over memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scratchnet.kernels import convolution
+from scratchnet.nn.base import Array, Parameter
+from scratchnet.nn.conv import Conv2D
+from scratchnet.nn.pool import MaxPool2D
+from scratchnet.nn.relu import ReLU
+
+
+class ConvReluPool:
+    """Runs three layers that stand in a row as one kernel, where `convolution.pools_inside`; otherwise one by one.
+
+    y = pool(relu(conv(x))). The kernel has a tile of the convolution's output in the first cache; it takes the maximum
+    of each 2 × 2 window there and writes that, and which of the four it was, or that none was above zero. What the
+    convolution and ReLU put out never reaches memory. Backward needs x, dy and the winners.
+
+    The result is that of the three layers, to rounding. They keep their names, parameters and places in the summary;
+    this is no layer but the network's way of running them.
+    """
+
+    def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
+        self.conv, self.relu, self.pool = conv, relu, pool
+        self._remembered: Any = None
+
+    @staticmethod
+    def fits(layers: list[Any]) -> bool:
+        """Whether these are three layers that can be fused."""
+        return (
+            [type(layer) for layer in layers] == [Conv2D, ReLU, MaxPool2D]
+            and layers[2].pool_size == layers[2].stride == 2
+            and convolution.can_pool_inside(layers[0].kernel_size, layers[0].stride)
+        )
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The pooled output for a batch x."""
+        if training:
+            self.forget()
+        if not convolution.pools_inside(self.conv.geometry, len(x)):
+            for layer in (self.conv, self.relu, self.pool):
+                x = layer.forward(x, training=training)
+            return x
+        x = self.conv.checked(x)
+        y, remembered = convolution.forward_pooled(self.conv.geometry, x, self.conv.weight.value, self.conv.bias.value)
+        if training:
+            self._remembered = remembered
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+        """dx of the last forward(training=True), and the gradients of the convolution's parameters."""
+        if self._remembered is None:
+            dz = self.relu.backward(self.pool.backward(dy))  # type: ignore[arg-type]  # not None: need_dx is true
+            return self.conv.backward(dz, need_dx=need_dx, accumulate=accumulate)  # type: ignore[arg-type]
+        dy = self.pool.checked_dy(dy)
+        self.pool.require_batch(dy, len(self._remembered.x))
+        geometry, weight = self.conv.geometry, self.conv.weight
+        self.conv.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
+        convolution.backward_weight(geometry, self._remembered, dy, weight.grad, accumulate)
+        return convolution.backward_input(geometry, self._remembered, dy, weight.value) if need_dx else None
+
+    def parameters(self) -> list[Parameter]:
+        """The convolution's."""
+        return self.conv.parameters()
+
+    def forget(self) -> None:
+        """Lets go of what backward needs."""
+        self._remembered = None
+        for layer in (self.conv, self.relu, self.pool):
+            layer.forget()

@@ -1,0 +1,132 @@
+"""What is made small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scratchnet import reference
+from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.nn.turns import BOOKKEEPING, Turns
+
+Array = NDArray[Any]
+
+
+class SoftmaxCrossEntropy(Turns):
+    """The mean over the batch of −log of the probability that the network gives to the right class, weighted by class.
+
+    loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N
+
+    class_weights w (classes,): None is 1 for all; `balanced_class_weights` makes a rare class count as much as a frequent
+    one. The sum is divided by N, the images, and not by Σₙ w[label[n]], as PyTorch does it: so the parts of a batch add up
+    to the batch whatever classes they hold, and an image moves the weights as much in one batch as in another.
+
+    Softmax and logarithm are one step from the logits, with each row's maximum taken away first, so that no exponential
+    overflows. A batch has a few logits an image, so that the textbook's own lines are fast enough and there is no
+    kernel.
+    Raises ConfigError for weights that are not a row of finite numbers ≥ 0.
+    Source: Goodfellow, Bengio & Courville 2016, sections 4.1 and 6.2.2.3.
+
+    >>> loss = SoftmaxCrossEntropy()
+    >>> round(loss.forward(np.zeros((4, 2), "float32"), np.array([0, 1, 1, 0])), 4)     # two classes, no opinion: ln 2
+    0.6931
+    """
+
+    def __init__(self, class_weights: ArrayLike | None = None) -> None:
+        self.class_weights = None if class_weights is None else _checked_weights(class_weights)
+        self._batch: tuple[Array, Array, Array | None] | None = None
+
+    def forward(self, logits: Array, labels: Array) -> float:
+        """The mean loss of a batch: logits (N, classes), labels (N,) integers from 0 to classes − 1.
+
+        Raises LabelError, ShapeError, DtypeError, or NonFiniteError where a logit is no number.
+        """
+        if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64):
+            came = getattr(logits, "dtype", type(logits).__name__)
+            raise DtypeError(f"SoftmaxCrossEntropy: logits must be an array of float32 or float64, got {came}")
+        if logits.ndim != 2 or len(logits) == 0:
+            raise ShapeError(
+                f"SoftmaxCrossEntropy: logits must be (N, classes) with N at least 1, got shape {logits.shape}"
+            )
+        labels = checked_labels(labels, *logits.shape)
+        if not np.isfinite(logits).all():
+            raise NonFiniteError(
+                "SoftmaxCrossEntropy: the logits hold a NaN or an infinity: lower the learning rate, or look at the input's scaling"
+            )
+        batch = logits, labels, self._weights_for(logits)
+        with BOOKKEEPING:
+            self._batch = batch
+            self.took_turn()
+        return float(reference.softmax_cross_entropy(*batch).mean(dtype=np.float64))
+
+    def backward(self, batch_size: int | None = None) -> Array:
+        """dlogits (N, classes) of the mean loss. Where the N images are a part of a larger batch, batch_size is that batch's."""
+        if self._batch is None:
+            raise OrderError("SoftmaxCrossEntropy: backward needs a forward(logits, labels) before it")
+        with BOOKKEEPING:
+            self.require_turn()
+            batch = self._batch
+        return reference.softmax_cross_entropy_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
+
+    def __str__(self) -> str:
+        return "SoftmaxCrossEntropy"
+
+    def _weights_for(self, logits: Array) -> Array | None:
+        """The weights in the dtype of the logits, one for each of their classes."""
+        if self.class_weights is None:
+            return None
+        if len(self.class_weights) != logits.shape[1]:
+            raise ShapeError(
+                f"SoftmaxCrossEntropy: {len(self.class_weights)} class weights for logits of {logits.shape[1]} classes: "
+                "give one weight for each output of the network"
+            )
+        return self.class_weights.astype(logits.dtype)
+
+
+def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float64]:
+    """One weight for each class, so that every class has the same say in the loss however many images it has.
+
+    w[c] = n / (k · n[c]): n images, n[c] of class c, k classes that have images; 0 for a class that has none. The mean of
+    the weights over the n images is 1, so that the learning rate means what it meant without them.
+
+    labels (n,) integers from 0 to classes − 1. Returns (classes,). Raises LabelError where a label is none of them.
+    Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", on weighting.
+
+    >>> balanced_class_weights([0, 0, 1, 1, 1, 1], classes=2)
+    array([1.5 , 0.75])
+    """
+    labels = checked_labels(np.asarray(labels), np.size(labels), classes)
+    counts = np.bincount(labels, minlength=classes)
+    present = counts > 0
+    return np.divide(len(labels), present.sum() * counts, out=np.zeros(classes), where=present)
+
+
+def _checked_weights(weights: ArrayLike) -> NDArray[np.float64]:
+    """The weights as float64 (classes,)."""
+    refusal = ConfigError(f"class weights must be a row of finite numbers of at least 0, got {weights!r}")
+    try:
+        checked = np.asarray(weights, np.float64)
+    except (TypeError, ValueError) as error:
+        raise refusal from error
+    if checked.ndim != 1 or not np.isfinite(checked).all() or (checked < 0).any():
+        raise refusal
+    return checked
+
+
+def checked_labels(labels: Array, images: int, classes: int) -> NDArray[np.int64]:
+    """labels (N,) as int64. Raises LabelError where they are not integers from 0 to classes − 1, one for each image."""
+    labels = np.asarray(labels)
+    if labels.shape != (images,):
+        remedy = ": labels.argmax(axis=1)" if labels.shape == (images, classes) else ""
+        raise LabelError(f"labels must have the shape ({images},), one for each image, got {labels.shape}{remedy}")
+    if labels.dtype.kind not in "iu":
+        raise LabelError(f"labels must be integers, got {labels.dtype}: convert with labels.astype('int64')")
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        raise LabelError(
+            f"label {labels[wrong][0]} of image {int(np.argmax(wrong))} is out of range: "
+            f"{classes} outputs are for labels 0 to {classes - 1}"
+        )
+    return labels.astype(np.int64)

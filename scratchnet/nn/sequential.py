@@ -1,0 +1,349 @@
+"""A network: layers one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from scratchnet import draws
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
+from scratchnet.kernels.machine.threads import alone
+from scratchnet.nn.base import (
+    FLOATS,
+    Array,
+    Parameter,
+    Shape,
+    checked_dtype,
+    checked_seed,
+    checked_shape,
+    parameters_of,
+    require_array,
+    require_layer,
+)
+from scratchnet.nn.fused import ConvReluPool
+from scratchnet.nn.turns import Turns
+
+
+class Sequential(Turns):
+    """Layers in a row: the output of each is the input of the next. It is a layer itself.
+
+    y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
+
+    layers: objects with the layer protocol (see `scratchnet.nn.Layer`): forward and backward, and build if the shape
+    changes or there are weights. input_shape: (H, W, C), if it is known here already; else give it to build.
+
+    >>> from scratchnet import Dense, ReLU
+    >>> net = Sequential([Dense(3), ReLU(), Dense(2)])
+    >>> net.build(input_shape=(4,), seed=0)
+    (2,)
+    >>> [p.name for p in net.parameters()]
+    ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias']
+    >>> net.forward(np.zeros((5, 4), "float32"), training=False).shape
+    (5, 2)
+    """
+
+    kind = "network"
+    name = "network"
+
+    def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
+        if not isinstance(layers, Iterable):
+            raise ConfigError(f"Sequential needs a list of layers, got {type(layers).__name__}")
+        self.layers = list(layers)
+        self.input_shape = input_shape
+        self.output_shape: Shape | None = None
+        self.seed = 0
+        self._steps: list[Any] = []
+        self._edges: list[Shape] = []  # the shapes between the steps, of the input first
+        if not self.layers:
+            raise ConfigError("Sequential needs at least one layer")
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ConfigError(
+                "Sequential: the same layer object stands in the list twice: make one object for each place"
+            )
+        for layer in self.layers:
+            require_layer(layer)
+
+    def __str__(self) -> str:
+        return f"Sequential '{self.name}'"
+
+    def build(
+        self,
+        input_shape: Shape | None = None,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = "float32",
+        *,
+        seed: int | None = None,
+    ) -> Shape:
+        """Names the layers, fixes all shapes and draws the initial weights; returns the output shape.
+
+        Shapes have no batch axis. seed (0): of the weights and of the dropout masks; the same seed gives the same ones.
+        rng replaces it for the weights where a generator is given. Built again, the network begins anew, with new
+        parameters: make a new optimiser then. Raises ShapeError where two layers do not fit together, naming the layer.
+        """
+        shape = input_shape if input_shape is not None else self.input_shape
+        if shape is None:
+            raise ShapeError("Sequential.build needs input_shape=(height, width, channels)")
+        shape = checked_shape("Sequential.build: input_shape", shape)
+        self.dtype = checked_dtype("Sequential.build", dtype)
+        self.seed = self.seed if seed is None else checked_seed("Sequential.build", seed)
+        self.input_shape = shape
+        self._name_layers()
+        self._shapes = []
+        for number, layer in enumerate(self.layers):
+            if hasattr(layer, "seed"):
+                # A network in this one has a seed of its own, so that its dropout1 and ours draw different masks.
+                inner = isinstance(layer, Sequential)
+                layer.seed = int(draws.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
+            if hasattr(layer, "build"):
+                weights = rng if rng is not None else draws.generator(self.seed, "weights", number)
+                shape = checked_shape(f"{layer.name}: what build returns", layer.build(shape, weights, dtype))
+            self._shapes.append(shape)
+            for parameter in parameters_of(layer):
+                if not parameter.name.startswith(f"{layer.name}."):
+                    parameter.name = f"{layer.name}.{parameter.name}"
+        self.output_shape = shape
+        self._steps = self._fused()
+        made = {id(layer): output for layer, output in zip(self.layers, self._shapes, strict=True)}
+        ends = (step.pool if isinstance(step, ConvReluPool) else step for step in self._steps)
+        self._edges = [self.input_shape, *(made[id(layer)] for layer in ends)]
+        return shape
+
+    def _fused(self) -> list[Any]:
+        """The layers as they are run: three in a row as one, where that is faster and the same."""
+        steps, i = [], 0
+        while i < len(self.layers):
+            fits = ConvReluPool.fits(self.layers[i : i + 3])
+            steps.append(ConvReluPool(*self.layers[i : i + 3]) if fits else self.layers[i])
+            i += 3 if fits else 1
+        return steps
+
+    def _name_layers(self) -> None:
+        """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to a layer's constructor stays."""
+        counts: Counter[str] = Counter()
+        taken: set[str] = set()
+        for layer in self.layers:
+            kind = getattr(layer, "kind", type(layer).__name__.lower())
+            counts[kind] += 1
+            if getattr(layer, "name", kind) == kind and not getattr(layer, "was_named", False):
+                layer.name = f"{kind}{counts[kind]}"
+            if layer.name in taken:
+                raise ConfigError(f"Sequential: two layers are called {layer.name!r}: give each its own name")
+            taken.add(layer.name)
+
+    def _require_built(self) -> None:
+        if self.output_shape is None:
+            raise OrderError("the network has not been built: call build(input_shape=(height, width, channels)) first")
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The output for a batch x (N, *input_shape). With training=True the layers remember what backward needs.
+
+        Any number of threads may call it at once with training=False, also while another one trains.
+        """
+        self._require_built()
+        if not training:
+            return self._run(x, training=False)
+        with alone():
+            y = self._run(x, training=True)
+            self.took_turn()
+        return y
+
+    def _run(self, x: Array, *, training: bool) -> Array:
+        for i, step in enumerate(self._steps):
+            y = step.forward(x, training=training)
+            self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
+            x = y
+        return x
+
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+        """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
+
+        accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
+        with respect to the images, and returns None. Raises OrderError where another thread has called
+        forward(training=True) since this thread did.
+        """
+        self._require_built()
+        self._check_dy(dy)
+        with alone():
+            self.require_turn()
+            return self._run_back(dy, need_dx, accumulate)
+
+    def _run_back(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
+        gradient: Array | None = dy
+        for i, step in reversed(list(enumerate(self._steps))):
+            if i < first and not need_dx:
+                return None
+            more = {"accumulate": True} if accumulate and parameters_of(step) else {}
+            wanted = need_dx or i > first
+            gradient = step.backward(gradient, need_dx=wanted, **more)
+            if wanted:
+                self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
+        return gradient
+
+    def _check(self, i: int, what: str, came: Any, shape: Shape, x: Any = None) -> None:
+        """That step i has given an array of this shape in the network's dtype. Its neighbour would be blamed otherwise.
+
+        x: what it was given, where it may itself be to blame: the first layer's may be anybody's. Raises ShapeError or
+        DtypeError that names the layer.
+        """
+        if isinstance(came, np.ndarray) and came.dtype == self.dtype and came.shape == shape:
+            return
+        expected = f"expected {self.dtype} of shape {shape}"
+        if i == 0 and x is not None:  # a layer of scratchnet's would have refused it
+            require_array("the network's input must be", x)
+            if x.shape[1:] != self.input_shape:
+                raise ShapeError(
+                    f"the network was built for batches of shape (N, {', '.join(map(str, self.input_shape or ()))}), got {x.shape}"
+                )
+            if x.dtype != self.dtype:
+                raise DtypeError(
+                    f"the network was built for {self.dtype}, got {x.dtype}: convert with x.astype('{self.dtype}')"
+                )
+        layer = self._steps[i]
+        who = f"{type(layer).__name__} '{layer.name}': {what} returned"
+        if not isinstance(came, np.ndarray):
+            hint = "does it end with return?" if came is None else "return a NumPy array"
+            raise DtypeError(f"{who} {type(came).__name__}, {expected}: {hint}")
+        if came.shape != shape:
+            hint = (
+                "dx has the shape of x"
+                if what == "backward"
+                else "without build a layer keeps the shape, and with one it must be what build returned"
+            )
+            raise ShapeError(f"{who} shape {came.shape}, {expected}: {hint}")
+        raise DtypeError(
+            f"{who} {came.dtype}, {expected}: a number of NumPy's makes float64 of float32; convert it with .astype(x.dtype)"
+        )
+
+    def _check_dy(self, dy: Array) -> None:
+        """Here once for all layers: a NaN in dy would be in every gradient."""
+        require_array("the network's backward: dy must be", dy)
+        if dy.dtype not in FLOATS:
+            raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
+        if not np.isfinite(dy).all():
+            raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected numbers only")
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, from the first layer to the last."""
+        self._require_built()
+        return [parameter for layer in self.layers for parameter in parameters_of(layer)]
+
+    def seed_batch(self, epoch: int, images: ArrayLike) -> None:
+        """Names the epoch, and the images (N,) of the next training batch by their numbers in the dataset.
+
+        Each image then has its own dropout mask, however the batch is cut.
+        """
+        for layer in self.layers:
+            if hasattr(layer, "seed_batch"):
+                layer.seed_batch(epoch, images)
+
+    def forget(self) -> None:
+        """Lets go of all that the layers remember for backward."""
+        for step in self._steps:
+            if hasattr(step, "forget"):
+                step.forget()
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every parameter's value by its name, {"conv1.weight": (KH, KW, C, F), …}."""
+        return {parameter.name: parameter.value.copy() for parameter in self.parameters()}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        """Takes over values from `state_dict`, all or none of them.
+
+        Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
+        """
+        mine = {parameter.name: parameter for parameter in self.parameters()}
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"a network's weights are what state_dict() returned, got {type(state).__name__}")
+        if mine.keys() != state.keys():
+            missing, unknown = sorted(mine.keys() - state.keys()), sorted(state.keys() - mine.keys())
+            raise ConfigError(
+                f"these weights are of another network: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+            )
+        for name, parameter in mine.items():
+            value = np.asarray(state[name])
+            if value.shape != parameter.value.shape:
+                raise ShapeError(
+                    f"{name} has shape {parameter.value.shape}, the weights given have {value.shape}: another image size or preset?"
+                )
+            if value.dtype != parameter.value.dtype:
+                raise ConfigError(
+                    f"{name} is {parameter.value.dtype}, the weights given are {value.dtype}: "
+                    f"convert them with .astype('{parameter.value.dtype}')"
+                )
+        for name, parameter in mine.items():
+            parameter.value[...] = state[name]
+
+    def multiplications(self) -> int:
+        """Multiplications of one forward pass of one image."""
+        self._require_built()
+        return sum(layer.multiplications() for layer in self.layers if hasattr(layer, "multiplications"))
+
+    def bytes_per_image(self) -> int:
+        """Memory of the outputs that one image leaves on its way, where layers that can be fused leave one."""
+        self._require_built()
+        fused = [step for step in self._steps if isinstance(step, ConvReluPool)]
+        unwritten = {id(layer) for step in fused for layer in (step.conv, step.relu)}
+        layers = zip(self.layers, self._shapes, strict=True)
+        return sum(int(np.prod(shape)) for layer, shape in layers if id(layer) not in unwritten) * self.dtype.itemsize
+
+    def summary(self) -> None:
+        """Prints the table of layers: output shape, parameters, multiplications and memory of the output for one image."""
+        print(self.summary_table())
+
+    def summary_table(self) -> str:
+        """What `summary` prints. The memory is that of a layer's output for one image; the last line adds all up."""
+        self._require_built()
+        rows = [("layer", "output", "parameters", "multiplications", "memory")]
+        rows.append(("input", _sizes(self.input_shape or ()), "", "", _memory(self.input_shape or (), self.dtype)))
+        for layer, shape in zip(self.layers, self._shapes, strict=True):
+            count = sum(p.value.size for p in parameters_of(layer))
+            work = layer.multiplications() if hasattr(layer, "multiplications") else 0
+            rows.append(
+                (
+                    layer.name,
+                    _sizes(shape),
+                    f"{count:,}" if count else "",
+                    f"{work:,}" if work else "",
+                    _memory(shape, self.dtype),
+                )
+            )
+        count = sum(p.value.size for p in self.parameters())
+        total = (
+            "total",
+            "",
+            f"{count:,}",
+            f"{self.multiplications():,}",
+            _memory((sum(int(np.prod(shape)) for shape in self._shapes),), self.dtype),
+        )
+        widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i < 2 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [*rows, total]
+        ]
+        rule = "─" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _sizes(shape: Shape) -> str:
+    return " × ".join(str(size) for size in shape)
+
+
+def _memory(shape: Shape, dtype: np.dtype[Any]) -> str:
+    return _bytes(int(np.prod(shape)) * dtype.itemsize)
+
+
+def _bytes(count: float) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"

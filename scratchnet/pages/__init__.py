@@ -1,0 +1,12 @@
+"""What came of a run, for people: one page, and runs side by side.
+
+`results` reads a run's folder, `page` writes it down as HTML, `comparison` sets several beside each other. The front
+doors are `python -m scratchnet report` and `python -m scratchnet compare`. In the code the 2019 report is `paper`, a page
+about a run is a page. It may import use, training, drawing, measures, data, nn, storage, terminal, and the top of scratchnet.
+"""
+
+from scratchnet.pages.comparison import Comparison
+from scratchnet.pages.page import report_page
+from scratchnet.pages.results import Results
+
+__all__ = ["Comparison", "Results", "report_page"]

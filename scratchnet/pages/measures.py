@@ -1,0 +1,142 @@
+"""The measures on a run's page: the table with intervals, the confusion tables, the ROC curves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scratchnet.drawing import plots
+from scratchnet.measures.metrics import RocCurve
+from scratchnet.measures.scores import Level, Score, Scores, percent
+from scratchnet.pages.html import details, figure, picture, prose, safe, section, stacked, wide
+
+MANY_CLASSES = 4  # more have the tables and curves below each other, in the full width
+
+
+def measures(scores: Scores) -> str:
+    """Every measure per image and per subject, each beside the constant answer."""
+    head = [safe(title) for title in scores.titles()]
+    rows = []
+    for row in scores.rows():
+        cells = [
+            cell
+            for score, constant in row.pairs
+            for cell in (
+                _with_interval(score, row.share),
+                prose(constant.text(share=row.share)) if constant else "",
+            )
+        ]
+        rows.append([safe(row.label), *cells])
+    notes = prose(" ".join(scores.notes))
+    how = "A subject's answer is the mean of its images' probabilities. " if scores.subjects else ""
+    terms = "".join(f"<dt>{prose(term)}</dt><dd>{prose(text)}</dd>" for term, text in _glossary(scores))
+    return section(
+        "How good it is",
+        stacked(head, rows, "numbers"),
+        f'<p class="note">{how}{notes}</p>',
+        details("What these measures mean", f'<dl class="glossary">{terms}</dl>'),
+    )
+
+
+def _glossary(scores: Scores) -> list[tuple[str, str]]:
+    """The measures in words."""
+    terms = [
+        ("accuracy", "How many of 100 answers are right. Where one class is rare, answering always the other is right often."),
+        ("balanced accuracy", "The mean of the classes' own shares of right answers: a rare class counts as much as a common one."),
+        ("ROC AUC", "Of two images, one of each class, how often the right one is given the higher probability. 0.5 is a coin."),
+        ("log loss", "How far the probabilities are from the truth; being sure and wrong costs most. 0 is best."),
+        ("precision, F1", "Precision: of all answers of a class, how many are right. F1: one number for precision and recall."),
+        ("95 % interval", "Where the figure might lie with other subjects of the same kind. Wide: the test is small."),
+        ("constant answer", "What a program would reach that looks at no image and always says the commonest class."),
+    ]  # fmt: skip
+    if scores.positive is not None:
+        one, other = (scores.shown(name) for name in sorted(scores.class_names, key=lambda n: n != scores.positive))
+        meaning = f"Sensitivity: of 100 images of {one!r}, how many are recognised. Specificity: the same of {other!r}."
+        terms.insert(2, ("sensitivity, specificity", meaning))
+    return terms
+
+
+def _with_interval(score: Score, share: bool) -> str:
+    value, ends = prose(score.value_text(share=share)), prose(score.interval_text(share=share))
+    return value + (f'<span class="interval">{ends}</span>' if ends else "")
+
+
+def errors(scores: Scores) -> str:
+    """Which class is taken for which, and the ROC curves."""
+    levels = [("Images", scores.images), *([("Subjects", scores.subjects)] if scores.subjects else [])]
+    shown = tuple(map(scores.shown, scores.class_names))
+    tables = "".join(_confusion_table(level, shown, title) for title, level in levels)
+    note = (
+        '<p class="note">A row for what an image is, a column for what the network said. '
+        "Blue with ✓ is right; rust, dashed, with ✗ is wrong. The shares are of the row.</p>"
+    )
+    parts = [f"<div>{tables}{note}</div>", *_roc_plots(scores)]
+    kind = "stack" if len(scores.class_names) > MANY_CLASSES else "pair"
+    return section("Where it errs", f'<div class="{kind}">{"".join(parts)}</div>')
+
+
+def _roc_plots(scores: Scores) -> list[str]:
+    """Of two classes one plot, a curve per image and one per subject; of more a plot each, with a curve a class."""
+    of_images = _curves(scores, scores.images, "images")
+    of_subjects = _curves(scores, scores.subjects, "subjects") if scores.subjects else []
+    if scores.positive is not None:
+        both = [("per image and per subject" if of_subjects else "per image", of_images + of_subjects)]
+    else:
+        both = [("per image", of_images), ("per subject", of_subjects)]
+    drawn = []
+    for what, curves in both:
+        if curves:
+            title = f"ROC of {scores.shown(scores.positive)!r}" if scores.positive is not None else f"ROC {what}"
+            alt = f"ROC curve {what}: {', '.join(_described(*curve) for curve in curves)}"
+            content = plots.roc(
+                [(name, curve) for name, curve, _ in curves], title=title, points=[p for *_, p in curves]
+            )
+            drawn.append(figure(picture(content, alt), prose(_AT_HALF if scores.positive is not None else _ONE_BY_ONE)))
+    return drawn
+
+
+_AT_HALF = (
+    "Each point of a curve is another threshold of the probability. The dots are where this network decides: it says the "
+    "class that has more than 50 %."
+)
+_ONE_BY_ONE = "Each class against all others. The dots are its answers, the most probable class, which is no threshold of a single curve."
+
+
+def _described(name: str, curve: RocCurve, point: tuple[float, float]) -> str:
+    false, true = (percent(share) for share in point)
+    return f"{name}; it decides at {true} true and {false} false positives"
+
+
+def _curves(scores: Scores, level: Level, what: str) -> list[tuple[str, RocCurve, tuple[float, float]]]:
+    """The curves that exist, each with its name, and where its answers lie."""
+    found, positive = [], scores.positive
+    for name, curve in level.curves.items():
+        if not np.isnan(curve.false_positive_rate[-1] + curve.true_positive_rate[-1]):
+            area = (level.overall if positive is not None else level.per_class[name])["roc_auc"]
+            called = f"{what if positive is not None else scores.shown(name)} (AUC {area.value:.3f})"
+            found.append((called, curve, _operating_point(level.confusion, scores.class_names.index(name))))
+    return found
+
+
+def _operating_point(confusion: np.ndarray, k: int) -> tuple[float, float]:
+    """Of class k against the others: the shares of false and of true positives among the answers."""
+    of_class, of_others = confusion[k], np.delete(confusion, k, axis=0)
+    return float(of_others[:, k].sum() / of_others.sum()), float(of_class[k] / of_class.sum())
+
+
+def _confusion_table(level: Level, names: tuple[str, ...], title: str) -> str:
+    counts = level.confusion.astype(int)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = [
+        f'<tr><th scope="row" title="{safe(name)}">is {safe(name)}</th>'
+        + "".join(
+            f'<td class="{"right" if j == k else "wrong" if count else "none"}" style="--share:{share:.3f}">{count:,}'
+            f"<small>{'✓' if j == k else '✗' if count else ''} {prose(percent(share, digits=0))}</small></td>"
+            for j, (count, share) in enumerate(zip(counts[k], shares[k], strict=True))
+        )
+        + "</tr>"
+        for k, name in enumerate(names)
+    ]
+    head = "".join(f'<th scope="col" title="{safe(name)}">said {safe(name)}</th>' for name in names)
+    kind = "confusion many" if len(names) > MANY_CLASSES else "confusion"
+    body = f'<table class="{kind}"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f"<h3>{title}</h3>{wide(body, f'{title}: what is taken for what', columns=len(names))}"

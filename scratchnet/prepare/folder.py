@@ -1,0 +1,87 @@
+"""A new folder that appears under its name when it is complete, and not before."""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from scratchnet.errors import DataError, LockedError
+from scratchnet.storage.files import sync_folder
+from scratchnet.storage.lock import Lock
+
+HIDDEN = re.compile(r"\.[0-9a-f]{16}\.partial")
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to fill; it takes that name at the end of the block.
+
+    If the block raises or is interrupted, the folder is removed, with the parents that were made for it. If the process is
+    killed, it stays behind under a hidden name, and the next process that makes a folder there removes it: beside it lies a
+    lock, made before it and held as long as its process lives.
+
+    Raises DataError if `out` has appeared meanwhile, OSError if the folder cannot be made.
+    """
+    missing = [parent for parent in out.parents if not parent.exists()]
+    folder = out.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(out.parent)
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(
+                LockedError
+            ):  # a file system without locks: then nothing is ever taken for abandoned
+                held.enter_context(Lock(_lock_of(folder)))
+            try:
+                folder.mkdir()
+                yield folder
+                if os.path.lexists(out):
+                    raise DataError(
+                        f"{out}: has appeared meanwhile, made by another process. Use that, or choose another name."
+                    )
+                os.rename(folder, out)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    except BaseException:
+        _remove_lock(folder)
+        for parent in missing:  # from the inside out
+            with contextlib.suppress(OSError):  # never made, or in use by now
+                parent.rmdir()
+        raise
+    _remove_lock(folder)
+    sync_folder(out.parent)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Removes the hidden folders in `parent` whose process has ended before they were complete.
+
+    That is certain where their lock can be taken. A folder without a lock is none of ours, and stays.
+    """
+    for folder in parent.glob(".*.partial"):
+        lock = _lock_of(folder)
+        if HIDDEN.fullmatch(folder.name) and folder.is_dir() and lock.is_file():
+            with contextlib.suppress(LockedError, OSError):
+                with Lock(lock):
+                    shutil.rmtree(folder)
+                _remove_lock(folder)
+
+
+def _remove_lock(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # gone, or (on Windows) just being tried by another process
+        _lock_of(folder).unlink()
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
+
+
+def require_outside(place: Path, source: Path) -> None:
+    """Raises DataError if `place` lies inside `source`: what is written there would be taken for images the next time."""
+    if place.resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"{place}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
+        )

@@ -1,0 +1,257 @@
+"""What tables beside the images say: the subject of each file, and the labels of C-NMC's preliminary test set.
+
+People's programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in UTF-8 or
+UTF-16, with blank last rows, with paths from another machine or names alone. All these are read; of two files that a row may mean,
+none is taken.
+"""
+
+import csv
+import io
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scratchnet.data import Remark
+from scratchnet.data.images import EXTENSIONS
+from scratchnet.errors import DataError
+from scratchnet.storage.texts import read_text
+
+LABELS = {"1": "all", "0": "hem"}  # in C-NMC's own tables; here classes are numbered in the order of their names
+PRELIM_COLUMNS = ("patient_id", "new_names", "labels")
+FILE_COLUMNS = (
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "image",
+    "imagename",
+    "imagepath",
+    "imagefile",
+    "imageid",
+    "name",
+    "img",
+)
+SUBJECT_COLUMNS = (
+    *("subject", "patient", "subjectid", "patientid", "subjectname", "patientname", "patientno", "patientnumber"),
+    *("donor", "donorid", "participant", "participantid", "person", "personid", "case", "caseid", "pid"),
+)
+SEPARATORS = ",;\t|"
+SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)  # Excel's own, above the names of the columns
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table of subjects. line: its number in the file. file: as it is written. label: "" where it says none."""
+
+    line: int
+    file: str
+    subject: str
+    label: str
+
+
+@dataclass(frozen=True)
+class SubjectTable:
+    """What a table of subjects says. name: the file's own."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a table says of the files that are there. rows: by path. remarks: of rows that mean no file, or one of several."""
+
+    rows: dict[str, Row]
+    remarks: tuple[Remark, ...]
+    other_case: frozenset[str]
+
+
+def read_subjects(table: Path) -> SubjectTable:
+    """Reads a table with a column for the file and one for its subject, and `label` if there is one.
+
+    The columns are called `file` and `subject` or `patient`, or one of the usual names for them (`FILE_COLUMNS`,
+    `SUBJECT_COLUMNS`), whatever the case, spaces and underscores. Blank rows are passed over.
+
+    Raises DataError if it cannot be read, lacks a column, or a row lacks its file or subject, or gives a file a second one.
+    """
+    rows: list[Row] = []
+    seen: dict[str, str] = {}
+    written, cells = _table(table)
+    names = list(map(_plain, written))
+    file_column = next((names.index(name) for name in FILE_COLUMNS if name in names), None)
+    subject_column = next((names.index(name) for name in SUBJECT_COLUMNS if name in names), None)
+    if file_column is None or subject_column is None:
+        raise DataError(
+            f"{table}: needs the columns 'file' and 'subject' (or 'patient'), separated by commas; it has {', '.join(written) or 'none'}."
+        )
+    label_column = names.index("label") if "label" in names else None
+    for line, row in cells:
+        file, subject, label = (
+            row[at] if at is not None and at < len(row) else "" for at in (file_column, subject_column, label_column)
+        )
+        if not file or not subject:
+            raise DataError(f"{table}, line {line}: file or subject is empty.")
+        first = seen.setdefault(_path(file), subject)
+        if first != subject:
+            raise DataError(f"{table}, line {line}: gives {file!r} a second subject, {subject!r} after {first!r}.")
+        rows.append(Row(line, file, unicodedata.normalize("NFC", subject), label))
+    return SubjectTable(table.name, tuple(rows))
+
+
+def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[str] = ()) -> Listed:
+    """The row of each of these files, by path.
+
+    A row means a file if its path is the file's, from the source on; or ends with it, as an absolute path does; or is the end of
+    it, as a name alone is, if no other file ends so; with or without the extension. Letters are compared in Unicode's composed
+    form, slashes and backslashes are the same, upper and lower case are not.
+
+    elsewhere: files of the source that are not asked for, of which rows are no mistake. Raises DataError where rows give one
+    file two subjects.
+    """
+    places = _Places((*files, *elsewhere))
+    wanted, found = set(files), dict[str, Row]()
+    missing: list[Row] = []
+    several: list[tuple[Row, list[str]]] = []
+    for row in table.rows:
+        meant = places.of(row.file)
+        if len(meant) > 1:
+            several.append((row, meant))
+        elif not meant:
+            missing.append(row)
+        elif meant[0] in wanted:
+            first = found.setdefault(meant[0], row)
+            if first.subject != row.subject:
+                raise DataError(
+                    f"{table.name}, lines {first.line} and {row.line}: both mean {meant[0]!r}, and give it the subjects "
+                    f"{first.subject!r} and {row.subject!r}."
+                )
+    remarks = [_missing(missing, places)] if missing else []
+    if several:
+        row, meant = several[0]
+        rows = "a row may mean" if len(several) == 1 else f"{len(several)} rows may each mean"
+        remarks.append(
+            f"{rows} several files: line {row.line}, {row.file!r}, {' or '.join(map(repr, sorted(meant)[:2]))}; write the path"
+        )
+    folded = {_path(row.file).casefold() for row in missing}
+    return Listed(
+        found,
+        tuple(Remark(table.name, reason) for reason in remarks),
+        frozenset(path for path in files if _path(path).casefold() in folded) if folded else frozenset(),
+    )
+
+
+class _Places:
+    """Finds files by their whole path, by its end, and without extension."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._whole: defaultdict[str, list[str]] = defaultdict(list)
+        self._ends: defaultdict[str, list[str]] = defaultdict(list)
+        self.folded = {_path(path).casefold(): path for path in files}
+        for path in files:
+            for written in {_path(path), _without_extension(_path(path))}:
+                self._whole[written].append(path)
+                parts = written.split("/")
+                for k in range(1, len(parts)):
+                    self._ends["/".join(parts[k:])].append(path)
+
+    def of(self, file: str) -> list[str]:
+        """The files that a row may mean."""
+        written = _path(file)
+        parts = written.split("/")
+        for k in range(len(parts)):
+            if found := self._whole.get("/".join(parts[k:])):
+                return found
+        return self._ends.get(written, [])
+
+
+def _missing(rows: list[Row], places: _Places) -> str:
+    """What to say of rows that name files which are not in the source."""
+    which = "a row names a file that is" if len(rows) == 1 else f"{len(rows)} rows name files that are"
+    reason = f"{which} not in the source, {'' if len(rows) == 1 else 'the first '}{rows[0].file!r}"
+    there = places.folded.get(_path(rows[0].file).casefold())
+    return reason + (f"; there is {there!r}, upper and lower case must agree" if there else "")
+
+
+def _path(file: str) -> str:
+    """A path as it is compared: composed letters, slashes, nothing that means no folder."""
+    path = unicodedata.normalize("NFC", file.strip()).replace("\\", "/")
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _without_extension(path: str) -> str:
+    name, dot, extension = path.rpartition(".")
+    return name if dot and f".{extension.lower()}" in EXTENSIONS else path
+
+
+def read_prelim_labels(table: Path) -> dict[str, tuple[str, str]] | None:
+    """Reads `C-NMC_test_prelim_phase_data_labels.csv`, which tells who the numbered cells are:
+
+        Patient_ID,new_names,labels
+        UID_57_29_1_all.bmp,1.bmp,1
+        UID_H49_35_1_hem.bmp,4.bmp,0
+
+    Returns for each new name, without extension and case, the original one and the class: {"1": ("UID_57_29_1_all.bmp",
+    "all"), …}; None if the file has other columns, or is no table at all. Raises DataError if a row makes no sense.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    try:
+        written, rows = _table(table)
+        columns = [name.lower() for name in written]
+        if not set(PRELIM_COLUMNS) <= set(columns):
+            return None
+        places = [columns.index(column) for column in PRELIM_COLUMNS]
+        for line, row in rows:
+            original, new_name, label = (row[place] if place < len(row) else "" for place in places)
+            if not original or not new_name or label not in LABELS:
+                raise DataError(
+                    f"{table}, line {line}: {original!r}, {new_name!r}, {label!r}; expected a name, a new name, and 1 (all) or 0 (hem)."
+                )
+            entry = original, LABELS[label]
+            if names.setdefault(stem(new_name), entry) != entry:
+                raise DataError(
+                    f"{table}, line {line}: a second row for {new_name!r}. Take the table as it is distributed."
+                )
+    except UnreadableTableError:
+        return None
+    return names
+
+
+def stem(path: str) -> str:
+    """The name of a file without folders, extension and case: what stays the same when images are converted.
+
+    >>> stem("C-NMC_test_prelim_phase_data/17.BMP")
+    '17'
+    """
+    return path.rpartition("/")[2].partition(".")[0].casefold()
+
+
+class UnreadableTableError(DataError):
+    """The file cannot be read as a table."""
+
+
+def _plain(name: str) -> str:
+    """The name of a column without what does not matter: "Patient ID" and "patient_id" are one."""
+    return re.sub(r"[\s_.-]", "", name.casefold())
+
+
+def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The names of the columns, and line number and cells of each row that is not blank."""
+    try:
+        lines = list(io.StringIO(read_text(table), newline=""))
+    except DataError as error:
+        raise UnreadableTableError(str(error)) from error
+    separator = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    above = 1 if separator else 0
+    while above < len(lines) and not lines[above].strip(SEPARATORS + " \r\n"):
+        above += 1
+    head = lines[above] if above < len(lines) else ""
+    try:
+        reader = csv.reader(lines[above:], delimiter=separator[1] if separator else max(SEPARATORS, key=head.count))
+        names = [name.strip() for name in next(reader, [])]
+        rows = [(above + reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except (csv.Error, TypeError, ValueError) as error:  # the latter two for a separator that can be none
+        raise UnreadableTableError(f"{table}: cannot be read as a table (CSV): {error}.") from error
+    return names, ((line, row) for line, row in rows if any(row))

@@ -1,0 +1,81 @@
+"""The folders below a source, with how many images each holds: what is looked at to see which folders are the classes."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scratchnet.terminal.command_line import printable
+
+MOST_LINES = 24  # of a drawing
+MOST_CHILDREN = 6  # of one folder in it
+
+
+@dataclass
+class Folder:
+    """One folder. images: the files in it, by name, with their paths. folders: those in it that hold images somewhere, by name.
+
+    Names are the same where they are in Unicode's composed form and in lower case (`key`); `name` is how it is first written.
+    """
+
+    name: str = ""
+    images: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Images in it and below it."""
+        return len(self.images) + sum(folder.count for folder in self.folders.values())
+
+    def files(self, above: str = "") -> dict[str, str]:
+        """All images in it and below it: their place below this folder, and their path."""
+        found = {above + name: path for name, path in self.images.items()}
+        for key, folder in self.folders.items():
+            found |= folder.files(f"{above}{key}/")
+        return found
+
+    def draw(self) -> str:
+        """A few lines: the folders, indented, with their images."""
+        shapes = ((3, MOST_CHILDREN), (2, MOST_CHILDREN), (2, 4), (2, 2))  # as deep and as wide as there is room for
+        drawings = [_lines(self, 0, *shape) for shape in shapes]
+        lines = next((lines for lines in drawings if len(lines) <= MOST_LINES), drawings[-1])
+        width = max(len(text) for text, _ in lines)
+        return "\n".join(f"{text:<{width}}  {count}".rstrip() for text, count in lines)
+
+
+def grow(paths: Iterable[str], name: str = "") -> Folder:
+    """The tree of these images.
+
+    >>> print(grow(["all/1.png", "all/2.png", "hem/P1/1.png"], "cells").draw())
+    cells/   3 images
+      all/   2
+      hem/   1
+        P1/  1
+    """
+    root = Folder(name)
+    for path in paths:
+        *folders, file = path.split("/")
+        here = root
+        for folder in folders:
+            here = here.folders.setdefault(key(folder), Folder(unicodedata.normalize("NFC", folder)))
+        here.images[file] = path
+    return root
+
+
+def key(name: str) -> str:
+    """What two names have in common that mean the same: the composed form, lower case, no space around."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def _lines(folder: Folder, depth: int, deepest: int, widest: int) -> list[tuple[str, str]]:
+    images = f"{folder.count} image{'s' * (folder.count != 1)}" if depth == 0 else str(folder.count)
+    lines = [("  " * depth + printable(folder.name) + "/", images)]
+    if depth == deepest:
+        return lines
+    inside = sorted(folder.folders.values(), key=lambda one: one.name)
+    for one in inside[:widest]:
+        lines += _lines(one, depth + 1, deepest, widest)
+    if len(inside) > widest:
+        lines.append(("  " * (depth + 1) + f"... {len(inside) - widest} more folders", ""))
+    if folder.images and inside:
+        lines.append(("  " * (depth + 1) + f"(directly in it: {len(folder.images)})", ""))
+    return lines

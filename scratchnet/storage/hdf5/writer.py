@@ -1,0 +1,85 @@
+"""HDF5 files written by h5py, whole or not at all, in a form that `scratchnet.storage.hdf5.reader` and any HDF5 program can read."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import h5py
+
+from scratchnet.storage.files import write_atomically
+
+WRITTEN_WITH = ("v110", "v110")
+"""h5py's `libver`: HDF5 1.14 and 2.0 then write the same structures, each with a checksum, and read each other's."""
+
+
+@contextmanager
+def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """A new HDF5 file to fill, which takes the place of `path` at the end of the block, in one step, or not at all.
+
+    Raises OSError where the disk is full, and whatever the block raises; then `path` stays as it was.
+    """
+    with write_atomically(path) as temporary, open(temporary, "w+b") as stream:
+        sink = _Sink(stream)
+        try:
+            with h5py.File(sink, "w", libver=WRITTEN_WITH) as file:
+                yield file
+        except BaseException:
+            sink.finish()  # what the disk said goes before what HDF5 made of it
+            raise
+        sink.finish()
+
+
+class _Sink:
+    """The file that HDF5 writes to, in the place of its own. It never fails, and keeps the first error for `finish`.
+
+    HDF5 2.0 ends the process with a segmentation fault where a write fails. Ctrl-C may come in the middle of one, too.
+    """
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self._error: BaseException | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Goes there, which first writes what is in the buffer."""
+        return self._attempt(lambda: self._stream.seek(offset, whence), offset)
+
+    def write(self, data: Any) -> int:
+        """Writes, or pretends to once the disk has refused."""
+        return self._attempt(lambda: self._stream.write(data), len(data))
+
+    def truncate(self, size: int) -> int:
+        """Sets the file's length, or pretends to."""
+        return self._attempt(lambda: self._stream.truncate(size), size)
+
+    def flush(self) -> None:
+        """Nothing: `finish` does it."""
+
+    def readinto(self, buffer: Any) -> int:
+        """What was written before; zeros where the disk refused it."""
+        found = self._attempt(lambda: self._stream.readinto(buffer), 0)  # type: ignore[attr-defined]
+        return found or len(buffer)
+
+    def read(self, size: int = -1) -> bytes:
+        """By this method h5py knows an object for a file; it reads with `readinto`."""
+        return self._stream.read(size)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._stream.tell()
+
+    def finish(self) -> None:
+        """Raises the first error of the disk, if there was any."""
+        self._attempt(self._stream.flush, None)
+        if self._error is not None:
+            raise self._error
+
+    def _attempt(self, call: Callable[[], Any], otherwise: Any) -> Any:
+        if self._error is None:
+            try:
+                return call()
+            except BaseException as error:
+                # Without its frames: through them, whoever keeps the error keeps what h5py calls back when the process
+                # ends, which is then too late for Python and a segmentation fault.
+                self._error = error.with_traceback(None)
+        return otherwise

@@ -1,0 +1,96 @@
+"""A file in the place of weights or shards that another program wrote: what it is, and what to do with it.
+
+Damage is another matter: what could once have been a file of scratchnet's is not spoken of here.
+"""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+from scratchnet.storage.file_kinds import kind_of
+from scratchnet.terminal.invocation import command
+
+LOOKED_AT = 2**20  # bytes for the marks of Keras
+HDF5 = b"\x89HDF\r\n\x1a\n"
+KERAS = (b"keras_version", b"model_weights", b"layer_names", b"backend")
+TORCH = (
+    "which can run code when it is read: in PyTorch write safetensors.torch.save_file(model.state_dict(), "
+    "'model.safetensors'), then type {then}"
+)
+FROM_KERAS = (
+    "give what model.get_weights() returns in Keras to scratchnet.use.exchange.from_keras, as docs/using.md shows"
+)
+OURS = "expected what scratchnet has written: a run's folder, or a file such as weights.h5"
+NEXT_STEPS = {
+    "pointer": "fetch the file itself with `git lfs pull`",
+    "archive": "unpack it first",
+    "image": "images come after the network",
+    "arrays": "",
+    "workbook": "",
+    "document": "",
+    "page": "what came was a page about the file: download the file itself",
+}
+
+
+def not_ours(path: Path, expected: str = OURS) -> str | None:
+    """What a file is that scratchnet has not written, and the next step, to follow its name and "is"; None where it may be ours.
+
+    expected: what to say where there is no next step. Never raises: of a file that can't be read, nothing is known.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "weights.h5"
+    ...     _ = path.write_text("version https://git-lfs.github.com/spec/v1")
+    ...     not_ours(path)
+    'a pointer of Git LFS, and not the file itself: fetch the file itself with `git lfs pull`'
+    """
+    kind, head = kind_of(path), _head(path)
+    if head.startswith(HDF5):
+        return _hdf5(head, expected)
+    if kind.name == "a model of Keras (.keras)":
+        return f"{kind.name}: {FROM_KERAS}"
+    if kind.group == "weights":
+        then = command("import", "model.safetensors", "OUT.h5", "--like", "RUN")
+        return f"{kind.name}, {TORCH.format(then=then)}"
+    if kind.group in NEXT_STEPS:
+        return f"{kind.name}: {NEXT_STEPS[kind.group] or expected}"
+    if is_safetensors(path):
+        then = command("import", path, path.with_suffix(".h5").name)
+        return f"a safetensors file: make weights of it first: {then}, with --like RUN where PyTorch has written it"
+    if head[4:8] == b"TFL3":
+        return f"a model of TensorFlow Lite: {expected}"
+    if path.suffix.lower() == ".onnx" and head[:1] == b"\x08":  # its first field, the version, is a number
+        return "a model in ONNX, which export writes and nothing here reads: take the run or the weights that it was made of"
+    return None
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes; none of what is no regular file, since a pipe would be waited for."""
+    try:
+        with open(path, "rb") if path.is_file() else io.BytesIO() as file:
+            return file.read(LOOKED_AT)
+    except OSError:
+        return b""
+
+
+def _hdf5(head: bytes, expected: str) -> str | None:
+    """Of HDF5 files only those whose first bytes scratchnet never writes: superblocks of version 0 and 1, as h5py and Keras do."""
+    old = head[8:9] in (b"\0", b"\1") and head[13:15] == b"\x08\x08"
+    if sum(mark in head for mark in KERAS) >= 1 + (not old):
+        return f"a model or the weights of Keras in HDF5: {FROM_KERAS}"
+    return f"an HDF5 file of another program: {expected}" if old else None
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: a length of 8 bytes, then that much JSON."""
+    head = _head(path)
+    if len(head) < 10 or head[8:9] != b"{":
+        return False
+    length = struct.unpack("<Q", head[:8])[0]
+    if length > len(head):
+        return length < 100_000_000
+    try:
+        return isinstance(json.loads(head[8 : 8 + length]), dict)
+    except (ValueError, RecursionError):
+        return False

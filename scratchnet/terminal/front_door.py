@@ -1,0 +1,89 @@
+"""What every front door does: it prints whatever its streams are, and its errors are one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from scratchnet.errors import ScratchnetError
+from scratchnet.terminal.command_line import Parser, notes, one_line
+from scratchnet.terminal.signals import end_when_asked
+from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
+
+
+def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
+    """Does the work; returns its exit code, or 2 where it can't be done as asked, or 130 where Ctrl-C has stopped it.
+
+    name: how the door is called, which an error's line begins with. stopped: what is said after Ctrl-C.
+    Also from Python, as in a notebook or a thread: the streams are as before when it returns.
+    """
+    with standard_streams():
+        try:
+            code = work()
+        except OutputLost:
+            code = 0
+        except (ScratchnetError, OSError) as error:
+            print(f"{notes(error)}{name}: {one_line(str(error))}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stop:
+            print(f"{name}: {stop.args[0] if stop.args else stopped}", file=sys.stderr)
+            return 130
+        if problem := output_problem():
+            print(f"{name}: {problem}", file=sys.stderr)
+            return 2
+        return code
+
+
+def enter_alone(door: str, name: str, arguments: list[str] | None) -> int:
+    """Enters a program that is one command of `scratchnet.commands` and nothing else; returns the exit code.
+
+    door: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def work() -> int:
+        options = parser_of(door, name).parse_args(given)
+        options.arguments = [door, *given]
+        return run(door, options)
+
+    return enter(work, name)
+
+
+def parser_of(door: str, name: str) -> Parser:
+    """The command line of such a program."""
+    parser = Parser(prog=name)
+    add_arguments(door, parser)
+    return parser
+
+
+def add_arguments(door: str, parser: argparse.ArgumentParser) -> None:
+    """Describes a command's own command line. Only that command is imported, so that the answer comes at once."""
+    importlib.import_module(f"scratchnet.commands.{door}").add_arguments(parser)
+
+
+def run(door: str, options: argparse.Namespace) -> int:
+    """Runs a command. options: as its parser has understood them, with `arguments`: the command and what was given it."""
+    return int(importlib.import_module(f"scratchnet.commands.{door}").run(options))
+
+
+def program(main: Callable[[], int]) -> NoReturn:
+    """Runs `main` as the program that this process is, and ends with its exit code."""
+    _fill_descriptors()
+    end_when_asked()
+    sys.exit(main())
+
+
+def _fill_descriptors() -> None:
+    """Where a standard stream was closed from the beginning, the next file that is opened would get its number, and whatever
+    writes there, such as the HDF5 library's errors, would end up in it."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)

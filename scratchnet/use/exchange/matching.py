@@ -1,0 +1,113 @@
+"""Which of another program's layers is which of ours: by shape, and by order where shapes are alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.nn.base import Shape
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A layer that weights are wanted for. weight, bias: their shapes in the other program's layout.
+
+    flattened: (H, W, C) of a dense layer that follows Flatten, else None. size: height of the network's images. last: whether
+    it is the last layer, whose outputs are the classes.
+    """
+
+    name: str
+    weight: Shape
+    bias: Shape
+    flattened: Shape | None = None
+    size: int = 0
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Given:
+    """A layer that weights are there for. weight, bias: their shapes."""
+
+    name: str
+    weight: Shape
+    bias: Shape
+
+
+def matched(given: Sequence[Given], slots: Sequence[Slot], *, ordered: bool) -> list[str]:
+    """For each slot the name of the layer whose weights it gets. As many are given as there are slots.
+
+    ordered: whether they are given in the network's order, as a model's own state dict is; a file of safetensors has lost it.
+    In order they are taken as they come, if they fit; otherwise by shape, and layers of one shape by the numbers in their names.
+
+    Raises ShapeError where one fits nowhere, with what differs; ConfigError where several fit and nothing tells them apart.
+    """
+    if ordered and all(_fits(one, slot) for one, slot in zip(given, slots, strict=True)):
+        return [one.name for one in given]
+    found: dict[str, str] = {}
+    for shape in dict.fromkeys((slot.weight, slot.bias) for slot in slots):
+        wanted = [slot for slot in slots if (slot.weight, slot.bias) == shape]
+        there = [one for one in given if (one.weight, one.bias) == shape]
+        if len(there) != len(wanted):
+            raise ShapeError(_misfit(given, slots))
+        if len(there) > 1:
+            there = _in_order(there, wanted)
+        found |= {slot.name: one.name for slot, one in zip(wanted, there, strict=True)}
+    return [found[slot.name] for slot in slots]
+
+
+def _fits(one: Given, slot: Slot) -> bool:
+    return (one.weight, one.bias) == (slot.weight, slot.bias)
+
+
+def _in_order(there: list[Given], wanted: list[Slot]) -> list[Given]:
+    """Layers of one shape in the order of the numbers in their names, which must differ in nothing else."""
+    if len({re.sub(r"\d+", "#", one.name) for one in there}) > 1:
+        theirs, ours = (", ".join(one.name for one in some) for some in (there, wanted))
+        raise ConfigError(
+            f"the layers {theirs} have one shape and fit {ours} in any order, and the file has lost the order: number their names "
+            "(block1, block2, …), or give model.state_dict() to scratchnet.use.exchange.from_torch in Python, which keeps it"
+        )
+    return sorted(there, key=lambda one: [int(part) for part in re.findall(r"\d+", one.name)])
+
+
+def _misfit(given: Sequence[Given], slots: Sequence[Slot]) -> str:
+    """What does not fit, of the first layer that has no partner, and why, as far as the shapes tell."""
+    rest = list(given)
+    alone = []
+    for slot in slots:
+        partner = next((one for one in rest if _fits(one, slot)), None)
+        if partner is None:
+            alone.append(slot)
+        else:
+            rest.remove(partner)
+    slot = alone[0]
+    # The nearest one: with as many sides in common as there are.
+    one = max(rest, key=lambda other: sum(a == b for a, b in zip(other.weight, slot.weight, strict=True)))
+    return (
+        f"{one.name}.weight {one.weight} and bias {one.bias} do not fit {slot.name}, which in PyTorch's layout has "
+        f"{slot.weight} and {slot.bias}: {_reason(one, slot)}"
+    )
+
+
+def _reason(one: Given, slot: Slot) -> str:
+    theirs, ours = one.weight, slot.weight
+    if theirs == ours:
+        return f"a bias of {one.bias[0] if one.bias else 'no'} numbers does not belong to these weights"
+    if len(theirs) == 4:
+        if theirs[2:] != ours[2:]:
+            return f"its kernels are {theirs[2]}×{theirs[3]}, here {ours[2]}×{ours[3]}"
+        if theirs[0] != ours[0]:
+            return f"it has {theirs[0]} filters, here {ours[0]}"
+        return f"it takes {theirs[1]} channels, here {ours[1]}: is it fed with other images, or does another layer come before it?"
+    if theirs[1] == ours[1]:
+        what = "classes" if slot.last else "outputs"
+        return f"it has {theirs[0]} {what}, here {ours[0]}"
+    if slot.flattened is not None and theirs[0] == ours[0]:
+        height, _, channels = slot.flattened
+        side = math.isqrt(theirs[1] // channels)
+        if side * side * channels == theirs[1] and slot.size:
+            return f"it is of images of {slot.size * side // height} pixels, the network here of {slot.size}"
+    return f"it takes {theirs[1]} inputs, here {ours[1]}: are there layers between, or none, that are here?"

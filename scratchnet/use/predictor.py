@@ -1,0 +1,346 @@
+"""A trained network in use: images in, probabilities out, scaled and fitted as the training was."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scratchnet.data.class_labels import class_labels_of
+from scratchnet.data.familiar import CAUTION, Familiar
+from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
+from scratchnet.data.in_memory import rgb_of, shape_hint
+from scratchnet.data.pixels import PixelScaling
+from scratchnet.data.window import Window
+from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.sequential import Sequential
+from scratchnet.reference import softmax
+from scratchnet.training.averaging import averaged_logits
+from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
+from scratchnet.training.config import Config
+from scratchnet.training.run import Run
+from scratchnet.training.trainer import micro_batch_size
+
+WEIGHTS = ("last", "best")
+DECODERS = min(os.cpu_count() or 1, 8)  # threads that decode files while the network computes
+Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why.
+
+    caution: what speaks against them although the file could be read, such as an image unlike those of the training.
+    """
+
+    path: Path
+    probabilities: NDArray[np.float64] | None
+    problem: str | None = None
+    caution: str | None = None
+
+
+class Predictor:
+    """A network with all that is needed to use it: class names, pixel scaling, and how a file becomes an image.
+
+    network: built. class_names: the text for each output. scaling: of the training. how: `preprocessing`, how a file
+    became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
+    about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
+    class_labels: what people are shown in place of a class's name, where it has such a label. familiar: what the training
+    images looked like; None for weights that do not know it.
+
+    A Predictor is made by `load`; by hand it is
+
+    >>> network = MODELS["report"](32)
+    >>> _ = network.build(seed=0)
+    >>> predictor = Predictor(network, ("all", "hem"), PixelScaling("unit"))
+    >>> p = predictor.predict_proba(np.zeros((5, 450, 450, 3), np.uint8))
+    >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+    ((5, 2), True)
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        class_names: Iterable[str],
+        scaling: PixelScaling,
+        how: dict[str, Any] | None = None,
+        *,
+        about: dict[str, Any] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        assert network.input_shape is not None
+        self.network, self.scaling, self.source = network, scaling, source
+        self.class_names = tuple(map(str, class_names))
+        self.image_size = network.input_shape[0]
+        self.preprocessing = how or preprocessing(self.image_size)
+        self.about = about or {}
+        self.class_labels = class_labels_of(self.about)
+        self.familiar = Familiar.from_about(self.about)
+        config = self.about.get("config", {})
+        # Cut as the evaluation while training cuts, so that the bits are the same.
+        self.batch_size = int(config.get("batch_size", 32))
+        self.symmetries = config.get("test_symmetries") == "average"
+        self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], weights: str | None = None) -> Predictor:
+        """The network of a run, or of a weights or checkpoint file.
+
+        path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, where training has not ended, the
+        newest checkpoint; the default) or "best" (best.h5). `source` names the file that was taken.
+
+        Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word, or
+        for any where path is a file.
+        """
+        file = weights_file(Path(path), weights)
+        checkpoint = load_checkpoint(file)
+        about = checkpoint.about
+        try:
+            network = network_of(about, weights=sum(array.size for array in checkpoint.weights.values()))
+            network.load_state_dict(checkpoint.weights)
+            scaling = PixelScaling.from_dict(about["pixel_scaling"])
+            if about["preprocessing"]["image_size"] != about["config"]["image_size"]:
+                raise ConfigError(f"its images are prepared in {about['preprocessing']['image_size']} pixels")
+            return cls(network, about["class_names"], scaling, about["preprocessing"], about=about, source=file)
+        except (KeyError, TypeError, ValueError, ScratchnetError) as error:
+            what = f"its description lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(
+                f"{file}: not the weights of a network that this version can build: {what}. Use the version that wrote it."
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a file of weights that `load` reads back. Raises ConfigError for a network that has no configuration."""
+        if "config" not in self.about:
+            raise ConfigError(f"{path}: a network of your own making has no configuration to be saved with its weights")
+        save_checkpoint(path, self.network.state_dict(), self.about)
+
+    def logits(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
+        """What the network puts out, (N, classes), for images that are prepared: (N, S, S, 3) uint8 of its own size.
+
+        symmetries: whether each image is shown in all eight positions, `averaged_logits`; by default as in training's
+        evaluation (`test_symmetries`), whose bits come out again, since batches are cut as there.
+        """
+        average = self.symmetries if symmetries is None else symmetries
+        forward = partial(averaged_logits, self.network) if average else self.network.forward
+        cuts = [
+            forward(self.scaling.apply(part, self.network.dtype))
+            for batch in _cut(pixels, self.batch_size)
+            for part in _cut(batch, self.micro_batch)
+        ]
+        return np.concatenate(cuts) if cuts else np.empty((0, len(self.class_names)), self.network.dtype)
+
+    def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[np.float64]:
+        """p = softmax(logits), (N, classes) float64, for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`.
+
+        To the bit what training writes into predictions.csv.
+        """
+        return softmax(self.logits(pixels, symmetries=symmetries))
+
+    def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
+        """The probability of each class, (N, classes) float64.
+
+        images: an array (N, H, W, 3) uint8, or any iterable of files, pictures of Pillow and arrays (H, W, 3) uint8, which is
+        read a batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
+        training images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see
+        `logits`.
+
+        Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
+        """
+        self._check_iterable(images)
+        parts, rest = [], iter(images)
+        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
+            parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
+
+    def predict(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.str_]:
+        """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
+        return np.array(self.class_names)[self.predict_proba(images, symmetries=symmetries).argmax(axis=1)]
+
+    def unlike_training(self, images: Iterable[Picture]) -> NDArray[np.bool_]:
+        """Whether each image is unlike those of the training, (N,), so that the answers to it mean little.
+
+        It is a look at colours and brightness, no look at what is shown: `scratchnet.data.familiar`. False for all where the
+        weights do not know what the training images looked like. images, and what is raised: as in `predict_proba`.
+        """
+        self._check_iterable(images)
+        parts, rest = [], iter(images)
+        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
+            parts.append(self.far(np.stack(batch)))
+        return np.concatenate(parts) if parts else np.empty(0, bool)
+
+    def far(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """`unlike_training` for images that are prepared, (N, S, S, 3) uint8."""
+        return np.zeros(len(pixels), bool) if self.familiar is None else self.familiar.distances(pixels) > 1
+
+    def stream(
+        self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool | None = None
+    ) -> Iterator[Prediction]:
+        """A Prediction for each file, in order, also for those that cannot be used; in bounded memory, however many there are.
+
+        A few threads decode the next files while the network computes. Raises ShapeError for one file in place of several.
+        """
+        self._check_iterable(files)
+        return self._stream(map(Path, files), symmetries)
+
+    def _stream(self, files: Iterator[Path], symmetries: bool | None) -> Iterator[Prediction]:
+        decoded = self._decode_ahead(files)
+        while batch := list(islice(decoded, self.batch_size)):
+            good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+            together = np.stack(good) if good else None
+            chances = iter(() if together is None else self.probabilities(together, symmetries=symmetries))
+            far = iter(() if together is None else self.far(together))
+            for path, pixels in batch:
+                if isinstance(pixels, str):
+                    yield Prediction(path, None, pixels)
+                else:
+                    yield Prediction(path, next(chances), caution=CAUTION if next(far) else None)
+
+    def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
+        """Each file with its pixels, or with the reason why it has none."""
+
+        def read(file: Path) -> NDArray[np.uint8] | str:
+            try:
+                return self._decoded(file)
+            except UnusableImage as reason:
+                return str(reason)
+
+        ahead = max(self.batch_size, 2 * DECODERS)
+        waiting: deque[tuple[Path, Future[NDArray[np.uint8] | str]]] = deque()
+        pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="scratchnet-decoder")
+        try:
+            for file in files:
+                waiting.append((file, pool.submit(read, file)))
+                if len(waiting) > ahead:
+                    path, result = waiting.popleft()
+                    yield path, result.result()
+            for path, result in waiting:
+                yield path, result.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def pixels(self, image: Picture) -> NDArray[np.uint8]:
+        """One image as the network gets it, (S, S, 3) uint8. Raises as `predict_proba` does."""
+        if isinstance(image, str | os.PathLike):
+            try:
+                return self._decoded(Path(image))
+            except UnusableImage as reason:
+                raise DataError(f"{image}: {reason}") from reason
+        window = Window.of(self.preprocessing)
+        if isinstance(image, Image.Image):
+            if window:
+                raise DtypeError(
+                    "the network was trained on images of more than 8 bits a channel (--bits 16), which a picture of Pillow cannot "
+                    "hold: give the file, or an array of uint16"
+                )
+            try:
+                return preprocess(rgb_of(image), self.preprocessing)
+            except UnusableImage as reason:
+                raise DataError(f"an image that cannot be used: {reason}") from reason
+        dtypes = (np.uint8, np.uint16) if window else (np.uint8,)
+        if not isinstance(image, np.ndarray) or image.dtype not in dtypes:
+            came = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            expected = "uint16" if window else "uint8 from 0 to 255"
+            raise DtypeError(
+                f"an image is a file, a picture of Pillow, or an array of {expected} as it was stored, got {came}"
+            )
+        if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            hint = shape_hint(image.shape, batch=False)
+            raise ShapeError(f"an image is an array (H, W, 3), red, green, blue, got {image.shape}{hint}")
+        stored: NDArray[Any] = image
+        if stored.dtype == np.uint8 and stored.shape[:2] == (self.image_size, self.image_size):
+            return stored
+        if window and stored.dtype == np.uint8:
+            raise DtypeError(
+                "the network was trained on images of more than 8 bits a channel (--bits 16): an array is of uint16 as it was "
+                f"stored, or prepared, {self.image_size} × {self.image_size}; got uint8 of shape {stored.shape}"
+            )
+        return preprocess(Image.fromarray(window.apply(stored) if window else stored), self.preprocessing)
+
+    def _decoded(self, file: Path) -> NDArray[np.uint8]:
+        return read_pixels(file, self.preprocessing)
+
+    @staticmethod
+    def _check_iterable(images: Any) -> None:
+        """One image in place of many is the likeliest slip."""
+        if isinstance(images, Image.Image):
+            raise ShapeError("expected several images, got one picture: put it into a list")
+        if not isinstance(images, Iterable):
+            raise DtypeError(f"expected an array of images or a list of files, got {type(images).__name__}")
+        if isinstance(images, str | os.PathLike):
+            raise ShapeError(f"expected several images, got the one file {str(images)!r}: put it into a list")
+        if (
+            isinstance(images, np.ndarray)
+            and images.dtype.kind not in "OUS"
+            and (images.ndim != 4 or images.shape[3] != 3)
+        ):
+            raise ShapeError(f"expected images (N, H, W, 3), got {images.shape}{shape_hint(images.shape, batch=True)}")
+
+
+load = Predictor.load
+
+
+def weights_file(path: Path, weights: str | None = None) -> Path:
+    """The file of weights that `Predictor.load` takes for a run's folder; a file is taken as it is.
+
+    "last" is weights.h5, or the newest checkpoint where training has not ended or has gone on since.
+    Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best", or chooses from a file.
+    """
+    if weights not in (None, *WEIGHTS):
+        raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
+    if not path.exists():
+        raise DataError(f"{path}: there is no such run or file")
+    if not path.is_dir():
+        if weights is not None:
+            raise ConfigError(
+                f"{path}: is one file of weights, not a run's folder: leave out the choice of {weights!r}"
+            )
+        return path  # load_checkpoint says what is wrong with it
+    run = Run(path)
+    if weights == "best":
+        if not run.best_path.is_file():
+            raise DataError(f"{path}: has no best.h5; take the last weights instead")
+        return run.best_path
+    checkpoints = run.checkpoints()
+    if run.weights_path.is_file() and not (checkpoints and _is_further(checkpoints[0], run.weights_path)):
+        return run.weights_path
+    if not checkpoints:
+        raise DataError(
+            f"{path}: holds no weights: give the folder of a run that has saved something, or a file of weights"
+        )
+    return checkpoints[0]
+
+
+def _is_further(checkpoint: Path, ended: Path) -> bool:
+    """Whether a run that had ended has been resumed since, with more epochs, and has come further."""
+    progress, epoch = read_about(checkpoint)[1], read_about(ended)[0].get("epoch")
+    return progress is not None and isinstance(epoch, int) and (progress.epoch, progress.batches_done) > (epoch, 0)
+
+
+def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequential:
+    """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded.
+
+    weights: how many the file holds. Raises ConfigError where that is far too few for the images it speaks of, before
+    so large a network is built: the first dense layer alone has 512 weights or so for each pixel of an image.
+    """
+    config, classes = Config.from_dict(about["config"]), len(about["class_names"])
+    if weights is not None and max(128 * config.image_size**2, classes) > weights:
+        raise ConfigError(f"it speaks of images of {config.image_size} pixels and has room for {weights} weights")
+    network = MODELS[config.model](config.image_size, classes=classes)
+    network.build(dtype=config.dtype)
+    return network
+
+
+def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
