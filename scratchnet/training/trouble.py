@@ -28,12 +28,13 @@ def report_of_divergence(experiment: Experiment, progress: Progress, error: Exce
 
 
 def hint(config: Config, write: Callable[[str, str], str] = "--{} {}".format) -> str:
-    """What to try when training has diverged: a rate that can work, and where nothing clips yet, that.
+    """What to try when training has diverged: a rate that can work; and where the rate may have been none too high, clipping.
 
     write: a setting with its value, as whoever reads it would type it.
     """
-    tries = [write("learning-rate", plain(lower_rate(config)))]
-    tries += [] if config.clip_norm else [write("clip-norm", "1")]
+    rate = lower_rate(config)
+    tries = [write("learning-rate", plain(rate))]
+    tries += [write("clip-norm", "1")] if not config.clip_norm and rate == config.learning_rate / 3 else []
     return f"Next time, try {' or '.join(tries)}."
 
 
