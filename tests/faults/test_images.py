@@ -223,8 +223,8 @@ CONTENT = {
     "photoshop.psd": (lambda seed: b"8BPS" + bytes(100), "a Photoshop document"),
     "heic.heic": (lambda seed: b"\0\0\0\x18ftypheic" + bytes(100), "a HEIC image"),
     "jpeg-2000.jp2": (lambda seed: b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100), "a JPEG 2000 image"),
-    "Thumbs.db": (lambda seed: b"\xd0\xcf\x11\xe0" + bytes(100), "an OLE container"),
-    ".DS_Store": (lambda seed: b"\0\0\0\1Bud1" + bytes(100), ".DS_Store"),
+    "Thumbs.db": (lambda seed: b"\xd0\xcf\x11\xe0" + bytes(100), "left by the operating system"),
+    ".DS_Store": (lambda seed: b"\0\0\0\1Bud1" + bytes(100), "left by the operating system"),
     "one-byte.png": (lambda seed: b"\x89", "not an image"),
     "spaces only.png": (lambda seed: b" " * 1000, "a text"),
 }
