@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 from small_data import make_cnmc, save_image
 
@@ -207,4 +206,5 @@ def test_what_a_checkpoint_says_of_itself():
     made = {"images": "/cells", "preparing": {"split": "report"}}
     assert Origin.of(about | {"prepared_from": made}).images == "/cells"
     assert Origin.of({}) == Origin()
-    assert np.all([Origin.of({"prepared_from": odd}) == Origin() for odd in (None, 3, [])])
+    for odd in (None, 3, [], {"preparing": [1], "images": None}):
+        assert Origin.of({"prepared_from": odd, "class_labels": odd if odd == 3 else None}) == Origin()

@@ -138,7 +138,10 @@ class Experiment(Training):
             checks={name: self._batches(side) for name, side in self.sides.items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
-        self.about |= {KEY: dict(class_labels or {}), PREPARED_FROM: dict(prepared_from or {})}
+        self.about |= {
+            KEY: dict(class_labels or {}),
+            PREPARED_FROM: dict(prepared_from) if isinstance(prepared_from, Mapping) else {},
+        }
 
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data also when it is gone: how many of what, and how far its test can be believed."""

@@ -5,6 +5,7 @@ It stands in a run's config.toml below the hyper-parameters, and in what each of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from scratchnet.training.config import TABLES, read_toml, toml
 
 SAMPLE = "sample"  # in place of a folder: the images that come with the program, wherever that is
 PREPARED_FROM = "prepared_from"  # in what a checkpoint says of itself: {"images": …, "preparing": …}
+BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key that TOML wants no quotes for
 LONGEST_COMMAND = 4000  # letters; a configuration of more than 32 KB is not read
 
 
@@ -38,13 +40,12 @@ class Origin:
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Origin:
         """What a checkpoint's description says; of an old one, whose images it does not name, the shards alone."""
-        made = about.get(PREPARED_FROM)
-        made = made if isinstance(made, dict) else {}
+        made = _table(about.get(PREPARED_FROM))
         texts = {"shards": about.get("data"), "dataset_id": about.get("dataset_id"), "command": about.get("command")}
         return cls(
             images=str(made.get("images") or ""),
-            preparing=dict(made.get("preparing") or {}),
-            class_labels=dict(about.get(KEY) or {}),
+            preparing=_table(made.get("preparing")),
+            class_labels=_table(about.get(KEY)),
             **{name: str(text or "") for name, text in texts.items()},
         )
 
@@ -75,7 +76,12 @@ class Origin:
         }
         return "".join(
             f"\n[{name}]\n"
-            + "".join(f"{toml(key) if name == KEY else key} = {toml(one)}\n" for key, one in table.items())
+            + "".join(f"{key if BARE.fullmatch(key) else toml(key)} = {toml(one)}\n" for key, one in table.items())
             for name, table in tables.items()
             if table
         )
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """A table that a file of weights may hold; none where it is none, as a stranger's may be."""
+    return dict(value) if isinstance(value, dict) else {}
