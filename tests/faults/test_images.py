@@ -378,7 +378,8 @@ def test_every_file_is_used_or_named_with_the_reason(zoo, prepared):
     assert not wrong
     everything = {path.encode("utf-8", "backslashreplace").decode() for path in zoo[1]}
     assert {path for path in images if not path.startswith("b/")} <= everything
-    assert set(left_out) | set(altered) <= {*zoo[1]}
+    assert set(left_out) | set(altered) <= {*zoo[1], "a/empty.png/"}
+    assert left_out["a/empty.png/"] == "an empty folder: ignored"
 
 
 def test_the_good_ones_are_right(zoo, prepared):
