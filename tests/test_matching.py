@@ -70,8 +70,71 @@ def test_layers_of_one_shape_are_told_by_their_numbers():
 def test_layers_of_one_shape_without_numbers_are_refused_where_the_order_is_lost():
     ours = network(twins=True)
     state = renamed(to_torch(network(twins=True, seed=2)), "stem", "block", "in", "neck", "body", "out")
-    with pytest.raises(ConfigError, match="the layers body, neck have one shape and fit dense2, dense3 in any order"):
+    with pytest.raises(
+        ConfigError, match=r"the layers body, neck have one shape, \(10, 10\), and fit dense2, dense3 in any"
+    ):
         from_torch(state, ours, ordered=False)
+
+
+def in_a_file(state, folder):
+    """What safetensors' load_file returns of these arrays: sorted by type and name."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in state.items()}
+    safetensors.save_file(contiguous, folder / "model.safetensors")
+    return safetensors.load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("biases", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("stem", "block", "input_layer", "hidden", "mid", "out"),
+        ("a", "b", "c", "x", "y", "z"),  # in the network's order by luck, which nobody can know
+        ("a", "b", "c", "fc1", "mid2", "z"),
+        ("a", "b", "c", "fc1", "fc01", "z"),
+    ],
+)
+def test_what_a_file_has_sorted_is_not_taken_for_the_networks_order(names, biases, tmp_path):
+    ours = network(twins=True)
+    state = renamed(to_torch(network(twins=True, seed=2)), *names)
+    state = {name: array.astype(biases) if name.endswith("bias") else array for name, array in state.items()}
+    with pytest.raises(
+        ConfigError, match=f"{names[3]}.*have one shape.*nothing tells their order.*block1, block2"
+    ) as error:
+        from_torch(in_a_file(state, tmp_path), ours)
+    assert names[4] in str(error.value)
+    assert names[0] not in str(error.value).split("have one shape")[0].replace("the layers", "").split(", ")
+
+
+@pytest.mark.parametrize("names", [("fc9", "fc10"), ("body.2.fc", "body.10.fc")])
+def test_numbers_tell_the_order_in_a_file(names, tmp_path):
+    ours, theirs = network(twins=True, seed=1), network(twins=True, seed=2)
+    state = renamed(to_torch(theirs), "stem", "block", "in", *names, "out")
+    ours.load_state_dict(from_torch(in_a_file(state, tmp_path), ours))
+    for name, array in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name], array)
+
+
+def test_a_models_own_order_is_kept_whatever_its_layers_are_called():
+    """Also where the names happen to be sorted: a model has each bias right after its weight."""
+    ours, theirs = network(twins=True, seed=1), network(twins=True, seed=2)
+    for names in (("z", "y", "x", "w", "v", "u"), ("a", "b", "c", "d", "e", "f"), ("a", "b", "c", "fc2", "fc1", "z")):
+        old = list(dict.fromkeys(name.rpartition(".")[0] for name in to_torch(theirs)))
+        new = dict(zip(old, names, strict=True))
+        parts = [(name.rpartition("."), array) for name, array in to_torch(theirs).items()]
+        ours.load_state_dict(from_torch({f"{new[key]}.{role}": array for (key, _, role), array in parts}, ours))
+        for name, array in theirs.state_dict().items():
+            np.testing.assert_array_equal(ours.state_dict()[name], array)
+
+
+def test_the_reports_network_comes_from_a_file_whatever_its_layers_are_called(tmp_path):
+    ours, theirs = MODELS["report"](32), MODELS["report"](32)
+    ours.build(seed=1)
+    theirs.build(seed=2)
+    state = renamed(to_torch(theirs), "stem", "block2", "block3", "block4", "block5", "fc1", "fc2", "head")
+    ours.load_state_dict(from_torch(in_a_file(state, tmp_path), ours))
+    for name, array in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name], array)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.sequential import Sequential
-from scratchnet.use.exchange.matching import Given, Slot, matched
+from scratchnet.use.exchange.matching import Given, Slot, matched, order_is_lost
 
 Array = NDArray[Any]
 
@@ -64,13 +64,16 @@ def from_torch(state: Mapping[str, Any], network: Sequential, *, ordered: bool =
 
     state: names → arrays, or tensors on the CPU, as `model.state_dict()` returns it; the names may be any that end in
     ".weight" and ".bias". Filters are matched with the network's convolutions, and matrices with its dense layers: in the order
-    in which they stand in `state` if they fit so, otherwise by shape (`matching`). ordered: whether that order means something.
+    in which they stand in `state` if they fit so, otherwise by shape (`matching`). ordered: whether that order means something;
+    it never does where `state` stands sorted by name, as safetensors' `load_file` returns it: then only layers of one shape
+    need names that differ in a number alone.
 
     Raises ConfigError where the number of layers differs, there is another kind of array, or nothing tells which layer is
     which, ShapeError, naming both shapes and what differs, where one does not fit, DtypeError for other numbers than floats
     of 16, 32 or 64 bits.
     """
     given = _grouped(state)
+    ordered = ordered and not order_is_lost(state)
     layers = list(_with_weights(network))
     result = {}
     for kind, axes in ((Conv2D, 4), (Dense, 2)):

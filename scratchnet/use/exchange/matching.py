@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.nn.base import Shape
@@ -36,10 +37,31 @@ class Given:
     bias: Shape
 
 
+def order_is_lost(state: Mapping[str, Any]) -> bool:
+    """Whether these arrays stand as a file of safetensors has them, sorted by name within each type, and not as a model has them.
+
+    A model's own state dict has the bias of each layer right after its weight, which no sorting by name does.
+
+    >>> order_is_lost({"stem.weight": 0, "stem.bias": 0, "head.weight": 0, "head.bias": 0})
+    False
+    >>> order_is_lost({"head.bias": 0, "head.weight": 0, "stem.bias": 0, "stem.weight": 0})
+    True
+    """
+    names = list(state)
+    pairs = zip(names[::2], names[1::2], strict=False)
+    if all(one == f"{two.removesuffix('.bias')}.weight" for one, two in pairs):
+        return False
+    by_type: dict[str, list[str]] = {}
+    for name, array in state.items():
+        by_type.setdefault(str(getattr(array, "dtype", "")), []).append(name)
+    return all(some == sorted(some) for some in by_type.values())
+
+
 def matched(given: Sequence[Given], slots: Sequence[Slot], *, ordered: bool) -> list[str]:
     """For each slot the name of the layer whose weights it gets. As many are given as there are slots.
 
-    ordered: whether they are given in the network's order, as a model's own state dict is; a file of safetensors has lost it.
+    ordered: whether they are given in the network's order, as a model's own state dict is; a file of safetensors has lost it
+    (`order_is_lost`).
     In order they are taken as they come, if they fit; otherwise by shape, and layers of one shape by the numbers in their names.
 
     Raises ShapeError where one fits nowhere, with what differs; ConfigError where several fit and nothing tells them apart.
@@ -63,14 +85,16 @@ def _fits(one: Given, slot: Slot) -> bool:
 
 
 def _in_order(there: list[Given], wanted: list[Slot]) -> list[Given]:
-    """Layers of one shape in the order of the numbers in their names, which must differ in nothing else."""
-    if len({re.sub(r"\d+", "#", one.name) for one in there}) > 1:
+    """Layers of one shape in the order of the numbers in their names, which must differ in these and in nothing else."""
+    numbers = {tuple(int(part) for part in re.findall(r"\d+", one.name)): one for one in there}
+    if len({re.sub(r"\d+", "#", one.name) for one in there}) > 1 or len(numbers) < len(there):
         theirs, ours = (", ".join(one.name for one in some) for some in (there, wanted))
         raise ConfigError(
-            f"the layers {theirs} have one shape and fit {ours} in any order, and the file has lost the order: number their names "
-            "(block1, block2, …), or give model.state_dict() to scratchnet.use.exchange.from_torch in Python, which keeps it"
+            f"the layers {theirs} have one shape, {there[0].weight}, and fit {ours} in any order, and nothing tells their order, "
+            "since safetensors sorts by name: before they are saved, give them names that differ in a number alone (block1, block2, "
+            "…), or give model.state_dict() itself to scratchnet.use.exchange.from_torch in Python, which has the order"
         )
-    return sorted(there, key=lambda one: [int(part) for part in re.findall(r"\d+", one.name)])
+    return [numbers[key] for key in sorted(numbers)]
 
 
 def _misfit(given: Sequence[Given], slots: Sequence[Slot]) -> str:

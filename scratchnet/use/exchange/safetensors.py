@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +75,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     try:
         with library.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in sorted(file.keys(), key=_with_numbers)}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (library.SafetensorError, AttributeError, TypeError, ValueError) as error:
         if "bfloat16" in str(error).lower() or "bf16" in str(error).lower():
             raise DataError(
@@ -105,12 +103,3 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
         return Predictor(network, about["class_names"], scaling, about["preprocessing"], about=about, source=Path(path))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not the weights of a network that can be built here: {error}") from error
-
-
-def _with_numbers(name: str) -> list[Any]:
-    """A key that sorts "2.weight" before "10.weight"; the file has lost the order of the layers.
-
-    >>> sorted(["10.weight", "2.weight"], key=_with_numbers)
-    ['2.weight', '10.weight']
-    """
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
