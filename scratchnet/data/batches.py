@@ -1,15 +1,14 @@
 """An epoch as a sequence of batches, made ready in the background while the network computes."""
 
 import math
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scratchnet.data.ahead import in_order
 from scratchnet.data.augment import Augmentation
 from scratchnet.data.image_set import ImageSet
 from scratchnet.data.order import epoch_order
@@ -95,18 +94,9 @@ class Batches:
         """
         if not 0 <= start <= len(self):
             raise ConfigError(f"an epoch has batches 0 to {len(self) - 1}; asked to start at {start}")
-        return self._prefetch(number, start)
-
-    def _prefetch(self, number: int, start: int) -> Iterator[Batch]:
         order = self.order(number)
-        ready: deque[Future[Batch]] = deque()
-        reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scratchnet-reader")
-        try:
-            for first in range(start * self.batch_size, len(order), self.batch_size):
-                ready.append(reader.submit(self.batch, number, order[first : first + self.batch_size]))
-                if len(ready) > AHEAD:
-                    yield ready.popleft().result()
-            while ready:
-                yield ready.popleft().result()
-        finally:
-            reader.shutdown(cancel_futures=True)
+        cuts = (
+            order[first : first + self.batch_size]
+            for first in range(start * self.batch_size, len(order), self.batch_size)
+        )
+        return in_order(lambda indices: self.batch(number, indices), cuts, threads=1, ahead=AHEAD)

@@ -19,10 +19,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.data import PackedImage, Remark, pack_image, symmetry
+from scratchnet.data.ahead import in_order
 from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocess
 from scratchnet.data.window import VALUES, Window
 from scratchnet.prepare.duplicates import Picture, identify
-from scratchnet.prepare.parallel import in_order
 from scratchnet.prepare.sources import SourceImage
 
 

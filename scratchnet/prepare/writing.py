@@ -21,8 +21,8 @@ from scratchnet.data import (
     write_manifest,
     write_shard,
 )
+from scratchnet.data.ahead import in_order
 from scratchnet.prepare.augment import Item
-from scratchnet.prepare.parallel import in_order
 from scratchnet.prepare.sides import Division, Usable
 from scratchnet.prepare.spool import Spool
 

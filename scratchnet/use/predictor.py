@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scratchnet.data.ahead import in_order
 from scratchnet.data.class_labels import class_labels_of
 from scratchnet.data.familiar import CAUTION, Familiar
 from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
@@ -209,25 +208,13 @@ class Predictor:
     def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
         """Each file with its pixels, or with the reason why it has none."""
 
-        def read(file: Path) -> NDArray[np.uint8] | str:
+        def read(file: Path) -> tuple[Path, NDArray[np.uint8] | str]:
             try:
-                return self._decoded(file)
+                return file, self._decoded(file)
             except UnusableImage as reason:
-                return str(reason)
+                return file, str(reason)
 
-        ahead = max(self.batch_size, 2 * DECODERS)
-        waiting: deque[tuple[Path, Future[NDArray[np.uint8] | str]]] = deque()
-        pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="scratchnet-decoder")
-        try:
-            for file in files:
-                waiting.append((file, pool.submit(read, file)))
-                if len(waiting) > ahead:
-                    path, result = waiting.popleft()
-                    yield path, result.result()
-            for path, result in waiting:
-                yield path, result.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return in_order(read, files, DECODERS, ahead=max(self.batch_size, 2 * DECODERS), name="scratchnet-decoder")
 
     def pixels(self, image: Picture) -> NDArray[np.uint8]:
         """One image as the network gets it, (S, S, 3) uint8. Raises as `predict_proba` does."""
