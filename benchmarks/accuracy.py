@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,8 @@ from scratchnet.nn.fused import ConvReluPool
 from scratchnet.nn.models import MODELS
 from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
+from scratchnet.reference import Array
 
-Array = NDArray[Any]
 POOL = 256  # different images of the training
 
 

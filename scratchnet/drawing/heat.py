@@ -7,14 +7,12 @@ than `LEAST` has no colour: turning or mirroring a cell, which changes nothing o
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import ShapeError
+from scratchnet.reference import Array
 
-Array = NDArray[Any]
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from scratchnet.drawing.heat import Pixels
+
 PAPER, INK = (255, 255, 255), (43, 47, 54)
 
 

@@ -7,14 +7,14 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.elementwise import all_finite
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.nn.turns import Turns
+from scratchnet.reference import Array
 
-Array = NDArray[Any]
 Shape = tuple[int, ...]
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ScratchnetError, ShapeError
-from scratchnet.nn.base import Parameter, is_whole, parameters_of, require_array, require_layer
+from scratchnet.nn.base import Array, Parameter, is_whole, parameters_of, require_array, require_layer
 
-Array = NDArray[Any]
 Place = tuple[int, ...]
 
 # A step that is too long leaves the tangent or crosses the kink of a ReLU or a maximum nearby, one that is too short loses

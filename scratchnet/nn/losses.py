@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.nn.turns import BOOKKEEPING, Turns
-
-Array = NDArray[Any]
+from scratchnet.reference import Array
 
 
 class SoftmaxCrossEntropy(Turns):

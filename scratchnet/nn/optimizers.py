@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, OrderError
 from scratchnet.kernels.elementwise import sum_of_squares
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
-from scratchnet.nn.base import Parameter, is_number
-
-Array = NDArray[Any]
+from scratchnet.nn.base import Array, Parameter, is_number
 
 
 class Optimizer:

@@ -15,7 +15,8 @@ from scratchnet.measures.predictions import Predictions
 from scratchnet.measures.scores import counted, percent
 from scratchnet.pages.html import breakable, figure, picture, prose, safe, section
 from scratchnet.pages.results import Results
-from scratchnet.use.explain import CHUNK, Array, default_patch, occlusion
+from scratchnet.reference import Array
+from scratchnet.use.explain import CHUNK, default_patch, occlusion
 from scratchnet.use.predictor import Predictor, network_of
 
 MISTAKES = 12  # on the page

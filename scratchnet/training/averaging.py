@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from scratchnet import reference
 from scratchnet.data.augment import TURNS, symmetry
 from scratchnet.nn.sequential import Sequential
-
-Array = NDArray[Any]
+from scratchnet.reference import Array
 
 
 def averaged_logits(network: Sequential, images: Array) -> Array:

@@ -21,8 +21,8 @@ from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
+from scratchnet.reference import Array
 
-Array = NDArray[Any]
 CHUNK = 64  # copies of an image that are covered, and shown to the network, at once
 
 

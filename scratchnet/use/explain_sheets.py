@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from scratchnet.data.class_labels import labelled
 from scratchnet.drawing import heat
+from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.plots import GUIDE, STYLE
 from scratchnet.extras import require, using
 from scratchnet.measures.scores import percent
+from scratchnet.reference import Array
 from scratchnet.storage.files import write_atomically
 from scratchnet.terminal.command_line import printable
 from scratchnet.use.explain import (
-    Array,
     default_patch,
     feature_maps,
     grad_cam,
@@ -33,7 +34,6 @@ from scratchnet.use.explain import (
 )
 from scratchnet.use.predictor import Predictor
 
-Pixels = NDArray[np.uint8]
 MAPS_A_ROW = 10
 MOST_NUMBERS = 8  # places along a side; of more, the numbers would not be readable
 HEAT = "inferno"

@@ -21,17 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, ShapeError
-from scratchnet.nn.base import Shape, parameters_of
+from scratchnet.nn.base import Array, Shape, parameters_of
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.sequential import Sequential
 from scratchnet.use.exchange.matching import Given, Slot, matched, order_is_lost
-
-Array = NDArray[Any]
 
 
 def to_torch(network: Sequential) -> dict[str, Array]:
