@@ -207,6 +207,7 @@ def table(answers: dict[str, Predictions]) -> str:
 def command_line() -> Parser:
     """The options; every other one goes to train.py."""
     parser = Parser(
+        passes_on=True,
         prog=NAME,
         description="Cross-validation over prepared folds. Options that are not listed here go to train.py.",
     )

@@ -34,6 +34,23 @@ def test_a_wrong_call_is_one_line(arguments, repository):
     assert done.stderr.startswith("python -m scratchnet")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3 (did you mean --epochs?)"),
+        (["predict", "run", "images", "--fromat=csv"], "unrecognized arguments: --fromat=csv (did you mean --format?)"),
+        (["verify", "run", "--zzz"], "unrecognized arguments: --zzz"),
+        (["evaluate", "run", "images", "-q"], "unrecognized arguments: -q"),
+    ],
+)
+def test_an_unknown_option_leads_to_the_help_of_its_command(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    name = f"python -m scratchnet {arguments[0]}"
+    assert capsys.readouterr().err == f"{name}: {said}. See {name} --help.\n"
+
+
 def test_summary_of_a_preset(capsys):
     assert main(["summary", "report-256"]) == 0
     printed = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """What the command lines share."""
 
 import argparse
+import difflib
 import platform
 from typing import Any, NoReturn
 
@@ -60,21 +61,36 @@ def notes(error: BaseException) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, whose options are written out, and for which nothing is no value."""
+    """An ArgumentParser whose errors are one line, whose options are written out, and for which nothing is no value.
 
-    def __init__(self, **options: Any) -> None:
+    passes_on: options that it doesn't know are left to its caller, by `parse_known_args`.
+    """
+
+    def __init__(self, *, passes_on: bool = False, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        self.passes_on = passes_on
         version = f"scratchnet {__version__} (Python {platform.python_version()})"
         self.add_argument("--version", action="version", version=version, help="say which version this is, and end")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Also refuses an empty text, which a shell leaves of a variable that isn't set."""
+        """Also refuses an empty text, which a shell leaves of a variable that isn't set; and what isn't known, here where it
+        is known whose options are meant: the program above a command would name its own help."""
         found, rest = super().parse_known_args(args, namespace)
+        if rest and not self.passes_on:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")
         for action in self._actions:
             value = getattr(found, action.dest, None)
             if value == "" or (isinstance(value, list) and "" in value):
                 self.error(f"argument {'/'.join(action.option_strings) or action.metavar}: is empty")
         return found, rest
+
+    def _meant(self, rest: list[str]) -> str:
+        """The options that look like those that aren't known, as a question; "" where none does."""
+        shown = [action for action in self._actions if action.help != argparse.SUPPRESS]
+        known = [option for action in shown for option in action.option_strings if option.startswith("--")]
+        asked = [word.partition("=")[0] for word in rest if word.startswith("--")]
+        alike = [match for word in asked for match in difflib.get_close_matches(word, known, n=1)]
+        return f" (did you mean {', '.join(dict.fromkeys(alike))}?)" if alike else ""
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the command line and ends with exit code 2."""
