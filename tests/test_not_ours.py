@@ -125,8 +125,16 @@ def test_a_run_of_pointers_is_named(tmp_path, capsys):
     ("command", "said"),
     [
         (["predict", "{run}", "{data}", "--out", "predictions.xlsx"], "--out predictions.xlsx: CSV, which"),
-        (["predict", "{run}", "{data}", "--out", "p.json", "--format", "csv"], "say p.csv"),
-        (["predict", "{run}", "{data}", "--out", "p.csv", "--format", "json"], "say p.json"),
+        (
+            ["predict", "{run}", "{data}", "--out", "{data}/p.xlsx"],
+            "end in .csv, .json, .jsonl, .txt: say {data}/p.csv",
+        ),
+        (["predict", "{run}", "{data}", "--out", "p.tsv", "--format", "json"], "end in .json, .txt: say p.json"),
+        (
+            ["predict", "{run}", "{data}", "--out", "p.json", "--format", "csv"],
+            "--format csv and --out p.json disagree: say --format json, or --out p.csv",
+        ),
+        (["predict", "{run}", "{data}", "--out", "p.csv", "--format", "jsonl"], "--format csv, or --out p.jsonl"),
         (["predict", "{run}", "{data}", "--codalab", "answers.csv"], "say answers.zip"),
         (["evaluate", "{run}", "{data}", "--json", "figures.xlsx"], "JSON can be written there"),
         (["evaluate", "{run}", "{data}", "--predictions", "p.parquet"], "say p.csv"),
@@ -143,5 +151,5 @@ def test_no_output_is_called_what_it_is_not(tmp_path, monkeypatch, capsys, comma
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     assert main([part.format(run=run.folder, data=data) for part in command]) == 2
-    assert said in capsys.readouterr().err
+    assert said.format(data=data) in capsys.readouterr().err.replace("\\\\", "\\").replace(f"{data}\\", f"{data}/")
     assert set(tmp_path.iterdir()) == before

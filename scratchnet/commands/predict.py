@@ -21,6 +21,7 @@ from scratchnet.commands.shared import (
     say,
 )
 from scratchnet.data.familiar import CAUTION
+from scratchnet.errors import ConfigError
 from scratchnet.measures.predictions import PROBABILITY
 from scratchnet.measures.scores import counted
 from scratchnet.storage.files import write_atomically
@@ -30,6 +31,12 @@ from scratchnet.use.codalab import require_numbered, write_submission
 from scratchnet.use.predictor import Prediction
 
 FORMATS = ("csv", "json", "jsonl")
+WRITTEN = {
+    None: "CSV, which every spreadsheet opens, JSON or an object a line (JSONL)",
+    "csv": "CSV, which every spreadsheet opens,",
+    "json": "JSON",
+    "jsonl": "an object a line (JSONL)",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
-    form = options.format or _format_of(options.out)
     require_place(options.out, options.codalab)
-    require_ending(options.out, "--out", *_endings(form))
+    form = _format_of(options.out, options.format)
     require_ending(options.codalab, "--codalab", (".zip",), "the challenge's archive")
     files, passed_over = find_files(options.images)
     predictor = load_network(options, for_files=True)
@@ -100,16 +106,19 @@ def run(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _format_of(out: str | None) -> str:
-    suffix = Path(out or "").suffix.lower().removeprefix(".")
-    return suffix if suffix in FORMATS else "csv"
-
-
-def _endings(form: str) -> tuple[tuple[str, ...], str]:
-    """What the name of the output may end in, and what is written there."""
-    if form == "csv":
-        return (".csv", ".txt", ""), "CSV, which every spreadsheet opens, JSON (.json) or an object a line (.jsonl)"
-    return (f".{form}", ".txt", ""), {"json": "JSON", "jsonl": "an object a line"}[form]
+def _format_of(out: str | None, asked: str | None) -> str:
+    """What to write: as it is asked for, else as the file is named, else CSV. Raises ConfigError where the name promises another."""
+    suffix = Path(out or "").suffix.lower()
+    named = suffix.removeprefix(".")
+    if out is None or suffix in ("", ".txt"):  # promises nothing
+        return asked or "csv"
+    if named not in FORMATS:
+        endings = [f".{form}" for form in ([asked] if asked else FORMATS)]
+        require_ending(out, "--out", (*endings, ".txt"), WRITTEN[asked])
+    elif asked not in (None, named):
+        other = Path(out).with_suffix(f".{asked}")
+        raise ConfigError(f"--format {asked} and --out {out} disagree: say --format {named}, or --out {other}")
+    return named
 
 
 def _class_of(prediction: Prediction, names: tuple[str, ...]) -> str:

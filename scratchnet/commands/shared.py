@@ -101,7 +101,7 @@ def require_ending(name: str | None, option: str, endings: Sequence[str], writte
         shown = ", ".join(ending for ending in endings if ending)
         raise ConfigError(
             f"{option} {name}: {written} can be written there, and the name must end in {shown}: "
-            f"say {Path(name).with_suffix(endings[0]).name}"
+            f"say {Path(name).with_suffix(endings[0])}"
         )
 
 
