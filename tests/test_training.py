@@ -336,6 +336,21 @@ def test_a_collapsed_start_is_noticed_once():
     assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels, 3)
 
 
+@pytest.mark.parametrize(
+    ("losses", "stuck"),
+    [
+        ((0.690, 0.677, 0.672), False),
+        ((0.693, 0.692, 0.688), False),
+        ((0.6932, 0.6931, 0.6931), True),
+        ((0.72, 0.70, 0.694), True),  # it falls towards the constant answer
+        ((0.6935, 0.6925, 0.6928), True),
+    ],
+)
+def test_a_start_whose_loss_falls_has_not_collapsed(losses, stuck):
+    rows = [{"train_loss": loss, "train_balanced_accuracy": 0.5} for loss in losses]
+    assert just_found_stuck(rows, np.array([0, 1] * 20), 3) is stuck
+
+
 def test_advice_names_only_what_is_not_set_yet():
     faithful = Config(pixels="unit", warmup=0, learning_rate=0.001)
     assert "--pixels standardised" in advice(faithful, 3)

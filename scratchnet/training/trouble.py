@@ -15,6 +15,8 @@ from scratchnet.training.norms import norms_table
 
 USUAL = {"sgd": 0.01}  # learning rates that work, where it isn't the default: more steps are needed, none goes astray
 
+FALLS = 0.005  # of the loss of a constant answer: by so much below it, and less than a few epochs ago, is learning
+
 
 def report_of_divergence(experiment: Experiment, progress: Progress, error: Exception) -> str:
     """The text of trouble.txt: the step at which a number was none, and the size of every weight and gradient there."""
@@ -70,16 +72,20 @@ def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> 
     """Whether the last `epochs` epochs, and not those before them already, ended with one answer to every image.
 
     Such a network has learnt the classes' frequencies p and nothing of the images: its balanced accuracy is 1 / classes,
-    and its loss at least about −Σ p log p, ln 2 for two classes of equal size.
+    and its loss no less than −Σ p log p, ln 2 for two classes of equal size. A loss that is below that and falls is of
+    a network that tells images apart already, and has only not crossed the threshold with any: it is not stuck.
     """
     frequencies = np.bincount(labels) / len(labels)
     frequencies = frequencies[frequencies > 0]
     constant = -float(np.sum(frequencies * np.log(frequencies)))
 
     def stuck(some: list[dict[str, float]]) -> bool:
-        return len(some) == epochs and all(
-            one["train_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 and one["train_loss"] > 0.95 * constant
-            for one in some
+        losses = [one["train_loss"] for one in some]
+        return (
+            len(some) == epochs
+            and all(one["train_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 for one in some)
+            and min(losses) > 0.95 * constant
+            and losses[-1] > min(losses[0], constant) - FALLS * constant
         )
 
     return stuck(rows[-epochs:]) and not stuck(rows[-epochs - 1 : -1])
