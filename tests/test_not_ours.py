@@ -47,6 +47,15 @@ KINDS = {
     "keras.h5": (keras, "Keras in HDF5.*from_keras"),
     "new-keras.h5": (lambda path: keras(path, libver="latest"), "Keras in HDF5"),
     "model.keras": (lambda path: archive(path, "config.json", "model.weights.h5"), "a model of Keras.*from_keras"),
+    "empty.keras": (lambda path: archive(path, "metadata.json"), "a model of Keras.*from_keras"),
+    "cut.keras": (lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "a model of Keras.*from_keras"),
+    "cut.pt": (lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "of PyTorch.*can run code"),
+    "config.toml": (lambda path: path.write_text("seed = 1\n"), "a text: expected .* a run's folder, or a file such as"),
+    "metrics.csv": (lambda path: path.write_text("epoch,loss\n1,2\n"), "a table .CSV.: expected .* a run's folder"),
+    "run.json": (lambda path: path.write_text("{}"), "a text: expected .* a run's folder"),
+    "model.gguf": (lambda path: path.write_bytes(b"GGUF\3" + bytes(40)), "a language model .GGUF.: expected"),
+    "cells.mat": (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file, " + bytes(120)), "a file of MATLAB"),
+    "saved_model.pb": (lambda path: path.write_bytes(b"\x08\x01\x12" + bytes(40)), "a model of TensorFlow: expected"),
     "patches.h5": (other_hdf5, "an HDF5 file of another program"),
     "model.pt": (lambda path: archive(path, "model/data.pkl"), "of PyTorch.*can run code.*safetensors"),
     "old.pth": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, 2)), "a pickle of Python, which can run code"),
@@ -98,6 +107,9 @@ def test_what_may_be_ours_is_damaged_and_not_foreign(tmp_path):
         assert not_ours(path) is None
         with pytest.raises(DamagedError):
             HDF5File(path, "checkpoint", "")
+    path.write_bytes(b"")
+    with pytest.raises(DamagedError, match="it is empty, of zero bytes"):
+        HDF5File(path, "checkpoint", "")
     assert not_ours(tmp_path / "nothing") is None
     assert not_ours(tmp_path) is None
 

@@ -30,8 +30,20 @@ SIGNATURES = (
     (b"MM\x00+", "a BigTIFF image", "image"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image", "image"),
     (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS, and not the file itself", "pointer"),
+    (b"GGUF", "a language model (GGUF)", "document"),
+    (b"MATLAB 5.0 MAT-file", "a file of MATLAB (.mat)", "arrays"),
+    (b"MATLAB 7.3 MAT-file", "a file of MATLAB (.mat)", "arrays"),
     *((b"\x80" + bytes([version]), "a pickle of Python", "weights") for version in range(2, 6)),
 )
+PACKED_AS_ZIP = {
+    ".keras": ("a model of Keras (.keras)", "weights"),
+    ".pt": ("a file of PyTorch (.pt)", "weights"),
+    ".pth": ("a file of PyTorch (.pt)", "weights"),
+    ".ckpt": ("a file of PyTorch (.pt)", "weights"),
+    ".npz": ("a file of NumPy arrays (.npz)", "arrays"),
+    ".xlsx": ("an Excel workbook (.xlsx)", "workbook"),
+    ".ods": ("an OpenDocument file (.ods, .odt)", "workbook"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ def kind_of(file: Path) -> FileKind:
 
 
 def _zip(file: Path) -> FileKind:
-    """The programs that pack their files as ZIP are told apart by the names inside."""
+    """The programs that pack their files as ZIP are told apart by the names inside; where these say nothing, by the file's own."""
     names: list[str] = []
     with (
         contextlib.suppress(OSError, zipfile.BadZipFile, ValueError, NotImplementedError),
@@ -99,7 +111,7 @@ def _zip(file: Path) -> FileKind:
         return FileKind("an Excel workbook (.xlsx)", "workbook")
     if "mimetype" in names and "content.xml" in names:
         return FileKind("an OpenDocument file (.ods, .odt)", "workbook")
-    return FileKind("a ZIP archive", "archive")
+    return FileKind(*PACKED_AS_ZIP.get(file.suffix.lower(), ("a ZIP archive", "archive")))
 
 
 def _text(file: Path, head: bytes) -> FileKind | None:

@@ -55,6 +55,10 @@ def not_ours(path: Path, expected: str = OURS) -> str | None:
         return f"{kind.name}, {TORCH.format(then=then)}"
     if kind.group in NEXT_STEPS:
         return f"{kind.name}: {NEXT_STEPS[kind.group] or expected}"
+    if kind.group in ("text", "table") and path.suffix.lower() != ".h5":  # what is called .h5 may be ours, and damaged
+        return f"{kind.name}: {expected}"
+    if head[:2] == b"\x08\x01" and path.suffix.lower() == ".pb":
+        return f"a model of TensorFlow: {expected}"
     if is_safetensors(path):
         then = command("import", path, path.with_suffix(".h5").name)
         return f"a safetensors file: make weights of it first: {then}, with --like RUN where PyTorch has written it"

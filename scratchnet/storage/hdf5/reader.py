@@ -121,6 +121,8 @@ class HDF5File:
         self._stream = open(self.path, "rb", buffering=2**14)  # noqa: SIM115 - it stays open
         weakref.finalize(self, self._stream.close)  # a dataset that is forgotten closes its files, in silence
         self.size = self._left = os.fstat(self._stream.fileno()).st_size
+        if not self.size:
+            raise FormatError("it is empty, of zero bytes")
         self._extent = Extent(self._stream, self.size)
         self._headers: set[int] = set()
         self._header_bytes = 0
