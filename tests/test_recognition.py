@@ -60,7 +60,32 @@ KNOWN = {
     "folds that are no C-NMC": ("{fold1,fold2}/{A,B}/1.png", "*/{class}", ("A", "B"), 4),
     "eyes": ("{left,right}/{healthy,sick}/1.png", "*/{class}", ("healthy", "sick"), 4),
     "packed classes": ("{A,B}/images/{1,2}.png", "{class}", ("A", "B"), 4),
-    "subtypes below": ("lung/{aca,scc}/1.png colon/{adeno,n}/1.png", "{class}", ("colon", "lung"), 4),
+    "Intel's scenes, as packed": (
+        "{seg_train/seg_train,seg_test/seg_test}/{sea,ice}/{1,2}.jpg seg_pred/seg_pred/{1,2,3}.jpg",
+        "{split}/*/{class}",
+        ("ice", "sea"),
+        8,
+    ),
+    "a test of the side's name, without labels": (
+        "train/train/{cat,dog}/1.jpg test/test/{1,2}.jpg",
+        "{split}/*/{class}",
+        ("cat", "dog"),
+        2,
+    ),
+    "unlabelled images beside sides": (
+        "{train,test}/{A,B}/1.png unlabelled/{1,2}.png",
+        "{split}/{class}",
+        ("A", "B"),
+        4,
+    ),
+    "sides A and B": ("{TrainData,TestA,TestB}/{A,B}/1.png", "{split}/{class}", ("A", "B"), 6),
+    "grades": ("{grade1,grade2,grade3}/1.png", "{class}", ("grade1", "grade2", "grade3"), 3),
+    "letters with numbers": ("{C0,C1}/1.png", "{class}", ("C0", "C1"), 2),
+    "leukaemias by their number": ("{L1,L2,L3}/1.png", "{class}", ("L1", "L2", "L3"), 3),
+    "padded numbers": ("{00000,00001,00002}/1.png", "{class}", ("00000", "00001", "00002"), 3),
+    "classes in days": ("{all,hem}/{day1,day2}/1.png", "{class}", ("all", "hem"), 4),
+    "packed classes with two digits": ("{C10,C20}/images/1.png", "{class}", ("C10", "C20"), 2),
+    "one folder in each class": ("{im_A/im_A,im_B/im_B}/CROPPED/1.png", "{class}", ("im_A", "im_B"), 2),
     "a wrapper in a wrapper": ("a/b/c/{A,B}/1.png", "*/*/*/{class}", ("A", "B"), 2),
     "training alone": ("train/{A,B}/1.png", "*/{class}", ("A", "B"), 2),
     "names of classes in two cases": (
@@ -118,8 +143,42 @@ UNCLEAR = {
     "original and augmented": (
         "{Original,Augmented}/{A,B}/1.png",
         "hold folders of the same names",
+        'Choose one: --layout "Original/{class}"',
+    ),
+    "colours": ("{color,grayscale}/{A,B}/1.png", "versions of the same pictures", '"color/{class}"'),
+    "augmented beside": ("x/{cells,cells_aug}/{A,B}/1.png", "a picture and its copy", '"*/cells/{class}"'),
+    "versions of images alone": ("{Original,Augmented}/1.png", "look like versions", '"{class}"'),
+    "versions below the classes": ("{A,B}/{original,augmented}/1.png", "look like versions", '"{class}/original"'),
+    "folds alone": ("{fold1,fold2,fold3}/1.png", "look like folds, and no folders tell the classes", '"{class}"'),
+    "magnifications alone": ("x/{40X,100X}/1.png", "look like magnifications", '"*/{class}"'),
+    "magnifications of patients": ("{40X,100X}/{P01,P02}/1.png", "look like magnifications", '"{class}"'),
+    "eyes alone": ("{left,right}/1.png", "look like the sides of a body", '"{class}"'),
+    "parts": ("{HAM_part_1,HAM_part_2}/1.jpg", "look like parts of a set", '"{class}"'),
+    "parts of other folders": ("{part1/a,part2/b}/1.png", "look like parts of a set", '"{class}"'),
+    "years": ("{2019,2020,2021}/1.png", "look like parts of a set", '"{class}"'),
+    "few patients alone": ("{patient_1,patient_2}/1.png", "look like subjects", '"{class}"'),
+    "numbers of patients alone": ("{10253,10254,8863}/1.png", "look like subjects", '"{class}"'),
+    "sides of pairs": ("{trainA,trainB,testA,testB}/1.png", "name sides, and hold images without", ""),
+    "other folders beside sides": (
+        "{train,test,extra}/{A,B}/1.png extra/{C,D,E}/1.png",
+        "'extra' beside them names none",
+        '"{split}/{class}"',
+    ),
+    "sides and documents": ("{train,test}/{A,B}/1.png docs/1.png", "'docs' beside them", '"{split}/{class}"'),
+    "sides wrapped unevenly": ("{train,test/test}/{A,B}/1.png", "some hold a folder of their own name", ""),
+    "two sets": ("{NCT-CRC-HE-100K,CRC-VAL-HE-7K}/{ADI,TUM,STR}/1.png", "which of them", '"*/{class}"'),
+    "three that may be patients": (
+        "{AB12,CD13,XY7}/{all,hem}/1.png",
+        "which of them",
+        '"{subject}/{class}" if the former',
+    ),
+    "numbered classes below words": ("{clinic,ward}/{C10,C20}/1.png", "which of them", '"*/{class}"'),
+    "subtypes in organs": (
+        "colon_set/{colon_aca,colon_n}/1.png lung_set/{lung_aca,lung_n,lung_scc}/1.png",
+        "hold others",
         '"*/{class}" for the latter',
     ),
+    "two spellings": ("{ALL,all,hem}/1.png", "ALL and all lie beside each other", '"{class}"'),
     "uneven": (
         "sick/{1,2}.png well/P1/1.png",
         "some folders hold images themselves (sick), others only",
@@ -166,6 +225,27 @@ def test_what_was_refused_can_be_said(tmp_path, layout, classes):
     found = find_images(tmp_path, layout=layout)
     assert (found.layout, found.class_names) == (layout, classes)
     assert len(found.images) == (2 if layout.startswith("ward") else 4)
+
+
+def test_what_is_left_out_beside_sides_is_named(tmp_path):
+    plant(tmp_path, "{seg_train/seg_train,seg_test/seg_test}/{sea,ice}/1.jpg", "seg_pred/seg_pred/{1,2}.jpg")
+    found = find_images(tmp_path)
+    assert found.sides == {"seg_train": "train", "seg_test": "test"}
+    assert reasons(found) == {"seg_pred/seg_pred/": "2 files, not in a folder of a class ({split}/*/{class})"}
+    plant(tmp_path / "b", "{train,test}/{sea,ice}/1.jpg", "docs/old/1.jpg")
+    found = find_images(tmp_path / "b", layout="{split}/{class}")
+    assert (found.class_names, len(found.images)) == (("ice", "sea"), 4)
+    assert list(reasons(found)) == ["docs/old/"]
+
+
+@pytest.mark.parametrize("names", ["{fold1,fold2}", "{Original,Augmented}", "{patient_1,patient_2}", "{trainA,testA}"])
+def test_whatever_the_folders_are_called_the_layout_makes_them_classes(tmp_path, names):
+    assert len(find_images(plant(tmp_path, names + "/{1,2}.png"), layout="{class}").class_names) == 2
+
+
+def test_two_spellings_are_one_class_if_that_is_said(tmp_path):
+    plant(tmp_path, "{ALL,all,hem}/1.png")
+    assert understood(tmp_path, layout="{class}") == ("{class}", ("ALL", "hem"), 3)
 
 
 def test_a_layout_may_begin_below_the_wrapper(tmp_path):

@@ -8,34 +8,30 @@ the upper ones are no classes, or the lower ones. What the names make certain is
     attributes   40X, 100X; left, right; fold1, fold2               images of all of them are used
     subjects     P01, patient_7, 10253, SOB_B_A_14-22549AB          numbers, which classes seldom are
 
+`folder_names` knows them. Images without labels (seg_pred) may lie beside sides, and are left out. Folders that look like attributes,
+subjects, parts (HAM_part_1) or versions of the same pictures (Original, Augmented) are not taken for classes.
 Everything else is refused, with the tree and the option that says it: `--layout`.
 """
 
 import filecmp
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scratchnet.data import Remark
+from scratchnet.prepare.folder_names import (
+    FOLD,
+    are_attributes,
+    are_sides,
+    are_subjects,
+    first_version,
+    is_unlabelled,
+    may_be_subjects,
+    what_they_are,
+)
 from scratchnet.prepare.layout import side_of
 from scratchnet.prepare.tree import Folder, grow, key
 
-FOLD = re.compile(r"(?:cv|k)?[ _-]?fold[ _-]?\d+")
-ATTRIBUTES = (
-    re.compile(r"\d+(?:\.\d+)?[ _-]?x|x[ _-]?\d+|mag(?:nification)?[ _-]?\d+x?"),
-    re.compile(r"left|right|l|r|od|os|left[ _-]?eye|right[ _-]?eye"),
-    FOLD,
-)
-NUMBERED = re.compile(  # has a number, and is no subject
-    r"(?:19|20)\d\d([ _-]\d\d?){0,2}|"
-    r"(?:.*[^a-z])?(?:fold|part|batch|set|class|grade|group|level|stage|type|score|day|week|year|session|run|exp|v|ver|version)"
-    r"[ _-]?\d+"
-)
-NAMED_SUBJECT = re.compile(
-    r"(?:.*[^a-z])?(?:patients?|subjects?|subj|case|donor|person|pat|pt|sub|p|s|id|uid|pid)[ _.-]?\d+(?:[^0-9].*)?"
-)
-MANY = 5  # folders called P01, P02, … that are no classes without its being said
 Level = dict[str, list[Folder]]  # the folders of one level, by key; those of one name, under different folders, are one
 
 
@@ -82,9 +78,11 @@ def _levels(nodes: list[Folder], known: frozenset[str], above: list[str]) -> lis
     if not names:
         raise Unclear("the images lie in no folders that could be the classes")
     if known & names.keys():
-        return ["{class}", *_below_class(below)]
-    if _are_sides(names):
-        return ["{split}", *_levels(_labelled(names, above), known, [*above, "{split}"])]
+        return ["{class}", *_below_class(below, [*above, "{class}"])]
+    if sides := _sides(names, above):
+        folders, wrapped = _labelled(sides, above)
+        here = ["{split}", *["*"] * wrapped]
+        return [*here, *_levels(folders, known, [*above, *here])]
     flat = [name for name, folders in names.items() if any(folder.images for folder in folders)]
     nested = [name for name in names if name not in flat]
     if flat and nested:
@@ -97,27 +95,39 @@ def _levels(nodes: list[Folder], known: frozenset[str], above: list[str]) -> lis
             raise Unclear(
                 f"folders of the same name lie beside and inside one another: {_list(names, twice)}. Keep one of them"
             )
-        if len(names) >= MANY and all(map(NAMED_SUBJECT.fullmatch, names)):
-            raise Unclear(
-                f"the folders {_list(names, names)} look like subjects, and no folders tell the classes. If they are the classes, say "
-                f"so: {_option([*above, '{class}'])}"
-            )
-        return ["{class}", *_below_class(below)]
+        return _classes(names, above)
     told = bool(known & deeper.keys())
-    here = _which(names, deeper, above) if not told else "{subject}" if _are_subjects(names) else "*"
-    if here == "{class}":
-        return ["{class}", *_below_class(below)]
-    return [here, *_levels(below, known, [*above, here])]
+    here = [_which(names, deeper, above) if not told else "{subject}" if are_subjects(_written(names)) else "*"]
+    return _classes(names, above) if here == ["{class}"] else [*here, *_levels(below, known, [*above, *here])]
+
+
+def _classes(names: Level, above: list[str]) -> list[str]:
+    """The pattern from the classes on, where these are the folders of a level; Unclear where their names tell something else."""
+    option = _option([*above, "{class}"])
+    if what := what_they_are(_written(names)):
+        raise Unclear(
+            f"the folders {_list(names, names)} look like {what}, and no folders tell the classes. If they are the classes, say so: "
+            f"{option}"
+        )
+    for folder in _all(names):
+        if len(folder.spellings) > 1:
+            raise Unclear(
+                f"the folders {' and '.join(sorted(folder.spellings))} lie beside each other, and differ only in upper and lower case, "
+                f"or in spaces. Give one another name, or say that they are one class: {option}"
+            )
+    return ["{class}", *_below_class(_all(names), [*above, "{class}"])]
 
 
 def _which(names: Level, deeper: Level, above: list[str]) -> str:
     """What the folders of a level are, all of which hold only folders: {class}, {subject}, or * for what does not matter."""
     again = [name for name, folders in deeper.items() if len(folders) > 1]
-    upper, lower = _are_subjects(names), _are_subjects(deeper)
+    mostly_new = 2 * len(again) < len(deeper)
+    upper, inside = are_subjects(_written(names)), _written(deeper)
+    lower = are_subjects(inside) or (may_be_subjects(inside) and mostly_new)
     if len(names) == 1:
         return "*"
-    if _are_attributes(names) and not lower:
-        if _are_sides(deeper) and all(map(FOLD.fullmatch, names)):
+    if are_attributes(_written(names)) and not lower:
+        if are_sides(inside) and all(map(FOLD.fullmatch, names)):
             chosen = _option([*above, min(folder.name for folder in _all(names)), "{split}", "{class}"])
             raise Unclear(
                 f"every fold has sides of its own ({_list(deeper, deeper)}), so that an image trains in one and tests in another. "
@@ -132,29 +142,41 @@ def _which(names: Level, deeper: Level, above: list[str]) -> str:
     elif upper and again:
         return "{subject}"
     elif not upper:
-        no_classes = lower or len(deeper) == 1 or _are_attributes(deeper) or _are_sides(deeper)
-        if no_classes or 2 * len(again) < len(deeper):
+        no_classes = lower or len(deeper) == 1 or what_they_are(inside) or are_sides(inside)
+        if no_classes or (mostly_new and len(deeper) <= len(names)):
             return "{class}"
-    first, second = _option([*above, "{class}"]), _option([*above, "*", "{class}"])
     same = (
         f"hold folders of the same names ({_list(deeper, again)})"
         if again
         else f"hold others ({_list(deeper, deeper)})"
     )
+    if first := first_version(_written(names)):
+        raise Unclear(
+            f"the folders {_list(names, names)} {same}, and look like versions of the same pictures: with all of them, a picture and "
+            f"its copy could stand on both sides of the split. Choose one: {_option([*above, first, '{class}'])}"
+        )
+    options = f"{_option([*above, '{class}'])} for the former, {_option([*above, '*', '{class}'])} for the latter"
+    if may_be_subjects(_written(names)):
+        options += f", {_option([*above, '{subject}', '{class}'])} if the former are subjects"
     raise Unclear(
-        f"the folders {_list(names, names)} {same}: which of them are the classes cannot be told. Say it: {first} for the former, "
-        f"{second} for the latter"
+        f"the folders {_list(names, names)} {same}: which of them are the classes cannot be told. Say it: {options}"
     )
 
 
-def _below_class(nodes: list[Folder]) -> list[str]:
+def _below_class(nodes: list[Folder], above: list[str]) -> list[str]:
     """What the folders below the classes are, as far as every image lies in one."""
     levels: list[str] = []
     while nodes and not any(folder.images for folder in nodes):
         names = _inside(nodes)
-        if _are_sides(names) and "{split}" not in levels:
+        written = _written(names)
+        if what_they_are(written) == "versions of the same pictures" and (first := first_version(written)):
+            raise Unclear(
+                f"the folders {_list(names, names)} look like versions of the same pictures: with all of them, a picture and its copy "
+                f"could stand on both sides of the split. Choose one: {_option([*above, *levels, first])}"
+            )
+        if are_sides(written) and "{split}" not in levels:
             levels.append("{split}")
-        elif _are_subjects(names) and len(names) > 1 and "{subject}" not in levels:
+        elif may_be_subjects(written) and len(names) > 1 and "{subject}" not in levels:
             levels.append("{subject}")
         else:
             levels.append("*")
@@ -162,39 +184,58 @@ def _below_class(nodes: list[Folder]) -> list[str]:
     return levels
 
 
-def _labelled(names: Level, above: list[str]) -> list[Folder]:
-    """Of the sides, the folders that hold folders; those of a side without labels hold images alone, and drop out."""
+def _sides(names: Level, above: list[str]) -> Level | None:
+    """Those of the folders that name sides, where they do; beside them may lie images without labels, and nothing else."""
+    named = {name: folders for name, folders in names.items() if side_of(folders[0].name)}
+    if not are_sides(_written(named)):
+        return None
+    trained = _inside([_unwrapped(folder)[0] for folder in _all(named) if side_of(folder.name) == "train"])
+    for name in names.keys() - named.keys():
+        folders = [_unwrapped(folder)[0] for folder in names[name]]
+        if not is_unlabelled(names[name][0].name) or trained.keys() & _inside(folders).keys():
+            raise Unclear(
+                f"{_list(named, named)} name sides, and {names[name][0].name!r} beside them names none. To leave it out, say "
+                f"{_option([*above, '{split}', '{class}'])}; to use it, move its images"
+            )
+    return named
+
+
+def _labelled(names: Level, above: list[str]) -> tuple[list[Folder], int]:
+    """Of the sides, the folders that hold folders, and how many folders of the side's name each is wrapped in.
+
+    Those of a side without labels hold images alone, and drop out.
+    """
     if "{split}" in above:
         raise Unclear(f"folders that name sides ({_list(names, names)}) lie below folders that do so too")
-    folders = [folder for name in names for folder in names[name] if folder.folders]
-    trained = _inside([folder for name in names if side_of(name) == "train" for folder in names[name]])
+    opened = [(name, *_unwrapped(folder)) for name in names for folder in names[name]]
+    trained = _inside([folder for name, folder, _ in opened if side_of(names[name][0].name) == "train"])
     if not trained:
         raise Unclear(f"{_list(names, names)} name sides, and hold images without folders of classes")
-    if not _are_subjects(trained):
-        for folder in folders:
+    held = [(folder, depth) for _, folder, depth in opened if folder.folders]
+    if len({depth for _, depth in held}) > 1:
+        raise Unclear(
+            f"of {_list(names, names)}, some hold a folder of their own name around the classes, others do not: remove that folder"
+        )
+    if not are_subjects(_written(trained)):
+        for folder, _ in held:
             if not folder.folders.keys() & trained.keys():
                 raise Unclear(
                     f"{folder.name!r} holds none of the folders that the training side holds ({_list(trained, trained)}). "
                     f"To use the training side alone, move the other away"
                 )
-    return folders
+    return [folder for folder, _ in held], held[0][1]
 
 
-def _are_sides(names: Iterable[str]) -> bool:
-    sides = {side_of(name) for name in names}
-    return None not in sides and "train" in sides and len(sides) > 1
-
-
-def _are_attributes(names: Iterable[str]) -> bool:
-    return any(all(kind.fullmatch(name) for name in names) for kind in ATTRIBUTES)
-
-
-def _are_subjects(names: Iterable[str]) -> bool:
-    """Whether all have a number, and one of them more than a digit, or a word for a subject before it."""
-    names = list(names)
-    if _are_attributes(names) or not all(re.search(r"\d", name) and not NUMBERED.fullmatch(name) for name in names):
-        return False
-    return any(NAMED_SUBJECT.fullmatch(name) or re.search(r"\d\d", name) for name in names)
+def _unwrapped(folder: Folder) -> tuple[Folder, int]:
+    """The innermost of folders of one name or side in one another, such as seg_train/seg_train, and how many lie around it."""
+    depth = 0
+    while not folder.images and len(folder.folders) == 1:
+        (inner,) = folder.folders.values()
+        side = side_of(folder.name)
+        if key(inner.name) != key(folder.name) and (side is None or side_of(inner.name) != side):
+            break
+        folder, depth = inner, depth + 1
+    return folder, depth
 
 
 def _inside(nodes: Iterable[Folder]) -> Level:
@@ -208,6 +249,10 @@ def _inside(nodes: Iterable[Folder]) -> Level:
 
 def _all(names: Level) -> list[Folder]:
     return [folder for folders in names.values() for folder in folders]
+
+
+def _written(names: Level) -> list[str]:
+    return [folders[0].name for folders in names.values()]
 
 
 def _list(level: Level, names: Iterable[str]) -> str:
@@ -245,9 +290,8 @@ def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
                 )
         else:
             first = inside[alike[frozenset(mine)][0]]
-            may_be_classes = (
-                len(folder.folders) > 1 and not _are_subjects(folder.folders) and not _are_sides(folder.folders)
-            )
+            inside_it = [one.name for one in folder.folders.values()]
+            may_be_classes = len(inside_it) > 1 and not may_be_subjects(inside_it) and not are_sides(inside_it)
             if (
                 first is mine
                 or not may_be_classes

@@ -15,11 +15,13 @@ class Folder:
     """One folder. images: the files in it, by name, with their paths. folders: those in it that hold images somewhere, by name.
 
     Names are the same where they are in Unicode's composed form and in lower case (`key`); `name` is how it is first written.
+    spellings: all the ways in which it is written.
     """
 
     name: str = ""
     images: dict[str, str] = field(default_factory=dict)
     folders: dict[str, "Folder"] = field(default_factory=dict)
+    spellings: set[str] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -56,7 +58,9 @@ def grow(paths: Iterable[str], name: str = "") -> Folder:
         *folders, file = path.split("/")
         here = root
         for folder in folders:
-            here = here.folders.setdefault(key(folder), Folder(unicodedata.normalize("NFC", folder)))
+            written = unicodedata.normalize("NFC", folder)
+            here = here.folders.setdefault(key(folder), Folder(written))
+            here.spellings.add(written)
         here.images[file] = path
     return root
 
