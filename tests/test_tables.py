@@ -1,5 +1,6 @@
 """Tables of subjects as people's programs write them."""
 
+import re
 import unicodedata
 
 import pytest
@@ -49,6 +50,20 @@ WAYS = {
     "with the folder above": written([(f"cells/{file}", subject) for file, subject in ROWS]),
     "names alone": written([(file.rpartition("/")[2], subject) for file, subject in ROWS]),
     "without extension": written([(file.removesuffix(".png"), subject) for file, subject in ROWS]),
+    "a title above": "Table 1: patients,\n\n" + written(),
+    "remarks above": "# made by a scanner; see file, subject\n#\n" + written(),
+    "a title under Excel's line": "sep=;\nPatients of 2019;;\n" + written(separator=";"),
+    "R's write.table": '"file" "subject"\n'
+    + "".join(f'"{k + 1}" "{file}" "{subject}"\n' for k, (file, subject) in enumerate(ROWS)),
+    "R's write.table with tabs": "file\tsubject\n"
+    + "".join(f"{k + 1}\t{file}\t{subject}\n" for k, (file, subject) in enumerate(ROWS)),
+    "spaces between": written(separator=" "),
+    "commas in a name of a column": written(
+        [(*row, "3") for row in ROWS], ("file", "subject", "age, years, at, visit"), ";"
+    ),
+    "semicolons in a name of a column": written([(*row, "3") for row in ROWS], ("file", "subject", '"a;b;c;d"')),
+    "a column without a name": written([(*row, "a note") for row in ROWS]),
+    "lines in a note": written([(*row, '"one\ntwo, three"') for row in ROWS], ("file", "subject", "note")),
     "twice the same": written(ROWS * 2),
     "other columns": written([("x", *row, "y") for row in ROWS], ("stain", "Image_Path", "patient no", "age")),
     **{
@@ -104,6 +119,20 @@ def test_another_folder_of_the_same_name_is_not_meant(tmp_path):
     assert said == ["a row names a file that is not in the source, 'elsewhere/b.png'"]
 
 
+@pytest.mark.parametrize("name", ["HEM/C.PNG", "C.png", "C", "deep/D.V2.PNG", "/data/cells/Hem/c.png"])
+def test_upper_and_lower_case_are_hinted_at_however_the_file_is_named(tmp_path, name):
+    (tmp_path / "subjects.csv").write_text(written([(name, "P1")]))
+    listed = find_rows(read_subjects(tmp_path / "subjects.csv"), FILES)
+    there = "hem/deep/d.v2.png" if "V2" in name else "hem/c.png"
+    assert (listed.rows, listed.other_case) == ({}, {there})
+    assert listed.remarks[0].reason.endswith(f"{name!r}; there is {there!r}, upper and lower case must agree")
+
+
+@pytest.mark.parametrize("name", ["Nadia", "NA1", "N", "E+12", "1E5", "P1.0", "Null-7"])
+def test_names_that_only_look_like_none(tmp_path, name):
+    assert found(tmp_path, written([("all/b.png", name)]))[0] == {"all/b.png": name}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -114,7 +143,31 @@ def test_another_folder_of_the_same_name_is_not_meant(tmp_path):
         ),
         ("subject\nP1\n", "it has subject"),
         ("", "it has none"),
-        ("file;subject\na;\n", "line 2: file or subject is empty"),
+        ("file;subject\na;\n", "line 2: file or subject is empty: take the row out, and the image is left out"),
+        ("file,subject\n", "has no rows below the names of its columns, file, subject"),
+        *(
+            (
+                f"file,subject\na,P1\nb,{name}\n",
+                f"line 3: the subject is '{re.escape(name)}', which stands for a missing one",
+            )
+            for name in ("NA", "#N/A", "nan", "<NA>", "None", "#VALUE!", "?", "Unknown")
+        ),
+        (
+            "file,subject\na,1.23457E+12\nb,1.23457E+12\n",
+            r"line 2: '1.23457E\+12' is a number that Excel has shortened",
+        ),
+        ("file;subject\na;1,2E+09\n", r"line 2: '1,2E\+09' is a number that Excel has shortened"),
+        ("file,subject\n2E+11,P1\n", r"'2E\+11' is a number that Excel"),
+        ('file,subject\na,P1\nb,"P2\nc,P3\nd,P4\n', "line 3: a quotation mark is opened and never closed"),
+        ('file,subject,note\na,P1,"x\nb,P2,y\n', "line 2: a quotation mark is opened and never closed"),
+        (
+            'file,subject\na,"P1\nb,P2\nc,"P3"\n',
+            "line 2: 'P1' goes on in the next line: is a quotation mark not closed",
+        ),
+        ('[\n {"file": "a", "subject": "b"}\n]', 'is a file of JSON; expected a table. In Excel: Save As, "CSV UTF-8"'),
+        ("<html><table><tr><td>file</td></tr></table></html>", "is a web page .HTML.; expected a table"),
+        ('<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>', "is a file of XML; expected a table"),
+        ("ID;PWXL;N;E\r\n", "is a file of SYLK; expected a table"),
         (b"PK\x03\x04\x00", "is a ZIP archive; expected a text"),
     ],
 )

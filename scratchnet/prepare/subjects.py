@@ -99,10 +99,12 @@ def subject_of(
 
 
 def alike(subjects: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of subjects whose names differ in upper and lower case, zeros before a number, or spaces and dashes alone.
+    """Groups of subjects whose names differ in case, zeros before a number or ".0" after it, or spaces and dashes alone.
 
     >>> alike(["P1", "p01", "P 001", "P2", "H1", "P10"])
     [('P 001', 'P1', 'p01')]
+    >>> alike(["1", "1.0", "10", "1.1"])  # as a spreadsheet writes a column of numbers, some of which are missing
+    [('1', '1.0')]
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for subject in sorted(set(subjects)):
@@ -113,6 +115,7 @@ def alike(subjects: Iterable[str]) -> list[tuple[str, ...]]:
 def _plain(subject: str) -> str:
     """What is left of a name without what a hand writes one way today and another tomorrow; 1-1 and 11 stay two."""
     plain = unicodedata.normalize("NFKC", subject).casefold().strip()
+    plain = re.sub(r"^(\d+)[.,]0+$", r"\1", plain)
     plain = re.sub(r"(?<=[^\W\d_])[\s_.-]+(?=\d)|(?<=\d)[\s_.-]+(?=[^\W\d_])", "", plain)
     plain = re.sub(r"[\s_.-]+", "-", plain)
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)

@@ -1,16 +1,17 @@
 """What tables beside the images say: the subject of each file, and the labels of C-NMC's preliminary test set.
 
 People's programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in UTF-8 or
-UTF-16, with blank last rows, with paths from another machine or names alone. All these are read; of two files that a row may mean,
-none is taken.
+UTF-16, with a title above, with numbered rows, with blank last rows, with paths from another machine or names alone. All these are
+read; of two files that a row may mean, none is taken, and what stands for a missing name is nobody's name.
 """
 
 import csv
+import functools
 import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,22 @@ SUBJECT_COLUMNS = (
     *("donor", "donorid", "participant", "participantid", "person", "personid", "case", "caseid", "pid"),
 )
 SEPARATORS = ",;\t|"
+ABOVE = 10  # lines that may stand above the names of the columns: a title, remarks
+MISSING = frozenset(
+    (
+        *("na", "n/a", "<na>", "#n/a", "#na", "nan", "nat", "null", "none", "nil", "?", "-", "--", ".", "unknown"),
+        *("#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"),
+    )
+)
+"""What R, pandas, Excel and people write where they know no name, in lower case."""
+SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+")
+BEGINNINGS = (
+    (re.compile(r"\s*<\?xml", re.IGNORECASE), "a file of XML"),
+    (re.compile(r"\s*<(!doctype html|html|table|head|meta)", re.IGNORECASE), "a web page (HTML)"),
+    (re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\[\"\]\d])"), "a file of JSON"),
+    (re.compile(r"ID;P(WXL|CALC|SCALC)"), "a file of SYLK"),
+)
+END = "\0end"  # stands in no text
 SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)  # Excel's own, above the names of the columns
 
 
@@ -75,14 +92,14 @@ def read_subjects(table: Path) -> SubjectTable:
     The columns are called `file` and `subject` or `patient`, or one of the usual names for them (`FILE_COLUMNS`,
     `SUBJECT_COLUMNS`), whatever the case, spaces and underscores. Blank rows are passed over.
 
-    Raises DataError if it cannot be read, lacks a column, or a row lacks its file or subject, or gives a file a second one.
+    Raises DataError if it cannot be read, lacks a column, or has no rows; or where a row lacks its file or subject, names as one
+    what stands for a missing one (`MISSING`) or a number that Excel has shortened, or gives a file a second subject.
     """
     rows: list[Row] = []
     seen: dict[str, str] = {}
     written, cells = _table(table)
     names = list(map(_plain, written))
-    file_column = next((names.index(name) for name in FILE_COLUMNS if name in names), None)
-    subject_column = next((names.index(name) for name in SUBJECT_COLUMNS if name in names), None)
+    file_column, subject_column = _column(names, FILE_COLUMNS), _column(names, SUBJECT_COLUMNS)
     if file_column is None or subject_column is None:
         raise DataError(
             f"{table}: needs the columns 'file' and 'subject' (or 'patient'), separated by commas; it has {', '.join(written) or 'none'}."
@@ -92,13 +109,35 @@ def read_subjects(table: Path) -> SubjectTable:
         file, subject, label = (
             row[at] if at is not None and at < len(row) else "" for at in (file_column, subject_column, label_column)
         )
-        if not file or not subject:
-            raise DataError(f"{table}, line {line}: file or subject is empty.")
+        if wrong := _wrong(file, subject):
+            raise DataError(f"{table}, line {line}: {wrong}.")
         first = seen.setdefault(_path(file), subject)
         if first != subject:
             raise DataError(f"{table}, line {line}: gives {file!r} a second subject, {subject!r} after {first!r}.")
         rows.append(Row(line, file, unicodedata.normalize("NFC", subject), label))
+    if not rows:
+        raise DataError(
+            f"{table}: has no rows below the names of its columns, {', '.join(written)}. Save the whole sheet."
+        )
     return SubjectTable(table.name, tuple(rows))
+
+
+def _wrong(file: str, subject: str) -> str | None:
+    """Why a row can't be used, and the remedy; None where it can."""
+    remedy = "take the row out, and the image is left out; or give it a subject"
+    if not file or not subject:
+        return f"file or subject is empty: {remedy}"
+    if subject.casefold() in MISSING:
+        return f"the subject is {subject!r}, which stands for a missing one, and all such images would be one person's: {remedy}"
+    for name in (file, subject):
+        if SHORTENED.fullmatch(name):
+            return (
+                f"{name!r} is a number that Excel has shortened, and others look alike: take the column from the original, as text "
+                "(in Excel: Format Cells, Text, before it is filled)"
+            )
+        if "\n" in name or "\r" in name:
+            return f"{name.splitlines()[0]!r} goes on in the next line: is a quotation mark not closed?"
+    return None
 
 
 def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[str] = ()) -> Listed:
@@ -135,23 +174,20 @@ def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[s
         remarks.append(
             f"{rows} several files: line {row.line}, {row.file!r}, {' or '.join(map(repr, sorted(meant)[:2]))}; write the path"
         )
-    folded = {_path(row.file).casefold() for row in missing}
-    return Listed(
-        found,
-        tuple(Remark(table.name, reason) for reason in remarks),
-        frozenset(path for path in files if _path(path).casefold() in folded) if folded else frozenset(),
-    )
+    other_case = {path for row in missing for path in places.in_other_case(row.file)}
+    return Listed(found, tuple(Remark(table.name, reason) for reason in remarks), frozenset(other_case & wanted))
 
 
 class _Places:
     """Finds files by their whole path, by its end, and without extension."""
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], same: Callable[[str], str] = str) -> None:
+        """same: what is compared of a path, such as its letters without case."""
+        self._files, self._same = files, same
         self._whole: defaultdict[str, list[str]] = defaultdict(list)
         self._ends: defaultdict[str, list[str]] = defaultdict(list)
-        self.folded = {_path(path).casefold(): path for path in files}
         for path in files:
-            for written in {_path(path), _without_extension(_path(path))}:
+            for written in {same(_path(path)), same(_without_extension(_path(path)))}:
                 self._whole[written].append(path)
                 parts = written.split("/")
                 for k in range(1, len(parts)):
@@ -159,20 +195,28 @@ class _Places:
 
     def of(self, file: str) -> list[str]:
         """The files that a row may mean."""
-        written = _path(file)
+        written = self._same(_path(file))
         parts = written.split("/")
         for k in range(len(parts)):
             if found := self._whole.get("/".join(parts[k:])):
                 return found
         return self._ends.get(written, [])
 
+    def in_other_case(self, file: str) -> list[str]:
+        """The files that a row would mean if upper and lower case did not matter."""
+        return self._folded.of(file)
+
+    @functools.cached_property
+    def _folded(self) -> "_Places":
+        return _Places(self._files, str.casefold)
+
 
 def _missing(rows: list[Row], places: _Places) -> str:
     """What to say of rows that name files which are not in the source."""
     which = "a row names a file that is" if len(rows) == 1 else f"{len(rows)} rows name files that are"
     reason = f"{which} not in the source, {'' if len(rows) == 1 else 'the first '}{rows[0].file!r}"
-    there = places.folded.get(_path(rows[0].file).casefold())
-    return reason + (f"; there is {there!r}, upper and lower case must agree" if there else "")
+    there = places.in_other_case(rows[0].file)
+    return reason + (f"; there is {there[0]!r}, upper and lower case must agree" if there else "")
 
 
 def _path(file: str) -> str:
@@ -237,21 +281,68 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_.-]", "", name.casefold())
 
 
+def _column(names: Sequence[str], wanted: Iterable[str]) -> int | None:
+    """The place of the first of these columns that is there; names as `_plain` makes them."""
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _both(names: Iterable[str]) -> int:
+    """Which of the two columns of a table of subjects are among these names: 0 to 2."""
+    plain = list(map(_plain, names))
+    return sum(_column(plain, wanted) is not None for wanted in (FILE_COLUMNS, SUBJECT_COLUMNS))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+
+
+def _separator(head: str) -> str:
+    """What stands between these names of columns: what makes the wanted ones of them, or else what stands there most often.
+
+    >>> _separator('file;subject;"age, years, at, visit"'), _separator('"file" "subject"'), _separator("Patient ID,File Name")
+    (';', ' ', ',')
+    """
+    return max(SEPARATORS + " ", key=lambda one: (_both(_cells(head, one)), one != " ", head.count(one)))
+
+
+def _head_line(lines: list[str], first: int, separator: str | None) -> int:
+    """The number of the line that names the columns: the first of the upper ones that names both, or else the first."""
+    for number in range(first, min(first + ABOVE, len(lines))):
+        if _both(_cells(lines[number], separator or _separator(lines[number]))) == 2:
+            return number
+    return first
+
+
 def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """The names of the columns, and line number and cells of each row that is not blank."""
     try:
         lines = list(io.StringIO(read_text(table), newline=""))
     except DataError as error:
         raise UnreadableTableError(str(error)) from error
-    separator = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    above = 1 if separator else 0
+    if what := next((what for beginning, what in BEGINNINGS if lines and beginning.match("".join(lines[:2]))), None):
+        raise UnreadableTableError(f'{table}: is {what}; expected a table. In Excel: Save As, "CSV UTF-8".')
+    announced = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    above = 1 if announced else 0
     while above < len(lines) and not lines[above].strip(SEPARATORS + " \r\n"):
         above += 1
-    head = lines[above] if above < len(lines) else ""
+    rows: list[tuple[int, list[str]]] = []
+    line = above
     try:
-        reader = csv.reader(lines[above:], delimiter=separator[1] if separator else max(SEPARATORS, key=head.count))
-        names = [name.strip() for name in next(reader, [])]
-        rows = [(above + reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        above = line = _head_line(lines, above, announced[1] if announced else None)
+        head = lines[above] if above < len(lines) else ""
+        reader = csv.reader([*lines[above:], END], delimiter=announced[1] if announced else _separator(head))
+        for row in reader:
+            rows.append((line + 1, [cell.strip() for cell in row]))
+            line = above + reader.line_num
     except (csv.Error, TypeError, ValueError) as error:  # the latter two for a separator that can be none
-        raise UnreadableTableError(f"{table}: cannot be read as a table (CSV): {error}.") from error
-    return names, ((line, row) for line, row in rows if any(row))
+        raise UnreadableTableError(f"{table}: cannot be read as a table (CSV), line {line + 1}: {error}.") from error
+    number, last = rows.pop()
+    if last != [END]:
+        raise UnreadableTableError(
+            f"{table}, line {number}: a quotation mark is opened and never closed, so that all further rows are one: close it."
+        )
+    names = rows[0][1] if rows else []
+    rows = [(line, row) for line, row in rows[1:] if any(row)]
+    if rows and all(len(row) == len(names) + 1 and row[0].isdecimal() for _, row in rows):
+        names = ["", *names]  # as R's write.table does it: the column of the rows' numbers has no name
+    return names, iter(rows)
