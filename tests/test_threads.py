@@ -78,6 +78,29 @@ def test_threads_side_by_side_compute_what_each_computes_alone(layer, threads, r
     assert printed == f"{layer} {6 * threads} []"
 
 
+@pytest.mark.parametrize("layer", ["tbb", "no-such-layer"])
+def test_a_threading_layer_that_is_not_there_is_named(layer, run_python):
+    if layer == "tbb" and run_python(HAS_TBB) == "True":
+        pytest.skip("TBB is found here")
+    program = """
+from scratchnet.errors import ConfigError
+from scratchnet.kernels.elementwise import all_finite
+from scratchnet.kernels.machine.threads import set_threads
+import numpy as np
+for call in (lambda: all_finite(np.ones(3, np.float32)), lambda: set_threads(1), lambda: all_finite(np.ones(3))):
+    try:
+        call()
+    except ConfigError as error:
+        print(error)
+"""
+    lines = run_python(program, NUMBA_THREADING_LAYER=layer).splitlines()
+    assert len(lines) == 3  # a second call fails in the same way
+    for line in lines:
+        assert line.startswith(f"NUMBA_THREADING_LAYER is {layer!r}, which Numba cannot load here: remove the variable")
+        assert "workqueue" in line
+        assert ("loader" in line) == (layer == "tbb")
+
+
 HAS_TBB = """
 try:
     import numba.np.ufunc.tbbpool

@@ -62,11 +62,28 @@ def set_threads(count: int) -> int:
 
 
 def thread_count() -> int:
-    """The number of threads that a kernel uses when this thread calls it."""
-    if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
-        numba.set_num_threads(_chosen)
-        _of_this_thread.count = _chosen
-    return int(numba.get_num_threads())
+    """The number of threads that a kernel uses when this thread calls it.
+
+    Raises ConfigError where Numba can't start threads as the environment asks for them.
+    """
+    try:
+        if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
+            numba.set_num_threads(_chosen)
+            _of_this_thread.count = _chosen
+        return int(numba.get_num_threads())
+    except ValueError as error:  # the first call loads the library that starts threads
+        raise ConfigError(_why_none_start(error)) from error
+
+
+def _why_none_start(error: ValueError) -> str:
+    """What to say where Numba has found no threading layer; its own message is of several lines."""
+    asked = str(numba.config.THREADING_LAYER)
+    if asked == "default":
+        return f"Numba cannot start threads: {' '.join(str(error).split())}"
+    remedy = "remove the variable, and Numba takes what is there, or say workqueue, which is always there"
+    if asked.lower() == "tbb":
+        remedy += "; if tbb is installed, its library is not where the loader looks for it"
+    return f"NUMBA_THREADING_LAYER is {asked!r}, which Numba cannot load here: {remedy}"
 
 
 def _in_a_forked_child() -> None:
