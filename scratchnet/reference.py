@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet import draws
+from scratchnet import random
 
 Array = NDArray
 
@@ -86,8 +86,8 @@ def relu_gradient(x: Array, dy: Array) -> Array:
 
 def dropout_kept(keys: NDArray[np.uint64], features: int, rate: float) -> NDArray[np.bool_]:
     """Which features of each image stay, (N, features): each with probability 1 − rate, drawn from the image's key (N,)."""
-    counters = np.arange(features, dtype=np.uint64) * draws.GOLDEN_GAMMA
-    return draws.uniform(draws.mix(keys[:, None] + counters)) >= rate
+    counters = np.arange(features, dtype=np.uint64) * random.GOLDEN_GAMMA
+    return random.uniform(random.mix(keys[:, None] + counters)) >= rate
 
 
 def dropout(x: Array, kept: NDArray[np.bool_], rate: float) -> Array:

@@ -56,14 +56,14 @@ def test_the_rules_have_something_to_rule():
     assert "scratchnet.kernels.convolution" in imports("scratchnet.nn.conv")
 
 
-TOP = ["draws", "errors", "extras", "reference", "version"]  # files that stand in no folder
+TOP = ["errors", "extras", "random", "reference", "version"]  # files that stand in no folder
 
 # What each may import of scratchnet; the standard library and NumPy go without saying. A folder may import itself.
 MAY_IMPORT = {
     "errors": [],
     "version": [],
-    "draws": [],
-    "reference": ["draws"],
+    "random": [],
+    "reference": ["random"],
     "extras": ["errors", "terminal.invocation"],
     "storage": ["terminal", "errors"],
     "terminal": ["errors", "version"],
@@ -77,14 +77,14 @@ MAY_IMPORT = {
     "nn.gradient_check": ["errors", "nn.base"],
     "nn.optimizers": ["errors", "kernels", "nn.base"],
     "nn.base": ["errors", "kernels", "reference", "nn.turns"],
-    "nn": ["kernels", "reference", "draws", "errors"],
-    "data": ["storage", "draws", "errors"],
-    "measures": ["data", "storage", "terminal", "nn.losses", "reference", "draws", "errors"],
+    "nn": ["kernels", "reference", "random", "errors"],
+    "data": ["storage", "random", "errors"],
+    "measures": ["data", "storage", "terminal", "nn.losses", "reference", "random", "errors"],
     "drawing": ["measures", "reference", "extras", "errors"],
     "training": ["drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
     "use": ["training", "drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
     "pages": ["use", "training", "drawing", "measures", "data", "nn", "storage", "terminal", *TOP],
-    "prepare": ["data", "storage", "terminal", "draws", "version", "errors"],
+    "prepare": ["data", "storage", "terminal", "random", "version", "errors"],
 }
 FRONT_DOORS = ["scratchnet.commands"]  # they may import everything of scratchnet
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scratchnet.draws import bits, uniform
 from scratchnet.errors import ConfigError, DtypeError, ShapeError
+from scratchnet.random import bits, uniform
 
 AnyType = TypeVar("AnyType", bound=np.generic)
 

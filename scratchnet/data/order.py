@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.draws import generator
 from scratchnet.errors import ConfigError
+from scratchnet.random import generator
 
 BUFFER = 4096
 

@@ -28,7 +28,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
     """`reference.dropout_kept` and `reference.dropout`: y[n, j] = x[n, j] · scale where kept[n, j], else 0.
 
     kept (N, F) bool: where a draw for (image n, feature j) is at least `rate`. x, y (N, F). keys (N,) uint64: one for
-    each image. The draw mixes the key and the feature's number as `scratchnet.draws.mix` does; its upper 53 bits make a
+    each image. The draw mixes the key and the feature's number as `scratchnet.random.mix` does; its upper 53 bits make a
     number in [0, 1).
     """
     images, features = x.shape

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet import draws
+from scratchnet import random
 
 BLOCK = 2**22  # numbers in memory at a time
 
@@ -52,7 +52,7 @@ def resamples(groups: NDArray[np.int64], count: int, seed: int, images: int = 0)
     >>> block.shape, set(block[:, :3].sum(axis=1).tolist()), set(block[:, 3:].sum(axis=1).tolist())
     ((1000, 5), {3}, {2})
     """
-    rng = draws.generator(seed, "bootstrap")
+    rng = random.generator(seed, "bootstrap")
     size = max(1, BLOCK // max(len(groups), images))
     for start in range(0, count, size):
         rows = min(size, count - start)

@@ -1,4 +1,4 @@
 """Layers, networks, losses and optimisers: the state around the kernels, in plain Python.
 
-It may import kernels, reference, draws and errors.
+It may import kernels, reference, random and errors.
 """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scratchnet import draws
+from scratchnet import random
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.elementwise import dropout_backward, dropout_forward
 from scratchnet.nn.base import Array, Layer, checked_seed, is_number
@@ -68,7 +68,7 @@ class Dropout(Layer):
             (epoch, numbers), self._batch = self._batch, None
             if len(numbers) != images:
                 raise ShapeError(f"{self}: seed_batch named {len(numbers)} images, the batch holds {images}")
-        return draws.bits(self.seed, self.name, epoch, numbers)
+        return random.bits(self.seed, self.name, epoch, numbers)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)

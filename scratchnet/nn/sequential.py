@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from scratchnet import draws
+from scratchnet import random
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.nn.base import (
@@ -97,9 +97,9 @@ class Sequential(Turns):
             if hasattr(layer, "seed"):
                 # A network in this one has a seed of its own, so that its dropout1 and ours draw different masks.
                 inner = isinstance(layer, Sequential)
-                layer.seed = int(draws.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
+                layer.seed = int(random.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
             if hasattr(layer, "build"):
-                weights = rng if rng is not None else draws.generator(self.seed, "weights", number)
+                weights = rng if rng is not None else random.generator(self.seed, "weights", number)
                 shape = checked_shape(f"{layer.name}: what build returns", layer.build(shape, weights, dtype))
             self._shapes.append(shape)
             for parameter in parameters_of(layer):

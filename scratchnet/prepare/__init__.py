@@ -1,6 +1,6 @@
 """From images on disk to shards: finds them, checks them, splits them by subject, scales them, and says what it did.
 
-The command is `python -m data_prep SOURCE OUT`. It may import data, storage, terminal, draws, version and errors.
+The command is `python -m data_prep SOURCE OUT`. It may import data, storage, terminal, random, version and errors.
 """
 
 from scratchnet.prepare.prepare import SAMPLE, prepare, prepare_folds, prepare_sample

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scratchnet.data import Remark
-from scratchnet.draws import generator
 from scratchnet.prepare.spool import Prepared
+from scratchnet.random import generator
 
 MARK = "#"
 NAMES = ("", "rot90", "rot180", "rot270", "mirror", "mirror-rot90", "mirror-rot180", "mirror-rot270")

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.data import Remark
-from scratchnet.draws import generator
 from scratchnet.errors import DataError
 from scratchnet.prepare.augment import Item, augment
 from scratchnet.prepare.cnmc import PRELIM
@@ -34,6 +33,7 @@ from scratchnet.prepare.settings import Settings
 from scratchnet.prepare.splits import fold_groups, split_groups
 from scratchnet.prepare.spool import Prepared
 from scratchnet.prepare.subjects import alike
+from scratchnet.random import generator
 
 
 @dataclass(frozen=True)

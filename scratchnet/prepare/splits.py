@@ -9,8 +9,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.draws import generator
 from scratchnet.errors import DataError
+from scratchnet.random import generator
 
 STARTS = 32
 MOST_DRAWN = 10**6  # groups, over all starts: a random split of a million images has one start, which is enough

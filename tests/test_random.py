@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchnet import draws, reference
+from scratchnet import random, reference
 
 SIXTY_FOUR_BITS = 2**64 - 1
 
@@ -19,13 +19,13 @@ def splitmix64(state):
 
 def test_mix_gives_the_published_numbers():
     """The first three of seed 1234567, as printed with many implementations of splitmix64."""
-    states = np.array([1234567], np.uint64) + np.arange(3, dtype=np.uint64) * draws.GOLDEN_GAMMA
-    assert draws.mix(states).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    states = np.array([1234567], np.uint64) + np.arange(3, dtype=np.uint64) * random.GOLDEN_GAMMA
+    assert random.mix(states).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
 @given(st.lists(st.integers(0, SIXTY_FOUR_BITS), min_size=1))
 def test_mix_is_splitmix64(states):
-    assert draws.mix(np.array(states, np.uint64)).tolist() == [splitmix64(state) for state in states]
+    assert random.mix(np.array(states, np.uint64)).tolist() == [splitmix64(state) for state in states]
 
 
 @given(st.integers(0, SIXTY_FOUR_BITS), st.integers(1, 20))
@@ -36,15 +36,15 @@ def test_a_dropout_mask_is_made_of_these_draws(key, features):
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 1000), st.permutations(range(6)), st.integers(1, 5))
 def test_bits_belong_to_the_image_not_to_its_place_in_the_batch(seed, epoch, images, cut):
-    whole = draws.bits(seed, "augment", epoch, images)
-    parts = [draws.bits(seed, "augment", epoch, images[:cut]), draws.bits(seed, "augment", epoch, images[cut:])]
+    whole = random.bits(seed, "augment", epoch, images)
+    parts = [random.bits(seed, "augment", epoch, images[:cut]), random.bits(seed, "augment", epoch, images[cut:])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    np.testing.assert_array_equal(whole[np.argsort(images)], draws.bits(seed, "augment", epoch, range(6)))
+    np.testing.assert_array_equal(whole[np.argsort(images)], random.bits(seed, "augment", epoch, range(6)))
 
 
 def test_bits_differ_by_seed_purpose_epoch_and_image():
     drawn = [
-        draws.bits(seed, purpose, epoch, np.arange(50))
+        random.bits(seed, purpose, epoch, np.arange(50))
         for seed in (0, 1, 2)
         for purpose in ("augment", "dropout1")
         for epoch in (0, 1, 2)
@@ -53,10 +53,10 @@ def test_bits_differ_by_seed_purpose_epoch_and_image():
 
 
 def test_uniform_covers_zero_to_one():
-    limits = draws.uniform(np.array([0, SIXTY_FOUR_BITS], np.uint64))
+    limits = random.uniform(np.array([0, SIXTY_FOUR_BITS], np.uint64))
     assert limits[0] == 0
     assert limits[1] == 1 - 2.0**-53
-    numbers = draws.uniform(draws.bits(0, "test", 0, np.arange(100_000)))
+    numbers = random.uniform(random.bits(0, "test", 0, np.arange(100_000)))
     assert abs(numbers.mean() - 1 / 2) < 4 / np.sqrt(12 * 100_000)  # four standard errors
     counts = np.histogram(numbers, bins=10, range=(0, 1))[0]
     assert np.abs(counts - 10_000).max() < 4 * np.sqrt(9_000)
@@ -64,7 +64,7 @@ def test_uniform_covers_zero_to_one():
 
 def test_generator_is_a_function_of_its_key():
     def first(*key):
-        return draws.generator(*key).integers(2**63)
+        return random.generator(*key).integers(2**63)
 
     assert first(0, "order", 1) == first(0, "order", 1)
     assert (
