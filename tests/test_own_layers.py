@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchnet import Dense, Dropout, Layer, ReLU, Sequential
-from scratchnet.errors import DtypeError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 
 
 class Own:
@@ -109,3 +109,42 @@ def test_what_nobody_reads_may_be_none():
     net = network(Own(backward=lambda dy: None), "first")
     y = net.forward(X, training=True)
     assert net.backward(np.ones_like(y), need_dx=False) is None
+
+
+@pytest.mark.parametrize("what", ["forward", "backward"])
+def test_an_error_within_a_layer_of_ones_own_names_the_layer(what):
+    def fail(x):
+        raise ValueError("mine")
+
+    net = network(Own(**{what: fail}), "middle")
+
+    def there_and_back():
+        net.forward(X, training=True)
+        net.backward(np.ones((2, 3), np.float32))
+
+    with pytest.raises(ValueError, match="mine") as found:
+        there_and_back()
+    assert found.value.__notes__ == [f"in {what} of Own 'own1'"]
+
+
+def test_a_forward_without_training_names_the_layer():
+    own = Own()
+    own.forward = lambda x: x
+    with pytest.raises(TypeError, match="training") as found:
+        network(own, "first").forward(X)
+    assert found.value.__notes__ == ["in forward of Own 'own1'"]
+
+
+def test_a_nan_is_the_fault_of_the_layer_that_made_it():
+    with pytest.raises(NonFiniteError, match=r"^Own 'own1': forward returned a NaN or an infinity"):
+        network(Own(lambda x: x * np.float32("nan")), "middle").forward(X)
+    with pytest.raises(NonFiniteError, match="dense1"):
+        network(Own(), "middle").forward(X * np.float32("nan"))
+
+
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_what_a_layer_lacks_is_named(name):
+    part = type("Part", (), {name: lambda self, x: x})()
+    lacks = {"forward": "backward", "backward": "forward"}[name]
+    with pytest.raises(ConfigError, match=f"it has no {lacks}$"):
+        Sequential([part])

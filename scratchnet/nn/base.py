@@ -235,8 +235,9 @@ def require_layer(layer: Any) -> None:
     """Raises ConfigError for an object that is no layer."""
     if isinstance(layer, type):
         raise ConfigError(f"{layer.__name__} is a class: write {layer.__name__}()")
-    if not (callable(getattr(layer, "forward", None)) and callable(getattr(layer, "backward", None))):
-        raise ConfigError(f"{layer!r} is no layer: it has no forward and backward")
+    lacking = [name for name in ("forward", "backward") if not callable(getattr(layer, name, None))]
+    if lacking:
+        raise ConfigError(f"{layer!r} is no layer: it has no {' and no '.join(lacking)}")
 
 
 def _batch_of(shape: Shape) -> str:

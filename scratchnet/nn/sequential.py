@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from scratchnet import random
-from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ScratchnetError, ShapeError
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.nn.base import (
     FLOATS,
@@ -153,7 +153,14 @@ class Sequential(Turns):
 
     def _run(self, x: Array, *, training: bool) -> Array:
         for i, step in enumerate(self._steps):
-            y = step.forward(x, training=training)
+            try:
+                y = step.forward(x, training=training)
+            except NonFiniteError as error:
+                self._blame(i, x, error)
+                raise
+            except Exception as error:
+                _name_in(error, step, "forward")
+                raise
             self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
             x = y
         return x
@@ -179,10 +186,22 @@ class Sequential(Turns):
                 return None
             more = {"accumulate": True} if accumulate and parameters_of(step) else {}
             wanted = need_dx or i > first
-            gradient = step.backward(gradient, need_dx=wanted, **more)
+            try:
+                gradient = step.backward(gradient, need_dx=wanted, **more)
+            except Exception as error:
+                _name_in(error, step, "backward")
+                raise
             if wanted:
                 self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
         return gradient
+
+    def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:
+        """Where step i has refused what a layer of somebody's own before it made, raises the error that names that layer."""
+        maker = self._steps[i - 1] if i else None
+        if maker is not None and not type(maker).__module__.startswith("scratchnet.") and not np.isfinite(x).all():
+            raise NonFiniteError(
+                f"{type(maker).__name__} '{maker.name}': forward returned a NaN or an infinity; expected numbers only"
+            ) from error
 
     def _check(self, i: int, what: str, came: Any, shape: Shape, x: Any = None) -> None:
         """That step i has given an array of this shape in the network's dtype. Its neighbour would be blamed otherwise.
@@ -330,6 +349,12 @@ class Sequential(Turns):
         ]
         rule = "─" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _name_in(error: Exception, layer: Any, what: str) -> None:
+    """Notes the layer in whose code an error came up, where the error doesn't name it itself, as ours do."""
+    if not isinstance(error, ScratchnetError):
+        error.add_note(f"in {what} of {type(layer).__name__} '{layer.name}'")
 
 
 def _sizes(shape: Shape) -> str:
