@@ -8,6 +8,7 @@ import pytest
 
 from scratchnet.training import Display
 from scratchnet.training.pace import Pace
+from scratchnet.training.selection import beats_constant
 
 
 def row(epoch, sides, **values):
@@ -41,6 +42,14 @@ def test_the_star_stands_beside_the_measure_that_it_is_about(capsys, metric, sid
     # Each number stands below its heading.
     for heading in re.finditer(r"\S+", below):
         assert first[heading.end() - 2 : heading.end()].strip(), heading[0]
+
+
+@pytest.mark.parametrize(("balanced", "beats"), [(0.5, False), (0.51, True)])
+def test_a_constant_answer_earns_no_star(balanced, beats):
+    values = row(1, ("train", "test"), test_balanced_accuracy=balanced)
+    assert beats_constant(values, "balanced_accuracy", 2) is beats
+    assert beats_constant(values, "accuracy", 2) is beats  # 71.4 % is what the larger class has
+    assert beats_constant(values, "loss", 2)
 
 
 def test_a_large_loss_keeps_its_column(capsys):

@@ -18,7 +18,7 @@ from scratchnet.training.experiment import Experiment
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.run import Run
 from scratchnet.training.saving import Saver
-from scratchnet.training.selection import best_epoch, out_of_patience
+from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, out_of_patience
 from scratchnet.training.trainer import Trainer
 from scratchnet.training.trouble import advice, just_found_stuck, report_of_divergence
 
@@ -96,7 +96,9 @@ def train_epochs(
             record_epoch(board, experiment, progress, evaluations["test"], display.say)
         is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
         saver.save(is_best=is_best)
-        display.epoch_line(progress.rows[-1], progress.timings[-1], is_best)
+        classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))
+        star = is_best and beats_constant(progress.rows[-1], config.best_metric, classes)
+        display.epoch_line(progress.rows[-1], progress.timings[-1], star)
         warm = progress.rows[math.ceil(config.warmup / len(data.train)) :]  # the epochs at the full learning rate
         if just_found_stuck(warm, data.train.dataset.labels, STUCK_EPOCHS):
             display.say(advice(config, STUCK_EPOCHS))

@@ -36,6 +36,17 @@ def best_epoch(rows: list[Row], metric: str) -> int:
     return int(best["epoch"])
 
 
+def beats_constant(row: Row, metric: str, classes: int) -> bool:
+    """Whether an epoch that is the best by this metric has recognised more than one answer to every image would.
+
+    classes: that have images on the side that is watched. A loss has no such mark: it can be better while no answer is yet.
+
+    >>> beats_constant({"test_loss": 0.69, "test_balanced_accuracy": 0.5}, "accuracy", 2)
+    False
+    """
+    return metric == "loss" or row[f"{watched_side(row)}_balanced_accuracy"] > 1 / max(classes, 1) + 1e-9
+
+
 def out_of_patience(rows: list[Row], metric: str, patience: int) -> bool:
     """Whether so many epochs have passed since the best one; never with a patience of 0.
 

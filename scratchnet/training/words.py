@@ -23,7 +23,7 @@ from scratchnet.training.display import STAR
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.options import beside_the_report, settings_table
 from scratchnet.training.run import Run
-from scratchnet.training.selection import best_epoch, choosing_side, watched_side
+from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, watched_side
 
 
 def announcement(experiment: Experiment, threads: int, run: Path, progress: Progress, *, verbose: bool = False) -> str:
@@ -164,7 +164,7 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
     lines = [
         f"On {len(test_set):,} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
         *_measures(experiment, evaluation),
-        *(_best(progress, experiment.config.best_metric) if len(progress.rows) > 1 else []),
+        *(_best(experiment, progress) if len(progress.rows) > 1 else []),
     ]
     if test_set.manifest.preparation.get("sample"):
         few = "The cells of the sample are a demonstration: everything works, and they are too few for a result."
@@ -203,9 +203,12 @@ def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _best(progress: Progress, metric: str) -> list[str]:
+def _best(experiment: Experiment, progress: Progress) -> list[str]:
+    metric = experiment.config.best_metric
     best = progress.rows[best_epoch(progress.rows, metric) - 1]
     side = watched_side(best)
+    if not beats_constant(best, metric, len(np.unique(experiment.sides[side].labels))):
+        return [f"  no epoch was better than a constant answer (best.h5 is of epoch {best['epoch']})"]
     value = f"{best[f'{side}_{metric}']:.{'4f' if metric == 'loss' else '1%'}}"
     caution = (
         "(chosen on the test side, it flatters; it is no result)"
