@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -51,6 +52,15 @@ def test_other_data_are_not_comparable(runs):
     assert "not comparable" in compare(runs[0], runs[2]).text()
     assert "not comparable" in compare(runs[0], runs[2]).html()
     assert "difference:" not in compare(runs[0], runs[2]).text()
+
+
+def test_a_run_that_has_not_ended_is_said_to_be_so(runs):
+    first, other = Results.read(runs[0].folder), Results.read(runs[2].folder)
+    with first, other:
+        texts = [Comparison([first, replace(other, predictions=None, finished=done)]).text() for done in (False, True)]
+    said = [" ".join(text.split()) for text in texts]
+    assert "other is not finished, and other is of other data than slow <b>" in said[0]
+    assert "other has lost its predictions and test images, and other is of other data than slow <b>" in said[1]
 
 
 def sized(folder, size, seed, **sides):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from small_data import make_cnmc, save_image, shards_of
@@ -112,6 +112,17 @@ def test_a_place_below_a_file(tmp_path):
     (tmp_path / "FILE").write_text("x")
     with pytest.raises(DataError, match=r"FILE.inside: cannot be made, because .*FILE is not a folder\. Choose"):
         prepare(make_cnmc(tmp_path / "source"), tmp_path / "FILE" / "inside", SMALL)
+
+
+def test_a_pattern_that_fits_one_class_only_is_what_is_blamed(tmp_path):
+    for name in ("a", "b"):
+        for number in range(4):
+            save_image(tmp_path / "source" / name / f"P{number}_{name}.png")
+    settings = replace(SMALL, subject_pattern=r"^a/(P\d)_")
+    with pytest.raises(
+        DataError, match=r"class 'b' has no usable image.* The pattern finds no subject in any file of this"
+    ):
+        prepare(tmp_path / "source", tmp_path / "out", settings)
 
 
 def test_a_class_without_a_usable_image(tmp_path):

@@ -97,6 +97,15 @@ def test_a_class_in_capitals_and_maps_where_nothing_matters(explain, tmp_path, m
     assert any("the 10 strongest\nof 32 maps" in text for text in written[1])
 
 
+def test_where_all_places_speak_alike_none_is_said_to_have_decided(explain, tmp_path, monkeypatch, written):
+    cam = np.array([[[0.10, 0.13], [0.13, 0.14]]])
+    monkeypatch.setattr("scratchnet.use.explain_sheets.grad_cam", lambda *_: cam)
+    assert explain(CELL, "--out", tmp_path)[0] == 0
+    assert any(
+        "No place stands out: all of them speak\nalike, less than 5 points apart." in text for text in written[0]
+    )
+
+
 def test_the_numbers_stand_on_the_map(explain, tmp_path, monkeypatch, written):
     cam = np.array([[[0.0, 0.1], [0.3, 0.0]]])
     missed = np.zeros((32, 32))

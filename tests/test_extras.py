@@ -16,9 +16,11 @@ import scratchnet.__main__
 import train
 from scratchnet import extras
 from scratchnet.__main__ import main
+from scratchnet.commands import session
 from scratchnet.drawing import plots
 from scratchnet.errors import DataError, MissingExtraError
 from scratchnet.extras import DISTRIBUTION, EXTRAS, install, require, using
+from scratchnet.training import Progress, Run
 from tests.small_runs import make_run, make_sides
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,6 +110,24 @@ def test_a_broken_library_costs_its_pictures_and_never_the_training(
     there = {path.name for path in (tmp_path / "runs" / "x").iterdir()}
     assert {"weights.h5", "metrics.csv", *has} <= there
     assert not ({"report.html", "train", "test"} - set(has)) & there
+
+
+def test_what_a_run_will_lack_is_said_in_short_lines(tmp_path, monkeypatch, capsys):
+    remedy = install("viz")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def lack(*_):
+        raise MissingExtraError(f"tensorboard is not installed: it comes with the extra [viz]: {remedy}")
+
+    monkeypatch.setattr(session, "Board", lack)
+    monkeypatch.setattr(session, "require_plots", lack)
+    board, lacking = session._open_board(Run(tmp_path), Progress())
+    assert board is None
+    assert set(lacking) == {"curves for TensorBoard", "report.html"}
+    *why, command, last = capsys.readouterr().out.splitlines()
+    assert (command, last) == (f"  {remedy}", "")
+    assert " ".join(why).startswith("No curves for TensorBoard and no report.html: tensorboard is not installed")
+    assert max(map(len, why)) <= 80 < len(" ".join(why))
 
 
 @pytest.mark.parametrize("command", ["report", "explain"])

@@ -11,12 +11,14 @@ from typing import Any
 from scratchnet.data.class_labels import class_labels_of, parse_class_labels
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
+from scratchnet.extras import install
 from scratchnet.measures.predictions import predictions_of
 from scratchnet.measures.scores import counted
 from scratchnet.pages import Results, report_page
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.streams import standard_streams
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import (
     Display,
     Experiment,
@@ -95,6 +97,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Interrupt) -> bool:
     config, images = experiment.config, len(experiment.train_set)
     done = progress.epoch * images + progress.batches_done * config.batch_size
+    board, lacking = _open_board(run, progress)  # what it says belongs above the bar
     display = Display(
         config.epochs,
         total=config.epochs * images,
@@ -102,7 +105,6 @@ def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Inte
         evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
         metric=config.best_metric,
     )
-    board, lacking = _open_board(run, progress)
     try:
         evaluations = fit(experiment, run, progress, display, board, interrupt)
         if evaluations is None:
@@ -147,7 +149,9 @@ def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, s
     except MissingExtraError as error:
         lacking["report.html"] = str(error)
     if lacking:
-        print(f"No {' and no '.join(lacking)}: {one_line(next(iter(lacking.values())))}\n", flush=True)
+        said, remedy = one_line(next(iter(lacking.values()))), install("viz")
+        why = wrapped(f"No {' and no '.join(lacking)}: {said.replace(remedy, '').rstrip()}")
+        print("\n".join([*why, *([f"  {remedy}"] if remedy in said else []), ""]), flush=True)
     return board, lacking
 
 

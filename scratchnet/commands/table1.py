@@ -16,7 +16,7 @@ from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFini
 from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.pages import Results
 from scratchnet.pages.table1 import REPORT, SPLITS, Entry, Table1
-from scratchnet.pages.words import duration
+from scratchnet.pages.words import roughly
 from scratchnet.prepare import Settings, cache
 from scratchnet.prepare.estimate import Estimate, estimate
 from scratchnet.prepare.folder import require_outside
@@ -238,13 +238,13 @@ def _forecast(plans: list[Plan], found: Found) -> str:
                 speeds[plan.size] = measure_speed(plan.config)
             speed = speeds[plan.size]
             left = _seconds_left(plan, expected, speed)
-            rate, words, total = f"{1 / speed.training:,.0f}", duration(left), total + left
+            rate, words, total = f"{1 / speed.training:,.0f}", roughly(left), total + left
         done = f"{plan.epochs_done}/{plan.config.epochs}"
         rows.append([plan.name, f"{expected.train:,}", f"{expected.test:,}", done, rate, words])
     return "\n".join(
         [
             *text_table(rows, left=(0, 5)),
-            f"All of it takes about {duration(total)} on this machine, as busy as it is now.\n",
+            f"All of it takes about {roughly(total)} on this machine, as busy as it is now.\n",
         ]
     )
 

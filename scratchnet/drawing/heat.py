@@ -71,6 +71,16 @@ def enlarged(places: Array, height: int, width: int) -> Array:
     return np.asarray(places[np.ix_(rows, columns)])
 
 
+def alike(effect: Array) -> bool:
+    """Whether all places of a map (h, w) matter, and none more than another: then none of them is where it was decided.
+
+    >>> alike(np.array([[0.10, 0.13], [0.13, 0.14]])), alike(np.array([[0.0, 0.1], [0.1, 0.1]])), alike(np.array([[0.2]]))
+    (True, False, False)
+    """
+    effect = np.asarray(effect)
+    return bool(effect.size > 1 and np.abs(effect).min() >= LEAST and np.ptp(effect) < LEAST)
+
+
 def from_evidence(evidence: Array) -> Array:
     """Grad-CAM (h, w) ≥ 0 in the scale of all maps: (h, w) from 0 to 0.5.
 

@@ -162,7 +162,8 @@ def roc(
                 dot = {"markerfacecolor": colour, "markeredgecolor": PAPER, "markersize": 11, "markeredgewidth": 1.6}
                 axes.plot(*point, marker="D" if k % 2 else "o", linestyle="none", zorder=5, clip_on=False, **dot)
         if any(point is not None for point in marks):
-            axes.plot([], [], "o", color=GUIDE, markersize=8, label="where it decides")
+            colour = several[0] if len(curves) == 1 else GUIDE
+            axes.plot([], [], "o", color=colour, markersize=8, label="where it decides")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.set_title(_literal(title, longest=44))
         axes.set_xlabel("false positives (1 − specificity)")

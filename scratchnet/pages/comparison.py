@@ -162,10 +162,15 @@ class Comparison:
             if run.about.get("dataset_id") == first.about.get("dataset_id"):
                 continue
             if first.predictions is None or run.predictions is None:
+                silent = [
+                    f"{one} {'has lost its predictions and test images' if its.finished else 'is not finished'}"
+                    for one, its in ((self.names[0], first), (name, run))
+                    if its.predictions is None
+                ]
                 lines.append(
-                    f"{name} is of other data than {self.names[0]}, or of the same images prepared or split differently, and "
-                    "not both have said yet what they make of their test images: whether their figures are comparable is "
-                    "not known."
+                    f"{' and '.join(silent)}, and {name} is of other data "
+                    f"than {self.names[0]}, or of the same images prepared or split differently: whether their figures are "
+                    "comparable is not known."
                 )
             elif shared is None:
                 lines.append(

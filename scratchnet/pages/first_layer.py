@@ -60,8 +60,7 @@ def first_layer(results: Results) -> str:
     text = (
         f"Training moved its weights by {percent(share)} of their size; the filters still correlate by {alike:.3f} with "
         f"the random numbers that they began with, so they look like them. What it added is smooth: neighbouring weights changed "
-        f"with a correlation of {structure:.2f}, where random ones have 0. A filter answers more to the colours and edges that "
-        "it gained."
+        f"with a correlation of {structure:.2f}, where random ones have 0."
     )
     size, count = f"{now.shape[0]} × {now.shape[1]}", now.shape[3]
     rows = (

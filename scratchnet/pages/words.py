@@ -24,6 +24,17 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def roughly(seconds: float) -> str:
+    """How long something will take, in no more digits than a forecast has.
+
+    >>> roughly(38), roughly(2039), roughly(7519)
+    ('40 s', '34 min', '2 h 5 min')
+    """
+    if seconds < 55:
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    return duration(seconds) if round(seconds / 60) >= 60 else f"{round(seconds / 60)} min"
+
+
 def number(value: float, share: bool) -> str:
     """A share in per cent, anything else with three digits."""
     return percent(value) if share else f"{value:.3f}"

@@ -24,6 +24,7 @@ from scratchnet.prepare.settings import Settings
 from scratchnet.prepare.sides import Usable, divide, find_usable
 from scratchnet.prepare.sources import Found, find_images
 from scratchnet.prepare.spool import Spool, measured_window
+from scratchnet.prepare.subjects import NO_MATCH, NO_MATCH_IN_PATH, NOT_LISTED, OTHER_CASE
 from scratchnet.prepare.tables import read_subjects
 from scratchnet.prepare.writing import write_dataset
 
@@ -172,6 +173,10 @@ def _remedy(reasons: set[str], bits: int) -> str:
             "Another class holds the same images: one of the two folders is a copy, or they are no classes. Keep one, or say with "
             "--layout which folders are the classes."
         )
+    if reasons and reasons <= {NO_MATCH, NO_MATCH_IN_PATH}:
+        return "The pattern finds no subject in any file of this class: write one that fits the files of every class."
+    if reasons and reasons <= {NOT_LISTED, OTHER_CASE}:
+        return "The table of subjects lists no file of this class: add them, with paths as they are in the source."
     return "If that folder is no class, say with --layout which folders are, or move it out of the source."
 
 

@@ -173,7 +173,12 @@ def _heat_panel(axes: Any, pixels: Pixels, effect: Array, title: str, *, none: s
     if not heat.matters(effect):
         _name_panel(axes, title, none, strong=True)
         return
-    _name_panel(axes, title, some)
+    if heat.alike(effect):
+        _name_panel(
+            axes, title, f"No place stands out: all of them speak\nalike, less than {LEAST} points apart.", strong=True
+        )
+    else:
+        _name_panel(axes, title, some)
     size = len(pixels)
     if max(effect.shape) <= MOST_NUMBERS:
         places = list(np.argwhere(np.abs(effect) >= heat.LEAST))
