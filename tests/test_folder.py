@@ -40,6 +40,30 @@ def test_what_has_appeared_meanwhile_is_kept(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("place", ["manifest.json", "fold-0/manifest.json"])
+@pytest.mark.parametrize(
+    ("theirs", "advice"),
+    [
+        ('{"dataset_id": "a"}', "the same dataset: use it"),
+        ('{"dataset_id": "b"}', "other settings: choose another name"),
+        ("[]", "choose another name"),
+        ("{", "choose another name"),
+    ],
+)
+def test_what_has_appeared_is_used_only_if_it_is_the_same(tmp_path, place, theirs, advice):
+    def write(folder, text):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text)
+
+    def both():
+        with new_folder(tmp_path / "out") as folder:
+            write(folder, '{"dataset_id": "a"}')
+            write(tmp_path / "out", theirs)
+
+    with pytest.raises(DataError, match=advice):
+        both()
+
+
 def test_only_abandoned_folders_are_removed(tmp_path):
     mine, abandoned, older = (tmp_path / f".{digit * 16}.partial" for digit in "123")
     other = tmp_path / ".notes.partial"

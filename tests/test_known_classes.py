@@ -60,6 +60,20 @@ def test_folders_without_images_are_ignored_and_named(tmp_path):
     }
 
 
+def test_a_class_folder_without_images_is_ignored_too(tmp_path):
+    folder = tree(tmp_path, "all/1.png", "all/notes/a.txt", "hem/readme.txt", "x/y/b.txt")
+    chosen, left_out = found(folder)
+    assert chosen == {"all/1.png": 0}
+    assert left_out == {place: "1 file, none of them an image: ignored" for place in ("all/notes/", "hem/", "x/")}
+    assert list(found(folder, without=["hem"])[1]) == ["hem/", "all/notes/", "x/"]
+
+
+def test_a_class_called_like_masks_is_judged(tmp_path):
+    tree(tmp_path, "segmented/1.png", "band/1.png")
+    result = find_images(tmp_path, known=("band", "segmented"))
+    assert [image.label for image in result.images] == [0, 1]
+
+
 def test_an_umlaut_may_be_written_in_two_ways(tmp_path):
     tree(tmp_path, "große Zellen u\N{COMBINING DIAERESIS}/1.png")
     result = find_images(tmp_path, known=("große Zellen ü", "andere"))

@@ -302,6 +302,17 @@ def test_a_folder_of_pictures_that_are_not_read_is_a_class_all_the_same(tmp_path
     assert find_images(tmp_path).class_names == ("A", "B", "C")
 
 
+def test_archives_in_the_folder_are_named(tmp_path):
+    for name in ("all.zip", "hem.zip"):
+        (tmp_path / name).write_bytes(b"PK\x05\x06" + bytes(18))
+    with pytest.raises(DataError, match=r"no folder with images.*2 archives \(all\.zip, hem\.zip\): unpack each"):
+        find_images(tmp_path)
+    (tmp_path / "hem.zip").rename(tmp_path / "all.zip")
+    plant(tmp_path, "hem/1.png")
+    with pytest.raises(DataError, match=r"one folder with images \(hem\).*1 archive \(all\.zip\): unpack"):
+        find_images(tmp_path)
+
+
 def test_what_systems_leave_is_nobody_s_data(tmp_path):
     plant(tmp_path, "{A,B}/1.png", "A/Thumbs.db", "B/.DS_Store", "desktop.ini", "A/._1.png")
     plant(tmp_path, "__MACOSX/A/1.png", ".ipynb_checkpoints/1.png", "A/.ipynb_checkpoints/1-checkpoint.png")

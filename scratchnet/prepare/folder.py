@@ -1,6 +1,7 @@
 """A new folder that appears under its name when it is complete, and not before."""
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -39,9 +40,7 @@ def new_folder(out: Path) -> Iterator[Path]:
                 folder.mkdir()
                 yield folder
                 if os.path.lexists(out):
-                    raise DataError(
-                        f"{out}: has appeared meanwhile, made by another process. Use that, or choose another name."
-                    )
+                    raise DataError(f"{out}: has appeared meanwhile, made by another process. {_advice(folder, out)}")
                 os.rename(folder, out)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -54,6 +53,23 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise
     _remove_lock(folder)
     sync_folder(out.parent)
+
+
+def _advice(mine: Path, theirs: Path) -> str:
+    """What to do where another process was faster: use what it made only if that is the same."""
+    same = _identities(mine)
+    if same and same == _identities(theirs):
+        return "It holds the same dataset: use it."
+    return "It holds something else, or was made with other settings: choose another name."
+
+
+def _identities(folder: Path) -> dict[str, object]:
+    """The dataset_id of every manifest in a folder, by its place there."""
+    found: dict[str, object] = {}
+    for path in (folder / "manifest.json", *sorted(folder.glob("*/manifest.json"))):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            found[path.relative_to(folder).as_posix()] = json.loads(path.read_text(encoding="utf-8")).get("dataset_id")
+    return found
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -6,24 +6,23 @@ network does not know cannot be judged, so they are refused until they are left 
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from scratchnet.data import Remark
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.prepare.layout import side_of
-from scratchnet.prepare.listing import may_be_image
 
 SHOWN = 3  # folders of one kind that a message names
 
 
 def choose_known(
-    source: Path, files: Sequence[str], names: Sequence[str], without: Sequence[str] = ()
+    source: Path, files: Sequence[str], names: Sequence[str], without: Sequence[str], pictures: Set[str]
 ) -> tuple[dict[str, int], list[Remark]]:
     """The label of each file, a place in `names`, by path; and what is left out, with the reason.
 
     source: the folder. files: below it, relative, with "/". names: of the network's classes. without: folders to leave out,
-    by name or by path.
+    by name or by path. pictures: those of the files that may be images.
 
     Raises DataError where no folder bears a class's name, where images stand in folders of other names, or where several
     sides of a split (train, test) stand beside each other; ConfigError where `without` names no folder.
@@ -33,12 +32,17 @@ def choose_known(
     chosen: dict[str, int] = {}
     left_out: list[Remark] = []
     strangers: dict[str, list[str]] = {}
+    bare: dict[str, int] = {}  # folders that hold no picture, the uppermost ones, and their files
+    holding = {above for path in pictures for above in _above(path)}
     asked: dict[str, int] = {}
     for path in files:
         folders = path.split("/")[:-1]
-        ways = {_folded(one) for one in (*folders, *("/".join(folders[: k + 1]) for k in range(len(folders))))}
+        ways = {_folded(one) for one in (*folders, *_above(path))}
         if hit := next((name for name in unwanted if name in ways), None):
             asked[hit] = asked.get(hit, 0) + 1
+            continue
+        if empty := next((folder for folder in _above(path) if folder not in holding), None):
+            bare[empty] = bare.get(empty, 0) + 1
             continue
         label = next((number[_folded(folder)] for folder in folders if _folded(folder) in number), None)
         if label is not None:
@@ -50,12 +54,10 @@ def choose_known(
     if idle := [name for folded, name in unwanted.items() if folded not in asked]:
         raise ConfigError(f"--without {idle[0]}: {source} has no folder of that name with files in it")
     left_out += [Remark(f"{unwanted[name]}/", f"{_files(count)}, left out as asked") for name, count in asked.items()]
-    refused = {}
-    for folder, paths in strangers.items():
-        if images := sum(may_be_image(source, path) for path in paths):
-            refused[_common(paths)] = images
-        else:
-            left_out.append(Remark(f"{folder}/", f"{_files(len(paths))}, none of them an image: ignored"))
+    left_out += [
+        Remark(f"{folder}/", f"{_files(count)}, none of them an image: ignored") for folder, count in bare.items()
+    ]
+    refused = {_common(paths): sum(path in pictures for path in paths) for paths in strangers.values()}
     _require_classes(source, names, chosen, refused)
     return chosen, left_out
 
@@ -91,6 +93,12 @@ def _instead(source: Path, names: Sequence[str], refused: dict[str, int]) -> str
         shown = ", ".join(map(repr, list(refused)[:SHOWN])) + (", …" if len(refused) > SHOWN else "")
         return f"; it holds {shown}. Give each folder the name of the class that it holds"
     return ". Put the images of a class into a folder of its name"
+
+
+def _above(path: str) -> list[str]:
+    """The folders above a file, the uppermost first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: k + 1]) for k in range(len(parts))]
 
 
 def _common(paths: Sequence[str]) -> str:

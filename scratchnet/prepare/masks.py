@@ -1,27 +1,46 @@
 """Pictures that are no images to learn from, though they lie among them: masks and other drawings of what an annotator saw.
 
 They are known by name, and only where the image that they belong to lies beside them: `x_mask.png` beside `x.png`, or a folder
-`masks/` beside a folder that holds files of the same names.
+`masks/` beside a folder `images/` that holds files of the same names. A folder called so beside one of any other name may be a
+class (segmented beside band): then the pixels decide, and where they can't, nothing is guessed.
 """
 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 
 from scratchnet.data import Remark
+from scratchnet.prepare.drawn import are_drawn
+from scratchnet.prepare.recognition import Unclear
 
 WORDS = (
     r"masks?|seg|segs|segmented|segmentations?|labels?|labelled|labeled|annotations?|annotated|anno|annots?|gt|ground[ _-]?truth|"
     r"contours?|outlines?|overlays?|bbox(?:es)?"
 )
-NAME = re.compile(rf"(?P<image>.+?)[ _.-]+(?:{WORDS})(?:[ _-]?\d+)?", re.IGNORECASE)
-FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{WORDS})", re.IGNORECASE)
+IMAGE_WORDS = r"images?|imgs?|pictures?|photos?|originals?|orig|raw|colou?r|rgb|inputs?"
+SUFFIX = re.compile(
+    rf"(?P<image>.+?)[ _.-]+(?:(?:cp|cell|cells|nuclei|binary|lesion)[ _-]?)?(?:{WORDS}|lesion|superpixels?)(?:[ _-]?\d+)?"
+)
+PREFIX = re.compile(rf"(?:{WORDS})[ _.-]+(?P<image>.+)")
+HERLEV = re.compile(
+    r"(?P<image>.+)-d"
+)  # a letter is little: only where nearly every file of the folder has one, or is one
+IMAGE_NAME = re.compile(rf"(?:(?:{IMAGE_WORDS})[ _.-]+(?P<after>.+)|(?P<before>.+?)[ _.-]+(?:{IMAGE_WORDS}))")
+FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{WORDS})")
+IMAGE_FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{IMAGE_WORDS})(?:[ _.-].*)?")
 
 
-def find_masks(paths: Iterable[str]) -> dict[str, Remark]:
+def find_masks(
+    paths: Iterable[str], source: Path | None = None, class_of: Callable[[str], str | None] | None = None
+) -> dict[str, Remark]:
     """The files to leave out as masks, by path.
+
+    source: the folder of these paths, to look at pixels where names don't decide; without it, files that may be images are.
+    class_of: the folder that is the class of a path, where that is known: no such folder is one of masks.
+
+    Raises Unclear where a folder may be a class or hold masks.
 
     >>> sorted(find_masks(["a/x.png", "a/x_mask.png", "a/y_mask.png", "b/images/1.png", "b/masks/1.png"]))
     ['a/x_mask.png', 'b/masks/1.png']
@@ -35,42 +54,84 @@ def find_masks(paths: Iterable[str]) -> dict[str, Remark]:
         for k in range(len(parts)):
             beside["/".join(parts[:k]), "/".join(parts[k + 1 :])].append(folder)
     found: dict[str, Remark] = {}
+    doubtful: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for folder, names in stems.items():
         found |= {
-            path: Remark(path, "named as a mask or annotation of the image beside it")
-            for stem, path in names.items()
-            if (match := NAME.fullmatch(stem)) and match["image"] in names
+            names[stem]: Remark(names[stem], "named as a mask or annotation of the image beside it")
+            for stem in _masks_among(names)
         }
-        drawn = _image_folder(folder, names, stems, beside)
-        if drawn is not None:
-            reason = f"in a folder of masks or annotations, with the names of {drawn}/"
-            found |= {path: Remark(path, reason) for path in names.values()}
+        for other, part, certain in _image_folders(folder, names, stems, beside):
+            if class_of and any((of := class_of(path)) and _plain(of) == _plain(part) for path in names.values()):
+                break
+            if certain:
+                found |= _remarks(names.values(), other)
+                break
+            pairs = [(names[stem], there) for stem in names if (there := _image_of(stem, stems[other]))]
+            doubtful[part, other.split("/")[folder.split("/").index(part)]] += pairs
+            break
+    for (part, other), pairs in doubtful.items():  # one question for a folder and its like below other folders
+        drawn = are_drawn([(source / mask, source / image) for mask, image in pairs]) if source else False
+        if drawn is None and not class_of:
+            raise Unclear(
+                f"the folder {part!r} holds files of the same names as {other!r} beside it: is it a class, or does it hold masks of the "
+                f'images there? If it is a class, say so, as in --layout "{{class}}"; if it holds masks, move it elsewhere'
+            )
+        for folder in {_folder(mask) for mask, _ in pairs} if drawn else ():
+            found |= _remarks(stems[folder].values(), next(_folder(i) for m, i in pairs if _folder(m) == folder))
     return found
 
 
-def _image_folder(
+def _remarks(paths: Iterable[str], other: str) -> dict[str, Remark]:
+    return {path: Remark(path, f"in a folder of masks or annotations, with the names of {other}/") for path in paths}
+
+
+def _masks_among(names: dict[str, str]) -> set[str]:
+    """Of the files of a folder those that are masks of others in it."""
+    bases = {_base(name) for name in names} | names.keys()
+    found = {
+        stem
+        for stem in names
+        for kind in (SUFFIX, PREFIX)
+        if (match := kind.fullmatch(stem)) and match["image"] in bases
+    }
+    lettered = {stem for stem in names if (match := HERLEV.fullmatch(stem)) and match["image"] in names}
+    return found | (lettered if len(lettered) > 2 and 2 * len(lettered) >= 0.9 * len(names) else set())
+
+
+def _image_folders(
     folder: str,
     names: dict[str, str],
     stems: dict[str, dict[str, str]],
     beside: dict[tuple[str, str], list[str]],
-) -> str | None:
-    """The folder whose images these are the masks of; None if this is no folder of masks."""
+) -> Iterable[tuple[str, str, bool]]:
+    """The folders whose images these may be the masks of, the name that differs, and whether the names make it certain."""
     parts = folder.split("/")
     for k, part in enumerate(parts):
-        if not FOLDER.fullmatch(part):
+        if not FOLDER.fullmatch(_plain(part)):
             continue
         others = [other for other in beside["/".join(parts[:k]), "/".join(parts[k + 1 :])] if other != folder]
-        others = [other for other in others if not FOLDER.fullmatch(other.split("/")[k])]
-        for other in (*others, "/".join([*parts[:k], *parts[k + 1 :]])):
+        others = [other for other in others if not FOLDER.fullmatch(_plain(other.split("/")[k]))]
+        above = "/".join([*parts[:k], *parts[k + 1 :]])
+        images = [other for other in others if IMAGE_FOLDER.fullmatch(_plain(other.split("/")[k]))]
+        for other in (*images, above, *(other for other in others if other not in images)):
             there = stems.get(other, {})
-            if 2 * sum(stem in there or _unmasked(stem) in there for stem in names) > len(names):
-                return other
+            if 2 * sum(_image_of(stem, there) is not None for stem in names) > len(names):
+                yield other, part, other == above or other in images
+
+
+def _image_of(stem: str, there: dict[str, str]) -> str | None:
+    """The path of the image that a file called so is the mask of, among those of another folder."""
+    matches = (SUFFIX.fullmatch(stem), PREFIX.fullmatch(stem))
+    for name in (stem, *(match["image"] for match in matches if match)):
+        if name in there:
+            return there[name]
     return None
 
 
-def _unmasked(stem: str) -> str:
-    match = NAME.fullmatch(stem)
-    return match["image"] if match else stem
+def _base(stem: str) -> str:
+    """The name of an image without the word that says that it is one."""
+    match = IMAGE_NAME.fullmatch(stem)
+    return stem if match is None else match["after"] or match["before"]
 
 
 def _folder(path: str) -> str:
@@ -78,4 +139,9 @@ def _folder(path: str) -> str:
 
 
 def _stem(path: str) -> str:
-    return unicodedata.normalize("NFC", PurePosixPath(path).stem).casefold()
+    return _plain(PurePosixPath(path).stem)
+
+
+def _plain(name: str) -> str:
+    """In lower case, with a space where a capital begins a word: imgMask is img mask."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFC", name)).casefold()

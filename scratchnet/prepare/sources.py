@@ -14,7 +14,7 @@ listed, and so is every file that stands outside the folders above.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from scratchnet.prepare.tables import SubjectTable, find_rows
 from scratchnet.prepare.tree import grow, key
 from scratchnet.storage.file_kinds import kind_of
 
+SHOWN = 3  # archives that a message names
 DEEPEST = 6  # folders that an archive may wrap its content in
 
 
@@ -168,14 +169,19 @@ def _why_none(refused: list[Remark], pattern: SubjectPattern | None, table: Subj
 def _choose_known(source: Path, files: list[str], known: Sequence[str], without: Sequence[str]) -> Choice:
     """The files of classes whose names are known. Folders tell the subjects where they would while preparing."""
     pictures = [path for path in files if may_be_image(source, path)]
-    masks = find_masks(pictures)
+    numbers = {key(name) for name in known}
+    masks = find_masks(
+        pictures, class_of=lambda path: next((part for part in path.split("/")[:-1] if key(part) in numbers), None)
+    )
     files = [path for path in files if path not in masks]
     images = [path for path in pictures if path not in masks]
     try:
         found = recognise(source, images, known) if any("/" in path for path in images) else Recognised()
     except Unclear:  # only the subjects are lost
         found = Recognised()
-    labels, outside = choose_known(source, [path for path in files if path not in found.dropped], known, without)
+    labels, outside = choose_known(
+        source, [path for path in files if path not in found.dropped], known, without, set(images)
+    )
     pattern = Layout.parse(found.layout or "{class}")
     subjects = {path: (pattern.meanings(path) or {}).get("subject") for path in labels}
     chosen = {path: Place(label, "folder", "", path, subjects[path]) for path, label in labels.items()}
@@ -186,13 +192,15 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
     """The layout, the sides that its folders name, and the files of the classes, which are in the order of their names."""
     pictures = {path for path in files if may_be_image(source, path)}
     left_out, ignored = _without_pictures(files, pictures)
-    masks = find_masks(path for path in files if path in pictures)
-    left_out += masks.values()
-    rest = [path for path in files if path not in masks and path not in ignored]
-    images = [path for path in rest if path in pictures]
+    images = [path for path in files if path in pictures]
     try:
-        if layout is not None:
-            pattern = _fitting(layout, images)
+        said = None if layout is None else _fitting(layout, images)
+        masks = find_masks(images, source, _class_of(said) if said else None)
+        left_out += masks.values()
+        rest = [path for path in files if path not in masks and path not in ignored]
+        images = [path for path in rest if path in pictures]
+        if said is not None:
+            pattern = said
         elif any("/" in path for path in images):
             found = recognise(source, images)
             pattern = Layout.parse(found.layout)
@@ -215,7 +223,8 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
         raise _with_tree(
             source,
             images,
-            f"holds {there}. Expected fold_0/all, fold_0/hem, … as in C-NMC, or at least two folders, one per class.",
+            f"holds {there}. Expected fold_0/all, fold_0/hem, … as in C-NMC, or at least two folders, one per class."
+            f"{_archives(source, [path for path in files if path not in pictures])}",
         )
     labels = {name: class_names.index(written) for name, written in names.items()}
     alone = "test" not in sides.values()  # then the validation side is what there is to test on
@@ -252,6 +261,10 @@ def _fitting(text: str, images: list[str]) -> Layout:
     return first
 
 
+def _class_of(pattern: Layout) -> Callable[[str], str | None]:
+    return lambda path: (pattern.meanings(path) or {}).get("class")
+
+
 def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list[Remark], set[str]]:
     """The folders that hold no picture, the uppermost ones, as remarks; and the files in them."""
     holding = {folder for path in pictures for folder in _folders(path)}
@@ -263,6 +276,15 @@ def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list
         Remark(f"{folder}/", f"{_count(count, 'file')}, none of them an image: ignored")
         for folder, count in counts.items()
     ], set(ignored)
+
+
+def _archives(source: Path, files: list[str]) -> str:
+    """What to do with the archives among these files, after a space; nothing if there are none."""
+    packed = [path for path in files if kind_of(source / path).group == "archive"]
+    if not packed:
+        return ""
+    more = f" and {len(packed) - SHOWN} more" if len(packed) > SHOWN else ""
+    return f" It holds {_count(len(packed), 'archive')} ({', '.join(packed[:SHOWN])}{more}): unpack each into a folder of its name."
 
 
 def _folders(path: str) -> list[str]:
