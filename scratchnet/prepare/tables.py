@@ -302,7 +302,9 @@ def _separator(head: str) -> str:
     >>> _separator('file;subject;"age, years, at, visit"'), _separator('"file" "subject"'), _separator("Patient ID,File Name")
     (';', ' ', ',')
     """
-    return max(SEPARATORS + " ", key=lambda one: (_both(_cells(head, one)), one != " ", head.count(one)))
+    best = max(SEPARATORS, key=lambda one: (_both(_cells(head, one)), head.count(one)))
+    # Spaces stand in names too: they separate only where nothing else makes both columns.
+    return " " if _both(_cells(head, best)) < _both(_cells(head, " ")) == 2 else best
 
 
 def _head_line(lines: list[str], first: int, separator: str | None) -> int:
