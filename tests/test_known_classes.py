@@ -87,6 +87,7 @@ def test_an_umlaut_may_be_written_in_two_ways(tmp_path):
                                        "leave it out with --without blast"),
         (["all/1.png", "un known/raw/a", "un known/raw/b.txt"], '--without "un known/raw"'),
         (["x/1.png", "y/2.png"], "no folder in it is called as one of the network's classes, which are all, hem; it holds 'x', 'y'"),
+        (["all/readme.txt"], "no image in it; its folder 'all' holds other files"),
         (["1.png"], "Put the images of a class into a folder of its name"),
         (["TRAIN/all/1.png", "TEST/all/1.png"], "holds the sides TEST, TRAIN: judge one of them"),
     ],

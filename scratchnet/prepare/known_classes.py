@@ -58,12 +58,20 @@ def choose_known(
         Remark(f"{folder}/", f"{_files(count)}, none of them an image: ignored") for folder, count in bare.items()
     ]
     refused = {_common(paths): sum(path in pictures for path in paths) for paths in strangers.values()}
-    _require_classes(source, names, chosen, refused)
+    _require_classes(source, names, chosen, refused, list(bare))
     return chosen, left_out
 
 
-def _require_classes(source: Path, names: Sequence[str], chosen: dict[str, int], refused: dict[str, int]) -> None:
+def _require_classes(
+    source: Path, names: Sequence[str], chosen: dict[str, int], refused: dict[str, int], bare: Sequence[str]
+) -> None:
     known = ", ".join(names)
+    classes = {_folded(name) for name in names}
+    named = next((folder for folder in bare if classes & set(map(_folded, folder.split("/")))), None)
+    if not chosen and not refused and named:
+        raise DataError(
+            f"{source}: no image in it; its folder {named!r} holds other files. Put the images of the class there"
+        )
     if not chosen:
         raise DataError(
             f"{source}: no folder in it is called as one of the network's classes, which are {known}{_instead(source, names, refused)}"
@@ -76,7 +84,6 @@ def _require_classes(source: Path, names: Sequence[str], chosen: dict[str, int],
             f"{source}: the folder {folder!r}{more} with {count} is none of the network's classes, which are {known}: "
             f"leave it out with --without {_quoted(folder)}, or give it the name of the class that it holds"
         )
-    classes = {_folded(name) for name in names}
     sides = sorted({first for path in chosen if side_of(first := path.split("/")[0]) and _folded(first) not in classes})
     if len(sides) > 1:
         raise DataError(
