@@ -254,7 +254,7 @@ def test_unknown_subjects_are_said_loudly(tmp_path, capsys):
         save_image(tmp_path / "source" / "b" / f"{k}.png", 10 + k)
     assert main([str(tmp_path / "source"), str(tmp_path / "out"), "--image-size", "8"]) == 0
     out = capsys.readouterr().out
-    assert "WARNING: nothing tells the subject" in out
+    assert "CAUTION: nothing tells the subject" in out
     assert "--subject-pattern" in out
     assert not read_manifest(tmp_path / "out").subjects_known
 

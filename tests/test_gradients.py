@@ -346,7 +346,7 @@ def in_place(x):
         (Function(lambda x: x.astype("float32"), lambda x, dy: dy), DtypeError, "forward returned float32"),
         (Function(lambda x: x * np.inf, lambda x, dy: dy), NonFiniteError, "forward made a NaN or an infinity"),
         (ReLU, ConfigError, r"ReLU is a class: write ReLU\(\)"),
-        ("relu", ConfigError, "'relu' is no layer: it has no forward and no backward"),
+        ("relu", ConfigError, "'relu' is not a layer: it has no forward and no backward"),
     ],
 )
 def test_a_layer_that_cannot_be_checked(layer, error, message):

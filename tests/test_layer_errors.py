@@ -183,7 +183,7 @@ def test_input_that_is_no_number(make, shape, bad):
     where = ", ".join(["1", *("0" for _ in shape)])
     with pytest.raises(
         NonFiniteError,
-        match=rf"'this': the input holds {bad} at \({where}\); expected numbers only: is the learning rate",
+        match=rf"'this': the input holds {bad} at \({where}\); expected finite numbers: is the learning rate",
     ):
         built(make(), shape).forward(x)
 

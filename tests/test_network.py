@@ -85,8 +85,8 @@ def test_no_layers():
     ("layers", "message"),
     [
         ([Dense(2), ReLU], r"^ReLU is a class: write ReLU\(\)"),
-        (["relu"], "^'relu' is no layer: it has no forward and no backward"),
-        ([None], "^None is no layer"),
+        (["relu"], "^'relu' is not a layer: it has no forward and no backward"),
+        ([None], "^None is not a layer"),
         (Dense(2), "Sequential needs a list of layers, got Dense"),
     ],
 )

@@ -33,7 +33,7 @@ SPREAD_FILTERS = 75  # for each entry of the matrix
 
 
 class Geometry(NamedTuple):
-    """What a convolution is asked, but for the numbers."""
+    """The geometry of a convolution: all of its arguments but the arrays of numbers."""
 
     input_shape: tuple[int, int, int]  # (H, W, C)
     output_shape: tuple[int, int, int]  # (OH, OW, F)
@@ -154,7 +154,7 @@ def algorithm(geometry: Geometry, images: int) -> str:
 
 
 def multiplications(name: str, geometry: Geometry, images: int) -> int:
-    """What an algorithm multiplies in one pass over the batch: forward, or for one of the two gradients."""
+    """The multiplications of an algorithm in one pass over the batch: forward, or for one of the two gradients."""
     (height, width, channels), (out_height, out_width, filters) = geometry.input_shape, geometry.output_shape
     if name == "winograd":
         for_each_pair = tiles_of_image(geometry.kernel_size[0], geometry.output_shape) * TILE**2

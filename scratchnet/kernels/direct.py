@@ -35,7 +35,8 @@ def place(x, top, left, step, out):
 
 
 def pad(x, top, bottom, left, right):
-    """Images with a border of zeros: x (N, H, W, C) → (N, H + top + bottom, W + left + right, C). No border, no copy."""
+    """Images with a border of zeros: x (N, H, W, C) → (N, H + top + bottom, W + left + right, C). Without a border, x
+    itself."""
     if top == bottom == left == right == 0:
         return x
     images, height, width, channels = x.shape

@@ -57,7 +57,8 @@ def dropout_backward(dy, kept, scale, dx):
 
 @kernel
 def block_finite(x, largest, finite):
-    """`np.isfinite(x).all()` of each block of x: whether all its numbers are from −largest to largest, which a NaN is not."""
+    """`np.isfinite(x).all()` of each block of x: whether −largest ≤ x ≤ largest holds for all numbers; for a NaN it
+    doesn't."""
     for i in prange(finite.size):
         outside = 0
         for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):

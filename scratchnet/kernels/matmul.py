@@ -1,4 +1,4 @@
-"""The matrix product that everything rests on, written so that a convolution is one too.
+"""The matrix product that everything rests on, written so that it also computes a convolution.
 
 A convolution is a product of a matrix of patches with the matrix of filters. The matrix of patches (`im2col`) is 25
 times as large as the images for a 5×5 filter, so it is never built. Its entry for output pixel p and filter tap t is an
@@ -29,7 +29,7 @@ from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, lanes_of
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
-LONG, FEW = 4096, 64  # from so many rows of b on, for so few rows of a, reading b is most of the work
+LONG, FEW = 4096, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
 CHUNKS = 32  # into which a product is cut whose b is read once
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
@@ -270,7 +270,8 @@ def column_sums(matrix):
 
 
 def whole_tiles(rows):
-    """Offsets of rows, the last one repeated until they fill whole register tiles; what the extra rows give is thrown away."""
+    """Offsets of rows, the last one repeated until they fill whole register tiles; the results of the extra rows are
+    thrown away."""
     return np.concatenate([rows, np.repeat(rows[-1:], -rows.size % TILE_ROWS)])
 
 

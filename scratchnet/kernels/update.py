@@ -2,7 +2,8 @@
 
 Weights that nothing needs shrink without end, and would spend most of a long training as denormal numbers, which many
 processors multiply a hundred times as slowly as others (`denormals.py`). Whatever falls below NEGLIGIBLE becomes zero.
-Even times a small number it is no denormal yet. A weight at zero is not lost: the next gradient moves it as before.
+What stays is not denormal even when it is multiplied by a small number. A weight at zero is not lost: the next gradient
+moves it as before.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every layer is: a state around two functions, forward and backward."""
+"""The base of every layer: a state around two functions, forward and backward."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Layer(Turns):
             return self._backward(dy, need_dx, accumulate)
 
     def parameters(self) -> list[Parameter]:
-        """What is learnt, in a fixed order; empty for most layers."""
+        """The parameters, in a fixed order; empty for most layers."""
         return []
 
     def forget(self) -> None:
@@ -147,7 +147,8 @@ class Layer(Turns):
         if not all_finite(x):
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
             raise NonFiniteError(
-                f"{self}: the input holds {x[where]} at {where}; expected numbers only: is the learning rate too high, or an image damaged?"
+                f"{self}: the input holds {x[where]} at {where}; expected finite numbers: "
+                "is the learning rate too high, or an image damaged?"
             )
         return x
 
@@ -191,7 +192,8 @@ def kernel_ready(x: Array) -> Array:
 
 
 def is_whole(value: Any, least: int) -> bool:
-    """Whether the value is a whole number, Python's or NumPy's, of at least `least`. True and False are no numbers."""
+    """Whether the value is an integer, Python's or NumPy's, of at least `least`. True and False don't count as
+    integers."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
@@ -201,14 +203,14 @@ def is_number(value: Any, least: float, below: float = math.inf) -> bool:
 
 
 def checked_shape(what: str, shape: Any) -> Shape:
-    """The shape as a tuple of Python's integers. Raises ShapeError where it is none."""
+    """The shape as a tuple of Python's integers. Raises ShapeError if it is not a shape."""
     if not isinstance(shape, tuple | list) or not all(is_whole(size, 1) for size in shape):
         raise ShapeError(f"{what} must be whole numbers from 1 up, such as (height, width, channels), got {shape!r}")
     return tuple(int(size) for size in shape)
 
 
 def checked_dtype(who: Any, dtype: Any) -> np.dtype[Any]:
-    """The dtype that a layer is built with. Raises DtypeError where it is not one of FLOATS."""
+    """The dtype that a layer is built with. Raises DtypeError if it is not one of FLOATS."""
     try:
         known = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
@@ -219,7 +221,7 @@ def checked_dtype(who: Any, dtype: Any) -> np.dtype[Any]:
 
 
 def checked_seed(who: Any, seed: Any) -> int:
-    """The seed as Python's integer. Raises ConfigError where it is none."""
+    """The seed as Python's integer. Raises ConfigError if it is not a valid seed."""
     if not is_whole(seed, 0) or seed >= 2**63:
         raise ConfigError(f"{who}: seed must be a whole number from 0 to 2**63 − 1, got {seed!r}")
     return int(seed)
@@ -232,12 +234,12 @@ def require_array(what: str, x: Any) -> None:
 
 
 def require_layer(layer: Any) -> None:
-    """Raises ConfigError for an object that is no layer."""
+    """Raises ConfigError if the object is not a layer."""
     if isinstance(layer, type):
         raise ConfigError(f"{layer.__name__} is a class: write {layer.__name__}()")
     lacking = [name for name in ("forward", "backward") if not callable(getattr(layer, name, None))]
     if lacking:
-        raise ConfigError(f"{layer!r} is no layer: it has no {' and no '.join(lacking)}")
+        raise ConfigError(f"{layer!r} is not a layer: it has no {' and no '.join(lacking)}")
 
 
 def _batch_of(shape: Shape) -> str:

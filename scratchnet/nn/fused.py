@@ -19,7 +19,7 @@ class ConvReluPool:
     convolution and ReLU put out never reaches memory. Backward needs x, dy and the winners.
 
     The result is that of the three layers, to rounding. They keep their names, parameters and places in the summary;
-    this is no layer but the network's way of running them.
+    this is not a layer of its own, but the network's way of running the three.
     """
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:

@@ -141,7 +141,7 @@ def _check_x(x: Array) -> None:
         raise ShapeError(f"gradient_check needs an x of (N, …) with a number in it, got shape {x.shape}")
     if not np.isfinite(x).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise NonFiniteError(f"gradient_check: x holds {x[where]} at {where}; expected numbers only")
+        raise NonFiniteError(f"gradient_check: x holds {x[where]} at {where}; expected finite numbers")
 
 
 # The two sides: L by forward, its gradients by backward.
@@ -164,7 +164,7 @@ class _Loss:
             came = "nothing" if self.y.dtype == object else self.y.dtype
             raise DtypeError(f"gradient_check needs float64, forward returned {came}")
         if not np.isfinite(self.y).all():
-            raise NonFiniteError("forward made a NaN or an infinity of an x without any")
+            raise NonFiniteError("forward made a NaN or an infinity out of an x of finite numbers")
         self.r = rng.normal(size=self.y.shape)
         self.noise = 8 * np.finfo(np.float64).eps * float(np.abs(self.r * self.y).sum()) / STEPS[0]
 

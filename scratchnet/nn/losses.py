@@ -1,4 +1,4 @@
-"""What is made small."""
+"""Losses: the numbers that training makes small."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SoftmaxCrossEntropy(Turns):
     def forward(self, logits: Array, labels: Array) -> float:
         """The mean loss of a batch: logits (N, classes), labels (N,) integers from 0 to classes − 1.
 
-        Raises LabelError, ShapeError, DtypeError, or NonFiniteError where a logit is no number.
+        Raises LabelError, ShapeError, DtypeError, or NonFiniteError where a logit is NaN or infinite.
         """
         if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64):
             came = getattr(logits, "dtype", type(logits).__name__)
@@ -88,7 +88,7 @@ def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float6
     w[c] = n / (k · n[c]): n images, n[c] of class c, k classes that have images; 0 for a class that has none. The mean of
     the weights over the n images is 1, so that the learning rate means what it meant without them.
 
-    labels (n,) integers from 0 to classes − 1. Returns (classes,). Raises LabelError where a label is none of them.
+    labels (n,) integers from 0 to classes − 1. Returns (classes,). Raises LabelError if a label is outside that range.
     Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", on weighting.
 
     >>> balanced_class_weights([0, 0, 1, 1, 1, 1], classes=2)

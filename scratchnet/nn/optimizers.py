@@ -1,4 +1,4 @@
-"""How weights move against their gradients."""
+"""Optimisers: how each weight moves against its gradient."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from scratchnet.nn.base import Array, Layer
 
 
 class ReLU(Layer):
-    """Lets what is positive pass, and nothing else.
+    """Keeps positive numbers and sets all others to zero.
 
     y = max(x, 0)
 

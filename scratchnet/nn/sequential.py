@@ -244,7 +244,7 @@ class Sequential(Turns):
         if dy.dtype not in FLOATS:
             raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
         if not np.isfinite(dy).all():
-            raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected numbers only")
+            raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected finite numbers")
 
     def parameters(self) -> list[Parameter]:
         """All parameters, from the first layer to the last."""
@@ -271,7 +271,7 @@ class Sequential(Turns):
         return {parameter.name: parameter.value.copy() for parameter in self.parameters()}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Takes over values from `state_dict`, all or none of them.
+        """Takes over the values of a `state_dict`: all of them, or, if it raises, none.
 
         Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
         """

@@ -123,7 +123,7 @@ def _leaks(manifest: Manifest) -> list[str]:
     if not manifest.subjects_known:
         return [
             "",
-            "WARNING: nothing tells the subject of an image, so each image counted as a subject of its own. If a subject has several",
+            "CAUTION: nothing tells the subject of an image, so each image counted as a subject of its own. If a subject has several",
             "images, they may stand on both sides, and the test flatters. Name the subjects: --subject-pattern or --subjects.",
         ]
     if manifest.preparation["split"] != "report":
@@ -131,7 +131,7 @@ def _leaks(manifest: Manifest) -> list[str]:
     leak, tested = manifest.preparation, manifest.splits["test"].images
     return [
         "",
-        f"WARNING: split at random, images of one subject stand on both sides. Of {tested} test images,",
+        f"CAUTION: split at random, images of one subject stand on both sides. Of {tested} test images,",
         f"  {leak['test_images_of_training_subjects']} have their subject in training,",
         f"  {leak['test_images_with_a_copy_in_training']} have their own picture in training, turned or mirrored.",
         "The test flatters; --split subject does not.",

@@ -16,8 +16,8 @@ import numba
 from scratchnet.kernels.machine.threads import one_at_a_time
 from scratchnet.kernels.machine.vectors import cpu_features
 
-# Everything of fastmath that keeps a NaN a NaN. `fastmath=True` would also promise that there are none, and then a
-# check for NaN compiles to "no".
+# All of fastmath that leaves a NaN a NaN. `fastmath=True` would also promise that no NaN occurs, and then a check for
+# NaN compiles to "no".
 FAST_BUT_HONEST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
@@ -62,7 +62,8 @@ helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """The folder for compiled kernels: the first of three that can be written, or None, and then each run compiles anew.
+    """The folder for compiled kernels: the first of three that can be written to; None if there is none, and then each
+    run compiles anew.
 
     Its name holds a hash of every kernel's source and place, and of the processor. Numba looks only at the file of the
     function that it loads, and would go on running the old code after a change in a function that is called from another

@@ -33,7 +33,8 @@ GAP = 2  # rows left empty between two points: at a distance of a power of two a
 
 @helper
 def copy_patch(x, n, row, column, first, patch, size, depth):
-    """patch (size, size, depth), flat: pixels from (row, column) and channels from `first` on of image n; zeros where there are none."""
+    """patch (size, size, depth), flat: pixels from (row, column) and channels from `first` on of image n; zeros outside
+    the image."""
     _, height, width, channels = x.shape
     used = min(depth, channels - first)
     patch[: size * size * depth] = 0

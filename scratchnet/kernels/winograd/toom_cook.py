@@ -1,8 +1,8 @@
 """The three matrices of a fast convolution, derived exactly from the points at which polynomials are evaluated.
 
 A polynomial of degree n − 1 is known from its values at n points, and to multiply two polynomials one multiplies their
-values. Multiplying a filter of r taps with m numbers gives n = m + r − 1 coefficients, which n multiplications
-therefore find instead of m · r (Toom 1963, Cook 1966):
+values. Multiplying a filter of r taps with m numbers gives n = m + r − 1 coefficients, so n multiplications are enough
+instead of m · r (Toom 1963, Cook 1966):
 
     g * h = E(n)⁻¹ [ (E(r) g) ⊙ (E(m) h) ],   E(k)[i, j] = pointᵢ^j: values at n points from k coefficients
 
@@ -74,7 +74,7 @@ def input_matrix() -> Matrix:
 
 
 def product(factors: Iterable[Fraction]) -> Fraction:
-    """All factors multiplied; 1 if there are none."""
+    """The product of all factors; 1 for an empty list."""
     result = Fraction(1)
     for factor in factors:
         result *= factor
@@ -87,7 +87,7 @@ def transposed(matrix: Matrix) -> Matrix:
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """By Gauss and Jordan's elimination; exact, for the entries are fractions."""
+    """Inverts the matrix by Gauss-Jordan elimination; exact, since the entries are fractions."""
     size = len(matrix)
     rows = [[*row, *(Fraction(i == j) for j in range(size))] for i, row in enumerate(matrix)]
     for i in range(size):
