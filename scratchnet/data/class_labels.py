@@ -56,7 +56,7 @@ def require_form(given: Iterable[str]) -> None:
 
 
 def class_labels_of(about: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that a checkpoint's description holds, by class; none where it holds none, or not what can be shown.
+    """The labels that a checkpoint's description holds, by class, without those that cannot be shown; may be empty.
 
     >>> class_labels_of({"class_names": ["all", "hem"], "class_labels": {"all": "leukaemic (ALL)", "none": "of these"}})
     {'all': 'leukaemic (ALL)'}

@@ -9,7 +9,7 @@ MAX_METADATA = (
 LARGE = f"a {{}} of more than {MAX_METADATA >> 20} MiB, not read"
 
 
-class UnusableImage(Exception):  # noqa: N818 - not a mistake of anyone's; the message is the reason to list
+class UnusableImage(Exception):  # noqa: N818 - not anyone's mistake; the message is the reason to list
     """This file cannot be used; the message says why, in words for the summary."""
 
 

@@ -18,7 +18,7 @@ TRANSPARENT = "transparent pixels: their colour is not defined; save it without 
 def deep_values(container: Container, kind: str) -> NDArray[np.uint16]:
     """The values of a file as it stores them, black at 0: (H, W, 1) for greyscale and (H, W, 3) for RGB.
 
-    kind: "PNG" or "TIFF". Raises UnusableImage for transparent pixels and for colours that are no RGB, and what Pillow's
+    kind: "PNG" or "TIFF". Raises UnusableImage for transparent pixels and for colours other than RGB, and whatever Pillow's
     decoders raise for a damaged file.
     """
     if container.planes:
@@ -63,7 +63,7 @@ def _colours(image: Image.Image, again: Image.Image) -> NDArray[np.uint16]:
 
 
 def _in_other_order(image: Image.Image) -> Iterator[tuple[Any, ...]]:
-    """The pieces of an image with the order of their bytes changed; none where that can't be said."""
+    """The pieces of an image with the order of their bytes changed; an empty list if that can't be told."""
     for piece in getattr(image, "tile", []):
         name, box, place, arguments = piece
         first, *rest = (arguments,) if isinstance(arguments, str) else arguments

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 KEY = "familiar"  # in what a checkpoint says of itself
 MOST = 1024  # training images that are measured, evenly spread
-LEAST = 12  # fewer say too little of how images differ
+LEAST = 12  # fewer say too little about how images differ
 QUANTILE, FACTOR = 0.99, 1.2
 RIDGE = 1e-4  # (1/100 of the range of a pixel)²: no measure is taken for exact
 CAUTION = "unlike the images of the training"
@@ -85,7 +85,7 @@ class Familiar:
 
     @classmethod
     def from_about(cls, about: Mapping[str, Any]) -> Familiar | None:
-        """What a checkpoint's description holds; None where it holds nothing, as in older ones, or nothing of the kind."""
+        """Read from a checkpoint's description; None if it is missing there, as in older ones, or is something else."""
         stored: Any = about.get(KEY)
         try:
             mean, inverse = (np.array(stored[name], np.float64) for name in ("mean", "inverse"))

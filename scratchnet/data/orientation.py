@@ -14,7 +14,7 @@ XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 
 
 def from_exif(block: bytes) -> int:
-    """The orientation, 1 … 8, that a block of EXIF says; 1 where it says none.
+    """The orientation, 1 … 8, in a block of EXIF; 1 if it is missing there.
 
     block: a small TIFF, with or without "Exif" before it. Raises ValueError for a block that is damaged.
 
@@ -30,7 +30,7 @@ def from_exif(block: bytes) -> int:
 
 
 def from_xmp(packet: bytes) -> int:
-    """The orientation, 1 … 8, that a packet of XMP says; 1 where it says none."""
+    """The orientation, 1 … 8, in a packet of XMP; 1 if it is missing there."""
     said = XMP.search(packet)
     return int(said[1]) if said else UPRIGHT
 

@@ -57,7 +57,7 @@ class PixelScaling:
         """Scales images (N, H, W, C) uint8 to a new array of the same shape and the given floating dtype.
 
         float32 is computed in float32 throughout. Raises DtypeError if the images are not uint8, ShapeError if they are
-        no batch, or their channels are not those of mean and std.
+        not a batch, or their channels do not match mean and std.
         """
         if images.dtype != np.uint8:
             raise DtypeError(f"pixels are scaled from uint8, 0 to 255; got {images.dtype}: were they scaled already?")

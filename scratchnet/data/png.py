@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
 from scratchnet.data.orientation import UPRIGHT, from_exif, from_xmp
 
-MAX_UNPACKED = 64 * MAX_METADATA  # of all texts together; what follows is dropped without a look
+MAX_UNPACKED = 64 * MAX_METADATA  # of all texts together; what follows is dropped unread
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
 METADATA = {

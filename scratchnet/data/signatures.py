@@ -1,4 +1,5 @@
-"""What a file is, told by its first bytes and not by its name; and, where it is no image that is read, what to do with it."""
+"""What a file is, told by its first bytes and not by its name; and what to do with it if it is not an image that can be
+read."""
 
 import contextlib
 import re
@@ -101,7 +102,7 @@ def image_format(head: bytes) -> str | None:
 
 
 def what_it_is(file: Path, head: bytes) -> tuple[str, str] | None:
-    """What a file is that is none of FORMATS, and what to do; None where its bytes don't tell.
+    """What a file of none of the FORMATS is, and what to do with it; None if its bytes don't tell.
 
     head: its first 1024 bytes.
 

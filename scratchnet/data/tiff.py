@@ -66,7 +66,7 @@ class Directory:
         return struct.unpack_from(f"{self.order}{count}{WHOLE[kind]}", self.content, place)
 
     def bytes_of(self, tag: int, most: int) -> bytes:
-        """The first bytes of a tag's value, at most so many; none where it is missing."""
+        """The first bytes of a tag's value, at most so many; empty if the tag is missing."""
         kind, count, place = self.tags.get(tag, (0, 0, 0))
         return self.content[place : place + min(count * SIZES.get(kind, 0), most)]
 
@@ -82,7 +82,7 @@ class Directory:
 
 
 def first_directory(content: bytes) -> int:
-    """Where the first directory lies. Raises TiffError for what is no TIFF."""
+    """Where the first directory lies. Raises TiffError if this is not a TIFF."""
     order = _order(content)
     pointer, place = (f"{order}Q", 8) if _is_big(content) else (f"{order}I", 4)
     try:
@@ -92,7 +92,7 @@ def first_directory(content: bytes) -> int:
 
 
 def directory(content: bytes, place: int) -> Directory:
-    """The directory at that place of the file. Raises TiffError where there is none.
+    """The directory at that place of the file. Raises TiffError if there is no directory.
 
     What the file is too short for is left out, and what follows 1024 tags; of a tag that comes twice, the first counts.
     """

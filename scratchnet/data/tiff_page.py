@@ -51,7 +51,8 @@ NUMBERS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex numbers
 def take_apart(data: bytes) -> Container:
     """The page of a TIFF that is the picture, as a TIFF of its own.
 
-    Raises UnusableImage, with what the file is and what to do, where it has several pictures, or channels that are no RGB.
+    Raises UnusableImage, with what the file is and what to do, if it has several pictures, or channels that are not
+    RGB.
     """
     try:
         found, more = pages(data)
@@ -79,7 +80,7 @@ def _is_thumbnail(small: Directory, large: Directory) -> bool:
 
 
 def _contained(page: Directory, remarks: list[str]) -> Container:
-    """The page as a TIFF of its own. Raises UnusableImage for what is not to be made RGB without a decision."""
+    """The page as a TIFF of its own. Raises UnusableImage if a person must decide how to make it RGB."""
     compression, colour = page.numbers(COMPRESSION, 1)[0], page.numbers(PHOTOMETRIC, WHITE_IS_ZERO)[0]
     if compression not in DECODED and not (compression in OPTIONAL and _is_built_in(OPTIONAL[compression])):
         name = COMPRESSIONS.get(compression, f"method {compression}")

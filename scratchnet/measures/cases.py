@@ -45,7 +45,8 @@ class Cases:
         return overall, of_class
 
     def behind(self) -> tuple[int, dict[str, int]]:
-        """How many subjects there are, and of how many each measure is a share; those that are no share are left out.
+        """How many subjects there are, and how many each measure is a share of; measures that are not shares are left
+        out.
 
         Sensitivity rests on the subjects with images of its class, precision on those with images that were given it;
         the measures of a class are called by name and number, such as "recall 0".

@@ -62,7 +62,8 @@ class Difference:
 
 
 def shared_images(first: Predictions, second: Predictions) -> Shared | None:
-    """The images that both have answered, told by path, class and subject; None where that cannot be, or there are none.
+    """The images that both have answered, told by path, class and subject; None if that is impossible, or if there are
+    no such images.
 
     Where a path has another class or another subject in the other, it is another image.
     """

@@ -160,7 +160,7 @@ class Scores:
     class_labels: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self, name: str) -> str:
-        """What a class is called for people: its label, or its name where it has none."""
+        """What people see as a class's name: its label, or its own name if it has no label."""
         return self.class_labels.get(name, name)
 
     def rows(self) -> list[Row]:
@@ -346,7 +346,7 @@ def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[s
 def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str) -> Score:
     """The measure with the interval of its resamples or, where that has no width, with what can be said instead.
 
-    subjects: of how many the value is a share, None where it is no share of subjects.
+    subjects: how many the value is a share of; None if it is not a share of subjects.
     """
     low, high = interval(drawn)
     resamples = int((~np.isnan(drawn)).sum())
@@ -361,7 +361,7 @@ def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: 
 def _notes(
     levels: list[Level], groups: NDArray[np.int64], count: int, seed: int, *, known: bool, own: bool
 ) -> list[str]:
-    """What a reader has to know of the figures."""
+    """What a reader has to know about the figures."""
     notes = []
     if count:
         who = f"{len(groups)} subjects" if known else f"{len(groups)} images"

@@ -1,4 +1,4 @@
-"""What came of a run, for people: one page, and runs side by side.
+"""The results of a run, for people: one page, and runs side by side.
 
 `results` reads a run's folder, `page` writes it down as HTML, `comparison` sets several beside each other. The front
 doors are `python -m scratchnet report` and `python -m scratchnet compare`. In the code the 2019 report is `paper`, a page

@@ -1,4 +1,4 @@
-"""Runs side by side: what differs between them, what came of it, and their curves in one plot."""
+"""Runs side by side: the settings that differ, the results, and their curves in one plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head of a run's page: what a person wants to know first, and what they must not overlook."""
+"""The head of a run's page: what a reader wants to know first, and must not overlook."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _cards(scores: Scores) -> str:
 
 
 def cautions(results: Results) -> list[str]:
-    """What takes from the worth of the figures, the gravest first."""
+    """Reasons to doubt the figures, the gravest first."""
     lines = []
     if not results.finished:
         lines.append("The run is not finished: these are the epochs so far.")

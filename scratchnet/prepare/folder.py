@@ -75,7 +75,7 @@ def _identities(folder: Path) -> dict[str, object]:
 def remove_abandoned(parent: Path) -> None:
     """Removes the hidden folders in `parent` whose process has ended before they were complete.
 
-    That is certain where their lock can be taken. A folder without a lock is none of ours, and stays.
+    That is certain where their lock can be taken. A folder without a lock is not one of ours, and stays.
     """
     for folder in parent.glob(".*.partial"):
         lock = _lock_of(folder)

@@ -49,7 +49,7 @@ HIDDEN_FOLDERS = ("__macosx", "__pycache__", "$recycle.bin")
 
 
 def list_files(source: Path) -> tuple[list[str], list[Remark]]:
-    """All regular files below `source` as relative paths, sorted; and what was not followed or is nobody's data."""
+    """All regular files below `source` as relative paths, sorted; and what was not followed or is not data."""
     inside = source.resolve()
     files: list[str] = []
     left_out: list[Remark] = []

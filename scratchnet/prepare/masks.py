@@ -1,4 +1,4 @@
-"""Pictures that are no images to learn from, though they lie among them: masks and other drawings of what an annotator saw.
+"""Pictures that lie among the images but are not to be learnt from: masks and other drawings of what an annotator saw.
 
 They are known by name, and only where the image that they belong to lies beside them: `x_mask.png` beside `x.png`, or a folder
 `masks/` beside a folder `images/` that holds files of the same names. A folder called so beside one of any other name may be a

@@ -268,7 +268,7 @@ def _option(levels: list[str]) -> str:
 def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
     """Drops folders whose images all lie beside them too: an archive in itself (cells/cells/), or one unpacked twice.
 
-    Raises Unclear where a folder looks like a copy of what is beside it and is none.
+    Raises Unclear if a folder looks like a copy of what is beside it but differs.
     """
     inside = {name: folder.files() for name, folder in node.folders.items() if folder.folders and not folder.images}
     alike: dict[frozenset[str], list[str]] = {}

@@ -48,7 +48,7 @@ class SubjectPattern:
         return "/" in self.expression.pattern
 
     def subject(self, path: str) -> str | None:
-        """The subject of this file; None where it finds none.
+        """The subject of this file; None if the pattern finds no subject.
 
         >>> SubjectPattern.compile(r"^(P\\d+)_").subject("all/P01_3.png"), SubjectPattern.compile(r"(P\\d+)/").subject("P2/3.png")
         ('P01', 'P2')

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.partial(\.\w+)?")
-"""The names of the files that `write_atomically` writes to; one that is left over is of a process that was killed."""
+"""The names of the files that `write_atomically` writes to; one that is left over belonged to a process that was
+killed."""
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def parse_json(text: bytes, *, max_bytes: int, allow_nan: bool = False) -> Any:
         raise JsonError("brackets in brackets too deep") from error
     except MemoryError as error:
         raise JsonError("more than the memory holds") from error
-    except ValueError as error:  # also of bytes that are no UTF-8, and of integers that are too long
+    except ValueError as error:  # also raised for bytes that are not UTF-8, and for integers that are too long
         raise JsonError(str(error).partition("\n")[0]) from error
 
 

@@ -1,6 +1,6 @@
 """A file in the place of weights or shards that another program wrote: what it is, and what to do with it.
 
-Damage is another matter: what could once have been a file of scratchnet's is not spoken of here.
+Damage is another matter: a file that may once have been one of scratchnet's is not handled here.
 """
 
 import io
@@ -70,7 +70,7 @@ def not_ours(path: Path, expected: str = OURS) -> str | None:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes; none of what is no regular file, since a pipe would be waited for."""
+    """The first bytes; empty if it is not a regular file, since reading a pipe would block."""
     try:
         with open(path, "rb") if path.is_file() else io.BytesIO() as file:
             return file.read(LOOKED_AT)

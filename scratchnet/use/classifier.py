@@ -38,10 +38,10 @@ class Classifier:
     After `fit`: `classes_`, the classes in order; `predictor_`, the Predictor, which reads files and can be saved;
     `losses_`, the mean training loss of each epoch. The same settings, X and y give the same weights, to the bit.
 
-    It works in `sklearn.base.clone`, `cross_val_score`, `GridSearchCV` and pipelines; scikit-learn need not be installed.
-    Images of one patient belong into one fold: give `cross_val_score` their `groups` and a `GroupKFold`; `fit` has no use
-    for groups. Leave `n_jobs` at 1: the kernels use all cores as it is, and only one thread may start them. The first
-    `fit` on a machine compiles the kernels, which takes a while.
+    It works in `sklearn.base.clone`, `cross_val_score`, `GridSearchCV` and pipelines; scikit-learn need not be
+    installed. All images of one patient belong in one fold: give `cross_val_score` their `groups` and a `GroupKFold`;
+    `fit` has no use for groups. Leave `n_jobs` at 1: the kernels use all cores as it is, and only one thread may start
+    them. The first `fit` on a machine compiles the kernels, which takes a while.
 
     Raises ConfigError for a setting that does not exist or cannot work, the second in `fit`.
 
@@ -122,7 +122,7 @@ class Classifier:
         return float(np.average(answers == labels, weights=weights))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All settings by name. deep: means nothing here, as no setting is an estimator."""
+        """All settings by name. deep has no effect, since no setting is an estimator."""
         return {"verbose": self.verbose, **{name: getattr(self, name) for name in SETTINGS}}
 
     def set_params(self, **settings: Any) -> Classifier:

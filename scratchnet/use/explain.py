@@ -164,7 +164,7 @@ def occlusion(
     patch: the square's side in pixels (0: an eighth of the image). step: by how many pixels it moves (0: half of its side).
     fill: 0 … 255; black is the ground on which cells are cut out. At most CHUNK covered copies are in memory at once; in a
     terminal a bar shows how far it is.
-    Raises ConfigError for a patch that is no square inside the image, or a step that leaves pixels out.
+    Raises ConfigError if the patch does not fit inside the image, or the step leaves pixels out.
     Source: Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
 
     >>> bright_corner = lambda images: images[:, :4, :4].mean(axis=(1, 2, 3)) / 255
@@ -194,7 +194,7 @@ def occlusion(
 
 
 def default_patch(size: int) -> int:
-    """The side of the square that covers a place where nobody says another: an eighth of the image, and 2 pixels at least.
+    """The side of the covering square by default: an eighth of the image, and at least 2 pixels.
 
     >>> default_patch(64), default_patch(9)
     (8, 2)

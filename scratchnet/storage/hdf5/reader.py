@@ -91,9 +91,9 @@ class HDF5File:
 
     path: the file. what: what it should be, for messages: "shard". remedy: the sentence that ends each message.
 
-    Attributes: path; size, in bytes; groups, by name; datasets, by path, such as "weights/conv1.bias".
-    Raises DataError, and nothing else, whatever the file holds; DamagedError where its bytes are at fault. What is read later
-    belongs into a block of `refusing`, which does the same.
+    Attributes: path; size, in bytes; groups, by name; datasets, by path, such as "weights/conv1.bias". Raises
+    DataError, and nothing else, whatever the file holds; DamagedError where its bytes are at fault. Later reads belong
+    in a block of `refusing`, which turns their errors into the same.
 
     >>> HDF5File("no.h5", "checkpoint", "Give another file.")
     Traceback (most recent call last):
@@ -230,7 +230,7 @@ class HDF5File:
             raise self.refusal(f"damaged, or no {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
             raise DataError(f"{self.path}: needs more memory than there is. {self._remedy}") from error
-        except Exception as error:  # a structure that ends too early, a text that is none, …
+        except Exception as error:  # a structure that ends too early, bytes that are not text, …
             raise self.refusal(f"damaged, or no {self.what} of scratchnet ({first_line(error)})") from error
 
     def refusal(self, problem: str) -> DamagedError:
@@ -278,7 +278,7 @@ def _parse_dtype(body: bytes) -> np.dtype[Any]:
 
 
 def _parse_shape(body: bytes) -> tuple[int, ...]:
-    """Version 2: sides, and perhaps how far they may grow, which is nobody's business here."""
+    """Version 2: the sides, and perhaps how far they may grow, which doesn't matter here."""
     version, sides, _, kind = body[:4]
     if version != 2 or kind > 1 or sides > 32:
         raise FormatError("an array has a shape that scratchnet never writes")
@@ -286,6 +286,6 @@ def _parse_shape(body: bytes) -> tuple[int, ...]:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's message as far as one line holds it, or else its name."""
+    """The first line of an exception's message, or else the exception's name."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Out to other libraries and back: PyTorch's and Keras' layouts, safetensors, ONNX.
+"""To and from other libraries: PyTorch's and Keras' layouts, safetensors, ONNX.
 
 The layouts need no library but NumPy; files need the extra [export].
 """

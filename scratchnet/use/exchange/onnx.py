@@ -41,7 +41,7 @@ def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArr
 
     images (N, S, S, 3) uint8: what it is tried on in ONNX Runtime, best real ones.
     Raises DataError, and writes nothing, where a label differs or a logit by more than 1e-4 (relative to its size above
-    1), ConfigError for a layer that ONNX has no word for, MissingExtraError without the extra [export].
+    1), ConfigError for a layer that ONNX cannot express, MissingExtraError without the extra [export].
     """
     onnx, runtime = require("onnx"), require("onnxruntime")
     model = onnx_model(predictor)
@@ -75,7 +75,7 @@ def _compare(path: str, predictor: Predictor, session: Any, images: NDArray[np.u
 
 
 def onnx_model(predictor: Predictor) -> Any:
-    """The graph as an `onnx.ModelProto`. Raises ConfigError for a layer that ONNX has no word for."""
+    """The graph as an `onnx.ModelProto`. Raises ConfigError for a layer that ONNX cannot express."""
     onnx = require("onnx")
     graph = _Graph(onnx)
     x = _scaled(graph, predictor.scaling)
