@@ -97,6 +97,21 @@ def test_chunks_of_a_png_that_may_matter(tmp_path, pixels, chunk, said):
         decoded(tmp_path, content[:place] + chunk + content[place:], ".png")
 
 
+STILL = png_chunk(b"acTL", struct.pack(">II", 1, 0))
+FRAME = png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 16, 12, 0, 0, 1, 10, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "chunks", [STILL, STILL + FRAME, png_chunk(b"acTL", struct.pack(">II", 2, 0)), png_chunk(b"acTL", b"")]
+)
+def test_a_png_of_one_frame_is_a_picture(tmp_path, pixels, chunks):
+    content = file_of(pixels, "PNG")
+    place = content.index(b"IDAT") - 4
+    found, alterations = decoded(tmp_path, content[:place] + chunks + content[place:], ".png")
+    np.testing.assert_array_equal(found, pixels)
+    assert alterations == ()
+
+
 def test_the_png_of_an_apple_device_is_called_so(tmp_path, pixels):
     content = file_of(pixels, "PNG")
     with pytest.raises(UnusableImage, match="Apple's variant of PNG"):
@@ -121,7 +136,7 @@ SEGMENTS = {
         "a colour profile of more than 1 MiB, not read",
     ),
     "broken profile": (segment(0xE2, b"ICC_PROFILE\0"), None),
-    "broken index": (segment(0xE2, b"MPF\0" + BROKEN), SEVERAL),
+    "broken index": (segment(0xE2, b"MPF\0" + BROKEN), "a damaged index of several pictures, not read"),
     "two pictures": (segment(0xE2, index_of_pictures(2)), SEVERAL),
     "one picture": (segment(0xE2, index_of_pictures(1)), None),
     "comment": (segment(0xFE, bytes(65_000)), None),

@@ -115,6 +115,7 @@ LEFT_OUT = {
     "CMYK": (lambda rgb: page(np.dstack([rgb, rgb[..., :1]]), 5), "CMYK"),
     "CMYK and another": (lambda rgb: page(np.dstack([rgb, rgb[..., :2]]), 5, extra=[0]), "CMYK"),
     "Lab": (lambda rgb: page(rgb, 8), "the colour space Lab"),
+    "RGB of 4 bits": (lambda rgb: page(rgb, 2, bits=4), "4 bits a channel in colours"),
     "bits that differ": (lambda rgb: page(rgb, 2, more={258: (3, [5, 6, 5])}), "channels of 5 and 6 bits"),
     "sensor": (lambda rgb: page(rgb[..., :1], 32803), "what a camera's sensor saw"),
 }  # fmt: skip
@@ -188,6 +189,25 @@ def test_pages_that_may_be_pictures_are_left_out(tmp_path, rgb, second):
 @pytest.mark.parametrize("more", [{254: (4, [1]), 330: (4, [8])}, {50706: (1, [1, 4, 0, 0])}])
 def test_the_preview_of_a_raw_file_is_no_picture(tmp_path, rgb, more):
     assert "raw file" in reason(tmp_path, tiff(page(rgb, 2, more=more)))
+
+
+@pytest.mark.parametrize("more", [REDUCED, OLD_REDUCED, {**REDUCED, 330: (4, [2**31])}])
+def test_a_picture_alone_that_calls_itself_a_smaller_copy_is_the_picture(tmp_path, rgb, more):
+    pixels, said = decoded(tmp_path, tiff(page(rgb, 2, more=more)))
+    np.testing.assert_array_equal(pixels, rgb)
+    assert said == ()
+
+
+def test_smaller_copies_that_are_not_in_the_file_are_not_listed(tmp_path, rgb):
+    assert decoded(tmp_path, tiff(page(rgb, 2, more={330: (4, [2**31])})))[1] == ()
+
+
+@pytest.mark.parametrize("options", [{}, DEFLATE, {"planar": 2}])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_numbers_of_an_undefined_form_are_whole_ones(tmp_path, rgb, options, samples):
+    only = rgb[:, :, :samples]
+    pixels, _ = decoded(tmp_path, tiff(page(only, 2 if samples == 3 else 1, more={339: (3, [4] * samples)}, **options)))
+    np.testing.assert_array_equal(pixels, np.broadcast_to(only, rgb.shape))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

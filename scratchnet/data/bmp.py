@@ -1,4 +1,4 @@
-"""The header of a BMP: how many bits its pixels have, and whether it says what they mean."""
+"""The header of a BMP: how many bits its pixels have, whether it says what they mean, and its palette."""
 
 from scratchnet.data.container import Container
 
@@ -11,12 +11,34 @@ def take_apart(data: bytes) -> Container:
     at = 24 if header == 12 else 28
     bits = int.from_bytes(data[at : at + 2], "little")
     compression = 0 if header == 12 else int.from_bytes(data[30:34], "little")
-    remarks = []
+    remarks: list[str] = []
+    if bits in (1, 4, 8):
+        return _of_a_palette(data, header, bits)
     if bits == 16:
         remarks.append("5 or 6 bits a channel, spread over 8")
     if bits == 32 and compression == RGB and _fourth_bytes_differ(data):
         remarks.append("a fourth byte of each pixel, to which this kind of BMP gives no meaning, dropped")
     return Container(data, remarks=tuple(remarks), alpha_is_named=False)
+
+
+def _of_a_palette(data: bytes, header: int, bits: int) -> Container:
+    """A BMP with a palette, which is made as long as pixels can ask for.
+
+    Pillow takes pixels of 4 or 8 bits for single bits where the palette is black and white, and nothing else.
+    """
+    start, step = int.from_bytes(data[10:14], "little"), 3 if header == 12 else 4
+    first, most = 14 + header, 2**bits
+    said = most if header == 12 else int.from_bytes(data[46:50], "little") or most
+    room = (start - first) // step  # what follows is pixels
+    if room <= 0 or not 12 <= header <= 124:
+        return Container(data, alpha_is_named=False)
+    colours = min(said, room, most)
+    if colours == most:
+        return Container(data, alpha_is_named=False, colours=colours)
+    palette = data[first : first + step * colours].ljust(step * most, b"\0")
+    moved = (first + len(palette)).to_bytes(4, "little")
+    head = data[14:first] if header == 12 else data[14:46] + most.to_bytes(4, "little") + data[50:first]
+    return Container(b"".join((data[:10], moved, head, palette, data[start:])), alpha_is_named=False, colours=colours)
 
 
 def _fourth_bytes_differ(data: bytes) -> bool:

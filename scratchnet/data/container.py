@@ -7,6 +7,7 @@ MAX_METADATA = (
     2**20
 )  # bytes of a colour profile or another text beside the pixels; of what is larger, the summary speaks
 LARGE = f"a {{}} of more than {MAX_METADATA >> 20} MiB, not read"
+SEVERAL = "several frames or pages: save the one to use as a file of its own"
 
 
 class UnusableImage(Exception):  # noqa: N818 - not anyone's mistake; the message is the reason to list
@@ -22,6 +23,7 @@ class Container:
     alpha_is_named: False where a fourth channel may be filling, as the file doesn't say that it means transparency, or
     programs write it so; it is none then if it is 0 everywhere. drops_fourth: the content calls a channel transparency that is
     to be dropped whatever it holds. white_is_zero: the numbers of a grey image run from white to black.
+    colours: how many a palette has, of which a pixel may be one; 0 where that is not known.
     planes: of more than 8 bits, where each channel is stored by itself: a file of each.
     """
 
@@ -32,4 +34,5 @@ class Container:
     alpha_is_named: bool = True
     drops_fourth: bool = False
     white_is_zero: bool = False
+    colours: int = 0
     planes: Callable[[], Iterator[bytes]] | None = None

@@ -12,6 +12,7 @@
 | an EXIF orientation other than upright                          | turned upright, listed                         |
 | several pictures of a camera (MPO), a preview in a TIFF         | the primary one is used, listed                |
 | metadata that is damaged, or a profile over 1 MiB               | passed over, listed                            |
+| a TIFF's palette of values up to 255                            | spread over 65,535, listed                     |
 | named with another format's extension, or none                  | read as what it is, listed                     |
 | transparent pixels: what colour should they have?               | left out                                       |
 | 10 to 16 bits a channel                                         | left out, or with a window all scaled, listed  |
@@ -19,7 +20,7 @@
 | CMYK, Lab and other colour spaces; 2, or 5 and more channels    | left out                                       |
 | several frames or pages                                         | left out                                       |
 | a compression that cannot be unpacked, another format           | left out, with what it is                      |
-| empty, truncated, damaged, not an image                         | left out                                       |
+| empty, truncated, damaged, a pixel beyond the palette, no image | left out                                       |
 | more than 2²⁴ pixels, a side over 16,384, a file over 256 MiB   | left out before it is decoded                  |
 | cannot be opened                                                | left out                                       |
 
@@ -39,7 +40,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from scratchnet.data import bmp, jpeg, png, tiff_page
-from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.container import LARGE, MAX_METADATA, SEVERAL, Container, UnusableImage
 from scratchnet.data.deep import deep_values
 from scratchnet.data.orientation import TURNS, UPRIGHT, from_exif, from_xmp, upright
 from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
@@ -183,7 +184,7 @@ def _opened(container: Container, kind: str) -> Image.Image:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnusableImage(f"too large: {width}×{height} pixels (at most {MAX_PIXELS}, and {MAX_SIDE} a side)")
     if _has_second_frame(container.content, kind):
-        raise UnusableImage(tiff_page.SEVERAL)
+        raise UnusableImage(SEVERAL)
     return image
 
 
@@ -225,6 +226,10 @@ def _converted(image: Image.Image, container: Container) -> tuple[Image.Image, l
         space = SPACES.get(image.mode, f"colour mode {image.mode}")
         raise UnusableImage(f"{space}; RGB is expected: convert it and save it as RGB")
     image.load()
+    if image.mode == "P" and 0 < container.colours <= (number := int(np.asarray(image).max())):
+        raise UnusableImage(
+            f"truncated or damaged: a pixel of colour {number}, of a palette of {container.colours} colours (0 is the first)"
+        )
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, []
     if container.drops_fourth:

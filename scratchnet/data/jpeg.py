@@ -15,6 +15,9 @@ JPEG_LS = 0xF7
 COMMENT, JFIF, ADOBE = 0xFE, 0xE0, 0xEE  # JFIF and Adobe's segment say which colours the channels are
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PICTURES = 0xB001  # of the index of several pictures: how many
+PICTURES_SAID = "several pictures in one file, as cameras write them: the first, the primary one, is used"
+END = b"\xff\xd9"
+UNWRITTEN = 64  # zero bytes at the end: more than a picture without an end marker may have by chance
 SAVE = "save it as an ordinary JPEG, or as PNG"
 
 
@@ -65,12 +68,16 @@ def take_apart(data: bytes) -> Container:
             orientation = from_xmp(body)
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
             profile += len(body)
-        elif marker == 0xE2 and body.startswith(b"MPF\0") and _pictures(body[4:]) != 1:
-            remarks.append("several pictures in one file, as cameras write them: the first, the primary one, is used")
+        elif marker == 0xE2 and body.startswith(b"MPF\0") and (number := _pictures(body[4:])) != 1:
+            remarks.append(PICTURES_SAID if number else "a damaged index of several pictures, not read")
         place = end
     if profile > MAX_METADATA:
         remarks.append(LARGE.format("colour profile"))
     kept.append(data[place:])
+    if data.endswith(bytes(UNWRITTEN)) and END not in data[place:]:
+        raise UnusableImage(
+            "truncated or damaged: it ends in zeros, a file whose last part was never written: copy it again"
+        )
     return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)))
 
 

@@ -6,12 +6,13 @@ W3C, Portable Network Graphics (PNG) Specification, third edition, 2025.
 import zlib
 from collections.abc import Iterator
 
-from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.container import LARGE, MAX_METADATA, SEVERAL, Container, UnusableImage
 from scratchnet.data.orientation import UPRIGHT, from_exif, from_xmp
 
 MAX_UNPACKED = 64 * MAX_METADATA  # of all texts together; what follows is dropped unread
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
+PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # how many frames, how each is shown, and the pixels of all but the first
 METADATA = {
     b"iCCP": "colour profile", b"tEXt": "comment", b"zTXt": "comment", b"iTXt": "comment", b"eXIf": "EXIF block",
     b"gAMA": "gamma", b"cHRM": "chromaticity", b"sRGB": "colour space", b"cICP": "colour space", b"sBIT": "number of bits",
@@ -28,7 +29,8 @@ def take_apart(data: bytes) -> Container:
     """
     kept: list[bytes | memoryview] = [SIGNATURE]
     remarks: list[str] = []
-    orientation, bits, unpacked = UPRIGHT, 8, 0
+    orientation, bits, colours, unpacked = UPRIGHT, 8, 0, 0
+    seen: set[bytes] = set()
     for kind, body, whole, sound in _chunks(data):
         if kind == b"CgBI":
             raise UnusableImage(APPLE)
@@ -39,12 +41,19 @@ def take_apart(data: bytes) -> Container:
                 raise UnusableImage(f"truncated or damaged: the checksum of its chunk {_name(kind)} is wrong")
             if kind in PIXELS:
                 kept.append(whole)
+            elif kind in ANIMATION:
+                if kind != b"acTL" or b"IDAT" not in seen:  # where it stands behind the picture, it doesn't count
+                    seen.add(kind)
             elif not kind[0] & 0x20:  # a capital: the picture can't be shown without it
                 raise UnusableImage(
                     f"a PNG with a chunk {_name(kind)} that this program does not know: save it as PNG again"
                 )
             if kind == b"IHDR" and len(body) == 13:
                 bits = body[8]
+            elif kind == b"PLTE":
+                colours = len(body) // 3
+            elif kind == b"IDAT":
+                seen.add(kind)
         elif not sound:
             remarks.append(f"a damaged {METADATA[kind]}, not read")
         else:
@@ -57,7 +66,9 @@ def take_apart(data: bytes) -> Container:
                 orientation = max(orientation, _orientation(kind, body, text))
             except ValueError:
                 remarks.append("a damaged EXIF block, not read")
-    return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)))
+    if {b"acTL", b"fdAT"} <= seen:
+        raise UnusableImage(SEVERAL)
+    return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)), colours=colours)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]:

@@ -3,6 +3,7 @@ read."""
 
 import contextlib
 import re
+import struct
 from pathlib import Path
 
 from scratchnet.storage.file_kinds import kind_of
@@ -60,6 +61,14 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"gimp xcf", "a GIMP document", SAVE),
     (0, b"qoif", "a QOI image", SAVE),
     (0, b"\0\0\1\0", "a Windows icon", SAVE),
+    (0, b"\x01\xda\0\1", "an SGI image", SAVE),
+    (0, b"\x01\xda\1\1", "an SGI image", SAVE),
+    (0, b"\x59\xa6\x6a\x95", "a Sun raster image", SAVE),
+    (0, b"#?RADIANCE", "a Radiance image (HDR)", SAVE),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile (WMF)", SAVE),
+    (40, b" EMF", "a Windows metafile (EMF)", SAVE),
+    (0, b"AT&TFORM", "a DjVu document", SAVE),
+    (208, b"MAP ", "an MRC volume", EXPORT),
     (0, b"icns", "a macOS icon", SAVE),
     (0, b"DDS ", "a DDS texture", SAVE),
     (0, b"%!PS", "a PostScript document", SAVE),
@@ -75,6 +84,7 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xc2\x89PNG", "a PNG that a transfer as text has broken", "copy it again in binary mode"),
     (0, b"\xef\xbf\xbdPNG", "a PNG that a transfer as text has broken", "copy it again in binary mode"),
 )  # fmt: skip
+PCX = re.compile(rb"\x0a[\0\2-\5][\0\1][\1\2\4\x08]")
 PNM = re.compile(rb"P[1-7]\s")
 AGAIN = "download the image again"
 # What to do with files that are no images at all, by the groups of `scratchnet.storage.file_kinds`.
@@ -114,6 +124,10 @@ def what_it_is(file: Path, head: bytes) -> tuple[str, str] | None:
             return what, remedy
     if PNM.match(head):
         return "a PNM image (PBM, PGM or PPM)", SAVE
+    if PCX.match(head):
+        return "a PCX image", SAVE
+    if _is_tga(head):
+        return "a TGA image", SAVE
     if head and not head.strip(b"\0"):
         return "nothing but zeros, a file whose content was never written", "copy it again"
     kind = kind_of(file)
@@ -122,6 +136,16 @@ def what_it_is(file: Path, head: bytes) -> tuple[str, str] | None:
     if kind.group in ("page", "text") and b"<svg" in head:
         return "an SVG drawing", SAVE
     return kind.name, REMEDIES.get(kind.group, OUT)
+
+
+def _is_tga(head: bytes) -> bool:
+    """Whether these bytes are the header of a TGA, which has no signature: each of its fields must hold what it may hold."""
+    if len(head) < 18:
+        return False
+    has_map, kind, map_length, map_bits, width, height, bits, flags = struct.unpack("<xBB2xHB4xHHBB", head[:18])
+    of_a_map = kind in (1, 9) and map_length > 0 and map_bits in (15, 16, 24, 32)
+    sound = of_a_map if has_map else kind in (2, 3, 10, 11) and not any(head[3:8])
+    return sound and width > 0 and height > 0 and bits in (8, 15, 16, 24, 32) and flags & 0xC0 == 0
 
 
 def _is_text(head: bytes) -> bool:

@@ -20,7 +20,8 @@ SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION
     262,
     274,
 )
-STRIPS, SAMPLES, STRIP_BYTES, PLANAR, COLOUR_MAP, TILES, TILE_BYTES = 273, 277, 279, 284, 320, 324, 325
+STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, COLOUR_MAP = 273, 277, 278, 279, 284, 320
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, JPEG_START, JPEG_BYTES = 322, 323, 324, 325, 513, 514
 SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC, DNG_VERSION = 330, 338, 339, 700, 34675, 50706
 # 266 order of bits; 278 rows a strip; 292, 293 fax; 317 predictor; 322, 323 tiles; 512 … 521, 347 JPEG; 529 … 532 YCbCr
 OF_PIXELS = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, STRIPS, SAMPLES, 278, STRIP_BYTES, PLANAR, 292, 293, 317,
@@ -46,12 +47,16 @@ class TiffError(ValueError):
 
 @dataclass(frozen=True)
 class Directory:
-    """One page. tags: by number, the type, the count of values, and where in the file they lie. next: the next page, or 0."""
+    """One page. tags: by number, the type, the count of values, and where in the file they lie. next: the next page, or 0.
+
+    is_whole: False where the file ends before the directory does.
+    """
 
     content: bytes
     order: str
     tags: dict[int, tuple[int, int, int]]
     next: int
+    is_whole: bool = True
 
     def numbers(self, tag: int, *default: int) -> tuple[int, ...]:
         """The whole numbers of a tag, or the default where it is missing, empty or of another type.
@@ -114,13 +119,13 @@ def directory(content: bytes, place: int) -> Directory:
         tags.setdefault(tag, (kind, values, value))
     end = start + declared * step
     following = struct.unpack_from(pointer, content, end)[0] if end + inline <= len(content) else 0
-    return Directory(content, order, tags, following)
+    return Directory(content, order, tags, following, end + inline <= len(content))
 
 
 def pages(content: bytes) -> tuple[list[Directory], bool]:
     """The pages of a TIFF in their order, at most 64; and whether there are more. A chain that leads back ends there.
 
-    Raises TiffError where the first cannot be read; a later one that cannot be read ends the chain.
+    Raises TiffError where one cannot be read: the picture may be among what the file has lost.
     """
     place = first_directory(content)
     found, seen = [directory(content, place)], {place}
@@ -128,10 +133,7 @@ def pages(content: bytes) -> tuple[list[Directory], bool]:
         if len(found) == MAX_PAGES:
             return found, True
         seen.add(place)
-        try:
-            found.append(directory(content, place))
-        except TiffError:
-            break
+        found.append(directory(content, place))
     return found, False
 
 

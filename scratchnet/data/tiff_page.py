@@ -1,15 +1,17 @@
 """Which page of a TIFF is the picture, and what its channels are."""
 
+import contextlib
 import io
 from collections.abc import Iterator
 from functools import cache, partial
 
 from PIL import Image
 
-from scratchnet.data.container import LARGE, MAX_METADATA, Container, UnusableImage
+from scratchnet.data.container import LARGE, MAX_METADATA, SEVERAL, Container, UnusableImage
 from scratchnet.data.orientation import UPRIGHT, from_xmp
 from scratchnet.data.tiff import (
     BITS,
+    COLOUR_MAP,
     COMPRESSION,
     COMPRESSIONS,
     DNG_VERSION,
@@ -28,12 +30,16 @@ from scratchnet.data.tiff import (
     XMP,
     Directory,
     TiffError,
+    directory,
     one_page,
     pages,
 )
+from scratchnet.data.tiff_strips import require_pixels
 
-SEVERAL = "several frames or pages: save the one to use as a file of its own"
 PREVIEW = "a smaller preview stored beside it, passed over"
+SMALL_PALETTE = (
+    "a palette of values up to 255, as old programs write it, where up to 65,535 are expected: spread over them"
+)
 RAW = "a camera's raw file, whose only picture to be seen is a small preview: develop it into a TIFF or PNG with the camera's program"
 DECODED = {1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946}  # in every build of Pillow
 OPTIONAL = {34925: "lzma", 50000: "zstd", 50001: "webp"}  # in some
@@ -56,6 +62,8 @@ def take_apart(data: bytes) -> Container:
     """
     try:
         found, more = pages(data)
+        if not all(page.is_whole for page in found):  # what is missing may be the picture, and what is left its preview
+            raise TiffError("it ends within a directory, or before one")
         page, remarks = _picture(found, more)
         return _contained(page, remarks)
     except TiffError as error:
@@ -65,12 +73,23 @@ def take_apart(data: bytes) -> Container:
 def _picture(found: list[Directory], more: bool) -> tuple[Directory, list[str]]:
     """The page that is the picture, and what was passed over for it."""
     whole = [page for page in found if not page.is_reduced and (page is found[0] or page.size != (0, 0))]
-    if not whole or any(DNG_VERSION in page.tags for page in found):
+    below = any(_has_more_below(page) for page in found)
+    if any(DNG_VERSION in page.tags for page in found) or (not whole and below):
         raise UnusableImage(RAW)
+    whole = whole or found  # programs write "smaller copy" also where there is nothing that it could be a copy of
     page = max(whole, key=lambda page: page.size)
     if more or not all(other is page or _is_thumbnail(other, page) for other in whole):
         raise UnusableImage(SEVERAL)
-    return page, [PREVIEW] if len(found) > 1 or SUB_DIRECTORIES in page.tags else []
+    return page, [PREVIEW] if len(found) > 1 or below else []
+
+
+def _has_more_below(page: Directory) -> bool:
+    """Whether a page leads to further ones that are in the file: smaller copies, or what a camera's sensor saw."""
+    for place in page.numbers(SUB_DIRECTORIES)[:1]:
+        with contextlib.suppress(TiffError):
+            directory(page.content, place)
+            return True
+    return False
 
 
 def _is_thumbnail(small: Directory, large: Directory) -> bool:
@@ -95,13 +114,16 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
     bits = max(widths)
     if bits not in (1, 2, 4, 8, 12, 16, 32, 64):
         raise UnusableImage(f"{bits} bits a channel without gaps between them: save it with 16 bits")
+    if samples > 1 and bits in (1, 2, 4, 12):
+        raise UnusableImage(f"{bits} bits a channel in colours, which is not read: save it with 8 or 16 bits")
     form = next(iter(set(page.numbers(SAMPLE_FORMAT, 1)) - {1, 4}), 1)
     if form != 1:
         what = NUMBERS.get(form, f"numbers of an unknown form ({form})")
         raise UnusableImage(
             f"{bits} bits a channel, {what}: which one is black, and which one white? Save it with 8 or 16 bits, from 0 upwards"
         )
-    changed: dict[int, tuple[int, ...]] = {}
+    require_pixels(page)
+    changed: dict[int, tuple[int, ...]] = {SAMPLE_FORMAT: ()}  # "undefined" means the same, and Pillow doesn't know it
     dropped, apart = 0, page.numbers(PLANAR, 1)[0] == 2
     extra = samples - COLOURS.get(colour, samples)
     meanings = page.numbers(EXTRA_SAMPLES)[:1]
@@ -110,12 +132,19 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
     if extra == 1 and meanings == (0,):
         remarks.append("a fourth channel, to which the file gives no meaning, dropped")
         # Transparency is a kind of channel that every version of Pillow reads.
-        changed = _channels_alone(page, samples, 0, 3) if apart else {EXTRA_SAMPLES: (2,)}
+        changed |= _channels_alone(page, samples, 0, 3) if apart else {EXTRA_SAMPLES: (2,)}
         samples, dropped = 3, 1
     if apart and samples == 1:  # it can't be apart from anything, and Pillow would take it for a part of a pixel
         changed[PLANAR] = (1,)
     if colour == WHITE_IS_ZERO and bits > 8:  # which Pillow turns round in some files, and not in others
         changed[PHOTOMETRIC] = (GREY,)
+    if colour == PALETTE and bits <= 8:
+        table = page.numbers(COLOUR_MAP)
+        if len(table) != 3 * 2**bits:
+            raise TiffError(f"its palette has {len(table)} values, where {3 * 2**bits} are expected")
+        if 0 < max(table) < 2**8:
+            changed[COLOUR_MAP] = tuple(value * 257 for value in table)
+            remarks.append(SMALL_PALETTE)
     orientation = page.numbers(ORIENTATION, UPRIGHT)[0]
     if orientation == UPRIGHT:
         orientation = from_xmp(page.bytes_of(XMP, MAX_METADATA))
