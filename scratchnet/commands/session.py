@@ -11,12 +11,12 @@ from typing import Any
 from scratchnet.data.class_labels import class_labels_of, parse_class_labels
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
-from scratchnet.extras import install
 from scratchnet.measures.predictions import predictions_of
 from scratchnet.measures.scores import counted
 from scratchnet.pages import Results, report_page
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line
+from scratchnet.terminal.invocation import python
 from scratchnet.terminal.streams import standard_streams
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import (
@@ -149,9 +149,10 @@ def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, s
     except MissingExtraError as error:
         lacking["report.html"] = str(error)
     if lacking:
-        said, remedy = one_line(next(iter(lacking.values()))), install("viz")
-        why = wrapped(f"No {' and no '.join(lacking)}: {said.replace(remedy, '').rstrip()}")
-        print("\n".join([*why, *([f"  {remedy}"] if remedy in said else []), ""]), flush=True)
+        pip = f"{python()} -m pip"  # the remedy, a line of its own that can be copied
+        said, _, remedy = one_line(next(iter(lacking.values()))).partition(pip)
+        why = wrapped(f"No {' and no '.join(lacking)}: {said.rstrip()}")
+        print("\n".join([*why, *([f"  {pip}{remedy}"] if remedy else []), ""]), flush=True)
     return board, lacking
 
 
