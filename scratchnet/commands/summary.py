@@ -1,7 +1,6 @@
 """python -m scratchnet summary WHAT: a run, a file of weights, or a preset, in words and figures."""
 
 import argparse
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from scratchnet.terminal.text_table import wrapped
 from scratchnet.training.checkpoint import Progress, read_about
 from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.options import settings_table
+from scratchnet.training.run import read_table
 from scratchnet.training.selection import best_epoch, watched_side
 from scratchnet.use.predictor import network_of, weights_file
 
@@ -72,7 +72,7 @@ def _of_run(path: Path) -> list[str]:
 
 def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) -> list[str]:
     """How far the run is, and how good its last and its best epoch were, as metrics.csv says."""
-    rows = _metrics(folder)
+    rows = read_table(folder / "metrics.csv")
     more = f", and {progress.batches_done} batches of the next" if progress and progress.batches_done else ""
     asked = about["config"]["epochs"]
     lines = [f"epochs    {len(rows)} of {asked} done{more}"]
@@ -84,15 +84,6 @@ def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) ->
         lines += [f"  last    {_epoch(rows[-1])}", f"  best    {_epoch(best)}"]
         lines.append(f"          by {metric} of the {watched_side(best)} side")
     return lines
-
-
-def _metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of metrics.csv; none before the end of the first epoch."""
-    table = folder / "metrics.csv"
-    if not table.is_file():
-        return []
-    with open(table, encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _epoch(row: dict[str, float]) -> str:

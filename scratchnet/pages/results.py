@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from scratchnet.measures.scores import Scores
 from scratchnet.pages.facts import Facts
 from scratchnet.reference import log_softmax
 from scratchnet.training.checkpoint import Arrays, load_checkpoint
-from scratchnet.training.run import Run
+from scratchnet.training.run import Run, read_table
 from scratchnet.training.selection import best_epoch, watched_side
 from scratchnet.use.predictor import WEIGHTS, Predictor, weights_file
 
@@ -175,20 +174,6 @@ class Results:
 
     def __exit__(self, *exception: object) -> None:
         _close((self.train_set, self.test_set) if self.train_set and self.test_set else None)
-
-
-def read_table(path: Path) -> list[Row]:
-    """A CSV file of numbers, a dict a line; empty where there is no such file. Raises DataError where it is damaged."""
-    if not path.is_file():
-        return []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = [{str(name): float(cell) for name, cell in line.items()} for line in csv.DictReader(file)]
-    except (ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table of numbers, or damaged ({error})") from error
-    if any("epoch" not in row for row in rows):
-        raise DataError(f"{path}: has no column 'epoch': it was damaged or edited")
-    return rows
 
 
 def _open(about: dict[str, Any]) -> tuple[tuple[Dataset, Dataset] | None, str]:

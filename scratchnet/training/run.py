@@ -20,6 +20,7 @@ from scratchnet.training.origin import Origin
 
 CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")  # TensorBoard's, which is read in the order of the names
+MAX_TABLE_BYTES = 2**24
 NEWEST = 2  # checkpoints that are kept: should the newest be damaged, there is the one before
 DAMAGED = ".damaged"
 
@@ -191,6 +192,27 @@ class Run:
             for path in folder.glob("*") if folder.is_dir() else ():
                 if TEMPORARY.fullmatch(path.name):
                     path.unlink()
+
+
+def read_table(path: Path) -> list[dict[str, float]]:
+    """The rows of a run's metrics.csv or timings.csv, one an epoch; none where there is no such file yet.
+
+    Raises DataError where a field is empty or not a number, or an epoch is missing.
+    """
+    if not path.is_file():
+        return []
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise DataError(f"{path}: larger than {MAX_TABLE_BYTES} bytes, which no such table is")
+    rows: list[dict[str, float]] = []
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            for record in csv.DictReader(stream, restval="cut", strict=True):
+                rows.append({name: float(text) for name, text in record.items()})
+                if rows[-1].get("epoch") != len(rows):
+                    raise ValueError(f"row {len(rows)} is not that of epoch {len(rows)}")
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: damaged or edited ({error}). Resuming the run writes it again.") from error
+    return rows
 
 
 def _place(checkpoint: Path) -> tuple[int, int]:

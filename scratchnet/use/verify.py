@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -23,12 +22,11 @@ from scratchnet.storage.not_ours import not_ours
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 from scratchnet.training.config import RESUMABLE, Config, from_toml
 from scratchnet.training.origin import Origin
-from scratchnet.training.run import EVENT_FILE
+from scratchnet.training.run import EVENT_FILE, read_table
 
 OK, DAMAGED, UNKNOWN = "ok", "damaged", "unknown"
 TABLES = {"metrics.csv": "rows", "timings.csv": "timings"}  # one line an epoch, and what the checkpoint calls it
 LEFT_OVER = "left over from a write that was stopped: it can be deleted"
-MAX_TABLE_BYTES = 2**24
 PAGES = ("report.html", "report-best.html")
 Advance = Callable[[int], Any]
 
@@ -255,7 +253,7 @@ def _check_config(path: Path, saved: list[_Saved]) -> str:
 
 def _check_table(path: Path, saved: list[_Saved]) -> str:
     """Whether it is a table of numbers, one row an epoch, and holds the rows of the newest checkpoint."""
-    rows = _read_table(path)
+    rows = read_table(path)
     newest = _newest(saved)
     if newest is None or newest.progress is None:
         return f"{path.stem}, epochs: {len(rows)}"
@@ -280,20 +278,3 @@ def _check_table(path: Path, saved: list[_Saved]) -> str:
             "Resuming the run writes it again."
         )
     return f"{path.stem}, epochs: {len(rows)}, as in {newest.path.name}"
-
-
-def _read_table(path: Path) -> list[dict[str, float]]:
-    """The rows of such a table; an empty field is left out. Raises DataError where a field is no number, or an epoch is missing."""
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise DataError(f"{path}: larger than {MAX_TABLE_BYTES} bytes, which no such table is")
-    rows: list[dict[str, float]] = []
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="cut", strict=True)
-            for record in reader:
-                rows.append({name: float(text) for name, text in record.items() if text != ""})
-                if rows[-1].get("epoch") != len(rows):
-                    raise ValueError(f"row {len(rows)} is not that of epoch {len(rows)}")
-    except (ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: damaged or edited ({error}). Resuming the run writes it again.") from error
-    return rows
