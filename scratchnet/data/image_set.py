@@ -71,18 +71,26 @@ class ArrayImages:
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
-    """Mean and standard deviation of each channel over all images (N, H, W, 3) uint8, in [0, 1], from exact sums.
-
-    With n values x of 0 … 255:  mean = Σx / (255·n),  variance = (n·Σx² − (Σx)²) / (255·n)².
-    """
+    """Mean and standard deviation of each channel over all images (N, H, W, 3) uint8, in [0, 1], from exact sums."""
     value = np.arange(256, dtype=np.int64)
-    n = images.size // 3
-    mean, std = [], []
+    totals, squares = [], []
     for channel in range(3):
         count = np.zeros(256, np.int64)
         for image in images:
             count += np.bincount(image[:, :, channel].ravel(), minlength=256)
-        total, squares = int(count @ value), int(count @ value**2)
-        mean.append(total / (255 * n))
-        std.append(math.sqrt((n * squares - total**2) / (255 * n) ** 2))
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+        totals.append(int(count @ value))
+        squares.append(int(count @ value**2))
+    return statistics_of_sums(totals, squares, images.size // 3)
+
+
+def statistics_of_sums(totals: Sequence[int], squares: Sequence[int], n: int) -> tuple[Rgb, Rgb]:
+    """Mean and standard deviation of each channel, in [0, 1], from the sums of its n values and of their squares.
+
+    With n values x of 0 … 255:  mean = Σx / (255·n),  variance = (n·Σx² − (Σx)²) / (255·n)².
+    The sums are exact integers, so that neither the order of the images nor their number costs precision.
+    """
+    red, green, blue = (
+        (total / (255 * n), math.sqrt((n * square - total**2) / (255 * n) ** 2))
+        for total, square in zip(totals, squares, strict=True)
+    )
+    return (red[0], green[0], blue[0]), (red[1], green[1], blue[1])

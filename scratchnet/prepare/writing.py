@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from scratchnet.data import (
     write_shard,
 )
 from scratchnet.data.ahead import in_order
+from scratchnet.data.image_set import statistics_of_sums
 from scratchnet.prepare.augment import Item
 from scratchnet.prepare.sides import Division, Usable
 from scratchnet.prepare.spool import Spool
@@ -49,7 +49,9 @@ def write_dataset(
         splits[name] = _write_split(folder, header, items, spool, shard_size)
 
     train = division.sides["train"]
-    mean, std = _channel_statistics(train, size**2)
+    totals = [sum(channel) for channel in zip(*(item.image.sums for item in train), strict=True)]
+    squares = [sum(channel) for channel in zip(*(item.image.squares for item in train), strict=True)]
+    mean, std = statistics_of_sums(totals, squares, size**2 * len(train))
     used = {item.image.source.path: item.image.alterations for items in division.sides.values() for item in items}
     manifest = Manifest(
         dataset_id=dataset_id,
@@ -116,21 +118,3 @@ def _dataset_id(
             shown = [picture.cell.hex(), picture.positions, item.symmetry, item.image.checksum]
             digest.update(json.dumps([split, item.path, item.label, item.subject, *shown]).encode())
     return digest.hexdigest()
-
-
-def _channel_statistics(
-    items: Sequence[Item], pixels: int
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of each channel over all these images, in [0, 1].
-
-    With n values x of 0 … 255:  mean = Σx / (255·n),  variance = (n·Σx² − (Σx)²) / (255·n)².
-    The sums are exact integers, so that neither the order of the images nor their number costs precision.
-    """
-    n = pixels * len(items)
-    mean, std = [], []
-    for channel in range(3):
-        total = sum(item.image.sums[channel] for item in items)
-        squares = sum(item.image.squares[channel] for item in items)
-        mean.append(total / (255 * n))
-        std.append(math.sqrt((n * squares - total**2) / (255 * n) ** 2))
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
