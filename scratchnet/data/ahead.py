@@ -1,5 +1,6 @@
 """Reading ahead: work for a few threads, with the results in order while the caller is busy with those before."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,6 +8,11 @@ from typing import TypeVar
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+
+
+def default_threads() -> int:
+    """Threads that decode, where nobody says how many: one a core, at most 8."""
+    return min(os.cpu_count() or 1, 8)
 
 
 def in_order(

@@ -1,10 +1,10 @@
 """What a preparation will come to, before it is made: how many images, and how long it takes."""
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass
 
+from scratchnet.data.ahead import default_threads
 from scratchnet.data.images import UnusableImage, preprocessing, read_pixels
 from scratchnet.data.window import VALUES, Window
 from scratchnet.errors import ConfigError
@@ -66,5 +66,5 @@ def _seconds_per_image(found: Found, settings: Settings) -> float:
             read_pixels(image.file, how)
         except UnusableImage:  # which takes time too
             continue
-    threads = settings.threads or min(os.cpu_count() or 1, 8)
+    threads = settings.threads or default_threads()
     return (time.perf_counter() - began) / len(tried) / threads

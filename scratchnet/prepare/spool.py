@@ -5,7 +5,6 @@ threads. The compressed pixels are put aside in one
 temporary file, so that memory stays bounded; the facts about them stay in memory.
 """
 
-import os
 import warnings
 import zlib
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.data import PackedImage, Remark, pack_image, symmetry
-from scratchnet.data.ahead import in_order
+from scratchnet.data.ahead import default_threads, in_order
 from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocess
 from scratchnet.data.window import VALUES, Window
 from scratchnet.prepare.duplicates import Picture, identify
@@ -62,11 +61,6 @@ def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet
         for result in results:
             counts += result
     return Window.measured(counts)
-
-
-def default_threads() -> int:
-    """Threads that decode, where nobody says how many: one a core, at most 8."""
-    return min(os.cpu_count() or 1, 8)
 
 
 class Spool:

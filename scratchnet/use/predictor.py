@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scratchnet.data.ahead import in_order
+from scratchnet.data.ahead import default_threads, in_order
 from scratchnet.data.class_labels import class_labels_of
 from scratchnet.data.familiar import CAUTION, Familiar
 from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
@@ -32,7 +32,6 @@ from scratchnet.training.run import Run
 from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
-DECODERS = min(os.cpu_count() or 1, 8)  # threads that decode files while the network computes
 Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
 
 
@@ -214,7 +213,8 @@ class Predictor:
             except UnusableImage as reason:
                 return file, str(reason)
 
-        return in_order(read, files, DECODERS, ahead=max(self.batch_size, 2 * DECODERS), name="scratchnet-decoder")
+        threads = default_threads()
+        return in_order(read, files, threads, ahead=max(self.batch_size, 2 * threads), name="scratchnet-decoder")
 
     def pixels(self, image: Picture) -> NDArray[np.uint8]:
         """One image as the network gets it, (S, S, 3) uint8. Raises as `predict_proba` does."""
