@@ -31,6 +31,15 @@ class Facts:
         """Whether it is known that no test subject was seen in training."""
         return self.subjects_known is True and self.shared_subjects == 0
 
+    @property
+    def both_sides(self) -> str:
+        """Whether a subject stands on both sides, as far as the subjects are known: a sentence without its full stop."""
+        if self.subjects_known is None or self.shared_subjects is None:
+            return "Whether a subject stands on both sides of the split cannot be checked any more"
+        count = self.shared_subjects
+        stand = f"{count:,} subjects stand" if count > 1 else f"{count or 'No'} subject stands"
+        return f"{stand} on both sides of the split"
+
     @classmethod
     def of_images(cls, train: Dataset, test: Dataset) -> Facts:
         """What the prepared images say."""

@@ -115,11 +115,9 @@ def _of_data(results: Results) -> list[str]:
     facts, lines = results.facts, []
     if facts.subjects_known is False:
         lines.append("The subjects are not known: images of one subject may stand on both sides of the split.")
-    elif facts.subjects_known is None or facts.shared_subjects is None:
-        lines.append("Whether a subject stands on both sides of the split cannot be checked any more.")
-    elif facts.shared_subjects:
-        stand = "1 subject stands" if facts.shared_subjects == 1 else f"{facts.shared_subjects:,} subjects stand"
-        lines.append(f"{stand} on both sides of the split: the figures say little about new subjects.")
+    elif not facts.new_subjects:
+        known = facts.subjects_known and facts.shared_subjects
+        lines.append(f"{facts.both_sides}{': the figures say little about new subjects' if known else ''}.")
     if facts.copies_in_training:
         have = "1 test image has" if facts.copies_in_training == 1 else f"{facts.copies_in_training:,} test images have"
         lines.append(f"{have} a copy in training, turned, mirrored or as it is: no test.")

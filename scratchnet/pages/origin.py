@@ -44,13 +44,8 @@ def _remarks(facts: Facts, train: Dataset | None) -> list[str]:
     """Sentences on subjects and files."""
     if facts.subjects_known is False:
         lines = ["Whether a subject stands on both sides of the split is not known."]
-    elif facts.subjects_known is None or facts.shared_subjects is None:
-        lines = ["Whether a subject stands on both sides of the split cannot be checked any more."]
-    elif facts.shared_subjects:
-        stand = "1 subject stands" if facts.shared_subjects == 1 else f"{facts.shared_subjects:,} subjects stand"
-        lines = [f"{stand} on both sides of the split."]
     else:
-        lines = ["No subject stands on both sides of the split."]
+        lines = [f"{facts.both_sides}."]
     if train is not None and (merged := len(train.manifest.merged_subjects)):
         lines.append(f"{counted(merged, 'group')} of subjects that share an image: each counts as one subject.")
     if train is not None and (left_out := len(train.manifest.left_out)):
