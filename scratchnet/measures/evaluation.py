@@ -16,8 +16,9 @@ from scratchnet.measures import metrics
 class Evaluation:
     """How a network does on a set of images.
 
-    loss: mean cross-entropy, every image counting the same. logits (N, classes), labels (N,): in the order of the dataset;
-    after averaging over symmetries the logits are logarithms of mean probabilities (`averaged_logits`).
+    loss: mean cross-entropy, every image counting the same; NaN where it was not asked for. logits (N, classes), labels
+    (N,): in the order of the dataset; after averaging over symmetries the logits are logarithms of mean probabilities
+    (`averaged_logits`).
     """
 
     loss: float

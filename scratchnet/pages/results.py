@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,10 +15,10 @@ from tqdm import tqdm
 from scratchnet.data import Dataset
 from scratchnet.data.class_labels import KEY, class_labels_of, parse_class_labels
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.measures.predictions import Predictions
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.measures.scores import Scores
 from scratchnet.pages.facts import Facts
-from scratchnet.reference import log_softmax
 from scratchnet.training.checkpoint import Arrays, load_checkpoint
 from scratchnet.training.run import Run, read_table
 from scratchnet.training.selection import best_epoch, watched_side
@@ -218,10 +219,4 @@ def ask(weights: Path, dataset: Dataset) -> Predictions:
     starts = tqdm(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
     numbers = np.arange(len(dataset))
     logits = [predictor.logits(dataset.read(numbers[k : k + predictor.batch_size])) for k in starts]
-    return Predictions(
-        tuple(dataset.class_names),
-        tuple(dataset.paths),
-        tuple(dataset.subjects) if dataset.manifest.subjects_known else None,
-        dataset.labels.astype(np.int64),
-        np.exp(log_softmax(np.concatenate(logits).astype(np.float64))),
-    )
+    return predictions_of(Evaluation(math.nan, np.concatenate(logits), dataset.labels.astype(np.int64)), dataset)
