@@ -13,7 +13,7 @@ The gradients are the adjoint of these lines, read from the last to the first:
 
     dM = A dY Aᵀ,   dU = Vᵀ · dM point by point,   dW = Gᵀ dU G
 
-and the gradient of the inputs is a forward pass over dy with the filters turned by 180° (`direct.py`).
+and the gradient of the inputs is a forward pass over dy with the filters turned by 180° (`filters.py`).
 
 Every transform is the same few additions for all channels, which lie side by side in memory: it is done for a vector of
 channels at a time (`transforms.py`; `toom_cook.py` derives the matrices). V and M of a whole batch would not fit in any
