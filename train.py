@@ -1,6 +1,6 @@
 """Trains the report's network: python train.py, and nothing else, on the leukaemia cells that come with the program.
 
-The experiment from top to bottom stands in scratchnet/commands/train.py.
+The experiment from top to bottom stands in scratchnet/commands/train.py, the loop in scratchnet/training/loop.py.
 """
 
 import argparse

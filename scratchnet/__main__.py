@@ -5,20 +5,18 @@ from typing import NoReturn
 
 from scratchnet.commands import COMMANDS
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import add_arguments, enter, program, run
+from scratchnet.terminal.front_door import add_arguments, answering, module_of, program
 from scratchnet.terminal.invocation import package
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0 done, 1 its answer is no, 2 it can't be done as asked, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-
-    def work() -> int:
+    with answering(" ".join([package(), *arguments[:1]])) as answer:
         options = command_line(arguments).parse_args(arguments)
         options.arguments = arguments
-        return run(options.command, options)
-
-    return enter(work, " ".join([package(), *arguments[:1]]))
+        answer.code = module_of(options.command).run(options)
+    return answer.code
 
 
 def console() -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 
 from scratchnet.data.class_labels import class_labels_of, parse_class_labels
 from scratchnet.drawing.plots import require_plots
-from scratchnet.errors import DataError, MissingExtraError, NonFiniteError
+from scratchnet.errors import DataError, MissingExtraError
 from scratchnet.measures.predictions import predictions_of
 from scratchnet.measures.scores import counted
 from scratchnet.pages import Results, report_page
@@ -34,7 +34,6 @@ from scratchnet.training.interrupt import Interrupt
 from scratchnet.training.origin import PREPARED_FROM
 from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
-from scratchnet.training.trouble import hint, sentence
 from scratchnet.training.words import conclusion
 
 
@@ -89,51 +88,39 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 
     Raises NonFiniteError where training has diverged, DataError where an image is damaged or the run can't be saved.
     """
+    config, images = experiment.config, len(experiment.train_set)
     # Both also after the last epoch: what is written then takes a moment.
     with standard_streams(announce=True), Interrupt() as interrupt:
-        return _train(experiment, run, progress, interrupt)
-
-
-def _train(experiment: Experiment, run: Run, progress: Progress, interrupt: Interrupt) -> bool:
-    config, images = experiment.config, len(experiment.train_set)
-    done = progress.epoch * images + progress.batches_done * config.batch_size
-    board, lacking = _open_board(run, progress)  # what it says belongs above the bar
-    display = Display(
-        config.epochs,
-        total=config.epochs * images,
-        done=done,
-        evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
-        metric=config.best_metric,
-    )
-    try:
-        evaluations = fit(experiment, run, progress, display, board, interrupt)
-        if evaluations is None:
-            return False
-        predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
-        run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
-        run.remove_older(config.keep_last, config.keep_every)
-        if board is not None:
-            board.finished = True
-    except NonFiniteError as error:
-        raise NonFiniteError(
-            f"training has diverged in epoch {min(progress.epoch + 1, config.epochs)}, after "
-            f"{counted(experiment.trainer.optimizer.steps, 'step')}: {sentence(error)} {hint(config)} The size of every weight "
-            f"and gradient is in {run.trouble_path}; what was saved last is whole."
-        ) from error
-    except OSError as error:
-        raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
-    finally:
-        if board is not None:
-            with contextlib.suppress(OSError):  # a full disk: its curves end earlier
-                board.close()
-    if progress.epoch < config.epochs:
-        print(
-            f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {counted(config.patience, 'epoch')} (--patience)."
+        board, lacking = _open_board(run, progress)  # what it says belongs above the bar
+        display = Display(
+            config.epochs,
+            total=config.epochs * images,
+            done=progress.epoch * images + progress.batches_done * config.batch_size,
+            evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
+            metric=config.best_metric,
         )
-    print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
-    if "report.html" not in lacking:
-        _write_report(run, curves=board is not None)
-    return True
+        try:
+            evaluations = fit(experiment, run, progress, display, board, interrupt)
+            if evaluations is None:
+                return False
+            predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
+            run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+            run.remove_older(config.keep_last, config.keep_every)
+            if board is not None:
+                board.finished = True
+        except OSError as error:
+            raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
+        finally:
+            if board is not None:
+                with contextlib.suppress(OSError):  # a full disk: its curves end earlier
+                    board.close()
+        if progress.epoch < config.epochs:
+            patience = counted(config.patience, "epoch")
+            print(f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {patience} (--patience).")
+        print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
+        if "report.html" not in lacking:
+            _write_report(run, curves=board is not None)
+        return True
 
 
 def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, str]]:

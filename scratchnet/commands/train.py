@@ -6,7 +6,9 @@ The experiment from top to bottom: what to do (the command line), the data, the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,25 @@ NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that i
 
 def run(options: argparse.Namespace) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
-    return resume(options) if options.resume is not None else begin(options)
+    opened = begun(options) if options.resume is None else resumed(options)
+    with opened as (experiment, run, progress):
+        resuming = command("train", "--resume", run.folder)
+        try:
+            if train_to_the_end(experiment, run, progress):
+                return 0
+        except NonFiniteError as error:
+            print(f"{options.prog}: {error}", file=sys.stderr)
+            return 1
+        except DataError as error:
+            print(f"{options.prog}: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
+            return 2
+        print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
+        return 130
 
 
-def begin(options: argparse.Namespace) -> int:
-    """A new run."""
+@contextlib.contextmanager
+def begun(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
+    """A new run, locked, with what there is to do; its name is free again where nothing was saved."""
     settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
     if options.config:
         settings = from_toml(Path(options.config), settings)
@@ -72,7 +88,7 @@ def begin(options: argparse.Namespace) -> int:
     run = _create(folder, experiment, named=options.name is not None)
     try:
         with run.lock():
-            return train(experiment, run, Progress(), options.prog)
+            yield experiment, run, Progress()
     finally:
         run.discard_if_empty()
 
@@ -92,45 +108,25 @@ def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
             print(f"Another run began in the same second: the results of this one are in {folder}", flush=True)
 
 
-def resume(options: argparse.Namespace) -> int:
-    """Goes on with a run, from its newest checkpoint that is whole."""
+@contextlib.contextmanager
+def resumed(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
+    """A run to go on with, locked, as its newest checkpoint that is whole has left it."""
     senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
     if senseless:
         raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
     run = Run(Path(options.resume))
     run.require_there()
     with run.lock():
-        return go_on(options, run)
-
-
-def go_on(options: argparse.Namespace, run: Run) -> int:
-    """The same, once the run's lock is held."""
-    threads = set_threads(options.threads)
-    experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
-    print(announcement(experiment, threads, run.folder, progress, verbose=options.verbose), flush=True)
-    if changed:
-        print(
-            f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
-            "that was never interrupted, and from there on in more.\n"
-        )
-    compile_first(experiment.config)
-    return train(experiment, run, progress, options.prog)
-
-
-def train(experiment: Experiment, run: Run, progress: Progress, name: str) -> int:
-    """The training to its end, or to where it is stopped; then, how to go on."""
-    resuming = command("train", "--resume", run.folder)
-    try:
-        if train_to_the_end(experiment, run, progress):
-            return 0
-    except NonFiniteError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    except DataError as error:
-        print(f"{name}: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
-        return 2
-    print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
-    return 130
+        threads = set_threads(options.threads)
+        experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
+        print(announcement(experiment, threads, run.folder, progress, verbose=options.verbose), flush=True)
+        if changed:
+            print(
+                f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
+                "that was never interrupted, and from there on in more.\n"
+            )
+        compile_first(experiment.config)
+        yield experiment, run, progress
 
 
 def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -144,25 +145,20 @@ class Sequential(Turns):
         Any number of threads may call it at once with training=False, also while another one trains.
         """
         self._require_built()
-        if not training:
-            return self._run(x, training=False)
-        with alone():
-            y = self._run(x, training=True)
-            self.took_turn()
-        return y
-
-    def _run(self, x: Array, *, training: bool) -> Array:
-        for i, step in enumerate(self._steps):
-            try:
-                y = step.forward(x, training=training)
-            except NonFiniteError as error:
-                self._blame(i, x, error)
-                raise
-            except Exception as error:
-                _name_in(error, step, "forward")
-                raise
-            self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
-            x = y
+        with alone() if training else contextlib.nullcontext():
+            for i, step in enumerate(self._steps):
+                try:
+                    y = step.forward(x, training=training)
+                except NonFiniteError as error:
+                    self._blame(i, x, error)
+                    raise
+                except Exception as error:
+                    _name_in(error, step, "forward")
+                    raise
+                self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
+                x = y
+            if training:
+                self.took_turn()
         return x
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
@@ -174,25 +170,22 @@ class Sequential(Turns):
         """
         self._require_built()
         self._check_dy(dy)
-        with alone():
-            self.require_turn()
-            return self._run_back(dy, need_dx, accumulate)
-
-    def _run_back(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
         gradient: Array | None = dy
-        for i, step in reversed(list(enumerate(self._steps))):
-            if i < first and not need_dx:
-                return None
-            more = {"accumulate": True} if accumulate and parameters_of(step) else {}
-            wanted = need_dx or i > first
-            try:
-                gradient = step.backward(gradient, need_dx=wanted, **more)
-            except Exception as error:
-                _name_in(error, step, "backward")
-                raise
-            if wanted:
-                self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
+        with alone():
+            self.require_turn()
+            for i, step in reversed(list(enumerate(self._steps))):
+                if i < first and not need_dx:
+                    return None
+                more = {"accumulate": True} if accumulate and parameters_of(step) else {}
+                wanted = need_dx or i > first
+                try:
+                    gradient = step.backward(gradient, need_dx=wanted, **more)
+                except Exception as error:
+                    _name_in(error, step, "backward")
+                    raise
+                if wanted:
+                    self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
         return gradient
 
     def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:

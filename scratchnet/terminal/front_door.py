@@ -7,8 +7,9 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.terminal.command_line import Parser, notes, one_line
@@ -16,27 +17,45 @@ from scratchnet.terminal.signals import end_when_asked
 from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
 
 
-def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
-    """Does the work; returns its exit code, or 2 where it can't be done as asked, or 130 where Ctrl-C has stopped it.
+@dataclass
+class Answer:
+    """What a program's work comes to: its exit code."""
+
+    code: int = 0
+
+
+@contextlib.contextmanager
+def answering(name: str, stopped: str = "stopped") -> Iterator[Answer]:
+    """The work of a program, as a `with` block that sets the answer's code; it is 2 where the work can't be done as asked,
+    and 130 where Ctrl-C has stopped it.
 
     name: how the door is called, which an error's line begins with. stopped: what is said after Ctrl-C.
-    Also from Python, as in a notebook or a thread: the streams are as before when it returns.
+    Also from Python, as in a notebook or a thread: the streams are as before when the block ends.
     """
+    answer = Answer()
     with standard_streams():
         try:
-            code = work()
+            yield answer
         except OutputLost:
-            code = 0
+            answer.code = 0
         except (ScratchnetError, OSError) as error:
             print(f"{notes(error)}{name}: {one_line(str(error))}", file=sys.stderr)
-            return 2
+            answer.code = 2
+            return
         except KeyboardInterrupt as stop:
             print(f"{name}: {stop.args[0] if stop.args else stopped}", file=sys.stderr)
-            return 130
+            answer.code = 130
+            return
         if problem := output_problem():
             print(f"{name}: {problem}", file=sys.stderr)
-            return 2
-        return code
+            answer.code = 2
+
+
+def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
+    """Does the work, which returns an exit code, as `answering` says; returns the exit code."""
+    with answering(name, stopped) as answer:
+        answer.code = work()
+    return answer.code
 
 
 def enter_alone(door: str, name: str, arguments: list[str] | None) -> int:
@@ -45,13 +64,11 @@ def enter_alone(door: str, name: str, arguments: list[str] | None) -> int:
     door: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
     """
     given = sys.argv[1:] if arguments is None else arguments
-
-    def work() -> int:
+    with answering(name) as answer:
         options = parser_of(door, name).parse_args(given)
         options.arguments = [door, *given]
-        return run(door, options)
-
-    return enter(work, name)
+        answer.code = module_of(door).run(options)
+    return answer.code
 
 
 def parser_of(door: str, name: str) -> Parser:
@@ -63,12 +80,15 @@ def parser_of(door: str, name: str) -> Parser:
 
 def add_arguments(door: str, parser: argparse.ArgumentParser) -> None:
     """Describes a command's own command line. Only that command is imported, so that the answer comes at once."""
-    importlib.import_module(f"scratchnet.commands.{door}").add_arguments(parser)
+    module_of(door).add_arguments(parser)
 
 
-def run(door: str, options: argparse.Namespace) -> int:
-    """Runs a command. options: as its parser has understood them, with `arguments`: the command and what was given it."""
-    return int(importlib.import_module(f"scratchnet.commands.{door}").run(options))
+def module_of(door: str) -> Any:
+    """A command's module, which has `add_arguments(parser)` and `run(options)`, which returns the exit code.
+
+    options: as the parser has understood them, with `arguments`: the command and what was given it.
+    """
+    return importlib.import_module(f"scratchnet.commands.{door}")
 
 
 def program(main: Callable[[], int]) -> NoReturn:

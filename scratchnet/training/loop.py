@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from scratchnet.data import Batch
@@ -20,7 +20,7 @@ from scratchnet.training.run import Run
 from scratchnet.training.saving import Saver
 from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, out_of_patience
 from scratchnet.training.trainer import Trainer
-from scratchnet.training.trouble import advice, just_found_stuck, report_of_divergence
+from scratchnet.training.trouble import advice, just_found_stuck, message_of_divergence, report_of_divergence
 
 STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so
 
@@ -40,85 +40,85 @@ def fit(
     None; `Run.load` and another call go on from there as if nothing had happened. `board` gets each epoch for TensorBoard;
     `interrupt` is the caller's, where more is to be done after this.
 
-    Raises NonFiniteError where training has diverged, once the run's trouble.txt says how; DataError where an image is
-    damaged, once it has saved; OSError where the first or the last checkpoint can't be written. What was saved before is
-    whole in all cases.
+    Raises NonFiniteError where training has diverged, with what to try, once the run's trouble.txt says how; DataError where
+    an image is damaged, once it has saved; OSError where the first or the last checkpoint can't be written. What was saved
+    before is whole in all cases.
     """
-    saver = Saver(experiment, run, progress, display)
+    config, trainer, data = experiment.config, experiment.trainer, experiment.data.train
+    metric, saver = config.best_metric, Saver(experiment, run, progress, display)
+    evaluations: dict[str, Evaluation] | None = None
+    batch: Batch | None
+    with (
+        contextlib.nullcontext(interrupt) if interrupt else Interrupt() as interrupt,
+        _whole_at_the_end(experiment, run, progress, display, saver),
+    ):
+        if not run.checkpoints():
+            run.write_config(config, experiment.about)
+            saver.save_or_raise()
+        while progress.epoch < config.epochs and not out_of_patience(progress.rows, metric, config.patience):
+            display.start_epoch(progress.epoch)
+            mark = time.perf_counter()
+            for batch in interrupt.watch(data.epoch(progress.epoch, start=progress.batches_done)):
+                progress.loss_sum += trainer.step(batch, progress.epoch)
+                progress.batches_done += 1
+                seconds = time.perf_counter() - mark
+                progress.seconds += seconds
+                display.step(len(batch), seconds, progress.loss_sum / progress.batches_done)
+                saver.save_if_due()
+                mark = time.perf_counter()
+            batch = None  # the evaluation needs the memory
+
+            began = time.perf_counter()
+            evaluations = evaluate(experiment, display, interrupt)
+            end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
+            if board is not None:
+                # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
+                record_epoch(board, experiment, progress, evaluations["test"], display.say)
+            is_best = best_epoch(progress.rows, metric) == progress.epoch
+            saver.save(is_best=is_best)
+            classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))
+            star = is_best and beats_constant(progress.rows[-1], metric, classes)
+            display.epoch_line(progress.rows[-1], progress.timings[-1], star)
+            warm = progress.rows[math.ceil(config.warmup / len(data)) :]  # the epochs at the full learning rate
+            if just_found_stuck(warm, data.dataset.labels, STUCK_EPOCHS):
+                display.say(advice(config, STUCK_EPOCHS))
+        evaluations = evaluations or evaluate(experiment, display, interrupt)
+        if saver.failed:
+            saver.save_or_raise()
+        return evaluations
+    return None
+
+
+@contextlib.contextmanager
+def _whole_at_the_end(
+    experiment: Experiment, run: Run, progress: Progress, display: Display, saver: Saver
+) -> Iterator[None]:
+    """Whatever ends the block, the run is whole and the bar is gone. A stop that was asked for ends it without an error.
+
+    Raises NonFiniteError that says all there is to say, where training has diverged.
+    """
     try:
-        with contextlib.nullcontext(interrupt) if interrupt else Interrupt() as interrupt:
-            if not run.checkpoints():
-                run.write_config(experiment.config, experiment.about)
-                saver.save_or_raise()
-            try:
-                evaluations = train_epochs(experiment, progress, display, interrupt, saver, board)
-            except Interrupted:
-                saver.save(last=True)
-                return None
-            except DataError:
-                saver.save(last=True)
-                raise
-            if saver.failed:
-                saver.save_or_raise()
-            return evaluations
+        try:
+            yield
+        except Interrupted:
+            saver.save(last=True)
+        except DataError:
+            saver.save(last=True)
+            raise
     except NonFiniteError as error:
         run.write_trouble(report_of_divergence(experiment, progress, error))
-        raise
+        raise NonFiniteError(message_of_divergence(experiment, progress, error, run.trouble_path)) from error
     finally:
         display.close()
 
 
-def train_epochs(
-    experiment: Experiment,
-    progress: Progress,
-    display: Display,
-    interrupt: Interrupt,
-    saver: Saver,
-    board: Board | None,
-) -> dict[str, Evaluation]:
-    """The epochs that are still to do, each with its evaluation; returns the last one."""
-    config, data = experiment.config, experiment.data
+def evaluate(experiment: Experiment, display: Display, interrupt: Interrupt) -> dict[str, Evaluation]:
+    """An evaluation of each side, which a person can watch, and stop."""
 
     def watch(side: str, batches: Iterable[Batch]) -> Iterable[Batch]:
         return display.evaluating(interrupt.watch(batches), side, experiment.positions(side))
 
-    def evaluate() -> dict[str, Evaluation]:
-        return {side: experiment.evaluate(side, partial(watch, side)) for side in data.checks}
-
-    evaluations = None
-    while progress.epoch < config.epochs and not out_of_patience(progress.rows, config.best_metric, config.patience):
-        train_one_epoch(experiment, progress, display, interrupt, saver)
-        began = time.perf_counter()
-        evaluations = evaluate()
-        end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
-        if board is not None:
-            # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
-            record_epoch(board, experiment, progress, evaluations["test"], display.say)
-        is_best = best_epoch(progress.rows, config.best_metric) == progress.epoch
-        saver.save(is_best=is_best)
-        classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))
-        star = is_best and beats_constant(progress.rows[-1], config.best_metric, classes)
-        display.epoch_line(progress.rows[-1], progress.timings[-1], star)
-        warm = progress.rows[math.ceil(config.warmup / len(data.train)) :]  # the epochs at the full learning rate
-        if just_found_stuck(warm, data.train.dataset.labels, STUCK_EPOCHS):
-            display.say(advice(config, STUCK_EPOCHS))
-    return evaluations or evaluate()
-
-
-def train_one_epoch(
-    experiment: Experiment, progress: Progress, display: Display, interrupt: Interrupt, saver: Saver
-) -> None:
-    """The batches of one epoch that are still to do."""
-    display.start_epoch(progress.epoch)
-    mark = time.perf_counter()
-    for batch in interrupt.watch(experiment.data.train.epoch(progress.epoch, start=progress.batches_done)):
-        progress.loss_sum += experiment.trainer.step(batch, progress.epoch)
-        progress.batches_done += 1
-        seconds = time.perf_counter() - mark
-        progress.seconds += seconds
-        display.step(len(batch), seconds, progress.loss_sum / progress.batches_done)
-        saver.save_if_due()
-        mark = time.perf_counter()
+    return {side: experiment.evaluate(side, partial(watch, side)) for side in experiment.data.checks}
 
 
 def end_epoch(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scratchnet.data import Batch
 from scratchnet.measures.evaluation import Evaluation
@@ -65,14 +63,16 @@ class Trainer:
         for batch in batches:
             for start in range(0, len(batch.labels), self.micro_batch):
                 part = slice(start, start + self.micro_batch)
-                logits.append(self._logits(batch.images[part], symmetries))
+                images = batch.images[part]
+                answer = (
+                    averaged_logits(self.network, images)
+                    if symmetries
+                    else self.network.forward(images, training=False)
+                )
+                logits.append(answer)
                 labels.append(batch.labels[part])
                 total += loss.forward(logits[-1], labels[-1]) * len(labels[-1])
         return Evaluation(total / sum(map(len, labels)), np.concatenate(logits), np.concatenate(labels))
-
-    def _logits(self, images: NDArray[Any], symmetries: bool) -> NDArray[Any]:
-        """The network's answer to images as they are, or in all their positions."""
-        return averaged_logits(self.network, images) if symmetries else self.network.forward(images, training=False)
 
 
 def micro_batch_size(network: Sequential) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ def report_of_divergence(experiment: Experiment, progress: Progress, error: Exce
         f"epoch {progress.epoch + 1}, batch {progress.batches_done + 1}, after {counted(trainer.optimizer.steps, 'step')}, "
         f"learning rate {plain(trainer.optimizer.learning_rate)}\n"
         f"{hint(experiment.config)}\n\n{norms_table(experiment.network)}\n"
+    )
+
+
+def message_of_divergence(experiment: Experiment, progress: Progress, error: Exception, path: Path) -> str:
+    """What the person who trains is told of it. path: of trouble.txt."""
+    epoch = min(progress.epoch + 1, experiment.config.epochs)
+    return (
+        f"training has diverged in epoch {epoch}, after {counted(experiment.trainer.optimizer.steps, 'step')}: "
+        f"{sentence(error)} {hint(experiment.config)} The size of every weight and gradient is in {path}; "
+        "what was saved last is whole."
     )
 
 

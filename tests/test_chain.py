@@ -1,0 +1,42 @@
+"""From python train.py to the kernel that computes a tile there are few calls: what is between can be read at one go."""
+
+import sys
+
+import pytest
+
+import train
+from scratchnet.kernels import convolution
+from scratchnet.kernels.machine import threads
+from scratchnet.kernels.winograd import passes
+
+MOST = 12  # from train.main to the launch of a kernel, both counted
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """By its name, for each kernel of Winograd's tiles that a step of training runs: the longest way from train.main to it."""
+    seen, thread_count = {}, threads.thread_count
+
+    def look():  # in place of what every launch asks before it runs its kernel
+        stack = [sys._getframe(1)]
+        kernel = stack[0].f_locals.get("compiled")
+        while stack[-1].f_back is not None and stack[-1].f_code is not train.main.__code__:
+            stack.append(stack[-1].f_back)
+        names = [frame.f_code.co_qualname for frame in reversed(stack)]
+        if kernel is not None and "Trainer.step" in names and kernel.py_func.__module__ == passes.__name__:
+            seen[kernel.py_func.__name__] = max(names, seen.get(kernel.py_func.__name__, []), key=len)
+        return thread_count()
+
+    monkeypatch.setattr(threads, "thread_count", look)
+    return seen
+
+
+@pytest.mark.skipif(not convolution.can_use_winograd((5, 5), 1), reason="nothing is compiled, so nothing is launched")
+def test_few_calls_lead_to_the_kernel(calls, tmp_path, monkeypatch):
+    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": ""}))
+    where = ["--runs", str(tmp_path / "runs"), "--prepared", str(tmp_path / "prepared")]
+    assert train.main(["--image-size", "32", "--epochs", "1", "--batch-size", "64", *where]) == 0
+    assert {"convolve_tiles", "sum_in_tasks"} <= calls.keys()
+    for names in calls.values():
+        assert names[0] == "main"
+        assert len(names) <= MOST, " → ".join(names)
