@@ -39,6 +39,9 @@ BROKEN = {
 
 def replace(library, source, folder, monkeypatch):
     """A library of that name with that source, before the one that is installed."""
+    monkeypatch.setitem(
+        sys.modules, library, None
+    )  # so that the other one is gone at the end, whether or not it was loaded
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     (folder / f"{library}.py").write_text(source, encoding="utf-8")
@@ -79,7 +82,7 @@ def test_what_it_raises_later_is_turned_too():
 def test_a_notebooks_backend_costs_nothing(backend, repository):
     pytest.importorskip("matplotlib")
     program = (
-        "import os; from scratchnet import plots; print(plots.confusion([[1, 2], [3, 4]], ['a', 'b'])[:4] == b'\\x89PNG', "
+        "import os; from scratchnet.drawing import plots; print(plots.confusion([[1, 2], [3, 4]], ['a', 'b'])[:4] == b'\\x89PNG', "
         "os.environ['MPLBACKEND'])"
     )
     done = subprocess.run(

@@ -96,7 +96,7 @@ def outcome(path):
 
 
 def is_clear(message, path):
-    return isinstance(message, str) and str(path) in message and "data_prep" in message
+    return isinstance(message, str) and str(path) in message and "scratchnet prepare SOURCE OUT" in message
 
 
 def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
