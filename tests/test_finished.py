@@ -8,6 +8,7 @@ import train
 from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.errors import DataError, NonFiniteError
 from scratchnet.prepare import Settings, prepare_sample
+from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run, load_checkpoint
 from scratchnet.training.config import Config
 from scratchnet.training.origin import Origin
@@ -48,8 +49,9 @@ def test_one_checkpoint_stays_and_the_run_goes_on_from_it(shards, tmp_path, caps
     run = finished(shards, tmp_path / "run")
     assert checkpoints(run) == ["epoch-0002.h5"]
     said = " ".join(capsys.readouterr().out.split())
-    assert "from the checkpoint of 71 MB that stayed there (--keep-last 0 keeps none): python" in said
-    assert f"train.py --resume {run.folder} --epochs N" in said
+    again = command("train", "--resume", run.folder, "--epochs", "N")  # as Python was typed, such as .venv/bin/python
+    assert f"from the checkpoint of 71 MB that stayed there (--keep-last 0 keeps none): {again}" in said
+    assert again.endswith(f"train.py --resume {run.folder} --epochs N")
     with run.lock():
         experiment, progress, changed = reopen(run, {"epochs": 3})
         assert train_to_the_end(experiment, run, progress)
