@@ -73,14 +73,15 @@ def begun(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progre
     require_form(options.class_label)
     threads = set_threads(options.threads)
     shards, name, made = find_data(options, config, runs)
+    manifest = read_manifest(shards)
     if repeated is not None:
-        require_same(repeated, read_manifest(shards).dataset_id, options.config)
+        require_same(repeated, manifest.dataset_id, options.config)
     if "image_size" not in settings:
-        config = Config(**settings, image_size=read_manifest(shards).image_shape[0])
+        config = Config(**settings, image_size=manifest.image_shape[0])
     folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     if options.name is not None:
         Run.require_free(folder)
-    labels = parse_class_labels(options.class_label, read_manifest(shards).class_names)
+    labels = parse_class_labels(options.class_label, manifest.class_names)
     called = command(*options.arguments)
     experiment = Experiment(config, shards, command=called, class_labels=labels, prepared_from=made)
     print(announcement(experiment, threads, folder, Progress(), verbose=options.verbose), flush=True)

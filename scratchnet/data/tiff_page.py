@@ -194,6 +194,6 @@ def _is_built_in(method: str) -> bool:
     """Whether this Pillow can pack, and so unpack, TIFF in a way that not all can."""
     try:
         Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression=method)
-    except Exception:
+    except Exception:  # whatever it raises, it cannot
         return False
     return True
