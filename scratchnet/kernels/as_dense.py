@@ -54,10 +54,12 @@ def backward_weight(x, dy, stride, top, left, dweight, accumulate):
     dmatrix = empty(shape, dy.dtype)
     flat = dmatrix.reshape(height * width * channels, -1)
     dense_backward_weight(x.reshape(images, -1), dy.reshape(images, -1), flat, False)
-    if not accumulate:
-        dweight[...] = 0
+    sums = np.empty_like(dweight) if accumulate else dweight  # the sum is made apart, and added once
+    sums[...] = 0
     for p, q, i, j, u, v in taps_between(height, width, out_height, out_width, dweight.shape[:2], stride, top, left):
-        dweight[u, v] += dmatrix[p, q, :, i, j]
+        sums[u, v] += dmatrix[p, q, :, i, j]
+    if accumulate:
+        dweight += sums
 
 
 def backward_input(dy, weight, stride, top, left, height, width):

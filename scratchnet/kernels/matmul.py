@@ -162,17 +162,19 @@ def add_rows(tile, rows, c, first):
 
 @kernel
 def gathered_product(a, rows, cols, b, bias, accumulate, c):
-    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[k, f], or the same sum added to what c holds.
+    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[k, f]; or, with accumulate, what c holds plus the sum over k.
 
     It computes `reference.dense` and `reference.conv2d`, and each of their gradients, by the offsets that it is given.
 
     a (any length), b (K, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole tiles,), cols (K,):
     int64 offsets into a. A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it
-    needs; each number of c is summed by one thread, in the order of k, so that the number of threads changes no bit.
+    needs; each number of c is summed by one thread, in the order of k, so that the number of threads changes no bit. What
+    accumulate adds has the bits that a bias of zero writes, however deep the sum: it is made apart, then added once.
     """
     height, width = c.shape
     depth = cols.size
     columns = 2 * lanes_of(c)
+    apart = accumulate and depth > DEPTH
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
@@ -185,16 +187,23 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
         bottom = min(height, top + block * TILE_ROWS)
         piece = scratch(min(depth, DEPTH) * columns, c).reshape(1, -1, columns)
         tile = scratch(TILE_ROWS * columns, c).reshape(TILE_ROWS, columns)
+        sums = scratch((bottom - top) * columns if apart else 0, c).reshape(-1, columns)
+        sums[:] = 0
         for start in range(0, depth, DEPTH):
             stop = min(depth, start + DEPTH)
             for k in range(start, stop):
                 pack_line(b, k, first, piece[0, k - start])
             for row in range(top, bottom, TILE_ROWS):
                 tile_product(a, rows, row, cols[start:], 0, stop - start, piece, 0, tile)
-                if start > 0 or accumulate:
-                    add_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first)
+                used = min(TILE_ROWS, bottom - row)
+                if apart:
+                    add_rows(tile, used, sums[row - top :], 0)
+                elif start > 0 or accumulate:
+                    add_rows(tile, used, c[row:], first)
                 else:
-                    write_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first, bias)
+                    write_rows(tile, used, c[row:], first, bias)
+        if apart:
+            add_rows(sums, bottom - top, c[top:], first)
         restore(rules)
 
 
