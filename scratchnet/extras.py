@@ -28,6 +28,8 @@ EXTRAS = {
     "onnxruntime": "export",
     "safetensors": "export",
     "sklearn": "parity",
+    "jupytext": "course",
+    "nbclient": "course",
     "torch": "parity",
 }
 

@@ -16,7 +16,14 @@ from scratchnet import reference
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted([*(ROOT / "scratchnet").rglob("*.py"), ROOT / "train.py", ROOT / "data_prep.py"])
+    for path in sorted(
+        [
+            *(ROOT / "scratchnet").rglob("*.py"),
+            *(path for path in (ROOT / "course").rglob("*.py") if "lessons" not in path.parts),  # they are a reader's
+            ROOT / "train.py",
+            ROOT / "data_prep.py",
+        ]
+    )
 }
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
 each_module = pytest.mark.parametrize("module", TREES)
@@ -114,7 +121,24 @@ def test_every_place_has_its_rule_and_says_it():
 @each_module
 def test_nothing_of_the_package_imports_what_stands_beside_it(module):
     if within(module, "scratchnet"):
-        assert not {name for name in imports(module) if within(name, "data_prep", "train", "tests", "benchmarks")}
+        assert not {
+            name for name in imports(module) if within(name, "data_prep", "train", "tests", "benchmarks", "course")
+        }
+
+
+def test_the_course_stands_on_the_package_alone():
+    """Above it is nothing: nobody imports the course, and it imports scratchnet, the standard library and NumPy."""
+    assert "course" in TREES
+    for module, path in SOURCES.items():
+        above = {
+            name for name in imports(module) if within(name, "course", "data_prep", "train", "tests", "benchmarks")
+        }
+        if within(module, "course"):
+            above = {name for name in above if not within(name, "course")}
+        assert not above, f"{path} imports {above}"
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        assert "import course" not in (text := path.read_text(encoding="utf-8")), path
+        assert "from course" not in text, path
 
 
 @each_module
