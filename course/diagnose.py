@@ -1,0 +1,134 @@
+"""What kind of wrong it is: a wrong result says more than that it is wrong."""
+
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def diagnose(mine: Array, right: Array, *, tolerance: float = 1e-9, images: int = 0) -> str:
+    """One line on what `mine` is beside `right`, arrays of one shape, finite, float64; "" where they agree.
+
+    tolerance: the largest difference that passes, relative to the root mean square of `right`. images: how many images both
+    were made of, where that is known: a factor of 1/images or images has then a likely reason.
+
+    >>> diagnose(np.array([1.0, 2.0]), np.array([2.0, 4.0]), images=2)
+    '0.5 times the right one, everywhere: divided by the number of images?'
+    """
+    scale = max(float(np.sqrt(np.mean(right**2))), 1e-300) if right.size else 1.0
+    wrong = np.abs(mine - right) > tolerance * scale
+    if not wrong.any():
+        return ""
+    if not mine.any():
+        return "all zero"
+    near = 1e-6 * scale
+    return (
+        _factor(mine, right, near, images)
+        or _rounded(mine, right, scale)
+        or _moved(mine, right, near)
+        or _constant(mine, right, near)
+        or _part(wrong)
+        or _permuted(mine, right, near)
+        or _first(mine, right, wrong)
+    )
+
+
+def number(value: float) -> str:
+    """The value as it stands in a line: six digits."""
+    return f"{float(value):.6g}"
+
+
+def place(mine: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The first place, in reading order, that is True."""
+    return tuple(int(i) for i in np.argwhere(mine)[0])
+
+
+def _factor(mine: Array, right: Array, near: float, images: int) -> str:
+    norm = float(np.sum(right * right))
+    if right.size < 2 or norm == 0:
+        return ""
+    factor = float(np.sum(mine * right)) / norm
+    if factor == 0 or not _same(mine, factor * right, near * min(1.0, abs(factor))):
+        return ""
+    if abs(factor + 1) < 1e-6:
+        return "the right one with the other sign"
+    if abs(factor - 1) < 1e-4:
+        return ""
+    why = ""
+    if images > 1 and abs(factor * images - 1) < 1e-6:
+        why = ": divided by the number of images?"
+    elif images > 1 and abs(factor / images - 1) < 1e-6:
+        why = ": not divided by the number of images?"
+    return f"{number(factor)} times the right one, everywhere{why}"
+
+
+def _rounded(mine: Array, right: Array, scale: float) -> str:
+    error = float(np.abs(mine - right).max()) / scale
+    return "right to about 7 digits: is something float32 on the way?" if error < 3e-7 else ""
+
+
+def _moved(mine: Array, right: Array, near: float) -> str:
+    axes = range(right.ndim)
+    for a, b in combinations(axes, 2):
+        if _same(mine, right.swapaxes(a, b), near):
+            return "the right one, transposed" + (f" (axes {a} and {b} exchanged)" if right.ndim > 2 else "")
+    for a, b in combinations(axes, 2):
+        if _same(mine, np.flip(right, (a, b)), near):
+            return f"the right one, turned by 180° (axes {a} and {b})"
+    for a in axes:
+        if right.shape[a] > 1 and _same(mine, np.flip(right, a), near):
+            return "the right one, from its end" + (f" (axis {a})" if right.ndim > 1 else "")
+    return ""
+
+
+def _constant(mine: Array, right: Array, near: float) -> str:
+    off = mine - right
+    return f"off by {number(off.mean())}, everywhere" if right.size > 1 and float(np.ptp(off)) < near else ""
+
+
+def _part(wrong: NDArray[np.bool_]) -> str:
+    """A part of the places that has a name: the border, some images, some channels."""
+    if wrong.ndim == 4 and min(wrong.shape[1:3]) > 2 and not wrong[:, 1:-1, 1:-1].any():
+        return "right inside, wrong on the border"
+    if wrong.ndim < 2:
+        return ""
+    for axis, what in (
+        (0, "image" if wrong.ndim != 2 else "row"),
+        (wrong.ndim - 1, "channel" if wrong.ndim != 2 else "column"),
+    ):
+        by = np.asarray(wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis)))
+        if len(by) > 1 and not by[0] and by[1:].all():
+            return f"right in {what} 0, wrong in the others"
+        if len(by) > 1 and not by[-1] and by[:-1].all():
+            return f"right in the last {what}, wrong in the others"
+    return ""
+
+
+def _permuted(mine: Array, right: Array, near: float) -> str:
+    channels = right.shape[-1] if right.ndim else 0
+    if right.ndim > 1 and 2 <= channels <= 4:
+        for order in permutations(range(channels)):
+            if _same(mine, right[..., list(order)], near):
+                return f"the right one with its last axis in the order {list(order)}"
+    if right.size > 2 and _same(np.sort(mine, axis=None), np.sort(right, axis=None), near):
+        return f"the right numbers in other places; {_first(mine, right, np.abs(mine - right) > near)}"
+    return ""
+
+
+def _first(mine: Array, right: Array, wrong: NDArray[np.bool_]) -> str:
+    if right.size == 1:
+        return f"{number(mine.item())}, expected {number(right.item())}"
+    at = place(wrong)
+    share = (
+        f"{wrong.mean():.0%} of the numbers are wrong"
+        if wrong.mean() >= 0.005
+        else f"{wrong.sum()} of {wrong.size} numbers are wrong"
+    )
+    where = f"[{', '.join(map(str, at))}]"
+    return f"{share}; the first is {where}: {number(mine[at])}, expected {number(right[at])}"
+
+
+def _same(a: Array, b: Array, near: float) -> bool:
+    return a.shape == b.shape and bool((np.abs(a - b) <= near).all())

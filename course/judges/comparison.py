@@ -1,0 +1,141 @@
+"""Judging by a twin: the student's function and the right one are given the same, and must return the same."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from course.diagnose import Array, diagnose, number, place
+from course.exercises import EXERCISES
+
+Function = Callable[..., Any]
+Suspects = Mapping[str, Function]
+
+
+def generator(seed: int, *numbers: int) -> np.random.Generator:
+    """The random numbers of a judge: of this seed, and of a number or two that tell its draws apart."""
+    return np.random.default_rng([seed, *numbers])
+
+
+def differ(mine: Any, right: Any, what: str = "", *, tolerance: float = 1e-9, images: int = 0) -> str:
+    """What is wrong with one array that was returned, as one line; "" where it is right.
+
+    mine: whatever came. right: the array expected. what: its name, such as "dx". images: as for `diagnose`.
+    """
+    lead = f"{what}: " if what else ""
+    right = np.asarray(right, np.float64)
+    if mine is None:
+        return f"{lead}returned nothing: does it end with return?"
+    try:
+        given = np.asarray(mine)
+        values = given.astype(np.float64) if given.dtype.kind in "buif" else None
+    except (TypeError, ValueError):
+        values = None
+    if values is None:
+        return f"{lead}returned {_kind(mine)}, expected numbers of shape {right.shape}"
+    if values.shape != right.shape:
+        hint = ": transposed?" if values.ndim == 2 and values.shape == right.shape[::-1] else ""
+        if right.ndim and values.shape == ():
+            hint = ": one number for all of them?"
+        return f"{lead}shape {values.shape}, expected {right.shape}{hint}"
+    if not np.isfinite(values).all():
+        at = place(~np.isfinite(values)) if values.ndim else ()
+        where = f" at [{', '.join(map(str, at))}]" if at else ""
+        return f"{lead}{number(values[at])}{where}, expected {number(right[at])}"
+    found = diagnose(values, right, tolerance=tolerance, images=images)
+    return lead + found if found else ""
+
+
+def twin(
+    name: str,
+    mine: Function,
+    right: Function,
+    cases: Sequence[tuple[Any, ...]],
+    *,
+    outputs: Sequence[str] = (),
+    suspects: Suspects | None = None,
+    tolerance: float = 1e-9,
+) -> str:
+    """Gives both functions each of the cases; returns the first complaint, or "" where all results agree.
+
+    name: of the exercise, whose signature names the arguments. outputs: the names of the arrays, where there are several.
+    suspects: usual mistakes, each a sentence and the function that makes it; where a wrong result is that of a suspect, the
+    sentence is the complaint. Every call gets copies, and a function that changes them is found out.
+    """
+    for case in cases:
+        arguments = [_copy(value) for value in case]
+        got = mine(*arguments)
+        complaint = changed(name, case, arguments)
+        if complaint:
+            return complaint
+        wanted = right(*map(_copy, case))
+        several = isinstance(wanted, tuple)
+        if several and (not isinstance(got, tuple | list) or len(got) != len(wanted)):
+            return f"returned {_kind(got)}, expected ({', '.join(outputs)})"
+        images = len(case[0]) if isinstance(case[0], np.ndarray) and case[0].ndim else 0
+        pairs = zip(got, wanted, outputs, strict=True) if several else [(got, wanted, "")]
+        for one, expected, what in pairs:
+            complaint = differ(one, expected, what, tolerance=tolerance, images=images)
+            if complaint:
+                known = _suspected(suspects or {}, case, got, wanted)
+                return f"{known or complaint}; for {described(name, case)}"
+    return ""
+
+
+def changed(name: str, before: Sequence[Any], after: Sequence[Any]) -> str:
+    """The complaint about an argument that is no longer what it was; "" where all are."""
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if isinstance(old, np.ndarray) and not np.array_equal(old, new):
+            return f"changes its arguments in place: {names_of(name)[i]} is no longer what it was; work on a copy"
+    return ""
+
+
+def described(name: str, case: Sequence[Any]) -> str:
+    """The arguments of a call in a few words: arrays by their shape."""
+    words = []
+    for argument, value in zip(names_of(name), case, strict=False):
+        if isinstance(value, np.ndarray):
+            words.append(f"{argument} {'×'.join(map(str, value.shape))}")
+        elif isinstance(value, int | float | tuple):
+            words.append(f"{argument} {value}")
+    return ", ".join(words)
+
+
+def names_of(name: str) -> list[str]:
+    """The names of an exercise's arguments."""
+    inner = EXERCISES[name].signature.strip("()")
+    return [word.partition("=")[0].strip() for word in inner.split(",")]
+
+
+def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any) -> str:
+    """The sentence of the suspect whose result this is. What a suspect leaves None, or makes right, is no evidence."""
+    for sentence, function in suspects.items():
+        result = function(*map(_copy, case))
+        rows = zip(got, result, wanted, strict=True) if isinstance(result, tuple) else [(got, result, wanted)]
+        evidence = [(one, made) for one, made, right in rows if made is not None and differ(made, right)]
+        if evidence and all(not differ(one, made) for one, made in evidence):
+            return sentence
+    return ""
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def as_float(value: Any) -> float | None:
+    """The value as Python's float; None where it is not one number."""
+    try:
+        array: Array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+    return float(array.item()) if array.size == 1 else None
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}" + ("" if value.dtype.kind in "buif" else f" and dtype {value.dtype}")
+    return f"a {type(value).__name__}"

@@ -1,0 +1,56 @@
+"""Lesson 1: standardise."""
+
+from typing import Any
+
+import numpy as np
+
+from course.diagnose import Array
+from course.judges.comparison import Function, generator, twin
+
+
+def right(train: Any, images: Any) -> Array:
+    """(images − mean) / deviation, each channel's over all pixels of train."""
+    mean, deviation = train.mean(axis=(0, 1, 2)), train.std(axis=(0, 1, 2))
+    return np.asarray((images - mean) / deviation, np.float64)
+
+
+def _variance(train: Any, images: Any) -> Array:
+    return np.asarray((images - train.mean(axis=(0, 1, 2))) / train.var(axis=(0, 1, 2)), np.float64)
+
+
+def _wrapped(train: Any, images: Any) -> Array:
+    mean = train.mean(axis=(0, 1, 2)).astype(np.uint8)
+    return np.asarray((images - mean) / train.std(axis=(0, 1, 2)), np.float64)
+
+
+SUSPECTS: dict[str, Function] = {
+    "mean and deviation are of images, not of train: what is tested must not decide how it is prepared": (
+        lambda train, images: right(images, images)
+    ),
+    "one mean and one deviation for all channels: take them over the axes (0, 1, 2)": (
+        lambda train, images: (images - train.mean()) / train.std()
+    ),
+    "one mean for all channels: take it over the axes (0, 1, 2)": (
+        lambda train, images: (images - train.mean()) / train.std(axis=(0, 1, 2))
+    ),
+    "one deviation for all channels: take it over the axes (0, 1, 2)": (
+        lambda train, images: (images - train.mean(axis=(0, 1, 2))) / train.std()
+    ),
+    "divided by the variance, which is the deviation's square": _variance,
+    "not divided by the deviation": lambda train, images: images - train.mean(axis=(0, 1, 2)),
+    "the mean is not taken away": lambda train, images: images / train.std(axis=(0, 1, 2)),
+    "uint8 wraps round below 0: make the images float64 first": _wrapped,
+}
+
+
+def standardise(mine: Function, seed: int) -> str:
+    """Twin, on bytes whose channels, and whose two sets of images, have other means and deviations."""
+    cases = []
+    for number, (train, images, channels) in enumerate(
+        [((6, 5, 4), (3, 5, 4), 3), ((4, 3, 3), (2, 6, 7), 1), ((5, 4, 4), (5, 4, 4), 2)]
+    ):
+        rng = generator(seed, 1, number)
+        middle, spread = rng.integers(60, 180, channels), rng.integers(15, 60, channels)
+        draw = lambda shape, by: np.clip(rng.normal(middle + by, spread, (*shape, channels)), 0, 255).astype(np.uint8)  # noqa: E731, B023
+        cases.append((draw(train, 0), draw(images, 25)))
+    return twin("standardise", mine, right, cases, suspects=SUSPECTS)

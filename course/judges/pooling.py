@@ -1,0 +1,95 @@
+"""Lesson 6: max-pooling and its way back."""
+
+from typing import Any
+
+import numpy as np
+
+from course.judges.comparison import Function, generator, twin
+from scratchnet import reference as ref
+
+# Images, height, width, channels, size, stride: windows that touch, overlap and leave gaps, and pixels that fill no window.
+SHAPES = [(2, 4, 4, 1, 2, 2), (2, 5, 7, 3, 2, 2), (1, 6, 6, 2, 3, 1), (2, 7, 5, 2, 3, 2), (1, 5, 5, 1, 2, 3)]
+
+
+def _cases(seed: int, *, gradient: bool) -> list[tuple[Any, ...]]:
+    cases: list[tuple[Any, ...]] = []
+    for number, (n, h, w, c, k, s) in enumerate(SHAPES):
+        for ties in (False, True):
+            rng = generator(seed, 6, number, ties)
+            x = rng.normal(size=(n, h, w, c)) - 1
+            if ties:
+                x = rng.integers(-2, 2, size=(n, h, w, c)).astype(float)
+            dy = rng.normal(size=(n, (h - k) // s + 1, (w - k) // s + 1, c))
+            cases.append((x, dy, k, s) if gradient else (x, k, s))
+    return cases
+
+
+def _windows(x: Any, size: int, stride: int) -> Any:
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+
+
+POOL: dict[str, Function] = {
+    "the mean of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).mean(axis=(-2, -1)),
+    "the smallest of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).min(axis=(-2, -1)),
+    "the largest without its sign: compare the numbers, not their absolute values": (
+        lambda x, size, stride: np.abs(_windows(x, size, stride)).max(axis=(-2, -1))
+    ),
+    "nothing below 0 comes out: begin with −∞, or with the first number, and not with 0": (
+        lambda x, size, stride: np.maximum(ref.max_pool2d(x, size, stride), 0)
+    ),
+    "the largest of all channels: each channel for itself": (
+        lambda x, size, stride: np.broadcast_to(
+            ref.max_pool2d(x, size, stride).max(axis=-1, keepdims=True), ref.max_pool2d(x, size, stride).shape
+        )
+    ),
+}  # fmt: skip
+
+
+def max_pool2d(mine: Function, seed: int) -> str:
+    """Twin: windows that touch, that overlap and that leave gaps, with and without equal numbers."""
+    return twin("max_pool2d", mine, ref.max_pool2d, _cases(seed, gradient=False), suspects=POOL)
+
+
+def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
+    """dx with a mistake: window by window."""
+    dx = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(dy.shape):
+        top, left = i * stride, j * stride
+        window, share = x[n, top : top + size, left : left + size, c], dx[n, top : top + size, left : left + size, c]
+        if how == "all":
+            share += (window == window.max()) * dy[n, i, j, c]
+        elif how == "split":
+            share += (window == window.max()) * dy[n, i, j, c] / (window == window.max()).sum()
+        elif how == "mean":
+            share += dy[n, i, j, c] / size**2
+        else:
+            flat = window.argmax() if how == "=" else window.size - 1 - window.ravel()[::-1].argmax()
+            at = np.unravel_index(flat, window.shape)
+            share[at] = dy[n, i, j, c] + (0 if how == "=" else share[at])
+    return dx
+
+
+GRADIENT: dict[str, Function] = {
+    "a place that wins several windows keeps the last one's share: += and not =": (
+        lambda x, dy, size, stride: _walk(x, dy, size, stride, "=")
+    ),
+    "every place that equals the maximum gets all of dy: only the first in reading order wins": (
+        lambda x, dy, size, stride: _walk(x, dy, size, stride, "all")
+    ),
+    "dy is shared among equals: only the first in reading order wins": (
+        lambda x, dy, size, stride: _walk(x, dy, size, stride, "split")
+    ),
+    "the last of equals wins, expected the first in reading order": (
+        lambda x, dy, size, stride: _walk(x, dy, size, stride, "last")
+    ),
+    "the gradient of the mean: dy goes to the winner alone": lambda x, dy, size, stride: _walk(
+        x, dy, size, stride, "mean"
+    ),
+}
+
+
+def max_pool2d_gradient(mine: Function, seed: int) -> str:
+    """Twin: as for max_pool2d; with stride 1 a place wins several windows, and whole numbers have equals."""
+    return twin(
+        "max_pool2d_gradient", mine, ref.max_pool2d_gradient, _cases(seed, gradient=True), suspects=GRADIENT
+    )  # fmt: skip

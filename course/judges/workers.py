@@ -1,0 +1,44 @@
+"""Lesson 14: two workers, one gradient."""
+
+from typing import Any
+
+import numpy as np
+
+from course.judges.comparison import Function, differ, generator
+from scratchnet import reference as ref
+
+SUSPECTS: dict[str, Function] = {
+    "the mean of the parts' means: a part counts as many times as it has images": (
+        lambda parts: np.mean([gradient for gradient, _ in parts], axis=0)
+    ),
+    "the sum of the parts' means: weigh each by its images, and divide by all": lambda parts: sum(g for g, _ in parts),
+    "the sum over all images, not divided by their number": lambda parts: sum(n * g for g, n in parts),
+    "only the parts of the first one's size count: the rest is dropped": (
+        lambda parts: np.mean([g for g, n in parts if n == parts[0][1]], axis=0)
+    ),
+    "the first part alone": lambda parts: parts[0][0],
+    "the last part alone": lambda parts: parts[-1][0],
+}
+
+
+def combine(mine: Function, seed: int) -> str:
+    """The gradient of one worker that has all images, for parts that are even and parts that aren't."""
+    for case, (images, workers) in enumerate([(12, 3), (10, 3), (7, 2), (5, 5), (9, 1)]):
+        rng = generator(seed, 14, case)
+        weight, x, labels = rng.normal(size=(6, 3)), rng.normal(size=(images, 6)), rng.integers(3, size=images)
+        parts = [_part(weight, x[rows], labels[rows]) for rows in np.array_split(np.arange(images), workers)]
+        given = [(gradient.copy(), count) for gradient, count in parts]
+        got = mine(given)
+        if len(given) != len(parts) or any(not np.array_equal(a[0], b[0]) for a, b in zip(given, parts, strict=True)):
+            return "changes its arguments in place: a worker's gradient is no longer what it was; begin with zeros or a copy"
+        complaint = differ(got, _part(weight, x, labels)[0])
+        if complaint:
+            known = [words for words, wrong in SUSPECTS.items() if not differ(got, wrong(parts))]
+            sizes = ", ".join(str(count) for _, count in parts)
+            return f"{known[0] if known else complaint}; for parts of {sizes} images"
+    return ""
+
+
+def _part(weight: Any, x: Any, labels: Any) -> tuple[Any, int]:
+    """What a worker sends: the gradient of its images' mean loss, and how many they are."""
+    return x.T @ ref.softmax_cross_entropy_gradient(x @ weight, labels) / len(x), len(x)
