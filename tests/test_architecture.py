@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "nn.optimizers": ["errors", "kernels", "nn.base"],
     "nn.base": ["errors", "kernels", "reference", "nn.turns"],
     "nn": ["kernels", "reference", "random", "errors"],
-    "data": ["storage", "random", "errors"],
+    "data": ["storage", "terminal", "random", "errors"],
     "measures": ["data", "storage", "terminal", "nn.losses", "reference", "random", "errors"],
     "drawing": ["measures", "reference", "extras", "errors"],
     "training": ["drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],

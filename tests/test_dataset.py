@@ -6,6 +6,7 @@ from small_data import make_dataset, make_shard, random_images, shard_file
 
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import DataError
+from scratchnet.terminal.invocation import command
 
 
 @pytest.mark.parametrize("memory_limit", [0, 2**28])
@@ -50,10 +51,10 @@ def refusal(folder, split="train"):
 
 
 def test_no_folder_and_no_manifest(tmp_path):
-    assert "python -m scratchnet prepare" in refusal(tmp_path / "nothing")
+    assert command("prepare", "SOURCE", "OUT") in refusal(tmp_path / "nothing")
     message = refusal(tmp_path)
     assert "manifest.json is missing" in message
-    assert "python -m scratchnet prepare" in message
+    assert command("prepare", "SOURCE", "OUT") in message
 
 
 def test_no_such_split(tmp_path):
@@ -66,7 +67,7 @@ def test_missing_shard(tmp_path):
     (tmp_path / "train-0001.h5").unlink()
     message = refusal(tmp_path)
     assert "train-0001.h5: this shard is missing" in message
-    assert "scratchnet prepare" in message
+    assert command("prepare", "SOURCE", "OUT") in message
 
 
 def test_truncated_shard(tmp_path):

@@ -12,6 +12,7 @@ from scratchnet.__main__ import main
 from scratchnet.data import PixelScaling
 from scratchnet.errors import ConfigError, DataError, DtypeError, MissingExtraError, ScratchnetError, ShapeError
 from scratchnet.nn.models import report
+from scratchnet.terminal.invocation import command
 from scratchnet.use.exchange import (
     from_keras,
     from_torch,
@@ -212,7 +213,7 @@ def test_import_and_export_commands(trained_run, tmp_path, capsys):
         (["import", str(out), str(tmp_path / "no" / "new.h5")], "is no folder: make it first"),
         (["export", run, str(tmp_path / "no" / "m.onnx")], "is no folder: make it first"),
         (["export", run, str(out)], "not overwritten"),
-        (["predict", str(out), "x.png"], "python -m scratchnet import"),
+        (["predict", str(out), "x.png"], command("import")),
         (["import", str(trained_run.folder / "weights.h5"), "new.h5"], "expected a file of safetensors"),
         (["export", run, "m.pt"], "NAME.onnx or NAME.safetensors"),
         (["export", run, "m.safetensors", "--images", "x"], "leave them out"),

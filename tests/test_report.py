@@ -20,6 +20,7 @@ from scratchnet.measures.predictions import Predictions
 from scratchnet.pages import Results, report_page
 from scratchnet.pages.first_layer import first_layer, initial_weight
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment
 from scratchnet.use.predictor import Predictor
 from tests.small_runs import HOSTILE, make_rows, make_run, make_sides
@@ -335,7 +336,7 @@ def test_a_run_that_ended_early_says_so_and_has_a_page_of_its_best_epoch(tmp_pat
     run = make_run(tmp_path / "run", make_sides(tmp_path / "data"), epochs=9, patience=1, rows=make_rows(3))
     last = page_of(run)
     assert "ended early, after epoch 3 of 9" in last
-    assert f"python -m scratchnet report {run.folder} --weights best" in without_tags(last)
+    assert command("report", run.folder, "--weights", "best") in without_tags(last)
     before = run.predictions_path.read_bytes()
     assert main(["report", str(run.folder), "--weights", "best"]) == 0
     assert "report-best.html" in capsys.readouterr().out

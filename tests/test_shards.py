@@ -11,6 +11,7 @@ from small_data import make_shard, random_images
 from scratchnet.data import Shard, ShardHeader, pack_image, write_shard
 from scratchnet.data.shards import DATASETS, VERSION
 from scratchnet.errors import DataError
+from scratchnet.terminal.invocation import command
 
 
 @settings(max_examples=20, deadline=None)
@@ -96,7 +97,7 @@ def outcome(path):
 
 
 def is_clear(message, path):
-    return isinstance(message, str) and str(path) in message and "scratchnet prepare SOURCE OUT" in message
+    return isinstance(message, str) and str(path) in message and command("prepare", "SOURCE", "OUT") in message
 
 
 def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scratchnet.data.manifest import Manifest, ShardFile, read_manifest
-from scratchnet.data.shards import Shard
+from scratchnet.data.shards import Shard, remedy
 from scratchnet.errors import DataError
-
-REMEDY = "Prepare the images again with `python -m scratchnet prepare SOURCE OUT`, or copy the folder again, whole."
 
 
 class Dataset:
@@ -32,9 +30,9 @@ class Dataset:
     Raises DataError, naming the file and what to do, if the folder is not a prepared dataset, has no such split, or if a
     shard is missing, damaged, or of another preparation.
 
-    >>> Dataset("no/such/folder", "train")
+    >>> Dataset("no/such/folder", "train")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    scratchnet.errors.DataError: no/such/folder: there is no such folder. Prepare the images with `python -m scratchnet prepare SOURCE OUT`.
+    scratchnet.errors.DataError: no/such/folder: there is no such folder. Prepare the images with `...`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], split: str, *, memory_limit: int = 2**28):
@@ -45,7 +43,7 @@ class Dataset:
             raise DataError(f"{folder}: has no split {split!r}; it has {', '.join(self.manifest.splits)}.")
         files = self.manifest.splits[split].shards
         if not files:
-            raise DataError(f"{folder}: its split {split!r} holds no image. {REMEDY}")
+            raise DataError(f"{folder}: its split {split!r} holds no image. {_remedy()}")
         self.class_names = self.manifest.class_names
         self.image_shape = self.manifest.image_shape
         self.dataset_id = self.manifest.dataset_id
@@ -129,11 +127,11 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise DataError(f"{path}: this shard is missing. {REMEDY}") from error
+        raise DataError(f"{path}: this shard is missing. {_remedy()}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {REMEDY}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {_remedy()}") from error
     if size != file.bytes:
-        raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {REMEDY}")
+        raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {_remedy()}")
     shard = Shard(path)
     header = shard.header
     found = (header.dataset_id, header.split, header.class_names, shard.image_shape, len(shard))
@@ -143,7 +141,7 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
         if value != wanted:
             shard.close()
             raise DataError(
-                f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {REMEDY}"
+                f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {_remedy()}"
             )
     return shard
 
@@ -155,5 +153,9 @@ def compare_digest(folder: str | os.PathLike[str], file: ShardFile) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != file.sha256:
         raise DataError(
-            f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {REMEDY}"
+            f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {_remedy()}"
         )
+
+
+def _remedy() -> str:
+    return remedy("the folder again, whole")

@@ -15,14 +15,17 @@ from typing import Any
 from scratchnet.errors import DataError
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.storage.json_text import JsonError, parse_json
+from scratchnet.terminal.invocation import command
 
 FORMAT = "scratchnet-dataset"
 VERSION = 1
 FILE_NAME = "manifest.json"
-MAX_BYTES = (
-    2**26
-)  # with `scratchnet.storage.json_text`, which bounds what is in them, at most about half a gigabyte in memory
-REMEDY = "Prepare the images with `python -m scratchnet prepare SOURCE OUT`."
+MAX_BYTES = 2**26  # with the bounds of `scratchnet.storage.json_text`: half a gigabyte of memory at most
+
+
+def remedy() -> str:
+    """What to do where a folder is not a prepared dataset, or not one that can be read."""
+    return f"Prepare the images with `{command('prepare', 'SOURCE', 'OUT')}`."
 
 
 @dataclass(frozen=True)
@@ -101,19 +104,19 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     path = Path(folder) / FILE_NAME
     try:
         if not Path(folder).is_dir():
-            raise DataError(f"{folder}: there is no such folder. {REMEDY}")
+            raise DataError(f"{folder}: there is no such folder. {remedy()}")
         if not path.is_file():
-            raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {REMEDY}")
+            raise DataError(f"{folder}: not a prepared dataset, {FILE_NAME} is missing. {remedy()}")
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size  # asked for more, `read` would take that much at once
             content = parse_json(stream.read(min(size, MAX_BYTES + 1)), max_bytes=MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except JsonError as error:
-        raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {REMEDY}") from error
+        raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {remedy()}") from error
     if not isinstance(content, dict) or not {"format", "version", "checksum"} <= set(content):
         raise DataError(
-            f"{path}: not a manifest of a prepared dataset: it has no format, version or checksum. {REMEDY}"
+            f"{path}: not a manifest of a prepared dataset: it has no format, version or checksum. {remedy()}"
         )
     checksum, form, version = (content.pop(key) for key in ("checksum", "format", "version"))
     if form != FORMAT or version != VERSION:
@@ -128,7 +131,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     try:
         return _parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{path}: not a manifest that this version understands ({error}). {REMEDY}") from error
+        raise DataError(f"{path}: not a manifest that this version understands ({error}). {remedy()}") from error
 
 
 def _parse(content: dict[str, Any]) -> Manifest:

@@ -46,6 +46,7 @@ from scratchnet.errors import DataError
 from scratchnet.storage.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
 from scratchnet.storage.hdf5.format import Chunk
 from scratchnet.storage.json_text import parse_json
+from scratchnet.terminal.invocation import command
 
 FORMAT = "scratchnet-shard"
 VERSION = 1
@@ -57,7 +58,10 @@ MAX_SIDE = 4096  # pixels
 MAX_IMAGES = 2**20  # in one shard
 MAX_TABLE_BYTES = 2**28  # one of labels, subjects, paths, checksums
 
-REMEDY = "Prepare the images again with `python -m scratchnet prepare SOURCE OUT`, or copy this file again from where it came."
+
+def remedy(to_copy: str) -> str:
+    """What to do about prepared images that are damaged or missing. to_copy: where they may be copied from instead."""
+    return f"Prepare the images again with `{command('prepare', 'SOURCE', 'OUT')}`, or copy {to_copy}."
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ class Shard:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._file = HDF5File(path, "shard", REMEDY)
+        self._file = HDF5File(path, "shard", remedy("this file again from where it came"))
         try:
             with self._file.refusing():
                 self._load()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-
 import numpy as np
 
 from scratchnet.data.class_labels import OPTION, labelled
 from scratchnet.measures.scores import percent
 from scratchnet.pages.html import command, details, prose, safe, section, stacked
 from scratchnet.pages.results import Results
+from scratchnet.terminal import invocation
 
 
 def classes(results: Results) -> str:
@@ -53,6 +52,6 @@ def _in_words(confusion: np.ndarray, shown: tuple[str, ...], k: int) -> str:
 
 def _how_to_name(results: Results, names: tuple[str, ...]) -> str:
     """The classes are called as their folders are; how to give them names that others understand."""
-    text = f"python -m scratchnet report {shlex.quote(str(results.folder))} {OPTION} {shlex.quote(f'{names[0]}=…')}"
+    text = invocation.command("report", results.folder, OPTION, f"{names[0]}=…")
     note = "<p class='note'>The classes are called as their folders. For names that say more to others:</p>"
     return details("Other names for the classes", note + command(text))

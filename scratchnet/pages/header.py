@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import numpy as np
 
 from scratchnet.measures.scores import Scores, percent
@@ -11,6 +9,7 @@ from scratchnet.pages.html import command as command_line
 from scratchnet.pages.html import prose, safe
 from scratchnet.pages.results import Results
 from scratchnet.pages.words import counted, duration
+from scratchnet.terminal.invocation import command
 
 FEW_SUBJECTS = 20
 
@@ -66,8 +65,8 @@ def _which_epoch(results: Results) -> str:
     )
     if best["epoch"] == len(rows):
         return f"<p>{prose(text)}.</p>"
-    command = f"python -m scratchnet report {shlex.quote(str(results.folder))} --weights best"
-    return f"<p>{prose(text)}, not about the best one, {best['epoch']:g}. For that one:</p>{command_line(command)}"
+    line = command("report", results.folder, "--weights", "best")
+    return f"<p>{prose(text)}, not about the best one, {best['epoch']:g}. For that one:</p>{command_line(line)}"
 
 
 def _cards(scores: Scores) -> str:

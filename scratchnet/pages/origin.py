@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +13,7 @@ from scratchnet.pages.facts import Facts
 from scratchnet.pages.html import breakable, command, details, prose, safe, section, stacked, table
 from scratchnet.pages.results import Results
 from scratchnet.pages.words import augmented, changes, counted, duration, in_words, setting
+from scratchnet.terminal import invocation
 from scratchnet.training.config import Config
 
 FOR_PEOPLE = ("source", "folder", "split", "test_fraction", "validation_fraction", "fold", "folds", "image_size")
@@ -103,7 +103,7 @@ def settings(results: Results) -> str:
 def again(results: Results) -> str:
     """How long it took, on what, and how to do it again."""
     about = results.about
-    again = f"python train.py --config {shlex.quote(str(results.folder / 'config.toml'))} --data {shlex.quote(str(about['data']))}"
+    again = invocation.command("train", "--config", results.folder / "config.toml", "--data", about["data"])
     began = f"<p class='note'>The run was started with</p>{command(about['command'])}" if about.get("command") else ""
     took = []
     if results.timings:

@@ -39,6 +39,7 @@ from scratchnet.prepare.subjects import (
 from scratchnet.prepare.tables import SubjectTable, find_rows
 from scratchnet.prepare.tree import grow, key
 from scratchnet.storage.file_kinds import kind_of
+from scratchnet.terminal.invocation import command
 
 SHOWN = 3  # archives that a message names
 DEEPEST = 6  # folders that an archive may wrap its content in
@@ -140,8 +141,8 @@ def require_images(source: Path) -> None:
     steps = {
         "archive": "Unpack it, and give the folder that comes out.",
         "arrays": "Write each of its images as a PNG file into a folder named after its class, and give the folder above.",
-        "image": "Give the folder that holds a folder of images for each class; `python -m scratchnet predict` takes single images.",
-        "weights": "Give the images; `python -m scratchnet import` reads weights.",
+        "image": f"Give the folder that holds a folder of images for each class; `{command('predict')}` takes single images.",
+        "weights": f"Give the images; `{command('import')}` reads weights.",
         "table": "Give the folder of images, and this table, if it names their subjects, with --subjects.",
         "workbook": "Give the folder of images, and a table of their subjects, saved as CSV, with --subjects.",
         "pointer": "Fetch the file with `git lfs pull`.",

@@ -10,6 +10,11 @@ from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import Array
 
 
+def logits_of(network: Sequential, images: Array, *, symmetries: bool) -> Array:
+    """The network's logits, (N, classes), without dropout. symmetries: whether they are `averaged_logits`."""
+    return averaged_logits(network, images) if symmetries else network.forward(images, training=False)
+
+
 def averaged_logits(network: Sequential, images: Array) -> Array:
     """log p̄: the logarithm of the mean of the probabilities that the network gives to the eight symmetries of each image.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from scratchnet.nn.losses import SoftmaxCrossEntropy
 from scratchnet.nn.optimizers import Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
-from scratchnet.training.averaging import averaged_logits
+from scratchnet.training.averaging import logits_of
 
 MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
 
@@ -43,12 +43,11 @@ class Trainer:
         """One step of the optimiser on one batch; returns the batch's mean loss, weighted by class, without the L2 penalty."""
         total = 0.0
         images = len(batch.labels)
-        for start in range(0, images, self.micro_batch):
-            part = slice(start, start + self.micro_batch)
+        for part in slices(images, self.micro_batch):
             self.network.seed_batch(epoch, batch.indices[part])
             logits = self.network.forward(batch.images[part], training=True)
             total += self.loss.forward(logits, batch.labels[part]) * len(logits)
-            self.network.backward(self.loss.backward(images), need_dx=False, accumulate=start > 0)
+            self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0)
         if self.clip_norm:
             self.optimizer.clip(self.clip_norm)
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
@@ -61,18 +60,23 @@ class Trainer:
         loss = SoftmaxCrossEntropy()
         logits, labels, total = [], [], 0.0
         for batch in batches:
-            for start in range(0, len(batch.labels), self.micro_batch):
-                part = slice(start, start + self.micro_batch)
-                images = batch.images[part]
-                answer = (
-                    averaged_logits(self.network, images)
-                    if symmetries
-                    else self.network.forward(images, training=False)
-                )
-                logits.append(answer)
+            for part in slices(len(batch.labels), self.micro_batch):
+                logits.append(logits_of(self.network, batch.images[part], symmetries=symmetries))
                 labels.append(batch.labels[part])
                 total += loss.forward(logits[-1], labels[-1]) * len(labels[-1])
         return Evaluation(total / sum(map(len, labels)), np.concatenate(logits), np.concatenate(labels))
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """0 … count cut into pieces of `size`, the last one perhaps shorter.
+
+    Training, its evaluation and `Predictor` all cut by it, into batches and then into micro-batches, so that they get the
+    same bits.
+
+    >>> list(slices(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+    """
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def micro_batch_size(network: Sequential) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetErro
 from scratchnet.nn.models import MODELS
 from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import softmax
-from scratchnet.training.averaging import averaged_logits
+from scratchnet.training.averaging import logits_of
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
 from scratchnet.training.run import Run
-from scratchnet.training.trainer import micro_batch_size
+from scratchnet.training.trainer import micro_batch_size, slices
 
 WEIGHTS = ("last", "best")
 Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
@@ -130,13 +129,12 @@ class Predictor:
         evaluation (`test_symmetries`), whose bits come out again, since batches are cut as there.
         """
         average = self.symmetries if symmetries is None else symmetries
-        forward = partial(averaged_logits, self.network) if average else self.network.forward
-        cuts = [
-            forward(self.scaling.apply(part, self.network.dtype))
-            for batch in _cut(pixels, self.batch_size)
-            for part in _cut(batch, self.micro_batch)
+        logits = [
+            logits_of(self.network, self.scaling.apply(batch[part], self.network.dtype), symmetries=average)
+            for batch in (pixels[whole] for whole in slices(len(pixels), self.batch_size))
+            for part in slices(len(batch), self.micro_batch)
         ]
-        return np.concatenate(cuts) if cuts else np.empty((0, len(self.class_names)), self.network.dtype)
+        return np.concatenate(logits) if logits else np.empty((0, len(self.class_names)), self.network.dtype)
 
     def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """p = softmax(logits), (N, classes) float64, for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`.
@@ -326,8 +324,3 @@ def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequenti
     network = MODELS[config.model](config.image_size, classes=classes)
     network.build(dtype=config.dtype)
     return network
-
-
-def _cut(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
-    for start in range(0, len(images), size):
-        yield images[start : start + size]

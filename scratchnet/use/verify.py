@@ -19,6 +19,7 @@ from scratchnet.measures.predictions import Predictions
 from scratchnet.storage.file_kinds import kind_of
 from scratchnet.storage.hdf5 import HDF5File
 from scratchnet.storage.not_ours import not_ours
+from scratchnet.terminal.invocation import command
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 from scratchnet.training.config import RESUMABLE, Config, from_toml
 from scratchnet.training.origin import Origin
@@ -223,7 +224,7 @@ def _check_page(path: Path) -> str:
     """Whether a page is whole, from its first tag to its last. It has no checksum: it is written anew where it is in doubt."""
     content = path.read_bytes()
     if not (content.startswith(b"<!doctype html>") and content.rstrip().endswith(b"</html>")):
-        raise DataError(f"{path}: cut off or edited. `python -m scratchnet report RUN` writes it again.")
+        raise DataError(f"{path}: cut off or edited. `{command('report', path.parent)}` writes it again.")
     return "page on the run, whole; it has no checksum"
 
 
