@@ -2,7 +2,7 @@
 
 import argparse
 
-from scratchnet.terminal.front_door import enter_alone, parser_of, program
+from scratchnet.terminal.entry_point import enter_alone, parser_of, program
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,7 +5,7 @@ The experiment from top to bottom stands in scratchnet/commands/train.py, the lo
 
 import argparse
 
-from scratchnet.terminal.front_door import enter_alone, parser_of, program
+from scratchnet.terminal.entry_point import enter_alone, parser_of, program
 
 
 def main(arguments: list[str] | None = None) -> int:

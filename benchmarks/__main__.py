@@ -20,7 +20,7 @@ from benchmarks.systems import PEERS
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import enter, program
+from scratchnet.terminal.entry_point import enter, program
 
 DESCRIPTION = """\
 Measures scratchnet beside PyTorch and TensorFlow (pip install -e ".[bench]"; a peer that is not installed is left out) and

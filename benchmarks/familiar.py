@@ -40,15 +40,15 @@ def main() -> None:
     rates: dict[str, list[float]] = {name: [] for name in ("training", "new subjects", *kinds)}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.splits):
-            place = Path(folder, str(seed))
+            shards = Path(folder, str(seed))
             settings = Settings(
                 image_size=options.size,
                 seed=seed,
                 subject_pattern=options.subject_pattern,
                 subjects=options.subjects,
             )
-            prepare(options.cells, place, settings, quiet=True)
-            with Dataset(place, "train") as train, Dataset(place, "test") as test:
+            prepare(options.cells, shards, settings, quiet=True)
+            with Dataset(shards, "train") as train, Dataset(shards, "test") as test:
                 familiar = Familiar.measured(train)
                 assert familiar is not None
                 rates["training"].append(cautioned(familiar, train.read(np.arange(len(train)))))

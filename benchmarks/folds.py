@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.process import ROOT
 from benchmarks.settings import say
-from scratchnet.commands.shared import require_folder_place
+from scratchnet.commands.shared import require_writable_folder
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.images import CROP
 from scratchnet.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ from scratchnet.extras import require
 from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import enter, program
+from scratchnet.terminal.entry_point import enter, program
 from scratchnet.training import Evaluation
 from scratchnet.training.config import PRESETS
 
@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace, for_training: list[str]) -> int:
         raise DataError(f"{options.folds} holds no folds: write them by python -m data_prep … --split kfold")
     manifests = {fold.name: read_manifest(fold) for fold in folds}
     require_whole(options.folds, manifests)
-    require_folder_place(options.out)
+    require_writable_folder(options.out)
     regression, out = logistic_regression(), Path(options.out)
     remember(out, manifests, options.preset, for_training)
     answers: dict[str, list[Predictions]] = {"the network": [], **{name: [] for name in FEATURES}}

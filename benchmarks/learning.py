@@ -17,14 +17,14 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.systems.learners import LEARNERS, Learner, require_shared
-from scratchnet.commands.shared import require_place
+from scratchnet.commands.shared import require_writable
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.measures.scores import counted
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import enter, program
+from scratchnet.terminal.entry_point import enter, program
 from scratchnet.training import Experiment, compile_kernels
 from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.selection import choosing_side
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All trainings, one after the other; those that --out holds already are not done again."""
-    require_place(options.out)
+    require_writable(options.out)
     shards, out = Path(options.shards), Path(options.out) if options.out else None
     set_threads(options.threads)
     wanted = [

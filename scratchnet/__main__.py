@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from scratchnet.commands import COMMANDS
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import add_arguments, answering, module_of, program
+from scratchnet.terminal.entry_point import add_arguments, answering, module_of, program
 from scratchnet.terminal.invocation import package
 
 

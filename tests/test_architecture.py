@@ -1,4 +1,4 @@
-"""The rules of the house, read from the source: who may import whom, what stands nowhere, and what is documented."""
+"""The rules of the architecture, read from the source: who may import whom, what stands nowhere, and what is documented."""
 
 import ast
 import doctest
@@ -77,13 +77,13 @@ MAY_IMPORT = {
     "kernels.machine": ["errors"],
     "kernels.winograd": ["kernels.machine", "kernels.matmul"],
     "kernels": ["errors"],
-    "nn.turns": ["errors"],
+    "nn.thread_check": ["errors"],
     "nn.initializers": ["errors"],
     "nn.schedules": ["errors"],
-    "nn.losses": ["errors", "reference", "nn.turns"],
+    "nn.losses": ["errors", "reference", "nn.thread_check"],
     "nn.gradient_check": ["errors", "nn.base"],
     "nn.optimizers": ["errors", "kernels", "nn.base"],
-    "nn.base": ["errors", "kernels", "reference", "nn.turns"],
+    "nn.base": ["errors", "kernels", "reference", "nn.thread_check"],
     "nn": ["kernels", "reference", "random", "errors"],
     "data": ["storage", "terminal", "random", "errors"],
     "measures": ["data", "storage", "terminal", "nn.losses", "reference", "random", "errors"],
@@ -93,7 +93,7 @@ MAY_IMPORT = {
     "pages": ["use", "training", "drawing", "measures", "data", "nn", "storage", "terminal", *TOP],
     "prepare": ["data", "storage", "terminal", "random", "version", "errors"],
 }
-FRONT_DOORS = ["scratchnet.commands"]  # they may import everything of scratchnet
+ENTRY_POINTS = ["scratchnet.commands"]  # they may import everything of scratchnet
 
 
 @pytest.mark.parametrize("place", MAY_IMPORT)
@@ -142,10 +142,10 @@ def test_the_course_stands_on_the_package_alone():
 
 
 @each_module
-def test_nothing_imports_a_front_door(module):
-    if module not in ("scratchnet.__main__", "scratchnet.terminal.front_door", "data_prep", "train"):
-        above = {name for name in imports(module) if within(name, *FRONT_DOORS)}
-        assert not above or within(module, *FRONT_DOORS), f"{module} imports {above}"
+def test_nothing_imports_an_entry_point(module):
+    if module not in ("scratchnet.__main__", "scratchnet.terminal.entry_point", "data_prep", "train"):
+        above = {name for name in imports(module) if within(name, *ENTRY_POINTS)}
+        assert not above or within(module, *ENTRY_POINTS), f"{module} imports {above}"
 
 
 @each_module

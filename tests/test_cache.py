@@ -28,7 +28,7 @@ def test_the_same_images_are_prepared_once(cells, tmp_path):
     said = []
     settings = Settings(image_size=32)
     first = cache.kept(cells, settings, tmp_path / "kept", say=said.append)
-    assert first == cache.place_of(cells, settings, tmp_path / "kept")
+    assert first == cache.shards_of(cells, settings, tmp_path / "kept")
     assert cache.is_dataset(first)
     before = (first / "manifest.json").stat().st_mtime_ns
     assert cache.kept(cells, settings, tmp_path / "kept", say=said.append) == first
@@ -112,12 +112,12 @@ def test_of_four_first_runs_one_prepares_and_the_others_use_it(cells, tmp_path):
     said = run_together(cells, tmp_path / "kept", Settings(image_size=32), 4)
     assert len({lines.splitlines()[-1] for lines in said}) == 1
     assert sum("Preparing" in lines for lines in said) == 1
-    assert os.listdir(tmp_path / "kept") == [cache.place_of(cells, Settings(image_size=32)).name]
+    assert os.listdir(tmp_path / "kept") == [cache.shards_of(cells, Settings(image_size=32)).name]
 
 
 def test_the_second_waits_for_the_first_and_says_so(cells, tmp_path, monkeypatch):
     settings, said = Settings(image_size=32), []
-    place = cache.place_of(cells, settings, tmp_path / "kept")
+    place = cache.shards_of(cells, settings, tmp_path / "kept")
     place.parent.mkdir()
     first = Lock(place.with_name(f".{place.name}.lock"))
 
@@ -135,7 +135,7 @@ def test_the_second_waits_for_the_first_and_says_so(cells, tmp_path, monkeypatch
 
 def test_the_second_prepares_where_the_first_has_ended_without(cells, tmp_path, monkeypatch):
     settings, said = Settings(image_size=32), []
-    place = cache.place_of(cells, settings, tmp_path / "kept")
+    place = cache.shards_of(cells, settings, tmp_path / "kept")
     place.parent.mkdir()
     first = Lock(place.with_name(f".{place.name}.lock"))
     first.__enter__()
@@ -146,7 +146,7 @@ def test_the_second_prepares_where_the_first_has_ended_without(cells, tmp_path, 
 
 def test_a_lock_that_a_killed_run_left_holds_nobody_up(cells, tmp_path):
     settings = Settings(image_size=32)
-    place = cache.place_of(cells, settings, tmp_path / "kept")
+    place = cache.shards_of(cells, settings, tmp_path / "kept")
     place.parent.mkdir()
     place.with_name(f".{place.name}.lock").write_text("process 1 on elsewhere\n")
     said = []
@@ -156,7 +156,7 @@ def test_a_lock_that_a_killed_run_left_holds_nobody_up(cells, tmp_path):
 
 
 def test_other_settings_wait_for_nobody(cells, tmp_path):
-    place = cache.place_of(cells, Settings(image_size=32), tmp_path / "kept")
+    place = cache.shards_of(cells, Settings(image_size=32), tmp_path / "kept")
     place.parent.mkdir()
     with Lock(place.with_name(f".{place.name}.lock")):
         other = cache.kept(cells, Settings(image_size=16), tmp_path / "kept", say=lambda _: None)
@@ -165,7 +165,7 @@ def test_other_settings_wait_for_nobody(cells, tmp_path):
 
 def test_without_locks_the_slower_one_uses_what_the_faster_has_made(cells, tmp_path, monkeypatch):
     settings, said = Settings(image_size=32), []
-    place = cache.place_of(cells, settings, tmp_path / "kept")
+    place = cache.shards_of(cells, settings, tmp_path / "kept")
 
     def no_locks(descriptor):
         raise OSError(errno.ENOLCK, "no locks")

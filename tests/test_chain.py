@@ -33,7 +33,7 @@ def calls(monkeypatch):
 
 @pytest.mark.skipif(not convolution.can_use_winograd((5, 5), 1), reason="nothing is compiled, so nothing is launched")
 def test_few_calls_lead_to_the_kernel(calls, tmp_path, monkeypatch):
-    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": ""}))
+    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
     where = ["--runs", str(tmp_path / "runs"), "--prepared", str(tmp_path / "prepared")]
     assert train.main(["--image-size", "32", "--epochs", "1", "--batch-size", "64", *where]) == 0
     assert {"convolve_tiles", "sum_in_tasks"} <= calls.keys()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scratchnet.training import Display
-from scratchnet.training.pace import Pace
+from scratchnet.training.remaining_time import RemainingTime
 from scratchnet.training.selection import beats_constant
 
 
@@ -59,30 +59,30 @@ def test_a_large_loss_keeps_its_column(capsys):
 
 
 def test_the_time_left_counts_each_kind_of_work_by_its_own_time():
-    pace = Pace(epochs=2, trained=100, evaluated=60)
-    assert pace.left is None
+    remaining = RemainingTime(epochs=2, trained=100, evaluated=60)
+    assert remaining.seconds is None
     for _ in range(10):
-        pace.did("trained", 10, seconds=1.0)
-    assert pace.left == pytest.approx(
+        remaining.did("trained", 10, seconds=1.0)
+    assert remaining.seconds == pytest.approx(
         100 * 0.1 + 120 * 0.1 / 3
     )  # an evaluation is a third of a step until one was seen
     for _ in range(6):
-        pace.did("evaluated", 10, seconds=5.0)
-    pace.did("saved", 1, seconds=7.0)
-    assert pace.left == pytest.approx(100 * 0.1 + 60 * 0.5 + 7)
-    work, total = pace.work
+        remaining.did("evaluated", 10, seconds=5.0)
+    remaining.did("saved", 1, seconds=7.0)
+    assert remaining.seconds == pytest.approx(100 * 0.1 + 60 * 0.5 + 7)
+    work, total = remaining.work
     assert work / total == pytest.approx(0.5)
 
 
 def test_the_time_left_follows_a_machine_that_has_slowed_down():
-    pace = Pace(epochs=1, trained=1000, evaluated=0)
+    remaining = RemainingTime(epochs=1, trained=1000, evaluated=0)
     for seconds in [0.1] * 40 + [0.4] * 60:
-        pace.did("trained", 5, seconds)
-    assert 0.9 < pace.left / (500 * 0.08) < 1.01
+        remaining.did("trained", 5, seconds)
+    assert 0.9 < remaining.seconds / (500 * 0.08) < 1.01
 
 
 def test_a_resumed_run_has_less_before_it():
-    begun = Pace(epochs=3, trained=100, evaluated=100, done=150)
+    begun = RemainingTime(epochs=3, trained=100, evaluated=100, done=150)
     begun.did("trained", 10, seconds=1.0)
     assert begun.left == pytest.approx(140 * 0.1 + 200 * 0.1 / 3)
     assert begun.work == (pytest.approx(160 + 100 / 3), 400)

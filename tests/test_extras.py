@@ -123,10 +123,10 @@ def test_what_a_run_will_lack_is_said_in_short_lines(tmp_path, monkeypatch, caps
     def lack(*_):
         raise MissingExtraError(f"tensorboard is not installed: it comes with the extra [viz]: {remedy}")
 
-    monkeypatch.setattr(session, "Board", lack)
+    monkeypatch.setattr(session, "EventFiles", lack)
     monkeypatch.setattr(session, "require_plots", lack)
-    board, lacking = session._open_board(Run(tmp_path), Progress())
-    assert board is None
+    events, lacking = session._open_event_files(Run(tmp_path), Progress())
+    assert events is None
     assert set(lacking) == {"curves for TensorBoard", "report.html"}
     *why, command, last = capsys.readouterr().out.splitlines()
     assert (command, last) == (f"  {remedy}", "")

@@ -1,4 +1,4 @@
-"""Images unlike those of the training get a caution, from every front door; images like them, and old weights, do not."""
+"""Images unlike those of the training get a caution, from every command; images like them, and old weights, do not."""
 
 import csv
 import json

@@ -11,9 +11,9 @@ from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run, load_checkpoint
 from scratchnet.training.config import Config
+from scratchnet.training.divergence import hint
+from scratchnet.training.messages import announcement
 from scratchnet.training.origin import Origin
-from scratchnet.training.trouble import hint
-from scratchnet.training.words import announcement
 from scratchnet.use.verify import DAMAGED, verify
 
 CONFIG = {"image_size": 32, "epochs": 2, "batch_size": 64}
@@ -29,7 +29,7 @@ def shards(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Without pages and curves, and without waiting for the disk."""
-    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": ""}))
+    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
     monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 

@@ -25,7 +25,7 @@ from scratchnet.errors import DataError
 from scratchnet.prepare import SAMPLE
 from scratchnet.training import Experiment, load_checkpoint, save_checkpoint
 from scratchnet.training.config import Config
-from scratchnet.training.words import sides_text
+from scratchnet.training.messages import sides_text
 
 
 def pixels_of(decoded):

@@ -76,7 +76,7 @@ def test_this_is_a_checkout():
     assert checkout() == ROOT
 
 
-DOORS = {
+PROGRAMS = {
     "train.py": train.main,
     "data_prep": data_prep.main,
     "scratchnet": main,
@@ -88,10 +88,10 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door_says_its_version(door, capsys):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_says_its_version(program, capsys):
     with pytest.raises(SystemExit) as ended:
-        DOORS[door](["--version"])
+        PROGRAMS[program](["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith(f"scratchnet {__version__} (Python 3")
 

@@ -17,7 +17,7 @@ from data_prep import main as prepare_main
 from scratchnet.__main__ import command_line as scratchnet_parser
 from scratchnet.__main__ import main as scratchnet_main
 from scratchnet.prepare import SAMPLE
-from scratchnet.terminal.front_door import parser_of
+from scratchnet.terminal.entry_point import parser_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ def commands():
     return sorted({line for line in lines if not SET_UP.search(line)})
 
 
-def doors(line):
+def entry_points(line):
     """The function that takes the arguments of such a line, the parser that understands them, and the arguments."""
     words = shlex.split(line)
     if words[:2] == ["python", "train.py"]:
@@ -124,7 +124,7 @@ def test_every_command_does_what_it_says(line, place, monkeypatch, capsys):
     if ".onnx" in line:
         pytest.importorskip("onnxruntime")
     monkeypatch.chdir(place)
-    main, _, arguments = doors(line)
+    main, _, arguments = entry_points(line)
     if main is train.main and "--help" not in arguments:
         arguments += SHORT
     try:
@@ -142,15 +142,15 @@ def test_what_takes_hours_is_understood(line):
     if line.startswith("tensorboard "):
         assert line == "tensorboard --logdir runs"
         return
-    _, parser, arguments = doors(line)
+    _, parser, arguments = entry_points(line)
     parser.parse_args(arguments)
 
 
 def test_every_option_that_is_named_exists():
     known = {
         option
-        for door in ("train", "prepare")
-        for one in parser_of(door, door)._actions
+        for name in ("train", "prepare")
+        for one in parser_of(name, name)._actions
         for option in one.option_strings
     }
     text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)

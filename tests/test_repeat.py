@@ -19,7 +19,9 @@ QUICK = ("--image-size", "32", "--epochs", "1", "--batch-size", "16", "--warmup"
 def home(tmp_path, monkeypatch):
     """Runs and prepared images go where the program is started; without pages and curves, which take seconds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scratchnet.commands.session._open_board", lambda *_: (None, {"report.html": "takes seconds"}))
+    monkeypatch.setattr(
+        "scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": "takes seconds"})
+    )
     monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""What front doors print to: any encoding, a reader who leaves, a full disk, no console at all."""
+"""What entry points print to: any encoding, a reader who leaves, a full disk, no console at all."""
 
 import codecs
 import errno
@@ -11,7 +11,7 @@ import threading
 import pytest
 from tqdm import tqdm
 
-from scratchnet.terminal.front_door import enter
+from scratchnet.terminal.entry_point import enter
 from scratchnet.terminal.streams import LEGIBLE, Output, output_problem, require_output, standard_streams
 
 SIGNS = "64 × 64 … ★ − ² café 细胞 \udc80"
@@ -156,8 +156,8 @@ def test_a_command_keeps_its_exit_code_where_only_its_words_are_lost(monkeypatch
 def test_standard_error_may_be_lost_too(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Failing(errno.EIO))
     monkeypatch.setattr(sys, "stderr", Failing(errno.EIO))
-    assert enter(lambda: print("to a person", file=sys.stderr) or 0, "door") == 0
-    assert enter(lambda: print("x", file=sys.stderr) or print("the answer") or 0, "door") == 2
+    assert enter(lambda: print("to a person", file=sys.stderr) or 0, "program") == 0
+    assert enter(lambda: print("x", file=sys.stderr) or print("the answer") or 0, "program") == 2
 
 
 def test_blocks_may_be_nested_and_in_threads(monkeypatch):
@@ -184,7 +184,7 @@ def test_blocks_may_be_nested_and_in_threads(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="a pipe of another process, as POSIX has them")
 def test_a_process_whose_reader_left_ends_without_a_word(repository):
     """What is still in Python's own buffer must not fail once more when Python ends."""
-    program = "from scratchnet.terminal.front_door import program, enter; program(lambda: enter(lambda: print('x' * 70000) or 0, 'door'))"
+    program = "from scratchnet.terminal.entry_point import program, enter; program(lambda: enter(lambda: print('x' * 70000) or 0, 'x'))"
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(

@@ -21,9 +21,9 @@ from scratchnet.training import (
     save_checkpoint,
 )
 from scratchnet.training.config import Config
+from scratchnet.training.divergence import advice, just_found_stuck
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.selection import best_epoch
-from scratchnet.training.trouble import advice, just_found_stuck
 
 # A learning rate that is another one at every step, so that a resumed run shows it where it is lost.
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4, schedule="cosine")

@@ -51,9 +51,9 @@ class PyTorch:
         network.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch(experiment.network).items()})
         self.torch, self.config, self.schedule, self.steps = torch, config, experiment.trainer.schedule, 0
         self.ours = experiment.network
-        for place, layer in enumerate(self.ours.layers):
+        for number, layer in enumerate(self.ours.layers):
             if isinstance(layer, Dropout):
-                network[place] = _masked(layer)
+                network[number] = _masked(layer)
         self.network = network.to(memory_format=torch.channels_last)
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = make_optimizer(self.network, kind, l2=config.weight_decay, betas=(config.beta1, config.beta2))

@@ -1,7 +1,7 @@
 """What `python -m scratchnet` can do: one file a command, named like it.
 
 Each has `add_arguments(parser)`, which describes its command line, and `run(options)`, which returns the exit code. A
-command is a front door, like train.py. It may import everything, and nothing imports it but the front doors.
+command is an entry point, like train.py. It may import everything; only entry points import it.
 """
 
 COMMANDS = {

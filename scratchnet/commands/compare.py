@@ -4,7 +4,7 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from scratchnet.commands.shared import require_ending, require_place
+from scratchnet.commands.shared import require_ending, require_writable
 from scratchnet.errors import ConfigError
 from scratchnet.pages import Comparison, Results
 from scratchnet.storage.files import write_atomically
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"compare takes two runs or more, got {options.runs[0]}")
     paths = [Path(name) for name in options.out]
     for path in paths:
-        require_place(str(path))
+        require_writable(str(path))
         require_ending(str(path), "--out", FORMS, "a page, a table or the curves")
     with contextlib.ExitStack() as opened:
         comparison = Comparison([opened.enter_context(Results.read(folder)) for folder in options.runs])

@@ -17,7 +17,7 @@ from scratchnet.commands.shared import (
     class_called,
     load_network,
     require_ending,
-    require_place,
+    require_writable,
     say,
 )
 from scratchnet.data import Dataset, Manifest, read_manifest
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
-    require_place(options.json, options.predictions)
+    require_writable(options.json, options.predictions)
     require_ending(options.json, "--json", (".json",), "JSON")
     require_ending(options.predictions, "--predictions", (".csv",), "CSV, which every spreadsheet opens,")
     predictor = load_network(options)
@@ -150,8 +150,8 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             )
         if dataset.manifest.preprocessing != predictor.preprocessing:
             say(f"CAUTION: {folder} was prepared in another way than the training images were.")
-        places = _places(dataset.class_names, predictor, options.without)
-        numbers = np.flatnonzero(places[dataset.labels] >= 0)
+        label_of = _network_labels(dataset.class_names, predictor, options.without)
+        numbers = np.flatnonzero(label_of[dataset.labels] >= 0)
         if not len(numbers):
             raise DataError(f"{folder}: no image is left, of {len(dataset)}")
         parts, far = [], 0
@@ -163,7 +163,7 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             class_names=predictor.class_names,
             paths=tuple(dataset.paths[k] for k in numbers),
             subjects=tuple(dataset.subjects[k] for k in numbers) if dataset.manifest.subjects_known else None,
-            labels=places[dataset.labels[numbers]],
+            labels=label_of[dataset.labels[numbers]],
             probabilities=np.concatenate(parts),
             class_labels=predictor.class_labels,
         )
@@ -181,8 +181,8 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         known=predictor.class_names,
         without=options.without,
     )
-    places = _places(found.class_names, predictor, options.without)
-    images = [image for image in found.images if (not prelim or image.part == PRELIM) and places[image.label] >= 0]
+    label_of = _network_labels(found.class_names, predictor, options.without)
+    images = [image for image in found.images if (not prelim or image.part == PRELIM) and label_of[image.label] >= 0]
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
     stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
@@ -207,17 +207,17 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         class_names=predictor.class_names,
         paths=tuple(image.path for image in usable),
         subjects=tuple(subjects) if len(subjects) == len(usable) else None,
-        labels=places[[image.label for image in usable]],
+        labels=label_of[[image.label for image in usable]],
         probabilities=np.stack(probabilities),
         class_labels=predictor.class_labels,
     )
     return Judged(said, len(images) - len(usable), far if predictor.familiar else None)
 
 
-def _places(names: tuple[str, ...], predictor: Predictor, without: list[str]) -> NDArray[np.int64]:
-    """For each class of the data its place among the network's, by name; −1 for those to leave out. Upper and lower case
+def _network_labels(names: tuple[str, ...], predictor: Predictor, without: list[str]) -> NDArray[np.int64]:
+    """For each class of the data its label in the network, by name; −1 for those to leave out. Upper and lower case
     are the same."""
-    known = {name.casefold(): place for place, name in enumerate(predictor.class_names)}
+    known = {name.casefold(): label for label, name in enumerate(predictor.class_names)}
     known |= {name.casefold(): -1 for name in without}
     strangers = [name for name in names if name.casefold() not in known]
     if strangers:
@@ -230,9 +230,9 @@ def _places(names: tuple[str, ...], predictor: Predictor, without: list[str]) ->
 
 def _training_manifest(predictor: Predictor, folder: Path) -> Manifest | None:
     """What the network was trained on, if that is still there: it may be DATA itself, or stand where it stood in training."""
-    for place in (folder, Path(str(predictor.about.get("data", "")))):
+    for path in (folder, Path(str(predictor.about.get("data", "")))):
         try:
-            manifest = read_manifest(place)
+            manifest = read_manifest(path)
         except DataError:
             continue
         if manifest.dataset_id == predictor.about.get("dataset_id"):
@@ -304,9 +304,9 @@ def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
     lines += ["", *found.table().splitlines(), ""]
     confusion = said.confusion()
     width = max(len(name) for name, row in zip(names, confusion, strict=True) if row.sum())
-    for place, (name, row) in enumerate(zip(names, confusion, strict=True)):
+    for label, (name, row) in enumerate(zip(names, confusion, strict=True)):
         if row.sum():
-            lines += wrapped(f"{name:<{width}}  {in_words(row, place, names)}", indent=" " * (width + 2))
+            lines += wrapped(f"{name:<{width}}  {in_words(row, label, names)}", indent=" " * (width + 2))
     return lines
 
 

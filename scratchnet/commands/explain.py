@@ -12,7 +12,7 @@ from scratchnet.commands.shared import (
     class_called,
     find_files,
     load_network,
-    require_folder_place,
+    require_writable_folder,
     say,
 )
 from scratchnet.data.familiar import CAUTION
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--out {options.out}: two PNG files for each image are written into a folder: name one without an ending"
         )
-    require_folder_place(options.out)
+    require_writable_folder(options.out)
     files, _ = find_files(options.images)
     predictor = load_network(options, for_files=True)
     names = predictor.class_names

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.commands.shared import add_network_arguments, find_files, load_network, require_place, say
+from scratchnet.commands.shared import add_network_arguments, find_files, load_network, require_writable, say
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
 from scratchnet.measures.scores import counted
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file}: the file's name says what is written: NAME.onnx or NAME.safetensors")
     if form == ".safetensors" and options.images:
         raise ConfigError("--images are for trying an ONNX graph: leave them out")
-    require_place(options.file)
+    require_writable(options.file)
     if Path(options.file).exists():
         raise ConfigError(f"{options.file} exists and is not overwritten: choose another name")
     for library in ("onnx", "onnxruntime") if form == ".onnx" else ("safetensors",):
@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _some_images(predictor: Predictor, place: str) -> NDArray[np.uint8]:
+def _some_images(predictor: Predictor, folder: str) -> NDArray[np.uint8]:
     """Up to TRIED images from all over a folder, (N, S, S, 3). Those that cannot be read are said and left out."""
-    files, _ = find_files([place])
+    files, _ = find_files([folder])
     chosen = np.linspace(0, len(files) - 1, min(TRIED, len(files))).round().astype(int)
     images = []
     for file in (files[k] for k in chosen):
@@ -67,5 +67,5 @@ def _some_images(predictor: Predictor, place: str) -> NDArray[np.uint8]:
         except DataError as error:
             say(f"left out: {error}")
     if not images:
-        raise DataError(f"{place}: no image can be read, of {len(chosen)} that were tried")
+        raise DataError(f"{folder}: no image can be read, of {len(chosen)} that were tried")
     return np.stack(images)

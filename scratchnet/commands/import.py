@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.commands.shared import require_ending, require_place, say
+from scratchnet.commands.shared import require_ending, require_writable, say
 from scratchnet.errors import ConfigError
 from scratchnet.use.exchange.safetensors import read_safetensors
 from scratchnet.use.predictor import Predictor
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Writes the weights."""
     if Path(options.out).exists():
         raise ConfigError(f"{options.out} exists and is not overwritten: choose another name")
-    require_place(options.out)
+    require_writable(options.out)
     require_ending(options.out, "OUT", (".h5",), "weights in HDF5")
     like = Predictor.load(options.like) if options.like is not None else None
     read_safetensors(options.file, like).save(options.out)

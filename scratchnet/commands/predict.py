@@ -17,7 +17,7 @@ from scratchnet.commands.shared import (
     find_files,
     load_network,
     require_ending,
-    require_place,
+    require_writable,
     say,
 )
 from scratchnet.data.familiar import CAUTION
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes a row for each file. Returns 1 if a file could not be read, which its row and standard error say."""
-    require_place(options.out, options.codalab)
+    require_writable(options.out, options.codalab)
     form = _format_of(options.out, options.format)
     require_ending(options.codalab, "--codalab", (".zip",), "the challenge's archive")
     files, passed_over = find_files(options.images)

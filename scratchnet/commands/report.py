@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from scratchnet.commands.shared import require_ending, require_place
+from scratchnet.commands.shared import require_ending, require_writable
 from scratchnet.drawing.plots import require_plots
 from scratchnet.pages import Results, report_page
 from scratchnet.storage.files import write_text_atomically
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says where it is."""
-    require_place(options.out)
+    require_writable(options.out)
     require_ending(options.out, "--out", (".html", ".htm"), "a page (HTML)")
     require_plots()  # before the work, not after it
     with Results.read(options.run, options.weights, options.class_label) as results:

@@ -28,13 +28,13 @@ from scratchnet.training import (
     fit,
     kernels_are_compiled,
 )
-from scratchnet.training.board import Board
 from scratchnet.training.config import Config
+from scratchnet.training.event_files import EventFiles
 from scratchnet.training.interrupt import Interrupt
+from scratchnet.training.messages import conclusion
 from scratchnet.training.origin import PREPARED_FROM
 from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
-from scratchnet.training.words import conclusion
 
 
 def compile_first(config: Config, say: Callable[..., object] = print) -> None:
@@ -91,7 +91,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
     config, images = experiment.config, len(experiment.train_set)
     # Both also after the last epoch: what is written then takes a moment.
     with standard_streams(announce=True), Interrupt() as interrupt:
-        board, lacking = _open_board(run, progress)  # what it says belongs above the bar
+        events, lacking = _open_event_files(run, progress)  # what it says belongs above the bar
         display = Display(
             config.epochs,
             total=config.epochs * images,
@@ -100,35 +100,35 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             metric=config.best_metric,
         )
         try:
-            evaluations = fit(experiment, run, progress, display, board, interrupt)
+            evaluations = fit(experiment, run, progress, display, events, interrupt)
             if evaluations is None:
                 return False
             predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
             run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
             run.remove_older(config.keep_last, config.keep_every)
-            if board is not None:
-                board.finished = True
+            if events is not None:
+                events.finished = True
         except OSError as error:
             raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
         finally:
-            if board is not None:
+            if events is not None:
                 with contextlib.suppress(OSError):  # a full disk: its curves end earlier
-                    board.close()
+                    events.close()
         if progress.epoch < config.epochs:
             patience = counted(config.patience, "epoch")
             print(f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {patience} (--patience).")
         print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
         if "report.html" not in lacking:
-            _write_report(run, curves=board is not None)
+            _write_report(run, curves=events is not None)
         return True
 
 
-def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, str]]:
+def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, dict[str, str]]:
     """What TensorBoard gets; None where it is not installed or broken. And what this run will lack for that reason, or
     because Matplotlib is so, which a line says."""
-    lacking, board = {}, None
+    lacking, events = {}, None
     try:
-        board = Board(run.board_folder, progress.epoch)
+        events = EventFiles(run.events_folder, progress.epoch)
     except MissingExtraError as error:
         lacking["curves for TensorBoard"] = str(error)
     try:
@@ -140,7 +140,7 @@ def _open_board(run: Run, progress: Progress) -> tuple[Board | None, dict[str, s
         said, _, remedy = one_line(next(iter(lacking.values()))).partition(pip)
         why = wrapped(f"No {' and no '.join(lacking)}: {said.rstrip()}")
         print("\n".join([*why, *([f"  {pip}{remedy}"] if remedy else []), ""]), flush=True)
-    return board, lacking
+    return events, lacking
 
 
 def _write_report(run: Run, *, curves: bool) -> None:
@@ -151,5 +151,5 @@ def _write_report(run: Run, *, curves: bool) -> None:
     except Exception as error:
         print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
         return
-    board = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
-    print(f"All of it on one page: {run.report_path}{board}")
+    hint = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
+    print(f"All of it on one page: {run.report_path}{hint}")

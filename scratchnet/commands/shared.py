@@ -81,7 +81,7 @@ def class_called(name: str, predictor: Predictor, option: str) -> str:
     raise ConfigError(f"{option} {name!r} is none of the network's classes, which are {', '.join(names)}")
 
 
-def require_place(*files: str | None) -> None:
+def require_writable(*files: str | None) -> None:
     """Raises ConfigError unless files of these names can be made; None is none. To be called before the work."""
     for name in files:
         if name is None:
@@ -105,9 +105,9 @@ def require_ending(name: str | None, option: str, endings: Sequence[str], writte
         )
 
 
-def require_folder_place(name: str) -> None:
+def require_writable_folder(name: str) -> None:
     """Raises ConfigError unless there is a folder of that name, or one can be made with the folders above it."""
-    there = next(place for place in (Path(name), *Path(name).absolute().parents) if place.exists())
+    there = next(path for path in (Path(name), *Path(name).absolute().parents) if path.exists())
     if not there.is_dir():
         raise ConfigError(f"{name}: cannot be a folder, as {there} is a file: choose another name")
 
@@ -117,7 +117,7 @@ def say(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
-def find_files(places: list[str]) -> tuple[list[Path], int]:
+def find_files(paths: list[str]) -> tuple[list[Path], int]:
     """The files to look at, and how many others there are in the folders.
 
     A file that is named is looked at whatever it is. A folder is searched to its depths, in the order of the names: of it
@@ -127,17 +127,17 @@ def find_files(places: list[str]) -> tuple[list[Path], int]:
     """
     files: list[Path] = []
     passed_over = 0
-    for place in map(Path, places):
-        if not place.is_dir():
-            files.append(place)
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append(path)
             continue
-        for file in _files_below(place):
+        for file in _files_below(path):
             if file.suffix.lower() in EXTENSIONS or not file.suffix:
                 files.append(file)
             else:
                 passed_over += 1
     if not files:
-        raise DataError(f"{', '.join(places)}: holds no image; expected files such as {', '.join(EXTENSIONS)}")
+        raise DataError(f"{', '.join(paths)}: holds no image; expected files such as {', '.join(EXTENSIONS)}")
     return files, passed_over
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from scratchnet.commands.repeat import origin_of
 from scratchnet.commands.session import compile_first, reopen, train_to_the_end
-from scratchnet.commands.shared import require_folder_place
+from scratchnet.commands.shared import require_writable_folder
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
 from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.pages import Results
+from scratchnet.pages.formatting import roughly
 from scratchnet.pages.table1 import REPORT, SPLITS, Entry, Table1
-from scratchnet.pages.words import roughly
 from scratchnet.prepare import Settings, cache
 from scratchnet.prepare.estimate import Estimate, estimate
 from scratchnet.prepare.folder import require_outside
@@ -29,8 +29,8 @@ from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.text_table import text_table
 from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.config import PRESETS, RESUMABLE, Config
+from scratchnet.training.messages import sides_text
 from scratchnet.training.speed import Speed, measure_speed
-from scratchnet.training.words import sides_text
 
 SETTINGS = ("layout", "subject_pattern", "subjects", "fit", "crop", "bits", "keep_duplicates")
 
@@ -84,7 +84,7 @@ class Plan:
     @cached_property
     def shards(self) -> Path:
         """Where its prepared images are, or will be."""
-        return cache.place_of(self.source, self.settings, self.prepared)
+        return cache.shards_of(self.source, self.settings, self.prepared)
 
     @property
     def epochs_done(self) -> int:
@@ -160,7 +160,7 @@ class Plan:
 
 def run(options: argparse.Namespace) -> int:
     """Says what there is to do, does it, and writes the table after each row."""
-    require_folder_place(options.out)
+    require_writable_folder(options.out)
     found = _find(options)
     require_outside(Path(options.out), Path(options.data))
     set_threads(options.threads)

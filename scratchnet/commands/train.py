@@ -26,8 +26,8 @@ from scratchnet.terminal.command_line import add_class_labels, as_option, one_li
 from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run
 from scratchnet.training.config import PRESETS, Config, from_toml
+from scratchnet.training.messages import announcement
 from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
-from scratchnet.training.words import announcement
 
 SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop",

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scratchnet.data.ahead import in_order
 from scratchnet.data.augment import Augmentation
 from scratchnet.data.image_set import ImageSet
 from scratchnet.data.order import epoch_order
 from scratchnet.data.pixels import PixelScaling
+from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches that wait ready

@@ -65,10 +65,10 @@ def _colours(image: Image.Image, again: Image.Image) -> NDArray[np.uint16]:
 def _in_other_order(image: Image.Image) -> Iterator[tuple[Any, ...]]:
     """The pieces of an image with the order of their bytes changed; an empty list if that can't be told."""
     for piece in getattr(image, "tile", []):
-        name, box, place, arguments = piece
+        name, box, offset, arguments = piece
         first, *rest = (arguments,) if isinstance(arguments, str) else arguments
         if first[:-1] not in ("RGB;16", "RGBA;16", "RGBX;16", "RGBa;16"):
             return
         first = first[:-1] + OTHER_HALF[first[-1]]
-        changed = (name, box, place, first if isinstance(arguments, str) else (first, *rest))
+        changed = (name, box, offset, first if isinstance(arguments, str) else (first, *rest))
         yield piece._make(changed) if hasattr(piece, "_make") else changed  # a named tuple since Pillow 11

@@ -29,21 +29,21 @@ def take_apart(data: bytes) -> Container:
     """
     kept: list[bytes] = [data[:2]]
     remarks: list[str] = []
-    orientation, bits, profile, place = UPRIGHT, 8, 0, 2
+    orientation, bits, profile, offset = UPRIGHT, 8, 0, 2
     exif_seen = False
-    while place + 4 <= len(data):
-        if data[place] != 0xFF:
+    while offset + 4 <= len(data):
+        if data[offset] != 0xFF:
             return Container(data, bits, orientation, tuple(remarks))  # the decoder may find its way; we don't
-        marker = data[place + 1]
+        marker = data[offset + 1]
         if marker == 0xFF:
-            place += 1
+            offset += 1
             continue
         if marker in ALONE:
-            kept.append(data[place : place + 2])
-            place += 2
+            kept.append(data[offset : offset + 2])
+            offset += 2
             continue
-        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
-        body = data[place + 4 : end]
+        end = offset + 2 + int.from_bytes(data[offset + 2 : offset + 4])
+        body = data[offset + 4 : end]
         if marker == START_OF_SCAN:
             break
         if marker in LOSSLESS or marker == JPEG_LS:
@@ -57,7 +57,7 @@ def take_apart(data: bytes) -> Container:
                     f"a JPEG of {bits} bits a channel, which is not read: save it as TIFF or PNG with 16 bits"
                 )
         if marker not in (COMMENT, *range(0xE1, 0xF0)) or marker == ADOBE:
-            kept.append(data[place:end])
+            kept.append(data[offset:end])
         elif marker == 0xE1 and body.startswith(b"Exif\0") and not exif_seen:
             exif_seen = True
             try:
@@ -70,11 +70,11 @@ def take_apart(data: bytes) -> Container:
             profile += len(body)
         elif marker == 0xE2 and body.startswith(b"MPF\0") and (number := _pictures(body[4:])) != 1:
             remarks.append(PICTURES_SAID if number else "a damaged index of several pictures, not read")
-        place = end
+        offset = end
     if profile > MAX_METADATA:
         remarks.append(LARGE.format("colour profile"))
-    kept.append(data[place:])
-    if data.endswith(bytes(UNWRITTEN)) and END not in data[place:]:
+    kept.append(data[offset:])
+    if data.endswith(bytes(UNWRITTEN)) and END not in data[offset:]:
         raise UnusableImage(
             "truncated or damaged: it ends in zeros, a file whose last part was never written: copy it again"
         )

@@ -73,18 +73,18 @@ def take_apart(data: bytes) -> Container:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]:
     """Each chunk to the end of the picture: its kind, what is in it, all of it, and whether it agrees with its checksum."""
-    view, place = memoryview(data), len(SIGNATURE)
+    view, offset = memoryview(data), len(SIGNATURE)
     while True:
-        length = int.from_bytes(view[place : place + 4])
-        end = place + 12 + length
+        length = int.from_bytes(view[offset : offset + 4])
+        end = offset + 12 + length
         if end > len(data):
             raise UnusableImage("truncated or damaged: it ends before its end chunk")
-        kind = bytes(view[place + 4 : place + 8])
-        sound = zlib.crc32(view[place + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
-        yield kind, view[place + 8 : end - 4], view[place:end], sound
+        kind = bytes(view[offset + 4 : offset + 8])
+        sound = zlib.crc32(view[offset + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
+        yield kind, view[offset + 8 : end - 4], view[offset:end], sound
         if kind == b"IEND":
             return
-        place = end
+        offset = end
 
 
 def _text(kind: bytes, body: memoryview) -> bytes:

@@ -119,8 +119,8 @@ def what_it_is(file: Path, head: bytes) -> tuple[str, str] | None:
     >>> what_it_is(Path("cell.png"), b"GIF89a" + bytes(10))
     ('a GIF image', 'save it as PNG')
     """
-    for place, magic, what, remedy in OTHERS:
-        if head[place : place + len(magic)] == magic:
+    for offset, magic, what, remedy in OTHERS:
+        if head[offset : offset + len(magic)] == magic:
             return what, remedy
     if PNM.match(head):
         return "a PNM image (PBM, PGM or PPM)", SAVE

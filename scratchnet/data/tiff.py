@@ -63,17 +63,17 @@ class Directory:
 
         Raises TiffError where they lie outside the file, or are very many.
         """
-        kind, count, place = self.tags.get(tag, (0, 0, 0))
+        kind, count, offset = self.tags.get(tag, (0, 0, 0))
         if kind not in WHOLE or not count:
             return default
-        if count > MAX_NUMBERS or place + count * SIZES[kind] > len(self.content):
+        if count > MAX_NUMBERS or offset + count * SIZES[kind] > len(self.content):
             raise TiffError(f"the values of tag {tag} lie outside the file")
-        return struct.unpack_from(f"{self.order}{count}{WHOLE[kind]}", self.content, place)
+        return struct.unpack_from(f"{self.order}{count}{WHOLE[kind]}", self.content, offset)
 
     def bytes_of(self, tag: int, most: int) -> bytes:
         """The first bytes of a tag's value, at most so many; empty if the tag is missing."""
-        kind, count, place = self.tags.get(tag, (0, 0, 0))
-        return self.content[place : place + min(count * SIZES.get(kind, 0), most)]
+        kind, count, offset = self.tags.get(tag, (0, 0, 0))
+        return self.content[offset : offset + min(count * SIZES.get(kind, 0), most)]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -89,14 +89,14 @@ class Directory:
 def first_directory(content: bytes) -> int:
     """Where the first directory lies. Raises TiffError if this is not a TIFF."""
     order = _order(content)
-    pointer, place = (f"{order}Q", 8) if _is_big(content) else (f"{order}I", 4)
+    pointer, offset = (f"{order}Q", 8) if _is_big(content) else (f"{order}I", 4)
     try:
-        return int(struct.unpack_from(pointer, content, place)[0])
+        return int(struct.unpack_from(pointer, content, offset)[0])
     except struct.error as error:
         raise TiffError("it ends within its header") from error
 
 
-def directory(content: bytes, place: int) -> Directory:
+def directory(content: bytes, offset: int) -> Directory:
     """The directory at that place of the file. Raises TiffError if there is no directory.
 
     What the file is too short for is left out, and what follows 1024 tags; of a tag that comes twice, the first counts.
@@ -104,10 +104,10 @@ def directory(content: bytes, place: int) -> Directory:
     order, big = _order(content), _is_big(content)
     head, entry = (f"{order}Q", f"{order}HHQ") if big else (f"{order}H", f"{order}HHI")
     pointer, inline = (f"{order}Q", 8) if big else (f"{order}I", 4)
-    start, step = place + struct.calcsize(head), struct.calcsize(entry) + inline
-    if not 0 < place < start <= len(content):
+    start, step = offset + struct.calcsize(head), struct.calcsize(entry) + inline
+    if not 0 < offset < start <= len(content):
         raise TiffError("a directory lies outside the file")
-    (declared,) = struct.unpack_from(head, content, place)
+    (declared,) = struct.unpack_from(head, content, offset)
     count = min(declared, (len(content) - start) // step, MAX_TAGS)
     tags: dict[int, tuple[int, int, int]] = {}
     for number in range(count):
@@ -127,13 +127,13 @@ def pages(content: bytes) -> tuple[list[Directory], bool]:
 
     Raises TiffError where one cannot be read: the picture may be among what the file has lost.
     """
-    place = first_directory(content)
-    found, seen = [directory(content, place)], {place}
-    while (place := found[-1].next) and place not in seen:
+    offset = first_directory(content)
+    found, seen = [directory(content, offset)], {offset}
+    while (offset := found[-1].next) and offset not in seen:
         if len(found) == MAX_PAGES:
             return found, True
-        seen.add(place)
-        found.append(directory(content, place))
+        seen.add(offset)
+        found.append(directory(content, offset))
     return found, False
 
 
@@ -152,15 +152,15 @@ def one_page(page: Directory, changed: Mapping[int, Sequence[int]]) -> bytes:
     values, entries = b"", []  # values of changed tags stand before the directory
     try:
         for tag in tags:
-            kind, count, place = page.tags.get(tag, (0, 0, 0))
+            kind, count, offset = page.tags.get(tag, (0, 0, 0))
             if tag in changed:
                 kind, count = (3 if max(changed[tag]) < 2**16 else 4), len(changed[tag])
                 stored = struct.pack(f"{page.order}{count}{WHOLE[kind]}", *changed[tag])
-                place, values = end + len(values), values + stored + bytes(len(stored) % 4)
+                offset, values = end + len(values), values + stored + bytes(len(stored) % 4)
             else:
-                stored = page.content[place : place + 4]
+                stored = page.content[offset : offset + 4]
             length = count * SIZES.get(kind, 1)
-            field = stored[:length].ljust(4, b"\0") if length <= 4 else struct.pack(f"{page.order}I", place)
+            field = stored[:length].ljust(4, b"\0") if length <= 4 else struct.pack(f"{page.order}I", offset)
             entries.append(struct.pack(f"{page.order}HHI", tag, kind, count) + field)
         start = struct.pack(f"{page.order}I", end + len(values))
     except struct.error as error:

@@ -85,9 +85,9 @@ def _picture(found: list[Directory], more: bool) -> tuple[Directory, list[str]]:
 
 def _has_more_below(page: Directory) -> bool:
     """Whether a page leads to further ones that are in the file: smaller copies, or what a camera's sensor saw."""
-    for place in page.numbers(SUB_DIRECTORIES)[:1]:
+    for offset in page.numbers(SUB_DIRECTORIES)[:1]:
         with contextlib.suppress(TiffError):
-            directory(page.content, place)
+            directory(page.content, offset)
             return True
     return False
 
@@ -168,9 +168,9 @@ def _channels_alone(page: Directory, samples: int, first: int, end: int) -> dict
         SAMPLES: (end - first,), BITS: page.numbers(BITS, 1)[:1] * (end - first), EXTRA_SAMPLES: (), SAMPLE_FORMAT: (),
     }  # fmt: skip
     for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
-        if places := page.numbers(tag):
-            each = len(places) // samples
-            changed[tag] = places[first * each : end * each]
+        if offsets := page.numbers(tag):
+            each = len(offsets) // samples
+            changed[tag] = offsets[first * each : end * each]
     return changed
 
 

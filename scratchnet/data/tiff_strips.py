@@ -33,8 +33,8 @@ FEW = "it has fewer strips or tiles of pixels than its size asks for"
 def require_pixels(page: Directory) -> None:
     """Raises TiffError where the file is too short for what the page says to be its pixels, or where some are missing."""
     end = len(page.content)
-    for tag, (kind, count, place) in page.tags.items():
-        if tag in OF_PIXELS and place + count * SIZES.get(kind, 1) > end:
+    for tag, (kind, count, offset) in page.tags.items():
+        if tag in OF_PIXELS and offset + count * SIZES.get(kind, 1) > end:
             raise TiffError(f"the values of tag {tag} lie outside the file")
     start, length = page.numbers(JPEG_START, 0)[0], page.numbers(JPEG_BYTES, 0)[0]
     if start + length > end:
@@ -42,16 +42,16 @@ def require_pixels(page: Directory) -> None:
     compression = page.numbers(COMPRESSION, 1)[0]
     if compression == OLD_JPEG and not page.numbers(STRIPS):  # one stream, which tags of its own find
         return
-    places, sizes = _pieces(page)
+    offsets, sizes = _pieces(page)
     stored = page.numbers(TILE_BYTES if TILES in page.tags else STRIP_BYTES)
     # Without compression the size is known, and what the file says of it may be wrong, too little or too much.
     known = compression == NO_COMPRESSION and page.numbers(PHOTOMETRIC, 0)[0] != YCBCR
     if not known and (len(stored) < len(sizes) or not all(stored[: len(sizes)])):
         raise TiffError("it does not say how long its strips or tiles are")
-    for place, size in zip(places, sizes if known else stored[: len(sizes)], strict=False):
-        if place == 0:
+    for offset, size in zip(offsets, sizes if known else stored[: len(sizes)], strict=False):
+        if offset == 0:
             raise TiffError("a strip or tile of its pixels was never written")
-        if place + size > end:
+        if offset + size > end:
             raise TiffError(CUT)
 
 
@@ -70,8 +70,8 @@ def _pieces(page: Directory) -> tuple[tuple[int, ...], list[int]]:
     else:
         wide, high = width, min(page.numbers(ROWS, 2**32 - 1)[0], height)
         number = -(-height // high) if high else 0
-    places = page.numbers(TILES if TILES in page.tags else STRIPS)
-    if number == 0 or len(places) < number * copies:
+    offsets = page.numbers(TILES if TILES in page.tags else STRIPS)
+    if number == 0 or len(offsets) < number * copies:
         raise TiffError(FEW)
     rows = [high] * (number - 1) + [high if TILES in page.tags else height - high * (number - 1)]
-    return places, [-(-wide * bits // 8) * n for n in rows] * copies
+    return offsets, [-(-wide * bits // 8) * n for n in rows] * copies

@@ -60,15 +60,15 @@ def painted(pixels: Pixels, effect: Array) -> Pixels:
     return np.asarray(shown.round().clip(0, 255).astype(np.uint8))
 
 
-def enlarged(places: Array, height: int, width: int) -> Array:
+def enlarged(values: Array, height: int, width: int) -> Array:
     """A map (h, w) as (height, width), each place a block of equal values. Blocks differ by a pixel where they must.
 
     >>> enlarged(np.array([[1, 2]]), 2, 4).tolist()
     [[1, 1, 2, 2], [1, 1, 2, 2]]
     """
-    rows = np.arange(height) * places.shape[0] // height
-    columns = np.arange(width) * places.shape[1] // width
-    return np.asarray(places[np.ix_(rows, columns)])
+    rows = np.arange(height) * values.shape[0] // height
+    columns = np.arange(width) * values.shape[1] // width
+    return np.asarray(values[np.ix_(rows, columns)])
 
 
 def alike(effect: Array) -> bool:

@@ -44,8 +44,8 @@ def filters(weight: NDArray[Any], largest: float, columns: int = 16, scale: int 
     sheet = np.zeros((rows * (height * scale + gap) - gap, columns * (width * scale + gap) - gap, 4), np.uint8)
     for k in range(count):
         top, left = k // columns * (height * scale + gap), k % columns * (width * scale + gap)
-        place = sheet[top : top + height * scale, left : left + width * scale]
-        place[..., :3], place[..., 3] = tiles[..., k], 255
+        area = sheet[top : top + height * scale, left : left + width * scale]
+        area[..., :3], area[..., 3] = tiles[..., k], 255
     return sheet
 
 

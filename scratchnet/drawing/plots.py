@@ -198,7 +198,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
 
 @contextlib.contextmanager
 def _drawing(width: float, height: float, columns: int = 1) -> Iterator[Any]:
-    """Axes side by side in a new figure of that many inches, in the style of the house while the block lasts."""
+    """Axes side by side in a new figure of that many inches, in the style of all plots while the block lasts."""
     with using("matplotlib", writes=False), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
         figure = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")

@@ -1,6 +1,6 @@
 """How each operation is computed fast: Numba, arrays in, arrays out. It may import errors.
 
-`convolution` is the door for convolutions; `matmul` is what everything rests on; `winograd` needs fewer multiplications;
+`convolution` chooses the algorithm of a convolution; `matmul` is what everything rests on; `winograd` needs fewer multiplications;
 `machine` is compilation, vectors, memory and threads.
 
 Every operation of the network has a twin of the same meaning in `scratchnet.reference`, and a test that holds the two

@@ -1,4 +1,4 @@
-"""A convolution, whichever algorithm computes it: the one door for the layers.
+"""A convolution, whichever algorithm computes it: all that the layers call.
 
 There are three, and `algorithm` chooses the one of the smallest cost for a batch:
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.measures.bootstrap import interval, resamples, strata
-from scratchnet.measures.cases import Cases
+from scratchnet.measures.observations import Observations
 from scratchnet.measures.predictions import Predictions
 from scratchnet.measures.scores import NOT_A_SHARE
 
@@ -69,8 +69,8 @@ def shared_images(first: Predictions, second: Predictions) -> Shared | None:
     """
     if [name.casefold() for name in first.class_names] != [name.casefold() for name in second.class_names]:
         return None
-    places = {key: k for k, key in enumerate(_keys(second))}
-    pairs = [(k, places[key]) for k, key in enumerate(_keys(first)) if key in places]
+    number_of = {key: k for k, key in enumerate(_keys(second))}
+    pairs = [(k, number_of[key]) for k, key in enumerate(_keys(first)) if key in number_of]
     if not pairs:
         return None
     numbers = np.array(pairs, np.int64)
@@ -97,7 +97,7 @@ def differences(
     names = first.class_names
     positive = names[0] if len(names) == 2 else None
     both = [
-        Cases(labels, chances, owner, names, positive)
+        Observations(labels, chances, owner, names, positive)
         for chances in (first.probabilities[shared.first], second.probabilities[shared.second])
     ]
     values = [case.measure()[0] for case in both]

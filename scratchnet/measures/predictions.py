@@ -130,8 +130,8 @@ class Predictions:
         return _parsed(path, names, lines)
 
 
-def in_words(answers: NDArray[Any], place: int, names: Sequence[str]) -> str:
-    """What a class's images were taken for. answers (classes,): how many were given each class. place: of their own class.
+def in_words(answers: NDArray[Any], label: int, names: Sequence[str]) -> str:
+    """What a class's images were taken for. answers (classes,): how many were given each class. label: their own class.
 
     >>> in_words(np.array([34, 1, 0]), 0, ["all", "hem", "other"])
     '34 of 35 recognised, 1 taken for hem'
@@ -139,9 +139,9 @@ def in_words(answers: NDArray[Any], place: int, names: Sequence[str]) -> str:
     wrong = [
         f"{count} taken for {name}"
         for k, (count, name) in enumerate(zip(answers, names, strict=True))
-        if k != place and count
+        if k != label and count
     ]
-    return ", ".join([f"{int(answers[place]):,} of {int(answers.sum()):,} recognised", *wrong])
+    return ", ".join([f"{int(answers[label]):,} of {int(answers.sum()):,} recognised", *wrong])
 
 
 def predictions_of(evaluation: Evaluation, dataset: Dataset) -> Predictions:

@@ -14,8 +14,8 @@ from scratchnet.data.class_labels import labelled
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.measures import metrics
 from scratchnet.measures.bootstrap import interval, margin, strata
-from scratchnet.measures.cases import Cases, Measured, of_subjects, resampled
 from scratchnet.measures.metrics import Floats, RocCurve
+from scratchnet.measures.observations import Measured, Observations, of_subjects, resampled
 from scratchnet.nn.losses import checked_labels
 from scratchnet.terminal.text_table import text_table, wrapped
 
@@ -233,7 +233,7 @@ def scores(
 ) -> Scores:
     """Every measure of these answers, per image and per subject, with 95 % intervals over resampled subjects.
 
-    labels (N,): integers, places in class_names. probabilities (N, classes): the network's; its answer is the largest
+    labels (N,): integers, positions in class_names. probabilities (N, classes): the network's; its answer is the largest
     one, the first among equals. subjects: N names, or None where they are not known; each image counts as a subject then.
     positive: of two classes the one that a test looks for (the first). prior (classes,): how often each class occurs in
     training; the baseline answers this to every image (None: the frequencies among the labels). bootstrap: resamples, 0
@@ -261,11 +261,13 @@ def scores(
         raise ConfigError(f"bootstrap must be a number of resamples from 0 up, got {bootstrap}")
     owner = np.unique(np.asarray(subjects), return_inverse=True)[1] if subjects is not None else np.arange(len(given))
     whole = of_subjects(given, chances, owner) if subjects is not None else None
-    cases = [Cases(*one, names, positive) for one in ((given, chances, owner), whole) if one is not None]
+    both = [Observations(*one, names, positive) for one in ((given, chances, owner), whole) if one is not None]
     groups = strata(given, owner, len(names))
-    drawn = resampled(cases, groups, bootstrap, seed)
+    drawn = resampled(both, groups, bootstrap, seed)
     kinds = ("subject" if subjects is not None else "image", "subject")
-    levels = [_level(case, values, frequencies, kind) for case, values, kind in zip(cases, drawn, kinds, strict=False)]
+    levels = [
+        _level(observed, values, frequencies, kind) for observed, values, kind in zip(both, drawn, kinds, strict=False)
+    ]
     if len(np.unique(given)) == 1:
         levels = [_of_one_class(level) for level in levels]
     return Scores(
@@ -282,12 +284,12 @@ def scores(
     )
 
 
-def _level(case: Cases, drawn: Measured, prior: Floats, kind: str) -> Level:
+def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) -> Level:
     """kind: what the resamples were drawn of, "subject" or "image"."""
-    overall, of_class = case.measure()
-    constant, _ = case.measure(probabilities=np.tile(prior, (len(case.labels), 1)))
-    places = range(len(case.names)) if case.positive is None else [case.names.index(case.positive)]
-    everyone, behind = case.behind()
+    overall, of_class = observed.measure()
+    constant, _ = observed.measure(probabilities=np.tile(prior, (len(observed.labels), 1)))
+    indices = range(len(observed.names)) if observed.positive is None else [observed.names.index(observed.positive)]
+    everyone, behind = observed.behind()
 
     def score(value: Any, values: Floats | None, subjects: int | None) -> Score:
         if values is None:
@@ -296,18 +298,20 @@ def _level(case: Cases, drawn: Measured, prior: Floats, kind: str) -> Level:
         return _with_interval(float(value), values, subjects, rests_on)
 
     return Level(
-        count=len(case.labels),
-        confusion=metrics.confusion_matrix(case.labels, case.probabilities.argmax(axis=1), len(case.names)),
+        count=len(observed.labels),
+        confusion=metrics.confusion_matrix(observed.labels, observed.probabilities.argmax(axis=1), len(observed.names)),
         overall={name: score(value, drawn[0].get(name), behind.get(name)) for name, value in overall.items()},
         per_class={
             one: {
                 name: score(values[k], drawn[1][name][:, k] if drawn[1] else None, behind.get(f"{name} {k}"))
                 for name, values in of_class.items()
             }
-            for k, one in enumerate(case.names)
+            for k, one in enumerate(observed.names)
         },
         baseline={name: Score(float(value)) for name, value in constant.items()},
-        curves={case.names[k]: metrics.roc_curve(case.labels == k, case.probabilities[:, k]) for k in places},
+        curves={
+            observed.names[k]: metrics.roc_curve(observed.labels == k, observed.probabilities[:, k]) for k in indices
+        },
     )
 
 

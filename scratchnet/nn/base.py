@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.elementwise import all_finite
 from scratchnet.kernels.machine.threads import alone
-from scratchnet.nn.turns import Turns
+from scratchnet.nn.thread_check import ThreadCheck
 from scratchnet.reference import Array
 
 Shape = tuple[int, ...]
@@ -43,7 +43,7 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, {self.value.dtype}, decay={self.decay})"
 
 
-class Layer(Turns):
+class Layer(ThreadCheck):
     """The protocol of a layer; inherit from it, or write the same methods yourself.
 
     build(input_shape, rng, dtype) → output_shape     once; shapes without the batch axis
@@ -90,7 +90,7 @@ class Layer(Turns):
         with alone():
             y = self._forward(x, training)
             self._images = len(x)
-            self.took_turn()
+            self.note_forward()
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
@@ -102,7 +102,7 @@ class Layer(Turns):
         """
         dy = self.checked_dy(dy)
         with alone():
-            self.require_turn()
+            self.require_own_forward()
             return self._backward(dy, need_dx, accumulate)
 
     def parameters(self) -> list[Parameter]:

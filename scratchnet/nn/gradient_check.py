@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ScratchnetError, ShapeError
 from scratchnet.nn.base import Array, Parameter, is_whole, parameters_of, require_array, require_layer
 
-Place = tuple[int, ...]
+Index = tuple[int, ...]
 
 # A step that is too long leaves the tangent or crosses the kink of a ReLU or a maximum nearby, one that is too short loses
 # its digits. A right gradient agrees at one of these steps at least, unless x lies on a kink; a wrong one at none.
@@ -33,7 +33,7 @@ class GradientError(ScratchnetError, AssertionError):
         message: str,
         *,
         name: str | None = None,
-        place: Place | None = None,
+        place: Index | None = None,
         backward: float | None = None,
         quotient: float | None = None,
     ) -> None:
@@ -97,16 +97,18 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     errors, checked = {}, {}
     for name, value in values.items():
         worst = _Comparison()
-        places = _choose_places(value.size, samples, rng)
-        for direction in _directions(value.shape, places, rng):
-            if direction.place is None and worst.error > tolerance:
+        positions = _choose_positions(value.size, samples, rng)
+        for direction in _directions(value.shape, positions, rng):
+            if direction.position is None and worst.error > tolerance:
                 break  # a number that is wrong by itself says more than a direction
             found = _compare(loss, value, gradients[name], direction, negligible, tolerance)
             worst = max(worst, found, key=lambda comparison: comparison.error)
         if worst.error > tolerance:
             message = worst.explained(name, loss, tolerance)
-            raise GradientError(message, name=name, place=worst.place, backward=worst.backward, quotient=worst.quotient)
-        errors[name], checked[name] = worst.error, len(places)
+            raise GradientError(
+                message, name=name, place=worst.position, backward=worst.backward, quotient=worst.quotient
+            )
+        errors[name], checked[name] = worst.error, len(positions)
     return GradientCheck(errors, checked)
 
 
@@ -233,7 +235,7 @@ def _changed(who: str, what: str) -> str:
 # The directions.
 
 
-def _choose_places(size: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _choose_positions(size: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """The positions in the flat array that are tried one by one: all, or `samples` of them with the first and the last."""
     if size <= samples:
         return np.arange(size)
@@ -242,20 +244,20 @@ def _choose_places(size: int, samples: int, rng: np.random.Generator) -> NDArray
 
 
 class _Direction(NamedTuple):
-    """A direction of length 1: the axis of the number at `place`, or a random one, whose place is None."""
+    """A direction of length 1: the axis of the number at `position`, or a random one, whose position is None."""
 
-    place: Place | None
+    position: Index | None
     vector: Array
 
 
-def _directions(shape: Place, places: NDArray[np.int64], rng: np.random.Generator) -> Iterator[_Direction]:
-    """The axis at each place, and at last a random direction."""
+def _directions(shape: Index, positions: NDArray[np.int64], rng: np.random.Generator) -> Iterator[_Direction]:
+    """The axis at each position, and at last a random direction."""
     random = rng.normal(size=shape)
-    for number in places:
-        place = tuple(int(i) for i in np.unravel_index(number, shape))
+    for number in positions:
+        index = tuple(int(i) for i in np.unravel_index(number, shape))
         axis = np.zeros(shape)
-        axis[place] = 1
-        yield _Direction(place, axis)
+        axis[index] = 1
+        yield _Direction(index, axis)
     yield _Direction(None, random / np.linalg.norm(random))
 
 
@@ -270,7 +272,7 @@ class _Comparison:
     differs from one side to the other.
     """
 
-    place: Place | None = None
+    position: Index | None = None
     backward: float = 0.0
     quotient: float = 0.0
     largest: float = 0.0
@@ -279,8 +281,8 @@ class _Comparison:
 
     def explained(self, name: str, loss: _Loss, tolerance: float) -> str:
         """The message of the GradientError."""
-        index = "" if self.place is None else f"[{', '.join(map(str, self.place))}]"
-        where = f"{name}{index or ' in a random direction'}"
+        shown = "" if self.position is None else f"[{', '.join(map(str, self.position))}]"
+        where = f"{name}{shown or ' in a random direction'}"
         if abs(self.backward - self.quotient) <= loss.noise:
             line = f"{where}: this check cannot tell: outputs as large as {np.abs(loss.y).max():.0e} "
             line += f"round away a slope of {self.largest:.0e}: scale or centre them"
@@ -304,7 +306,7 @@ def _compare(
         if largest <= loss.noise <= negligible:
             error = 0.0  # both are rounding of a zero
         kink = bool(bend > 0.1 * largest + loss.noise * STEPS[0] / h)
-        comparisons.append(_Comparison(direction.place, backward, quotient, largest, error, kink))
+        comparisons.append(_Comparison(direction.position, backward, quotient, largest, error, kink))
         if error <= tolerance / 10:
             break
     return min(comparisons, key=lambda comparison: comparison.error)

@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
-from scratchnet.nn.turns import BOOKKEEPING, Turns
+from scratchnet.nn.thread_check import BOOKKEEPING, ThreadCheck
 from scratchnet.reference import Array
 
 
-class SoftmaxCrossEntropy(Turns):
+class SoftmaxCrossEntropy(ThreadCheck):
     """The mean over the batch of −log of the probability that the network gives to the right class, weighted by class.
 
     loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N
@@ -55,7 +55,7 @@ class SoftmaxCrossEntropy(Turns):
         batch = logits, labels, self._weights_for(logits)
         with BOOKKEEPING:
             self._batch = batch
-            self.took_turn()
+            self.note_forward()
         return float(reference.softmax_cross_entropy(*batch).mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
@@ -63,7 +63,7 @@ class SoftmaxCrossEntropy(Turns):
         if self._batch is None:
             raise OrderError("SoftmaxCrossEntropy: backward needs a forward(logits, labels) before it")
         with BOOKKEEPING:
-            self.require_turn()
+            self.require_own_forward()
             batch = self._batch
         return reference.softmax_cross_entropy_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
 

@@ -26,10 +26,10 @@ from scratchnet.nn.base import (
     require_layer,
 )
 from scratchnet.nn.fused import ConvReluPool
-from scratchnet.nn.turns import Turns
+from scratchnet.nn.thread_check import ThreadCheck
 
 
-class Sequential(Turns):
+class Sequential(ThreadCheck):
     """Layers in a row: the output of each is the input of the next. It is a layer itself.
 
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
@@ -158,7 +158,7 @@ class Sequential(Turns):
                 self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
                 x = y
             if training:
-                self.took_turn()
+                self.note_forward()
         return x
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
@@ -173,7 +173,7 @@ class Sequential(Turns):
         first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
         gradient: Array | None = dy
         with alone():
-            self.require_turn()
+            self.require_own_forward()
             for i, step in reversed(list(enumerate(self._steps))):
                 if i < first and not need_dx:
                     return None

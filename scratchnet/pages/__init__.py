@@ -1,8 +1,8 @@
 """The results of a run, for people: one page, and runs side by side.
 
-`results` reads a run's folder, `page` writes it down as HTML, `comparison` sets several beside each other. The front
-doors are `python -m scratchnet report` and `python -m scratchnet compare`. In the code the 2019 report is `paper`, a page
-about a run is a page. It may import use, training, drawing, measures, data, nn, storage, terminal, and the top of scratchnet.
+`results` reads a run's folder, `page` writes it as HTML, `comparison` sets several beside each other. The
+commands are `report` and `compare`. In the code the 2019 report is `paper`, and a page
+about a run is `page`. It may import use, training, drawing, measures, data, nn, storage, terminal, and the top of scratchnet.
 """
 
 from scratchnet.pages.comparison import Comparison

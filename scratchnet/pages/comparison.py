@@ -12,9 +12,9 @@ from scratchnet.drawing import plots
 from scratchnet.measures.differences import MEASURES as DIFFERENCES
 from scratchnet.measures.differences import Shared, differences, shared_images
 from scratchnet.measures.scores import NAMES, NOT_A_SHARE
+from scratchnet.pages.formatting import changes, counted, duration, number
 from scratchnet.pages.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.pages.results import Results
-from scratchnet.pages.words import changes, counted, duration, number
 from scratchnet.terminal.text_table import text_table, wrapped
 
 MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")

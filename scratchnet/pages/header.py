@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.measures.scores import Scores, percent
+from scratchnet.pages.formatting import counted, duration
 from scratchnet.pages.html import command as command_line
 from scratchnet.pages.html import prose, safe
 from scratchnet.pages.results import Results
-from scratchnet.pages.words import counted, duration
 from scratchnet.terminal.invocation import command
 
 FEW_SUBJECTS = 20

@@ -37,24 +37,24 @@ def mistakes(results: Results) -> str:
     images = test.read(shown) if test is not None and test.paths == predictions.paths else None
     maps = _maps(results, images, predictions.answers[shown]) if images is not None else None
     cells = []
-    for place, n in enumerate(shown):
+    for position, n in enumerate(shown):
         said, label = names[predictions.answers[n]], names[predictions.labels[n]]
         lines = [f"<b>is {safe(label)}</b>, said {safe(said)}: {prose(percent(predictions.probabilities[n].max()))}"]
         if predictions.subjects:
             lines.append(f"subject {safe(predictions.subjects[n])}")
         if maps is not None:
-            lines.append(prose(_in_words(maps[place], said)))
+            lines.append(prose(_in_words(maps[position], said)))
         lines.append(f"<span class='path'>{breakable(predictions.paths[n])}</span>")
         caption = "<br>".join(lines)
         if images is None:
             cells.append(f"<figure><figcaption>{caption}</figcaption></figure>")
             continue
-        pixels = pictures.fitted(images[place], THUMBNAIL)
+        pixels = pictures.fitted(images[position], THUMBNAIL)
         alt = f"cell of class {label} that the network took for {said}"
         shown_cell = picture(pictures.png(pixels), alt, form="png", kind="cell")
         if maps is not None:
-            painted = pictures.fitted(heat.painted(images[place], maps[place]), THUMBNAIL)
-            what = f"which places spoke for {said}: {_in_words(maps[place], said)}"
+            painted = pictures.fitted(heat.painted(images[position], maps[position]), THUMBNAIL)
+            what = f"which places spoke for {said}: {_in_words(maps[position], said)}"
             shown_cell = (
                 f'<div class="two">{shown_cell}{picture(pictures.png(painted), what, form="png", kind="heat")}</div>'
             )

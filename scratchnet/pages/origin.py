@@ -10,9 +10,9 @@ import numpy as np
 from scratchnet.data import Dataset
 from scratchnet.data.class_labels import labelled
 from scratchnet.pages.facts import Facts
+from scratchnet.pages.formatting import augmented, changes, counted, duration, in_words, setting
 from scratchnet.pages.html import breakable, command, details, prose, safe, section, stacked, table
 from scratchnet.pages.results import Results
-from scratchnet.pages.words import augmented, changes, counted, duration, in_words, setting
 from scratchnet.terminal import invocation
 from scratchnet.training.config import Config
 

@@ -9,11 +9,11 @@ from scratchnet.measures.scores import percent
 from scratchnet.pages import measures, origin
 from scratchnet.pages.classes import classes
 from scratchnet.pages.first_layer import first_layer
+from scratchnet.pages.formatting import number
 from scratchnet.pages.header import header
 from scratchnet.pages.html import document, figure, picture, prose, section
 from scratchnet.pages.mistakes import mistakes
 from scratchnet.pages.results import Results
-from scratchnet.pages.words import number
 
 COLOURS = {"train": plots.TRAIN, "validation": "#0072b2", "test": plots.TEST}
 STROKES = {"train": "--", "validation": "-.", "test": "-"}

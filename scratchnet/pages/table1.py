@@ -9,9 +9,9 @@ import numpy as np
 
 from scratchnet.drawing import plots
 from scratchnet.measures.scores import Score, counted, percent
+from scratchnet.pages.formatting import duration
 from scratchnet.pages.html import document, figure, picture, safe, section, table, wide
 from scratchnet.pages.results import Results, Row
-from scratchnet.pages.words import duration
 from scratchnet.terminal.text_table import text_table, wrapped
 
 

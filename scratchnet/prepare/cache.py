@@ -30,39 +30,39 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
 
     Raises what `prepare` raises.
     """
-    place = place_of(source, settings, folder)
-    if place.exists():
-        if not _is_whole(place):
-            raise DataError(f"{place}: what was prepared before is not whole: delete this folder, and it is made anew")
+    shards = shards_of(source, settings, folder)
+    if shards.exists():
+        if not _is_whole(shards):
+            raise DataError(f"{shards}: what was prepared before is not whole: delete this folder, and it is made anew")
         say(f"Using what was prepared before from {source}.\n")
-        return place
-    with _turn(place, say):
-        if _is_whole(place):
+        return shards
+    with _turn(shards, say):
+        if _is_whole(shards):
             say(f"Using what another run has just prepared from {source}.\n")
-            return place
-        say(f"Preparing the images of {source}; they are kept for the next run in {place}.")
+            return shards
+        say(f"Preparing the images of {source}; they are kept for the next run in {shards}.")
         folds = settings.split == "kfold"
         try:
-            manifests = prepare_folds(source, place, settings) if folds else (prepare(source, place, settings),)
+            manifests = prepare_folds(source, shards, settings) if folds else (prepare(source, shards, settings),)
         except DataError:
             if not _is_whole(
-                place
+                shards
             ):  # else another run was faster, on a file system where none could wait for the other
                 raise
             say(f"Using what another run has prepared meanwhile from {source}.\n")
-            return place
+            return shards
         say(f"{describe(*manifests)}\n")
-    return place
+    return shards
 
 
 @contextlib.contextmanager
-def _turn(place: Path, say: Callable[[str], object]) -> Iterator[None]:
+def _turn(shards: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Holds the right to prepare `place`; while another run has it, waits until that has ended, however it ends.
 
     The lock is the operating system's, so that one that is killed holds nobody up. Where the file system has no locks, or the
     folder can't be made, nobody waits, and `prepare` says what is wrong.
     """
-    path = place.with_name(f".{place.name}.lock")
+    path = shards.with_name(f".{shards.name}.lock")
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
         with contextlib.ExitStack() as held:
@@ -92,11 +92,11 @@ def _wait(path: Path, held: contextlib.ExitStack, say: Callable[[str], object]) 
             time.sleep(WAIT)
 
 
-def _is_whole(place: Path) -> bool:
-    return is_dataset(place) or is_folds(place)
+def _is_whole(shards: Path) -> bool:
+    return is_dataset(shards) or is_folds(shards)
 
 
-def place_of(source: Path, settings: Settings, folder: Path | None = None) -> Path:
+def shards_of(source: Path, settings: Settings, folder: Path | None = None) -> Path:
     """Where `kept` puts the shards of these images, whether they are there or not."""
     return (folder or FOLDER) / f"{name_of(source)}-{settings.image_size}-{fingerprint(source, settings)}"
 

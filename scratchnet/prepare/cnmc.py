@@ -15,11 +15,11 @@ PRELIM = "prelim"
 CNMC_CLASSES = ("all", "hem")
 CNMC_NAME = re.compile(r"UID_(?P<subject>[^_]+)_\d+_\d+_(?P<label>all|hem)", re.IGNORECASE)
 
-Choice = tuple[tuple[str, ...], dict[str, "Place"], list[Remark]]
+Choice = tuple[tuple[str, ...], dict[str, "Assigned"], list[Remark]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Assigned:
     """Where a file stands: the label of its class, what says so, its part, the name that may tell its subject, and its folder's
     subject."""
 
@@ -40,24 +40,24 @@ def choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
     """The files in the folds, and in the preliminary test set if that is asked for; the others are listed, a folder at a time."""
     tables = _prelim_tables(source, files) if prelim else {}
     originals = {name: entry for table in tables.values() for name, entry in table.items()}
-    chosen: dict[str, Place] = {}
+    chosen: dict[str, Assigned] = {}
     outside: Counter[tuple[str, str]] = Counter()
     left_out: list[Remark] = []
     for path in files:
         folder, _, name = path.rpartition("/")
         parent = folder.rpartition("/")[2].casefold()
         if fold := fold_of(path):
-            chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", fold, name)
+            chosen[path] = Assigned(CNMC_CLASSES.index(parent), "folder", fold, name)
         elif prelim and path in tables:
             pass
         elif _in_prelim(folder, tables):
             if not prelim:
                 outside[folder, "the preliminary test set: only --split prelim reads it"] += 1
             elif parent in CNMC_CLASSES:
-                chosen[path] = Place(CNMC_CLASSES.index(parent), "folder", PRELIM, name)
+                chosen[path] = Assigned(CNMC_CLASSES.index(parent), "folder", PRELIM, name)
             elif stem(name) in originals:
                 original, class_name = originals[stem(name)]
-                chosen[path] = Place(CNMC_CLASSES.index(class_name), "table", PRELIM, original)
+                chosen[path] = Assigned(CNMC_CLASSES.index(class_name), "table", PRELIM, original)
             elif tables:
                 left_out.append(Remark(path, f"label unknown: {next(iter(tables))} does not list it"))
             else:
@@ -70,7 +70,7 @@ def choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
         Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {why}") for (folder, why), count in outside.items()
     ]
     if prelim:
-        tested = {stem(path) for path, place in chosen.items() if place.part == PRELIM}
+        tested = {stem(path) for path, assigned in chosen.items() if assigned.part == PRELIM}
         if not tested:
             raise DataError(
                 f"{source}: no labelled image of a preliminary test set. --split prelim needs C-NMC_test_prelim_phase_data/1.bmp, … "
@@ -101,8 +101,8 @@ def _in_prelim(folder: str, tables: Iterable[str]) -> bool:
     return any(PRELIM in part or part in named for part in folder.casefold().split("/"))
 
 
-def named_as_in_cnmc(class_names: tuple[str, ...], chosen: dict[str, Place]) -> bool:
+def named_as_in_cnmc(class_names: tuple[str, ...], chosen: dict[str, Assigned]) -> bool:
     """Whether folders and names are those of C-NMC without its folds, so that the names tell the subjects."""
     return {name.casefold() for name in class_names} == set(CNMC_CLASSES) and any(
-        CNMC_NAME.fullmatch(stem(place.name)) for place in chosen.values()
+        CNMC_NAME.fullmatch(stem(assigned.name)) for assigned in chosen.values()
     )

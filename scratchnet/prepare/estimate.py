@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from scratchnet.data.ahead import default_threads
 from scratchnet.data.images import UnusableImage, preprocessing, read_pixels
+from scratchnet.data.prefetch import default_threads
 from scratchnet.data.window import VALUES, Window
 from scratchnet.errors import ConfigError
 from scratchnet.prepare.augment import balanced_size

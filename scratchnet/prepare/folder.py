@@ -64,7 +64,7 @@ def _advice(mine: Path, theirs: Path) -> str:
 
 
 def _identities(folder: Path) -> dict[str, object]:
-    """The dataset_id of every manifest in a folder, by its place there."""
+    """The dataset_id of every manifest in a folder, by its path there."""
     found: dict[str, object] = {}
     for path in (folder / "manifest.json", *sorted(folder.glob("*/manifest.json"))):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -95,9 +95,9 @@ def _lock_of(folder: Path) -> Path:
     return folder.with_suffix(".lock")
 
 
-def require_outside(place: Path, source: Path) -> None:
-    """Raises DataError if `place` lies inside `source`: what is written there would be taken for images the next time."""
-    if place.resolve().is_relative_to(source.resolve()):
+def require_outside(out: Path, source: Path) -> None:
+    """Raises DataError if `out` lies inside `source`: what is written there would be taken for images the next time."""
+    if out.resolve().is_relative_to(source.resolve()):
         raise DataError(
-            f"{place}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
+            f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from scratchnet.data import Remark
-from scratchnet.prepare.drawn import are_drawn
+from scratchnet.prepare.overlays import are_overlays
 from scratchnet.prepare.recognition import Unclear
 
 WORDS = (
@@ -70,7 +70,7 @@ def find_masks(
             doubtful[part, other.split("/")[folder.split("/").index(part)]] += pairs
             break
     for (part, other), pairs in doubtful.items():  # one question for a folder and its like below other folders
-        drawn = are_drawn([(source / mask, source / image) for mask, image in pairs]) if source else False
+        drawn = are_overlays([(source / mask, source / image) for mask, image in pairs]) if source else False
         if drawn is None and not class_of:
             raise Unclear(
                 f"the folder {part!r} holds files of the same names as {other!r} beside it: is it a class, or does it hold masks of the "

@@ -278,11 +278,13 @@ def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
         folder = node.folders[name]
         if folder.folders.keys() <= node.folders.keys() - {name}:
             theirs = {
-                place: path
+                relative: path
                 for other in folder.folders
-                for place, path in node.folders[other].files(f"{other}/").items()
+                for relative, path in node.folders[other].files(f"{other}/").items()
             }
-            differs = next((path for place, path in mine.items() if not _same(source, path, theirs.get(place))), None)
+            differs = next(
+                (path for relative, path in mine.items() if not _same(source, path, theirs.get(relative))), None
+            )
             if differs is not None:
                 raise Unclear(
                     f"{folder.name!r} holds folders of the same names as lie beside it ({_list(_inside([folder]), folder.folders)}) and "
@@ -295,11 +297,11 @@ def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
             if (
                 first is mine
                 or not may_be_classes
-                or not all(_same(source, path, first[place]) for place, path in mine.items())
+                or not all(_same(source, path, first[relative]) for relative, path in mine.items())
             ):
                 continue
-        place = next(iter(mine.values())).split("/")
-        where = "/".join(place[: len(place) - len(next(iter(mine)).split("/"))])
+        parts = next(iter(mine.values())).split("/")
+        where = "/".join(parts[: len(parts) - len(next(iter(mine)).split("/"))])
         found.copies.append(Remark(where + "/", f"{len(mine)} images, the same as beside it: one copy is used"))
         found.dropped.update(mine.values())
         del node.folders[name]

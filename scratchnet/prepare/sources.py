@@ -21,7 +21,7 @@ from pathlib import Path
 from scratchnet.data import Remark
 from scratchnet.errors import DataError
 from scratchnet.prepare.cnmc import PRELIM as PRELIM
-from scratchnet.prepare.cnmc import Choice, Place, choose_cnmc, fold_of, named_as_in_cnmc
+from scratchnet.prepare.cnmc import Assigned, Choice, choose_cnmc, fold_of, named_as_in_cnmc
 from scratchnet.prepare.known_classes import choose_known
 from scratchnet.prepare.layout import Layout, side_of
 from scratchnet.prepare.listing import list_files, may_be_image
@@ -116,13 +116,13 @@ def find_images(
     left_out += listed.remarks if listed else ()
 
     images, refused = [], []
-    for path, place in chosen.items():
+    for path, assigned in chosen.items():
         try:
-            subject = subject_of(path, place, class_names[place.label], names_tell, pattern, listed)
+            subject = subject_of(path, assigned, class_names[assigned.label], names_tell, pattern, listed)
         except LeftOut as reason:
             refused.append(Remark(path, str(reason)))
         else:
-            images.append(SourceImage(source / path, path, place.label, subject, place.part))
+            images.append(SourceImage(source / path, path, assigned.label, subject, assigned.part))
     if not images:
         raise DataError(f"{source}: no image to use: {_why_none(refused, pattern, subjects)}.")
     return Found(layout, class_names, tuple(images), (*left_out, *refused), sides)
@@ -185,7 +185,7 @@ def _choose_known(source: Path, files: list[str], known: Sequence[str], without:
     )
     pattern = Layout.parse(found.layout or "{class}")
     subjects = {path: (pattern.meanings(path) or {}).get("subject") for path in labels}
-    chosen = {path: Place(label, "folder", "", path, subjects[path]) for path, label in labels.items()}
+    chosen = {path: Assigned(label, "folder", "", path, subjects[path]) for path, label in labels.items()}
     return tuple(known), chosen, [*masks.values(), *found.copies, *outside]
 
 
@@ -230,13 +230,13 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
     labels = {name: class_names.index(written) for name, written in names.items()}
     alone = "test" not in sides.values()  # then the validation side is what there is to test on
     named = {folder: "test" if side == "validation" and alone else side for folder, side in sides.items() if side}
-    chosen: dict[str, Place] = {}
+    chosen: dict[str, Assigned] = {}
     outside: Counter[tuple[str, str]] = Counter()
     for path in rest:
         meaning = meanings.get(path)
         if meaning and key(meaning["class"]) in labels:
             part = named.get(meaning.get("split", ""), "")
-            chosen[path] = Place(labels[key(meaning["class"])], "folder", part, path, meaning.get("subject"))
+            chosen[path] = Assigned(labels[key(meaning["class"])], "folder", part, path, meaning.get("subject"))
         elif "/" not in path:
             left_out.append(Remark(path, "stands in no class folder"))
         else:

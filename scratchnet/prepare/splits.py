@@ -67,8 +67,8 @@ def split_groups(
 
     in_test = np.zeros(len(images), bool)
     by_kind = order[np.argsort(kind_of[order], kind="stable")]
-    place = np.arange(len(images)) - np.repeat(np.cumsum(available) - available, available)  # of a group in its kind
-    in_test[by_kind] = place < np.repeat(taken, available)
+    rank = np.arange(len(images)) - np.repeat(np.cumsum(available) - available, available)  # of a group within its kind
+    in_test[by_kind] = rank < np.repeat(taken, available)
     _check_sides(images, in_test, class_names, side)
     result: NDArray[np.bool_] = in_test[group_of]
     return result
@@ -119,19 +119,19 @@ def _even_out(shares: NDArray[np.float64], fold_of: NDArray[np.int64], folds: in
     """Makes the best exchange while it lowers the cost. shares (G, C), fold_of (G,); returns the new fold of each group."""
     groups = len(shares)
     rows = np.vstack([shares, np.zeros((folds, shares.shape[1]))])  # in each fold, one group of nothing
-    place = np.append(fold_of, np.arange(folds))
+    fold = np.append(fold_of, np.arange(folds))
     difference = rows[:, None] - rows[None]  # (G + folds, G + folds, C): what the fold of b gains if it gets a for b
     while True:
         loads = np.zeros((folds, shares.shape[1]))
-        np.add.at(loads, place, rows)
-        gap = loads[place][None] - loads[place][:, None]  # [a, b]: how much more the fold of b has
+        np.add.at(loads, fold, rows)
+        gap = loads[fold][None] - loads[fold][:, None]  # [a, b]: how much more the fold of b has
         change = 2 * (difference * (gap + difference)).sum(axis=2)
-        change[place[:, None] == place[None]] = 0
+        change[fold[:, None] == fold[None]] = 0
         a, b = np.unravel_index(int(np.argmin(change)), change.shape)
         if change[a, b] > -1e-9:
-            return place[:groups]
-        place[a], place[b] = place[b], place[a]
-        place[groups:] = np.arange(folds)
+            return fold[:groups]
+        fold[a], fold[b] = fold[b], fold[a]
+        fold[groups:] = np.arange(folds)
 
 
 def _count(

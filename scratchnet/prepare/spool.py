@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from scratchnet.data import PackedImage, Remark, pack_image, symmetry
-from scratchnet.data.ahead import default_threads, in_order
 from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocess
+from scratchnet.data.prefetch import default_threads, in_order
 from scratchnet.data.window import VALUES, Window
 from scratchnet.prepare.duplicates import Picture, identify
 from scratchnet.prepare.sources import SourceImage

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scratchnet.errors import ConfigError
-from scratchnet.prepare.cnmc import CNMC_NAME, Place
+from scratchnet.prepare.cnmc import CNMC_NAME, Assigned
 from scratchnet.prepare.tables import Listed, stem
 
 NO_MATCH = "subject unknown: --subject-pattern finds none in the name"
@@ -70,15 +70,20 @@ class SubjectPattern:
 
 
 def subject_of(
-    path: str, place: Place, class_name: str, names_tell: bool, pattern: SubjectPattern | None, table: Listed | None
+    path: str,
+    assigned: Assigned,
+    class_name: str,
+    names_tell: bool,
+    pattern: SubjectPattern | None,
+    table: Listed | None,
 ) -> str | None:
     """The subject of one image, or None if nothing tells it. Raises LeftOut if something should tell it, or contradicts its class.
 
     names_tell: the names are C-NMC's.
     """
-    name = CNMC_NAME.fullmatch(stem(place.name)) if names_tell else None
+    name = CNMC_NAME.fullmatch(stem(assigned.name)) if names_tell else None
     if name and name["label"] != class_name.casefold():
-        raise LeftOut(f"mislabelled: the {place.said_by} says {class_name}, the name says {name['label']}")
+        raise LeftOut(f"mislabelled: the {assigned.said_by} says {class_name}, the name says {name['label']}")
     if table:
         row = table.rows.get(path)
         if row is None:
@@ -95,7 +100,7 @@ def subject_of(
         if not name:
             raise LeftOut("subject unknown: the name is not UID_<subject>_<image>_<cell>_<all or hem>")
         return name["subject"].upper()
-    return place.subject
+    return assigned.subject
 
 
 def alike(subjects: Iterable[str]) -> list[tuple[str, ...]]:

@@ -150,12 +150,12 @@ def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[s
     elsewhere: files of the source that are not asked for, of which rows are no mistake. Raises DataError where rows give one
     file two subjects.
     """
-    places = _Places((*files, *elsewhere))
+    index = _PathIndex((*files, *elsewhere))
     wanted, found = set(files), dict[str, Row]()
     missing: list[Row] = []
     several: list[tuple[Row, list[str]]] = []
     for row in table.rows:
-        meant = places.of(row.file)
+        meant = index.of(row.file)
         if len(meant) > 1:
             several.append((row, meant))
         elif not meant:
@@ -167,18 +167,18 @@ def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[s
                     f"{table.name}, lines {first.line} and {row.line}: both mean {meant[0]!r}, and give it the subjects "
                     f"{first.subject!r} and {row.subject!r}."
                 )
-    remarks = [_missing(missing, places)] if missing else []
+    remarks = [_missing(missing, index)] if missing else []
     if several:
         row, meant = several[0]
         rows = "a row may mean" if len(several) == 1 else f"{len(several)} rows may each mean"
         remarks.append(
             f"{rows} several files: line {row.line}, {row.file!r}, {' or '.join(map(repr, sorted(meant)[:2]))}; write the path"
         )
-    other_case = {path for row in missing for path in places.in_other_case(row.file)}
+    other_case = {path for row in missing for path in index.in_other_case(row.file)}
     return Listed(found, tuple(Remark(table.name, reason) for reason in remarks), frozenset(other_case & wanted))
 
 
-class _Places:
+class _PathIndex:
     """Finds files by their whole path, by its end, and without extension."""
 
     def __init__(self, files: Sequence[str], same: Callable[[str], str] = str) -> None:
@@ -207,15 +207,15 @@ class _Places:
         return self._folded.of(file)
 
     @functools.cached_property
-    def _folded(self) -> "_Places":
-        return _Places(self._files, str.casefold)
+    def _folded(self) -> "_PathIndex":
+        return _PathIndex(self._files, str.casefold)
 
 
-def _missing(rows: list[Row], places: _Places) -> str:
+def _missing(rows: list[Row], index: _PathIndex) -> str:
     """What to say of rows that name files which are not in the source."""
     which = "a row names a file that is" if len(rows) == 1 else f"{len(rows)} rows name files that are"
     reason = f"{which} not in the source, {'' if len(rows) == 1 else 'the first '}{rows[0].file!r}"
-    there = places.in_other_case(rows[0].file)
+    there = index.in_other_case(rows[0].file)
     return reason + (f"; there is {there[0]!r}, upper and lower case must agree" if there else "")
 
 
@@ -246,9 +246,9 @@ def read_prelim_labels(table: Path) -> dict[str, tuple[str, str]] | None:
         columns = [name.lower() for name in written]
         if not set(PRELIM_COLUMNS) <= set(columns):
             return None
-        places = [columns.index(column) for column in PRELIM_COLUMNS]
+        wanted = [columns.index(column) for column in PRELIM_COLUMNS]
         for line, row in rows:
-            original, new_name, label = (row[place] if place < len(row) else "" for place in places)
+            original, new_name, label = (row[k] if k < len(row) else "" for k in wanted)
             if not original or not new_name or label not in LABELS:
                 raise DataError(
                     f"{table}, line {line}: {original!r}, {new_name!r}, {label!r}; expected a name, a new name, and 1 (all) or 0 (hem)."
@@ -282,7 +282,7 @@ def _plain(name: str) -> str:
 
 
 def _column(names: Sequence[str], wanted: Iterable[str]) -> int | None:
-    """The place of the first of these columns that is there; names as `_plain` makes them."""
+    """The position of the first of these columns that is there; names as `_plain` makes them."""
     return next((names.index(name) for name in wanted if name in names), None)
 
 

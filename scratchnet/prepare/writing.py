@@ -20,8 +20,8 @@ from scratchnet.data import (
     write_manifest,
     write_shard,
 )
-from scratchnet.data.ahead import in_order
 from scratchnet.data.image_set import statistics_of_sums
+from scratchnet.data.prefetch import in_order
 from scratchnet.prepare.augment import Item
 from scratchnet.prepare.sides import Division, Usable
 from scratchnet.prepare.spool import Spool

@@ -13,12 +13,12 @@ from pathlib import Path
 SCRIPT = "scratchnet"  # the console script that an installation makes
 
 
-def command(door: str, *arguments: object) -> str:
-    """The line that calls a front door ("train", "prepare", or a command such as "predict"), for a shell to be pasted into.
+def command(name: str, *arguments: object) -> str:
+    """The line that runs a command, such as "train" or "predict", for a shell to be pasted into.
 
     It begins like the one that started this process: `scratchnet train`, `python train.py`, `python -m scratchnet …`.
     """
-    return joined([*_program(door), *map(str, arguments)])
+    return joined([*_program(name), *map(str, arguments)])
 
 
 def package() -> str:
@@ -46,18 +46,18 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "train.py").is_file() else None
 
 
-def _program(door: str) -> list[str]:
+def _program(name: str) -> list[str]:
     called = _called()
     if _is_script():
         found = shutil.which(SCRIPT)
         on_path = found is not None and Path(found).resolve() == called.resolve()
-        return [SCRIPT if on_path else str(called), door]
+        return [SCRIPT if on_path else str(called), name]
     root = checkout()
-    if door == "train" and root is not None:
+    if name == "train" and root is not None:
         return [python(), str(called) if called.name == "train.py" else _from_here(root / "train.py")]
-    if door == "prepare" and root == Path.cwd():
+    if name == "prepare" and root == Path.cwd():
         return [python(), "-m", "data_prep"]
-    return [python(), "-m", "scratchnet", door]
+    return [python(), "-m", "scratchnet", name]
 
 
 def _called() -> Path:

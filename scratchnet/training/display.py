@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scratchnet.training.pace import Pace
+from scratchnet.training.remaining_time import RemainingTime
 from scratchnet.training.selection import choosing_side
 
 Item = TypeVar("Item", bound=Sized)
@@ -28,8 +28,8 @@ class Display:
         self, epochs: int, total: int, done: int = 0, *, evaluated: int = 0, metric: str = "balanced_accuracy"
     ) -> None:
         self.epochs, self.metric = epochs, metric
-        self.pace = Pace(epochs=epochs, trained=total // epochs, evaluated=evaluated, done=done)
-        begun, work = self.pace.work
+        self.remaining = RemainingTime(epochs=epochs, trained=total // epochs, evaluated=evaluated, done=done)
+        begun, work = self.remaining.work
         quiet = sys.stderr is None or not sys.stderr.isatty()
         self.bar = _Bar(desc="starting", total=work, initial=begun, bar_format=BAR, disable=quiet, leave=False)
         self._name, self._images, self._seconds = "", 0, 0.0
@@ -39,7 +39,7 @@ class Display:
     def start_epoch(self, epoch: int) -> None:
         """Names the epoch, from 0."""
         if self._epoch_ended is not None:
-            self.pace.did("saved", 1, time.perf_counter() - self._epoch_ended)
+            self.remaining.did("saved", 1, time.perf_counter() - self._epoch_ended)
         self._name, self._images, self._seconds = f"epoch {epoch + 1}/{self.epochs}", 0, 0.0
         self.bar.set_description_str(self._name, refresh=False)
 
@@ -63,10 +63,10 @@ class Display:
         self._epoch_ended = mark
 
     def _did(self, kind: str, images: int, seconds: float) -> None:
-        self.pace.did(kind, images, seconds)
-        left = self.pace.left
+        self.remaining.did(kind, images, seconds)
+        left = self.remaining.seconds
         self.bar.left = "?" if left is None else tqdm.format_interval(left)
-        self.bar.update(self.pace.work[0] - self.bar.n)
+        self.bar.update(self.remaining.work[0] - self.bar.n)
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
         """Loss and accuracy of each side after an epoch; a star at the measure that makes it the best so far."""
@@ -120,7 +120,7 @@ def _width(measure: str, chosen: bool) -> int:
 
 
 class _Bar(tqdm):
-    """A bar whose time left is the pace's, in place of tqdm's, which takes all work for alike."""
+    """A bar that shows `RemainingTime`. tqdm's own estimate takes all work for alike."""
 
     left = "?"
 

@@ -11,16 +11,16 @@ from functools import partial
 from scratchnet.data import Batch
 from scratchnet.errors import DataError, NonFiniteError
 from scratchnet.measures.evaluation import Evaluation
-from scratchnet.training.board import Board, record_epoch
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.display import Display
+from scratchnet.training.divergence import advice, just_found_stuck, message_of_divergence, report_of_divergence
+from scratchnet.training.event_files import EventFiles, record_epoch
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.run import Run
 from scratchnet.training.saving import Saver
 from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, out_of_patience
 from scratchnet.training.trainer import Trainer
-from scratchnet.training.trouble import advice, just_found_stuck, message_of_divergence, report_of_divergence
 
 STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so
 
@@ -30,14 +30,14 @@ def fit(
     run: Run,
     progress: Progress,
     display: Display,
-    board: Board | None = None,
+    events: EventFiles | None = None,
     interrupt: Interrupt | None = None,
 ) -> dict[str, Evaluation] | None:
     """Trains from `progress` to the last epoch of the configuration; returns the last evaluation of each side.
 
     It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
     passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
-    None; `Run.load` and another call go on from there as if nothing had happened. `board` gets each epoch for TensorBoard;
+    None; `Run.load` and another call go on from there as if nothing had happened. `events` gets each epoch for TensorBoard;
     `interrupt` is the caller's, where more is to be done after this.
 
     Raises NonFiniteError where training has diverged, with what to try, once the run's trouble.txt says how; DataError where
@@ -71,9 +71,9 @@ def fit(
             began = time.perf_counter()
             evaluations = evaluate(experiment, display, interrupt)
             end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
-            if board is not None:
+            if events is not None:
                 # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
-                record_epoch(board, experiment, progress, evaluations["test"], display.say)
+                record_epoch(events, experiment, progress, evaluations["test"], display.say)
             is_best = best_epoch(progress.rows, metric) == progress.epoch
             saver.save(is_best=is_best)
             classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))

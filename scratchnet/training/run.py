@@ -53,7 +53,7 @@ class Run:
         self.trouble_path = folder / "trouble.txt"
         self.predictions_path = folder / "predictions.csv"
         older = folder / "tensorboard"
-        self.board_folder = older if older.is_dir() else folder
+        self.events_folder = older if older.is_dir() else folder
         self.report_path = folder / "report.html"
 
     @staticmethod

@@ -18,8 +18,8 @@ from scratchnet.data.in_memory import is_picture, rgb_of, shape_hint
 from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.measures.scores import counted
 from scratchnet.training.config import Config
+from scratchnet.training.divergence import hint, sentence
 from scratchnet.training.experiment import Training
-from scratchnet.training.trouble import hint, sentence
 from scratchnet.use.predictor import Predictor
 
 # The image's size is that of X; the others are about a run's folder and its epochs, of which there are none here.

@@ -300,7 +300,7 @@ def _bare(axes: Any) -> None:
 
 @contextlib.contextmanager
 def _figure(width: float, height: float, layout: str = "constrained") -> Iterator[Any]:
-    """A new figure of that many inches, in the style of the house while the block lasts."""
+    """A new figure of that many inches, in the style of all plots while the block lasts."""
     with using("matplotlib"), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
         yield require("matplotlib.figure").Figure(figsize=(width, height), layout=layout)

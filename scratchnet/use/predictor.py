@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scratchnet.data.ahead import default_threads, in_order
 from scratchnet.data.class_labels import class_labels_of
 from scratchnet.data.familiar import CAUTION, Familiar
 from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
 from scratchnet.data.in_memory import rgb_of, shape_hint
 from scratchnet.data.pixels import PixelScaling
+from scratchnet.data.prefetch import default_threads, in_order
 from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
 from scratchnet.nn.models import MODELS

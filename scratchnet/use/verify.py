@@ -17,8 +17,8 @@ from scratchnet.data.shards import Shard
 from scratchnet.errors import ConfigError, DataError, ScratchnetError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.storage.file_kinds import kind_of
+from scratchnet.storage.foreign_files import foreign_file
 from scratchnet.storage.hdf5 import HDF5File
-from scratchnet.storage.not_ours import not_ours
 from scratchnet.terminal.invocation import command
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 from scratchnet.training.config import RESUMABLE, Config, from_toml
@@ -156,7 +156,7 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
         if path.name == "trouble.txt":
             return Verdict(path, OK, "what was said when training diverged; nothing reads it")
         if path.suffix == ".h5":
-            if (other := not_ours(path)) and kind_of(path).group != "pointer":  # which stands for one of ours
+            if (other := foreign_file(path)) and kind_of(path).group != "pointer":  # which stands for one of ours
                 return _unknown(path, f"is {other}")
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":

@@ -14,7 +14,7 @@ from pathlib import Path
 from scratchnet.training.config import Config
 from scratchnet.errors import MissingExtraError
 from scratchnet.training import Display, Experiment, Progress, Run, compile_kernels, fit
-from scratchnet.training.board import Board
+from scratchnet.training.event_files import EventFiles
 
 shards, folder, epochs, trace = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "python"
 config = Config(image_size=32, epochs=epochs, checkpoint_minutes=0.05)
@@ -33,10 +33,10 @@ if trace:
     tracemalloc.start()
 run, experiment = Run.create(folder, config), Experiment(config, shards)
 try:
-    board = Board(run.board_folder, 0) if sys.argv[4] == "drawing" else None
+    events = EventFiles(run.events_folder, 0) if sys.argv[4] == "drawing" else None
 except MissingExtraError:
-    board = None
-fit(experiment, run, Progress(), Watching(epochs, total=1), board)
+    events = None
+fit(experiment, run, Progress(), Watching(epochs, total=1), events)
 print(json.dumps(python or resident))
 """
 

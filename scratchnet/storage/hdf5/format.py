@@ -101,7 +101,7 @@ SUPERBLOCK = Fields(
 )  # fmt: skip
 HEADER = Fields(signature="4s", version="B", flags="B")
 MESSAGE = Fields(kind="B", length="H", flags="B")
-PLACE = Fields(address="Q", bytes="Q")  # of a continuation, or of an array in one piece
+LOCATION = Fields(address="Q", bytes="Q")  # of a continuation, or of an array in one piece
 LAYOUT_HEAD = Fields(version="B", layout="B")
 CHUNKED_HEAD = Fields(version="B", layout="B", flags="B", dimensions="B", width="B")
 FILTERED_CHUNK = Fields(bytes="Q", mask="I", address="Q")
@@ -204,8 +204,8 @@ def read_messages(extent: Extent, address: int) -> list[Message]:
         block = extent.checked(signature, start, length)
         for message in _split(block[head:-CHECKSUM], MESSAGE.bytes + (2 if flags & CREATION_ORDER else 0)):
             if message.kind == CONTINUATION:
-                place = PLACE.read(message.body)
-                blocks.append((b"OCHK", place.address, 4, place.bytes))
+                location = LOCATION.read(message.body)
+                blocks.append((b"OCHK", location.address, 4, location.bytes))
             found.append(message)
         if len(found) > MAX_MESSAGES:
             raise FormatError(f"an object's header holds more than {MAX_MESSAGES} messages")
@@ -257,8 +257,8 @@ def read_contiguous(layout: bytes) -> tuple[int, int]:
     head = LAYOUT_HEAD.read(layout)
     if head.version not in (3, 4, 5) or head.layout != CONTIGUOUS:
         raise FormatError("an array is not stored in one piece of this file")
-    place = PLACE.read(layout, LAYOUT_HEAD.bytes)
-    return place.address, place.bytes
+    location = LOCATION.read(layout, LAYOUT_HEAD.bytes)
+    return location.address, location.bytes
 
 
 def read_chunks(extent: Extent, layout: bytes) -> tuple[tuple[int, ...], list[Chunk]]:

@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DamagedError, DataError, ScratchnetError
+from scratchnet.storage.foreign_files import foreign_file
 from scratchnet.storage.hdf5 import format as form
 from scratchnet.storage.hdf5.format import Chunk, Extent, FormatError, Message
 from scratchnet.storage.hdf5.names import read_links
-from scratchnet.storage.not_ours import not_ours
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
 DEFLATE = 1  # the number of zlib among HDF5's filters
@@ -108,7 +108,7 @@ class HDF5File:
                 self._open()
         except DamagedError as error:
             self.close()
-            if other := not_ours(self.path):
+            if other := foreign_file(self.path):
                 raise DataError(f"{self.path}: is {other}.") from error
             raise
         except BaseException:

@@ -79,12 +79,12 @@ def onnx_model(predictor: Predictor) -> Any:
     onnx = require("onnx")
     graph = _Graph(onnx)
     x = _scaled(graph, predictor.scaling)
-    places = "last"  # where the channels stand
+    layout = "last"  # where the channels stand
     for layer in predictor.network.layers:
-        if isinstance(layer, Conv2D | MaxPool2D) and places == "last":
-            x, places = graph.node("Transpose", x, perm=CHANNELS_FIRST), "first"
-        if isinstance(layer, Flatten) and places == "first":
-            x, places = graph.node("Transpose", x, perm=CHANNELS_LAST), "last"
+        if isinstance(layer, Conv2D | MaxPool2D) and layout == "last":
+            x, layout = graph.node("Transpose", x, perm=CHANNELS_FIRST), "first"
+        if isinstance(layer, Flatten) and layout == "first":
+            x, layout = graph.node("Transpose", x, perm=CHANNELS_LAST), "last"
         x = _layer(graph, x, layer)
     graph.node("Identity", x, output="logits")
     graph.node("Softmax", "logits", output="probabilities", axis=1)

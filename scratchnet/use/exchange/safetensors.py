@@ -24,7 +24,7 @@ from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
 from scratchnet.storage.file_kinds import kind_of
 from scratchnet.storage.files import write_atomically
-from scratchnet.storage.not_ours import is_safetensors, not_ours
+from scratchnet.storage.foreign_files import foreign_file, is_safetensors
 from scratchnet.use.exchange.layouts import from_torch
 from scratchnet.use.predictor import Predictor, network_of
 
@@ -70,7 +70,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
         raise DataError(f"{path}: {what}")
     if not is_safetensors(Path(path)):
         expected = "expected a file of safetensors, as export and PyTorch's safetensors.torch.save_file write it"
-        other = not_ours(Path(path), expected) or f"{kind_of(Path(path)).name}: {expected}"
+        other = foreign_file(Path(path), expected) or f"{kind_of(Path(path)).name}: {expected}"
         raise DataError(f"{path}: is {other}")
     try:
         with library.safe_open(path, framework="numpy") as file:

@@ -9,7 +9,7 @@ from scratchnet.errors import OrderError
 BOOKKEEPING = threading.RLock()  # for what is remembered together with the caller; held for a moment only
 
 
-class Turns:
+class ThreadCheck:
     """For objects whose forward remembers something that backward uses: two threads can't take each other's.
 
     A backward whose own forward has been followed by another thread's raises OrderError; the gradient would be that of
@@ -21,13 +21,13 @@ class Turns:
     _last_caller: int | None = None
     _waiting: frozenset[int] = frozenset()  # threads that have called forward, and whose backward is to come
 
-    def took_turn(self) -> None:
+    def note_forward(self) -> None:
         """Notes that this thread has called forward."""
         with BOOKKEEPING:
             self._last_caller = threading.get_ident()
             self._waiting |= {self._last_caller}
 
-    def require_turn(self) -> None:
+    def require_own_forward(self) -> None:
         """Raises OrderError where another thread has called forward since this one did."""
         with BOOKKEEPING:
             me = threading.get_ident()

@@ -15,7 +15,7 @@ Measured = tuple[dict[str, Floats], dict[str, Floats]]  # by name (…); by name
 
 
 @dataclass(frozen=True)
-class Cases:
+class Observations:
     """Images, or subjects, with their answers; owner (N,): the subject that each belongs to."""
 
     labels: NDArray[np.int64]
@@ -37,9 +37,9 @@ class Cases:
             of_class["roc_auc"] = np.stack(areas, axis=-1)
             area = of_class["roc_auc"].mean(axis=-1)  # does not exist where that of one class does not
         else:
-            place = self.names.index(self.positive)
-            overall |= {"sensitivity": recall[..., place], "specificity": recall[..., 1 - place]}
-            area = metrics.roc_auc(self.labels == place, chances[:, place], weights)
+            index = self.names.index(self.positive)
+            overall |= {"sensitivity": recall[..., index], "specificity": recall[..., 1 - index]}
+            area = metrics.roc_auc(self.labels == index, chances[:, index], weights)
         overall |= {"weighted_f1": metrics.weighted_f1(confusion), "macro_f1": metrics.macro_f1(confusion)}
         overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
         return overall, of_class
@@ -58,8 +58,8 @@ class Cases:
             found[f"recall {k}"] = len(np.unique(self.owner[self.labels == k]))
             found[f"precision {k}"] = len(np.unique(self.owner[answers == k]))
         if self.positive is not None:
-            place = self.names.index(self.positive)
-            found |= {"sensitivity": found[f"recall {place}"], "specificity": found[f"recall {1 - place}"]}
+            index = self.names.index(self.positive)
+            found |= {"sensitivity": found[f"recall {index}"], "specificity": found[f"recall {1 - index}"]}
         return everyone, found
 
 
@@ -78,12 +78,12 @@ def of_subjects(
     return lowest[pure], (np.stack(sums, axis=1) / images[:, None])[pure], pure
 
 
-def resampled(cases: list[Cases], groups: NDArray[np.int64], count: int, seed: int) -> list[Measured]:
+def resampled(observations: list[Observations], groups: NDArray[np.int64], count: int, seed: int) -> list[Measured]:
     """The measures of each of `cases` in each resample: by name (B,), by name and class (B, classes)."""
-    blocks: list[list[Measured]] = [[] for _ in cases]
-    for times in resamples(groups, count, seed, images=len(cases[0].labels)):
-        for case, measured in zip(cases, blocks, strict=True):
-            measured.append(case.measure(times[:, case.owner].astype(np.float64)))
+    blocks: list[list[Measured]] = [[] for _ in observations]
+    for times in resamples(groups, count, seed, images=len(observations[0].labels)):
+        for observed, measured in zip(observations, blocks, strict=True):
+            measured.append(observed.measure(times[:, observed.owner].astype(np.float64)))
     return [(_joined([overall for overall, _ in one]), _joined([of_class for _, of_class in one])) for one in blocks]
 
 

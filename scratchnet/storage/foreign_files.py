@@ -33,7 +33,7 @@ NEXT_STEPS = {
 }
 
 
-def not_ours(path: Path, expected: str = OURS) -> str | None:
+def foreign_file(path: Path, expected: str = OURS) -> str | None:
     """What a file is that scratchnet has not written, and the next step, to follow its name and "is"; None where it may be ours.
 
     expected: what to say where there is no next step. Never raises: of a file that can't be read, nothing is known.
@@ -42,7 +42,7 @@ def not_ours(path: Path, expected: str = OURS) -> str | None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "weights.h5"
     ...     _ = path.write_text("version https://git-lfs.github.com/spec/v1")
-    ...     not_ours(path)
+    ...     foreign_file(path)
     'a pointer of Git LFS, and not the file itself: fetch the file itself with `git lfs pull`'
     """
     kind, head = kind_of(path), _head(path)

@@ -13,17 +13,17 @@ LOOKED_AT = 5  # pairs
 FEW = 6  # colours that a mask is made of, of 16 levels a channel
 
 
-def are_drawn(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
+def are_overlays(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
     """Whether the first of each pair is a mask of the second, or drawn upon it; None where that can't be told.
 
     A few pairs are looked at. They must agree.
     """
     step = max(1, len(pairs) // LOOKED_AT)
-    answers = {_is_drawn(*pair) for pair in pairs[::step][:LOOKED_AT]}
+    answers = {_is_overlay(*pair) for pair in pairs[::step][:LOOKED_AT]}
     return answers.pop() if len(answers) == 1 else None
 
 
-def _is_drawn(drawing: Path, image: Path) -> bool | None:
+def _is_overlay(drawing: Path, image: Path) -> bool | None:
     try:
         first, second = (np.asarray(decode(file).image, np.int16) for file in (drawing, image))
     except UnusableImage:

@@ -8,7 +8,7 @@ EVALUATED = 1 / 3  # of the work of a training image: a step is forward and back
 MEMORY = 0.95  # what is left of an earlier time's weight after each later one: a machine's speed changes
 
 
-class Pace:
+class RemainingTime:
     """The work of a run, and the time that is left for it.
 
     To train on an image, to evaluate one, and to save after an epoch take different times, so each is timed by itself.
@@ -16,11 +16,11 @@ class Pace:
     epochs: of the whole run. trained, evaluated: images of each epoch; one that is shown in eight positions counts as
     eight. done: images that were trained on before, by an earlier process.
 
-    >>> pace = Pace(epochs=2, trained=100, evaluated=150)
-    >>> pace.left is None
+    >>> remaining = RemainingTime(epochs=2, trained=100, evaluated=150)
+    >>> remaining.seconds is None
     True
-    >>> pace.did("trained", 50, seconds=5.0)
-    >>> pace.left  # 150 images to train on, and 300 to evaluate, each for a third of the time
+    >>> remaining.did("trained", 50, seconds=5.0)
+    >>> remaining.seconds  # 150 images to train on, and 300 to evaluate, each for a third of the time
     25.0
     """
 
@@ -45,7 +45,7 @@ class Pace:
         return min(done, total), total
 
     @property
-    def left(self) -> float | None:
+    def seconds(self) -> float | None:
         """Seconds, None before the first step."""
         rates = {kind: seconds / amount for kind, (amount, seconds) in self._timed.items() if amount}
         if "trained" not in rates:

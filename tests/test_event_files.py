@@ -22,8 +22,8 @@ from scratchnet.data import Dataset
 from scratchnet.errors import MissingExtraError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.training import Display, Experiment, Progress, Run, fit
-from scratchnet.training.board import Board
 from scratchnet.training.config import Config
+from scratchnet.training.event_files import EventFiles
 from tests.small_data import make_dataset
 from tests.small_runs import make_sides
 
@@ -59,22 +59,22 @@ def scalars(folder, tag):
 
 def test_everything_reads_back(tmp_path):
     make_dataset(tmp_path / "data")
-    with Dataset(tmp_path / "data", "train") as dataset, Board(tmp_path / "board") as board:
+    with Dataset(tmp_path / "data", "train") as dataset, EventFiles(tmp_path / "events") as events:
         for epoch in (1, 2):
-            board.epoch(
+            events.epoch(
                 row(epoch, 1 / epoch),
                 images_per_second=100.5,
                 norms={"conv1.weight": (2.0, 0.25)},
                 predictions=predictions(),
                 dataset=dataset,
             )
-    train, test = tmp_path / "board" / "train", tmp_path / "board" / "test"
+    train, test = tmp_path / "events" / "train", tmp_path / "events" / "test"
     assert scalars(train, "loss") == [(1, 1.0), (2, 0.5)]
     assert scalars(train, "images_per_second") == [(1, 100.5), (2, 100.5)]
     assert scalars(train, "weight_norm/conv1.weight")[0] == (1, 2.0)
     assert scalars(train, "gradient_norm/conv1.weight")[0] == (1, 0.25)
     assert scalars(train, "learning_rate")[0] == (1, pytest.approx(0.001))
-    assert scalars(tmp_path / "board" / "validation", "loss")[0] == (1, pytest.approx(0.55))
+    assert scalars(tmp_path / "events" / "validation", "loss")[0] == (1, pytest.approx(0.55))
     assert scalars(test, "accuracy") == [(1, pytest.approx(0.7)), (2, pytest.approx(0.7))]
     assert set(read(test).Tags()["scalars"]) == {"loss", "accuracy", "balanced_accuracy"}
     assert set(read(test).Tags()["images"]) == {"confusion_matrix", "mistakes"}
@@ -89,10 +89,10 @@ def test_an_epoch_without_mistakes_says_so(tmp_path):
     """Else TensorBoard would go on showing the mistakes of the epoch before."""
     make_dataset(tmp_path / "data")
     right = Predictions(("a", "b"), ("x", "y"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]]))
-    with Dataset(tmp_path / "data", "train") as dataset, Board(tmp_path / "board") as board:
-        board.epoch(row(1), predictions=predictions(), dataset=dataset)
-        board.epoch(row(2), predictions=right, dataset=dataset)
-    first, second = read(tmp_path / "board" / "test").Images("mistakes")
+    with Dataset(tmp_path / "data", "train") as dataset, EventFiles(tmp_path / "events") as events:
+        events.epoch(row(1), predictions=predictions(), dataset=dataset)
+        events.epoch(row(2), predictions=right, dataset=dataset)
+    first, second = read(tmp_path / "events" / "test").Images("mistakes")
     assert second.step == 2
     sheet = np.asarray(Image.open(BytesIO(second.encoded_image_string)).convert("L"))
     assert sheet.shape != np.asarray(Image.open(BytesIO(first.encoded_image_string)).convert("L")).shape
@@ -101,14 +101,14 @@ def test_an_epoch_without_mistakes_says_so(tmp_path):
 
 def test_a_resumed_run_does_not_zigzag(tmp_path):
     """Epochs 3 and 4 were written, then the process was killed and the run resumed from the checkpoint after epoch 2."""
-    with Board(tmp_path) as board:
+    with EventFiles(tmp_path) as events:
         for epoch in (1, 2, 3, 4):
-            board.epoch(row(epoch, float(epoch)))
-    with Board(tmp_path, epochs_done=2) as board:
-        board.epoch(row(3, 30.0))
+            events.epoch(row(epoch, float(epoch)))
+    with EventFiles(tmp_path, epochs_done=2) as events:
+        events.epoch(row(3, 30.0))
         assert scalars(tmp_path / "train", "loss") == [(1, 1.0), (2, 2.0), (3, 30.0)]
-        board.epoch(row(4, 40.0))
-        board.epoch(row(5, 50.0))
+        events.epoch(row(4, 40.0))
+        events.epoch(row(5, 50.0))
     expected = [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0), (5, 50.0)]
     assert scalars(tmp_path / "train", "loss") == expected
     assert [step for step, _ in scalars(tmp_path / "test", "loss")] == [1, 2, 3, 4, 5]
@@ -116,28 +116,28 @@ def test_a_resumed_run_does_not_zigzag(tmp_path):
 
 def test_a_record_that_was_cut_off_ends_nothing(tmp_path):
     """The power failed in the middle of a write: what came before is read, and what the resumed run writes."""
-    with Board(tmp_path) as board:
-        board.epoch(row(1, 1.0))
-        board.epoch(row(2, 2.0))
+    with EventFiles(tmp_path) as events:
+        events.epoch(row(1, 1.0))
+        events.epoch(row(2, 2.0))
     (path,) = (tmp_path / "train").iterdir()
     path.write_bytes(path.read_bytes()[:-7])
-    with Board(tmp_path, epochs_done=1) as board:
-        board.epoch(row(2, 20.0))
+    with EventFiles(tmp_path, epochs_done=1) as events:
+        events.epoch(row(2, 20.0))
     assert scalars(tmp_path / "train", "loss") == [(1, 1.0), (2, 20.0)]
 
 
 def test_many_parts_stay_in_order(tmp_path):
     for epoch in range(1, 13):
-        with Board(tmp_path, epochs_done=epoch - 1) as board:
-            board.epoch(row(epoch, float(epoch)))
+        with EventFiles(tmp_path, epochs_done=epoch - 1) as events:
+            events.epoch(row(epoch, float(epoch)))
     assert scalars(tmp_path / "test", "accuracy") == [(epoch, pytest.approx(0.7)) for epoch in range(1, 13)]
     assert [step for step, _ in scalars(tmp_path / "train", "loss")] == list(range(1, 13))
 
 
 def test_the_records_are_whole(tmp_path):
     """A reader by hand: TFRecord is length, its CRC, bytes, their CRC; both are CRC-32C, masked."""
-    with Board(tmp_path) as board:
-        board.epoch(row(1))
+    with EventFiles(tmp_path) as events:
+        events.epoch(row(1))
     (path,) = (tmp_path / "train").iterdir()
     content, place, records = path.read_bytes(), 0, 0
     while place < len(content):
@@ -203,11 +203,11 @@ def test_the_tab_hparams_is_filled(tmp_path):
     """Two runs with the same settings are two rows; beside each stand the last values of its curves."""
     runs = tmp_path / "runs"
     for name, rate in (("one", 0.25), ("two", 0.25), ("three", 0.5)):
-        with Board(runs / name) as board:
+        with EventFiles(runs / name) as events:
             for epoch in (1, 2):
                 settings = {"learning_rate": rate, "pixels": "unit", "crop": True, "epochs": 2}
-                board.epoch(row(epoch, 1 / epoch), settings=settings)
-            board.finished = name != "three"
+                events.epoch(row(epoch, 1 / epoch), settings=settings)
+            events.finished = name != "three"
     experiment, groups = hparams(runs)
     assert {info.name for info in experiment.hparam_infos} == {"learning_rate", "pixels", "crop", "epochs"}
     assert set(groups) == {"runs/one", "runs/two", "runs/three"}
@@ -222,9 +222,9 @@ def test_the_tab_hparams_is_filled(tmp_path):
 
 def test_a_resumed_run_is_one_row_with_its_new_settings(tmp_path):
     for done, epochs in ((0, 1), (1, 2)):
-        with Board(tmp_path / "runs/one", epochs_done=done) as board:
-            board.epoch(row(done + 1, 1 / (done + 1)), settings={"epochs": epochs})
-            board.finished = True
+        with EventFiles(tmp_path / "runs/one", epochs_done=done) as events:
+            events.epoch(row(done + 1, 1 / (done + 1)), settings={"epochs": epochs})
+            events.finished = True
     _, groups = hparams(tmp_path / "runs")
     assert list(groups) == ["runs/one"]
     shown, measured, status = groups["runs/one"]
@@ -258,11 +258,11 @@ def test_a_killed_process_has_lost_nothing(tmp_path, repository):
     program = textwrap.dedent(
         f"""
         import os, signal, sys
-        from tests.test_board import row
-        from scratchnet.training.board import Board
-        board = Board({str(tmp_path)!r})
+        from tests.test_event_files import row
+        from scratchnet.training.event_files import EventFiles
+        events = EventFiles({str(tmp_path)!r})
         for epoch in (1, 2, 3):
-            board.epoch(row(epoch))
+            events.epoch(row(epoch))
         os.kill(os.getpid(), signal.SIGKILL)
         """
     )
@@ -278,7 +278,7 @@ def shards(tmp_path_factory):
     return make_sides(tmp_path_factory.mktemp("shards") / "data", train=24, test=8)
 
 
-def trained(shards, folder, *, stop_after=None, board=None):
+def trained(shards, folder, *, stop_after=None, events=None):
     """A run of three epochs of three steps, from its beginning or from its checkpoint; what was said on the way."""
     config = Config(image_size=32, epochs=3, batch_size=8)
     experiment, run = Experiment(config, shards), Run(folder)
@@ -298,8 +298,8 @@ def trained(shards, folder, *, stop_after=None, board=None):
     experiment.trainer.step = step_then_stop
     display, said = Display(3, total=1), []
     display.say = said.append
-    with board or Board(run.board_folder, progress.epoch) as open_board:
-        fit(experiment, run, progress, display, open_board)
+    with events or EventFiles(run.events_folder, progress.epoch) as open_events:
+        fit(experiment, run, progress, display, open_events)
     return run, said
 
 
@@ -308,15 +308,15 @@ def test_a_run_that_was_interrupted_has_each_epoch_once(shards, tmp_path):
     trained(shards, tmp_path / "cut", stop_after=5)
     cut, _ = trained(shards, tmp_path / "cut")
     for side, tag in (("train", "loss"), ("test", "accuracy"), ("train", "gradient_norm/conv1.weight")):
-        values = scalars(whole.board_folder / side, tag)
+        values = scalars(whole.events_folder / side, tag)
         assert [step for step, _ in values] == [1, 2, 3]
-        assert scalars(cut.board_folder / side, tag) == values
+        assert scalars(cut.events_folder / side, tag) == values
 
 
 def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
     """The write of the second epoch fails in its middle; the third is written, and what was there before is read."""
-    board = Board(tmp_path / "run")
-    write, calls = board._write, []
+    events = EventFiles(tmp_path / "run")
+    write, calls = events._write, []
 
     def full(side, step, values, drawn):
         calls.append(step)
@@ -324,11 +324,11 @@ def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         write(side, step, values, drawn)
 
-    monkeypatch.setattr(board, "_write", full)
-    run, said = trained(shards, tmp_path / "run", board=board)
+    monkeypatch.setattr(events, "_write", full)
+    run, said = trained(shards, tmp_path / "run", events=events)
     assert any("TensorBoard gets nothing of epoch 2: [Errno 28] No space left" in line for line in said)
-    assert [step for step, _ in scalars(run.board_folder / "train", "loss")] == [1, 3]
-    assert [step for step, _ in scalars(run.board_folder / "test", "loss")] == [1, 3]
+    assert [step for step, _ in scalars(run.events_folder / "train", "loss")] == [1, 3]
+    assert [step for step, _ in scalars(run.events_folder / "test", "loss")] == [1, 3]
     assert len((run.folder / "metrics.csv").read_text().splitlines()) == 4
 
 
@@ -341,15 +341,15 @@ def without(library, monkeypatch):
 def test_the_extra_is_named(tmp_path, monkeypatch):
     without("tensorboard", monkeypatch)
     with pytest.raises(MissingExtraError, match=r"\[viz\]"):
-        Board(tmp_path)
+        EventFiles(tmp_path)
 
 
 def test_without_matplotlib_there_are_curves_and_mistakes(tmp_path, monkeypatch):
     without("matplotlib", monkeypatch)
-    with Board(tmp_path) as board:
-        assert "[viz]" in board.lacking
-        assert board._pictures(predictions(), None) == {}
-        board.epoch(row(1, 1.0), predictions=predictions())
+    with EventFiles(tmp_path) as events:
+        assert "[viz]" in events.lacking
+        assert events._pictures(predictions(), None) == {}
+        events.epoch(row(1, 1.0), predictions=predictions())
     assert scalars(tmp_path / "train", "loss") == [(1, 1.0)]
 
 
@@ -357,26 +357,26 @@ def test_a_matplotlib_that_fails_costs_its_plots_and_is_said_once(shards, tmp_pa
     def fail(*_, **__):
         raise RuntimeError("FT2Font: no such font\nand a page more")
 
-    board = Board(tmp_path / "run")
-    assert board.lacking is None
+    events = EventFiles(tmp_path / "run")
+    assert events.lacking is None
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
-    assert "RuntimeError: FT2Font" in Board(tmp_path / "other").lacking
-    run, said = trained(shards, tmp_path / "run", board=board)
+    assert "RuntimeError: FT2Font" in EventFiles(tmp_path / "other").lacking
+    run, said = trained(shards, tmp_path / "run", events=events)
     (line,) = [line for line in said if "plots" in line]
     assert "no plots from epoch 1 on: matplotlib is installed, and fails (RuntimeError: FT2Font: no such font)" in line
-    assert [step for step, _ in scalars(run.board_folder / "train", "loss")] == [1, 2, 3]
+    assert [step for step, _ in scalars(run.events_folder / "train", "loss")] == [1, 2, 3]
 
 
 def test_a_browser_shows_it(tmp_path, browser):
     """`tensorboard --logdir runs`, on this machine's own address: both curves, and the pictures, after a resume."""
     folder = tmp_path / "runs" / "first"
-    with Board(folder) as board:
+    with EventFiles(folder) as events:
         for epoch in (1, 2, 3):
-            board.epoch(
+            events.epoch(
                 row(epoch, float(epoch)), predictions=predictions(), settings={"learning_rate": 0.25, "pixels": "unit"}
             )
-    with Board(folder, epochs_done=2) as board:
-        board.epoch(row(3, 30.0), predictions=predictions())
+    with EventFiles(folder, epochs_done=2) as events:
+        events.epoch(row(3, 30.0), predictions=predictions())
     with served(tmp_path / "runs") as address:
         query = "run=first%2Ftrain&tag=loss"
         with urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?{query}", timeout=30) as answer:

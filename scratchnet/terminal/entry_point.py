@@ -1,4 +1,4 @@
-"""What every front door does: it prints whatever its streams are, and its errors are one line and an exit code."""
+"""What every entry point does: it prints whatever its streams are, and its errors are one line and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answering(name: str, stopped: str = "stopped") -> Iterator[Answer]:
     """The work of a program, as a `with` block that sets the answer's code; it is 2 where the work can't be done as asked,
     and 130 where Ctrl-C has stopped it.
 
-    name: how the door is called, which an error's line begins with. stopped: what is said after Ctrl-C.
+    name: what the program is called, which an error's line begins with. stopped: what is said after Ctrl-C.
     Also from Python, as in a notebook or a thread: the streams are as before when the block ends.
     """
     answer = Answer()
@@ -58,37 +58,37 @@ def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
     return answer.code
 
 
-def enter_alone(door: str, name: str, arguments: list[str] | None) -> int:
+def enter_alone(command: str, name: str, arguments: list[str] | None) -> int:
     """Enters a program that is one command of `scratchnet.commands` and nothing else; returns the exit code.
 
-    door: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
+    command: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
     """
     given = sys.argv[1:] if arguments is None else arguments
     with answering(name) as answer:
-        options = parser_of(door, name).parse_args(given)
-        options.arguments = [door, *given]
-        answer.code = module_of(door).run(options)
+        options = parser_of(command, name).parse_args(given)
+        options.arguments = [command, *given]
+        answer.code = module_of(command).run(options)
     return answer.code
 
 
-def parser_of(door: str, name: str) -> Parser:
+def parser_of(command: str, name: str) -> Parser:
     """The command line of such a program."""
     parser = Parser(prog=name)
-    add_arguments(door, parser)
+    add_arguments(command, parser)
     return parser
 
 
-def add_arguments(door: str, parser: argparse.ArgumentParser) -> None:
+def add_arguments(command: str, parser: argparse.ArgumentParser) -> None:
     """Describes a command's own command line. Only that command is imported, so that the answer comes at once."""
-    module_of(door).add_arguments(parser)
+    module_of(command).add_arguments(parser)
 
 
-def module_of(door: str) -> Any:
+def module_of(command: str) -> Any:
     """A command's module, which has `add_arguments(parser)` and `run(options)`, which returns the exit code.
 
     options: as the parser has understood them, with `arguments`: the command and what was given it.
     """
-    return importlib.import_module(f"scratchnet.commands.{door}")
+    return importlib.import_module(f"scratchnet.commands.{command}")
 
 
 def program(main: Callable[[], int]) -> NoReturn:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from scratchnet.__main__ import main
 from scratchnet.errors import DamagedError, DataError
+from scratchnet.storage.foreign_files import foreign_file
 from scratchnet.storage.hdf5 import HDF5File
-from scratchnet.storage.not_ours import not_ours
 from scratchnet.training.checkpoint import save_checkpoint
 from scratchnet.use.predictor import Predictor
 from tests.small_runs import make_run, make_sides
@@ -101,17 +101,17 @@ def test_what_may_be_ours_is_damaged_and_not_foreign(tmp_path):
     path = tmp_path / "weights.h5"
     save_checkpoint(path, {"a": np.zeros(3, np.float32)}, {})
     whole = path.read_bytes()
-    assert not_ours(path) is None
+    assert foreign_file(path) is None
     for content in (whole[:-20], whole[:8] + b"\0" + whole[9:], b"", b"\0" * 100, b"x"):
         path.write_bytes(content)
-        assert not_ours(path) is None
+        assert foreign_file(path) is None
         with pytest.raises(DamagedError):
             HDF5File(path, "checkpoint", "")
     path.write_bytes(b"")
     with pytest.raises(DamagedError, match="it is empty, of zero bytes"):
         HDF5File(path, "checkpoint", "")
-    assert not_ours(tmp_path / "nothing") is None
-    assert not_ours(tmp_path) is None
+    assert foreign_file(tmp_path / "nothing") is None
+    assert foreign_file(tmp_path) is None
 
 
 def test_verify_calls_foreign_files_unknown_and_a_pointer_damaged(tmp_path, capsys):

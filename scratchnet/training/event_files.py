@@ -47,7 +47,7 @@ SIDES = ("train", "validation", "test")
 RUN = ""  # in place of a side: the run's own folder
 
 
-class Board:
+class EventFiles:
     """The event files of one run.
 
     folder: of the event files, such as runs/<name>. epochs_done: epochs that the run has behind it when it
@@ -67,7 +67,7 @@ class Board:
             self._record_writer = require("tensorboard.summary.writer.record_writer").RecordWriter
             self._proto = require("tensorboard.compat.proto.event_pb2")
             self._summary = require("tensorboard.compat.proto.summary_pb2").Summary
-        self.trouble = ""  # what was said last of an epoch that could not be written
+        self.last_error = ""  # of an epoch that could not be written
         self.lacking: str | None = None
         try:
             plots.require_plots()
@@ -127,7 +127,7 @@ class Board:
             file.close()
         self._files = {}
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> EventFiles:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -193,15 +193,15 @@ class Board:
 
 
 def record_epoch(
-    board: Board, experiment: Experiment, progress: Progress, test: Evaluation, say: Callable[[str], None]
+    events: EventFiles, experiment: Experiment, progress: Progress, test: Evaluation, say: Callable[[str], None]
 ) -> None:
     """Writes the epoch that `progress` has just finished, with all that belongs to it; test: its evaluation.
 
     Whatever goes wrong here is said through `say`, once, and ends nothing: a picture is not worth a night's training.
     """
-    lacking = board.lacking
+    lacking = events.lacking
     try:
-        board.epoch(
+        events.epoch(
             progress.rows[-1],
             images_per_second=progress.timings[-1]["training_images_per_second"],
             norms=norms(experiment.network),
@@ -211,11 +211,11 @@ def record_epoch(
         )
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        if reason != board.trouble:
+        if reason != events.last_error:
             say(f"CAUTION: TensorBoard gets nothing of epoch {progress.epoch}: {reason}")
-        board.trouble = reason
-    if board.lacking != lacking:
-        say(f"CAUTION: no plots from epoch {progress.epoch} on: {board.lacking}")
+        events.last_error = reason
+    if events.lacking != lacking:
+        say(f"CAUTION: no plots from epoch {progress.epoch} on: {events.lacking}")
 
 
 def _mistakes(predictions: Predictions, dataset: Any) -> bytes:
