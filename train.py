@@ -9,7 +9,7 @@ from scratchnet.terminal.entry_point import enter_alone, parser_of, program
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
     return enter_alone("train", "train.py", arguments)
 
 

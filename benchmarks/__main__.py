@@ -37,7 +37,7 @@ shards and memory, without training; accuracy: the fast path against float64
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a section failed, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a section failed, 2 it can't be done as asked, 130 interrupted."""
 
     def work() -> int:
         options = command_line().parse_args(arguments)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Runs the sections one after the other; what is known is written after each."""
+    """Runs the sections one after the other; the figures are written after each."""
     settings = settings_of(options)
     wanted = [name for name in SECTIONS if name in options.sections or not options.sections]
     out = Path(options.out)
@@ -87,7 +87,7 @@ def present(measurement: dict[str, Any], path: Path) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """What the command line asks for. Raises ConfigError for what can't be."""
+    """The settings from the command line. Raises ConfigError for impossible ones."""
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         raise ConfigError(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")

@@ -4,7 +4,7 @@
 
 CELLS, OTHERS: folders of images, as for `python -m data_prep`; of OTHERS the classes don't matter. For each split of CELLS by
 subject, the statistics are taken from the training side, as training does; the caution is then asked for on the test side,
-whose subjects are new (false alarms), on OTHERS, and on what a person may give by mistake: made-up screenshots, blank
+whose subjects are new (false alarms), on OTHERS, and on what may be given by mistake: made-up screenshots, blank
 pictures and noise (detections).
 """
 

@@ -40,7 +40,7 @@ MEASURES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 it can't be done as asked, 130 interrupted."""
     return enter(
         lambda: measure(*command_line().parse_known_args(arguments)), NAME, "stopped; the same command goes on"
     )
@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace, for_training: list[str]) -> int:
 
 
 def remember(out: Path, manifests: dict[str, Manifest], preset: str, options: list[str]) -> None:
-    """Notes in `out` what its runs are of. Raises ConfigError where they are of something else."""
+    """Records in `out` what its runs are of. Raises ConfigError if they are of something else."""
     asked = {
         "folds": {name: manifest.dataset_id for name, manifest in manifests.items()},
         "preset": PRESETS[preset],
@@ -109,7 +109,7 @@ def require_whole(folder: str, manifests: dict[str, Manifest]) -> None:
 
 
 def train(options: list[str]) -> int:
-    """Runs train.py; returns its exit code. Ctrl-C reaches it too, and it is given the time to save."""
+    """Runs train.py; returns its exit code. Ctrl-C reaches it too, and it gets time to save."""
     with subprocess.Popen([sys.executable, str(ROOT / "train.py"), *options]) as process:
         while True:
             with contextlib.suppress(KeyboardInterrupt):
@@ -132,7 +132,7 @@ def logistic_regression() -> Any:
 
 
 def by_regressions(shards: Path, regression: Any) -> dict[str, Predictions]:
-    """What the regression on each of FEATURES, fitted to the training side, says of the test side."""
+    """The predictions for the test side of the regression on each of FEATURES, fitted to the training side."""
     answers = {}
     with Dataset(shards, "train") as train, Dataset(shards, "test") as test:
         on_train, on_test = features_of(train), features_of(test)
@@ -171,7 +171,7 @@ FEATURES: dict[str, Feature] = {
 
 
 def together(parts: Iterable[Predictions]) -> Predictions:
-    """The answers of all folds as those of one test. Raises DataError where an image is judged twice."""
+    """The answers of all folds as those of one test. Raises DataError if an image is judged twice."""
     parts = list(parts)
     paths = tuple(path for part in parts for path in part.paths)
     if len(set(paths)) < len(paths):

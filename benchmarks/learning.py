@@ -1,6 +1,6 @@
 """What a recipe learns: python -m benchmarks.learning SHARDS --preset report-64 --seeds 0 1 2 --systems scratchnet torch
 
-One line for each system, each set of options and each seed, and a table of their means in the end.
+One line for each system, each set of options and each seed, and a table of their means at the end.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NO_CHANGE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 it can't be done as asked, 130 interrupted."""
 
     def work() -> int:
         return 1 if any(row["diverged"] for row in measure(command_line().parse_args(arguments))) else 0
@@ -115,7 +115,7 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
 def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title: str) -> None:
     """The epochs, each with its evaluation, which are added to what was `found`.
 
-    Raises NonFiniteError where training has diverged.
+    Raises NonFiniteError if training has diverged.
     """
     epochs, images, seconds = experiment.config.epochs, len(experiment.train_set), 0.0
     with tqdm(total=epochs * images, unit="image", desc=title, leave=False, disable=None) as bar:
@@ -135,7 +135,7 @@ def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title
 
 
 def result(row: dict[str, Any]) -> str:
-    """What a training has come to."""
+    """The result of a training."""
     return "diverged" if row["diverged"] else f"{row['accuracy'][-1]:.1%}"
 
 
@@ -171,7 +171,7 @@ def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
 
 
 def title(row: dict[str, Any]) -> str:
-    """What was trained, without the seed."""
+    """The training's name, without the seed."""
     size, change = row["image_size"], row["change"] or "as it is"
     return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {counted(row['epochs'], 'epoch')}"
 

@@ -16,7 +16,7 @@ OURS, PEER, GUIDE = "#c1440e", "#9aa5b1", "#2b2f36"  # rust for us, grey for the
 
 
 def draw(measurement: dict[str, Any], path: Path) -> None:
-    """Writes the plot as PNG; says so where Matplotlib is missing or broken."""
+    """Writes the plot as PNG; says so if Matplotlib is missing or broken."""
     try:
         with using("matplotlib"):
             _draw(measurement, path)
@@ -52,7 +52,7 @@ def _draw(measurement: dict[str, Any], path: Path) -> None:
 
 
 def rates(figure: Any, works: list[dict[str, Any]]) -> None:
-    """One small axis a work, for their scales are far apart."""
+    """One small axis for each work, because their scales are far apart."""
     heights = [sum("median" in one for one in work["systems"].values()) for work in works]
     axes = figure.subplots(len(works), 1, squeeze=False, height_ratios=heights)[:, 0]
     figure.suptitle("images/s (longer is better)", fontsize=12, weight="bold")

@@ -1,4 +1,4 @@
-"""A worker process, seen from the one that measures."""
+"""A worker process, as the measuring process sees it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Worker:
         )
 
     def ask(self, call: str, **arguments: object) -> Any:
-        """What the worker's method answers. Raises WorkerError where it can't, or where the process has ended."""
+        """The answer of the worker's method. Raises WorkerError if it has none, or if the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -77,7 +77,7 @@ def layers(figures: dict[str, Any]) -> list[list[str]]:
 
 
 def share(least: float, seconds: list[float]) -> str:
-    """Of the limit; nothing where there is no multiplication."""
+    """Of the limit; empty if there is no multiplication."""
     return f"{least / sum(seconds):.0%}" if least else ""
 
 

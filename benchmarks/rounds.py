@@ -13,7 +13,7 @@ from benchmarks.settings import Settings, say
 from benchmarks.work import Work
 
 TRIAL_SECONDS = 1.5  # for each batch that is tried
-WORSE = 0.95  # of the best rate so far: larger batches are not tried any more
+WORSE = 0.95  # of the best rate so far: below it, no larger batches are tried
 REST_SECONDS = 0.3  # between turns: until then, threads of the last one may spin in wait for work
 
 
@@ -28,7 +28,7 @@ def compare(work: Work, settings: Settings) -> dict[str, Any]:
         for name in list(workers):
             try:
                 workers[name].ask("begin", **asdict(able[name]))
-            except WorkerError as error:  # it could when it was alone: too little memory for all
+            except WorkerError as error:  # it could while it was alone: too little memory for all together
                 systems[name] = {"not_available": str(error)}
                 del workers[name]
         rates = take_turns(workers, able, turns, settings.rounds)
@@ -49,7 +49,7 @@ def best_batch(system: str, work: Work, settings: Settings) -> dict[str, Any]:
             tried.append({"batch": batch, **trial(system, replace(work, batch=batch), settings)})
         except WorkerError as error:
             why = str(error)
-            break  # what a batch is too large for, a larger one is too large for
+            break  # if a batch is too large, a larger one is too
         if tried[-1]["images_per_s"] < WORSE * max(one["images_per_s"] for one in tried):
             break
     if not tried:

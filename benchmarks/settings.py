@@ -1,4 +1,4 @@
-"""What all sections are told: how many threads, how long, beside whom."""
+"""The settings of all sections: how many threads, how long, beside whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was to be reached, and whether it was: from the figures of `sections.py` to the rows of the table."""
+"""The targets, and whether they were reached: from the figures of `sections.py` to the rows of the table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CURVES = 0.02  # mean distance of two loss curves that count as one; a training 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. met: None where nothing was to be reached, or what it is compared with was not measured."""
+    """A line of the table. met: None if there is no target, or if the peer was not measured."""
 
     work: str
     target: str
@@ -41,7 +41,7 @@ class Row:
 
 
 def rows(sections: dict[str, Any]) -> list[Row]:
-    """The table, of the sections that were run."""
+    """The table of the sections that were run."""
     made = []
     for name, figures in sections.items():
         made += ROWS[name](figures)

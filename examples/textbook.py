@@ -25,7 +25,7 @@ def cells(folds):
 def gradients(p, x, labels):
     """The logits (N, 2) of images x, their mean loss, and its gradient for each of p, {layer: [weight, bias]}."""
     tape, g = [], {}
-    for name in CONVS:  # forward: the tape keeps what each operation is given
+    for name in CONVS:  # forward: the tape keeps the input of each operation
         tape.append(x := ref.pad(x, 2, 2, 2, 2))
         tape.append(x := ref.conv2d(x, *p[name], stride=1))
         tape.append(x := ref.relu(x))

@@ -1,6 +1,6 @@
 """scratchnet: a convolutional network, every part of it hand-written in Python on NumPy and Numba.
 
-A public name is imported when it is first asked for (PEP 562), so that `import scratchnet.reference`, the textbook, needs
+A public name is imported when it is first used (PEP 562), so that `import scratchnet.reference`, the textbook, needs
 neither Numba nor anything else of the package.
 """
 
@@ -90,5 +90,5 @@ else:  # a type checker that saw this function would accept any name
 
 
 def __dir__() -> list[str]:
-    """What completion offers: the public names, and not the modules that happen to be loaded."""
+    """For completion: the public names, and not the modules that happen to be loaded."""
     return sorted(__all__)

@@ -37,7 +37,7 @@ EXTRAS = {
 def require(module: str) -> Any:
     """Imports a module of an extra, such as "matplotlib.pyplot", and returns it.
 
-    Raises MissingExtraError where it is not installed, with the command that installs it, or where it is broken in any way.
+    Raises MissingExtraError if it is not installed, with the command that installs it, or where it is broken in any way.
     """
     library = module.partition(".")[0]
     try:

@@ -28,7 +28,7 @@ def mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def bits(seed: int, purpose: str, epoch: int, images: ArrayLike) -> NDArray[np.uint64]:
-    """Sixty-four random bits for each image, the same ones whenever they are asked for again.
+    """Sixty-four random bits for each image, always the same for the same arguments.
 
     seed, epoch: integers ≥ 0. purpose: what the draw is for, so that two uses never share bits.
     images (N,) integers: each image's number in its dataset. Returns (N,) uint64.

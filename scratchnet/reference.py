@@ -51,7 +51,7 @@ def max_pool2d(x: Array, size: int, stride: int) -> Array:
 
 
 def max_pool2d_gradient(x: Array, dy: Array, size: int, stride: int) -> Array:
-    """dx: each dy[n, i, j, c] goes to the place that won its window, the first in reading order among equals."""
+    """dx: each dy[n, i, j, c] goes to the position that won its window, the first in reading order among equals."""
     dx, y = np.zeros_like(x), max_pool2d(x, size, stride)
     undecided = np.ones(y.shape, bool)
     out_height, out_width = y.shape[1:3]
@@ -101,7 +101,7 @@ def dropout_gradient(dy: Array, kept: NDArray[np.bool_], rate: float) -> Array:
 
 
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Weights to begin with, uniform in ±√(6 / (fan_in + fan_out)), so that no signal grows or fades from layer to layer.
+    """Initial weights, uniform in ±√(6 / (fan_in + fan_out)), so that no signal grows or fades from layer to layer.
 
     fan_in: the inputs that one output sums over; fan_out: the outputs that one input reaches. Glorot & Bengio 2010,
     equation 16. shape: (KH, KW, C, F) of a convolution, or (in, out) of a dense layer.

@@ -1,4 +1,4 @@
-"""PyTorch, in the three ways that one would try: as it comes, with channels last in memory, and compiled."""
+"""PyTorch in three ways: as it comes, with channels last in memory, and compiled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.work import BETA1, BETA2, CLASSES, DENSE, EPSILON, FILTERS, KERN
 
 
 def make_network(work: Work) -> Any:
-    """The same layers. ReLU works in place, for nothing needs its input: less memory, and a little faster."""
+    """The same layers. ReLU works in place, because nothing needs its input: less memory, and a little faster."""
     channels = (3, *FILTERS[work.model])
     layers: list[Any] = []
     for inputs, outputs in itertools.pairwise(channels):

@@ -78,7 +78,7 @@ def make_variables(work: Work) -> tuple[list[Any], list[Any]]:
 
 
 class Adam:
-    """Kingma and Ba's, by the one operation that TensorFlow has for it; Keras's would be five for each variable."""
+    """Kingma and Ba's, by TensorFlow's single operation for it; Keras's would be five for each variable."""
 
     def __init__(self, variables: list[Any]) -> None:
         self.variables = variables

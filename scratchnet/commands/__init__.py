@@ -1,4 +1,4 @@
-"""What `python -m scratchnet` can do: one file a command, named like it.
+"""The commands of `python -m scratchnet`: one file each, named like the command.
 
 Each has `add_arguments(parser)`, which describes its command line, and `run(options)`, which returns the exit code. A
 command is an entry point, like train.py. It may import everything; only entry points import it.

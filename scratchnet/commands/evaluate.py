@@ -133,8 +133,9 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
 
 @dataclass(frozen=True)
 class Judged:
-    """What the network said. unreadable: how many images could not be read. unlike_training: how many of those that could be
-    are unlike those of the training; None where the weights do not know what those looked like."""
+    """The network's answers. unreadable: how many images could not be read. unlike_training: how many of the others
+    are unlike those of the training; None if the weights do not know what those looked like.
+    """
 
     predictions: Predictions
     unreadable: int
@@ -229,7 +230,7 @@ def _network_labels(names: tuple[str, ...], predictor: Predictor, without: list[
 
 
 def _training_manifest(predictor: Predictor, folder: Path) -> Manifest | None:
-    """What the network was trained on, if that is still there: it may be DATA itself, or stand where it stood in training."""
+    """The data the network was trained on, if they are still there: DATA itself, or the folder used in training."""
     for path in (folder, Path(str(predictor.about.get("data", "")))):
         try:
             manifest = read_manifest(path)
@@ -241,17 +242,17 @@ def _training_manifest(predictor: Predictor, folder: Path) -> Manifest | None:
 
 
 def _training_frequencies(manifest: Manifest | None, names: tuple[str, ...]) -> tuple[int, ...] | None:
-    """How often each class stands in training, for the constant answer that the network is compared with."""
+    """How often each class occurs in training, for the constant answer with which the network is compared."""
     return manifest.splits["train"].images_per_class if manifest and manifest.class_names == names else None
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the weights have to do with the images they are judged on.
+    """How the weights are related to the images they are judged on.
 
-    trained, chosen: the subjects among them that were trained on, and that were looked at after each epoch to choose the
-    best one; None where that cannot be known. is_choice: whether these weights are that choice, best.h5, and were chosen
-    on images that are judged here.
+    trained, chosen: the subjects among them that were trained on, and on whom the best epoch was chosen; None if that
+    cannot be known. is_choice: whether these weights are that choice, best.h5, and were chosen on images that are
+    judged here.
     """
 
     trained: set[str] | None
@@ -262,7 +263,7 @@ class Known:
 def _what_is_known(
     predictor: Predictor, manifest: Manifest | None, subjects: tuple[str, ...] | None, side: str | None
 ) -> Known:
-    """manifest: of the training data, if it is still there. side: the one of it that is judged, if it is one."""
+    """manifest: of the training data, if it is still there. side: that of the training data that is judged, if it is one."""
     is_best = predictor.source is not None and predictor.source.name == BEST
     if manifest is None:
         return Known(None, None, False)
@@ -293,7 +294,7 @@ def _each(subjects: Iterable[str]) -> set[str]:
 
 
 def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
-    """What a person wants to know, line by line."""
+    """The description for people, line by line."""
     said = judged.predictions
     names = said.shown_names
     counts = np.bincount(said.labels, minlength=len(names))
@@ -321,7 +322,7 @@ def _unlike(judged: Judged) -> list[str]:
 
 
 def _caveats(known: Known) -> list[str]:
-    """How far the figures tell of new subjects."""
+    """How much the figures say about new subjects."""
     if known.trained is None:
         lines = ["It cannot be known whether images of these subjects were trained on."]
     elif known.trained:

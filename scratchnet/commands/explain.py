@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _by_its_folder(file: Path, names: tuple[str, ...]) -> int | None:
-    """The class, by its place among the names, that the folder of a file is called after; None where it is none."""
+    """The class, by its position in the names, after which the folder of a file is named; None if there is none."""
     folder = file.absolute().parent.name
     exact = [k for k, name in enumerate(names) if name == folder]
     alike = [k for k, name in enumerate(names) if name.casefold() == folder.casefold()]
@@ -89,7 +89,7 @@ def _by_its_folder(file: Path, names: tuple[str, ...]) -> int | None:
 
 
 def _distinct(names: Iterator[str]) -> Iterator[str]:
-    """The names, with a number where one came before: files of two folders may be called the same."""
+    """The names, numbered if repeated: files of two folders may have the same name."""
     seen: set[str] = set()
     for name in names:
         number, distinct = 1, name

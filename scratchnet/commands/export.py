@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the file. An ONNX graph is tried before on real images, and must give the same answers."""
+    """Writes the file. An ONNX graph is first checked on real images, and must give the same answers."""
     form = Path(options.file).suffix.lower()
     if form not in (".onnx", ".safetensors"):
         raise ConfigError(f"{options.file}: the file's name says what is written: NAME.onnx or NAME.safetensors")
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _some_images(predictor: Predictor, folder: str) -> NDArray[np.uint8]:
-    """Up to TRIED images from all over a folder, (N, S, S, 3). Those that cannot be read are said and left out."""
+    """Up to TRIED images from all over a folder, (N, S, S, 3). Unreadable ones are reported and left out."""
     files, _ = find_files([folder])
     chosen = np.linspace(0, len(files) - 1, min(TRIED, len(files))).round().astype(int)
     images = []

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     bad, far = 0, []
     with _output(options.out) as file, _writer(form, file, names) as write:
         stream = predictor.stream(files, symmetries=options.symmetries)
-        # Where the rows themselves go to the terminal, they show how far it is, and a bar would be in their way.
+        # Rows that go to the terminal show the progress themselves, and a bar would be in their way.
         hidden = True if options.out is None and sys.stdout.isatty() else None
         for prediction in tqdm(
             stream, total=len(files), desc="predicting", unit=" images", disable=hidden, leave=False
@@ -107,10 +107,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _format_of(out: str | None, asked: str | None) -> str:
-    """What to write: as it is asked for, else as the file is named, else CSV. Raises ConfigError where the name promises another."""
+    """The format: as asked for, else by the file's name, else CSV. Raises ConfigError if the name contradicts the choice."""
     suffix = Path(out or "").suffix.lower()
     named = suffix.removeprefix(".")
-    if out is None or suffix in ("", ".txt"):  # promises nothing
+    if out is None or suffix in ("", ".txt"):  # says nothing about the format
         return asked or "csv"
     if named not in FORMATS:
         endings = [f".{form}" for form in ([asked] if asked else FORMATS)]
@@ -134,7 +134,7 @@ def _output(out: str | None) -> Iterator[IO[str]]:
         return
     with (
         write_atomically(out) as temporary,
-        # A path that is no Unicode is written as \udc80 and the like.
+        # Bytes of a path that are not Unicode are written as \udc80 and the like.
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         yield file

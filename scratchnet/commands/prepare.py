@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepares, and says what came of it."""
+    """Prepares the images, and prints the summary."""
     out = printable(options.out)
     settings = Settings(**given_settings(options))
     try:

@@ -16,18 +16,18 @@ OF_THE_SPLIT = ("split", *ONLY_WITH, "fold")
 
 
 def origin_of(source: Path) -> str:
-    """How a folder of images is written down."""
+    """How a folder of images is recorded."""
     return SAMPLE if source.resolve() == cache.SAMPLE.resolve() else str(source.resolve())
 
 
 def fill_in(options: argparse.Namespace, names: Iterable[str]) -> Origin | None:
-    """Puts what the run of --config was trained on, and how that was prepared, where the command line leaves it open.
+    """Fills in what the command line leaves open: what the run of --config was trained on, and how that was prepared.
 
     options: of train.py. names: those of them that change what is prepared; another --split leaves out what belonged to the
-    recorded one. Says so where the file names no data.
+    recorded one. Says so if the file names no data.
 
-    Returns what the data must be, None where an option changes them. Raises DataError where they are gone, ConfigError where
-    the file makes no sense; ends the program for an option in it that doesn't exist or can't have that value.
+    Returns what the data must be, None if an option changes them. Raises DataError if they are gone, ConfigError if
+    the file is invalid; ends the program for an option in it that doesn't exist or can't have that value.
     """
     origin = Origin.read(Path(options.config))
     if origin is None:
@@ -53,7 +53,7 @@ def fill_in(options: argparse.Namespace, names: Iterable[str]) -> Origin | None:
 
 
 def require_same(origin: Origin, dataset_id: str, file: str) -> None:
-    """Raises DataError where what was prepared now is not what the run was trained on."""
+    """Raises DataError if what was prepared now is not what the run was trained on."""
     if dataset_id != origin.dataset_id:
         where = "the sample" if origin.images == SAMPLE else origin.images or origin.shards
         raise DataError(
@@ -63,7 +63,7 @@ def require_same(origin: Origin, dataset_id: str, file: str) -> None:
 
 
 def _require_there(origin: Origin, file: str) -> None:
-    """Raises DataError where neither images nor shards are where they were."""
+    """Raises DataError if neither images nor shards are where they were."""
     if origin.images == SAMPLE or (origin.images and Path(origin.images).is_dir()):
         return
     if not origin.images and cache.is_dataset(Path(origin.shards)):
@@ -76,7 +76,7 @@ def _require_there(origin: Origin, file: str) -> None:
 
 
 def _prepared(origin: Origin) -> str:
-    """What else there is to train on: what was prepared then, if it is still there."""
+    """The alternative: the images prepared then, if they are still there."""
     if origin.images and origin.shards and cache.is_dataset(Path(origin.shards)):
         return f"; what was prepared of them then is --data {origin.shards}"
     return ""

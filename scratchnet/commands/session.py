@@ -1,4 +1,4 @@
-"""A run from where it stands to its end, with everything that a finished run leaves behind."""
+"""A run from its current state to its end, with all files of a finished run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from scratchnet.training.saving import reason
 
 
 def compile_first(config: Config, say: Callable[..., object] = print) -> None:
-    """Compiles the kernels, and says so where it takes more than a moment."""
+    """Compiles the kernels, and says so if it takes more than a moment."""
     if not kernels_are_compiled(config):
         say("Compiling the kernels, once for this machine …", end=" ", flush=True)
         began = time.perf_counter()
@@ -52,10 +52,10 @@ def reopen(
     """The experiment of an earlier process, brought to where the run's newest whole checkpoint left it.
 
     run: locked by this process. asked: options that may differ from the run's own, those in RESUMABLE. data: where its
-    shards are now, if they have been moved. class_labels: texts CLASS=LABEL, over those that the run has. Also returns what
-    is not as it was and may change the last bits.
+    shards are now, if they have been moved. class_labels: texts CLASS=LABEL, which override those of the run. Also
+    returns what has changed since and may change the last bits.
 
-    Raises ConfigError for an option that would move the weights, DataError where there is nothing whole to go on from.
+    Raises ConfigError for an option that would move the weights, DataError if there is no undamaged checkpoint.
     """
     run.remove_leftovers()
     checkpoint = run.load(set_aside=True)
@@ -78,20 +78,20 @@ def reopen(
 
 
 def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:
-    """Trains to the last epoch, writes the results, and says what came of it. False where a person has asked it to stop.
+    """Trains to the last epoch, writes the results, and prints them. False if the user has stopped it.
 
-    run: locked by this process. progress: where to go on from. What was saved last is whole, however it ends, and
+    run: locked by this process. progress: where to go on from. However it ends, the last checkpoint is whole, and
     `Run.load` goes on from there.
 
-    Where the output's reader goes away, standard error is told and the training goes on. In a thread that is not the main
-    one it can't be asked to stop.
+    If nobody reads the output any more, standard error says so and the training goes on. Outside the main thread it
+    can't be stopped.
 
-    Raises NonFiniteError where training has diverged, DataError where an image is damaged or the run can't be saved.
+    Raises NonFiniteError if training has diverged, DataError if an image is damaged or the run can't be saved.
     """
     config, images = experiment.config, len(experiment.train_set)
-    # Both also after the last epoch: what is written then takes a moment.
+    # Both also cover the writing after the last epoch, which takes a moment.
     with standard_streams(announce=True), Interrupt() as interrupt:
-        events, lacking = _open_event_files(run, progress)  # what it says belongs above the bar
+        events, lacking = _open_event_files(run, progress)  # its messages belong above the bar
         display = Display(
             config.epochs,
             total=config.epochs * images,
@@ -112,7 +112,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
         finally:
             if events is not None:
-                with contextlib.suppress(OSError):  # a full disk: its curves end earlier
+                with contextlib.suppress(OSError):  # a full disk: the curves end earlier
                     events.close()
         if progress.epoch < config.epochs:
             patience = counted(config.patience, "epoch")
@@ -124,8 +124,9 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 
 
 def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, dict[str, str]]:
-    """What TensorBoard gets; None where it is not installed or broken. And what this run will lack for that reason, or
-    because Matplotlib is so, which a line says."""
+    """The event files, None if TensorBoard is missing or broken; and what this run will lack for that reason, or for
+    lack of Matplotlib, which a line says.
+    """
     lacking, events = {}, None
     try:
         events = EventFiles(run.events_folder, progress.epoch)
@@ -144,7 +145,7 @@ def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, 
 
 
 def _write_report(run: Run, *, curves: bool) -> None:
-    """Writes report.html, and says where, and where the curves are; a page that can't be made is no failure of the run."""
+    """Writes report.html, and says where it and the curves are; the run does not fail if the page can't be made."""
     try:
         with Results.read(run.folder) as results:
             write_text_atomically(run.report_path, report_page(results))

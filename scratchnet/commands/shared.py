@@ -19,7 +19,7 @@ from scratchnet.use.predictor import WEIGHTS, Predictor, weights_file
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN, and what is to be done with it."""
+    """RUN, and the options for using it."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a file of weights")
     parser.add_argument("--weights", choices=WEIGHTS, help="of a run: those of its last epoch, or of its best (last)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the kernels (0: all)")
@@ -39,7 +39,7 @@ def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
 def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Predictor:
     """The network that the command line asks for, with its kernels compiled. Says on standard error which file it is.
 
-    for_files: it will be shown image files. Raises DataError where they can't be prepared as those were that it learnt from.
+    for_files: it will be shown image files. Raises DataError if they can't be prepared like the training images.
     """
     set_threads(options.threads)
     predictor = Predictor.load(options.run, options.weights)
@@ -70,7 +70,7 @@ def _say_if_unfinished(run: Path) -> None:
 
 
 def class_called(name: str, predictor: Predictor, option: str) -> str:
-    """The network's class of that name or label, upper and lower case being the same. Raises ConfigError where there is none."""
+    """The network's class of that name or label, ignoring case. Raises ConfigError if there is none."""
     names = predictor.class_names
     for known in (name, *names):
         if known in names and known.casefold() == name.casefold():
@@ -82,7 +82,7 @@ def class_called(name: str, predictor: Predictor, option: str) -> str:
 
 
 def require_writable(*files: str | None) -> None:
-    """Raises ConfigError unless files of these names can be made; None is none. To be called before the work."""
+    """Raises ConfigError unless files of these names can be made; None is skipped. Called before the work starts."""
     for name in files:
         if name is None:
             continue
@@ -93,9 +93,9 @@ def require_writable(*files: str | None) -> None:
 
 
 def require_ending(name: str | None, option: str, endings: Sequence[str], written: str) -> None:
-    """Raises ConfigError where a file is named as what is not written there, such as a table called .xlsx; None is none.
+    """Raises ConfigError if a file's ending doesn't fit what is written, such as .xlsx for a table; None is skipped.
 
-    option: what named it. endings: those that fit, the first as a remedy. written: what is, in words.
+    option: that named it. endings: those that fit, the first as a remedy. written: the content, in words.
     """
     if name is not None and Path(name).suffix.lower() not in endings:
         shown = ", ".join(ending for ending in endings if ending)
@@ -113,17 +113,17 @@ def require_writable_folder(name: str) -> None:
 
 
 def say(line: str) -> None:
-    """A line for the person, on standard error, so that standard output is the result alone."""
+    """A line for the user, on standard error, so that standard output holds only the result."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
 def find_files(paths: list[str]) -> tuple[list[Path], int]:
-    """The files to look at, and how many others there are in the folders.
+    """The image files, and how many others there are in the folders.
 
-    A file that is named is looked at whatever it is. A folder is searched to its depths, in the order of the names: of it
-    come the files with an image's extension or with none. Hidden ones, and links to folders, are passed over in silence.
+    A file that is named is always included. A folder is searched to its depths, in the order of the names, for files
+    with an image's extension or with none. Hidden ones, and links to folders, are skipped silently.
 
-    Raises DataError where that leaves nothing.
+    Raises DataError if that leaves nothing.
     """
     files: list[Path] = []
     passed_over = 0
@@ -142,7 +142,7 @@ def find_files(paths: list[str]) -> tuple[list[Path], int]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """The regular files; to open a pipe would wait for ever."""
+    """The regular files; opening a pipe would block."""
 
     def refuse(error: OSError) -> None:
         raise error

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what there is to know."""
+    """Prints the summary."""
     path = Path(options.what)
     if path.exists():
         print("\n".join(_of_run(path)))
@@ -71,7 +71,7 @@ def _of_run(path: Path) -> list[str]:
 
 
 def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) -> list[str]:
-    """How far the run is, and how good its last and its best epoch were, as metrics.csv says."""
+    """How far the run is, and how good its last and its best epoch were, from metrics.csv."""
     rows = read_table(folder / "metrics.csv")
     more = f", and {progress.batches_done} batches of the next" if progress and progress.batches_done else ""
     asked = about["config"]["epochs"]
@@ -95,13 +95,13 @@ def _epoch(row: dict[str, float]) -> str:
 
 
 def _fitted(fact: str) -> list[str]:
-    """A fact in lines that fit the terminal; but a command stays in one, so that it can be copied."""
+    """A fact in lines that fit the terminal; a command stays in one line, so that it can be copied."""
     copied = fact.startswith("command ") or "training has not ended" in fact
     return [printable(fact)] if copied else wrapped(fact, indent=" " * 10)
 
 
 def _classes(about: dict[str, Any]) -> list[str]:
-    """The classes, each with what people are shown for it, where that is something else."""
+    """The classes, each with its label, if it has one."""
     labels = class_labels_of(about)
     return [f"{name} = {labels[name]}" if name in labels else name for name in about["class_names"]]
 

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """A row of the table under one of the splits, as an ordinary run: `python train.py --resume` could go on with it."""
+    """A row of the table under one of the splits, as an ordinary run: `python train.py --resume` can go on with it."""
 
     size: int
     config: Config
@@ -88,14 +88,14 @@ class Plan:
 
     @property
     def epochs_done(self) -> int:
-        """Epochs that are behind it: all of them once its results are written too."""
+        """Epochs done: all of them only once its results are written too."""
         _, progress = self._newest() or ({}, None)
         return progress.epoch if progress else 0
 
     def _newest(self) -> tuple[dict[str, Any], Progress | None] | None:
-        """What its newest checkpoint says that can be read; None where there is none."""
+        """The description in its newest readable checkpoint; None if there is none."""
         for path in self.run.checkpoints():
-            with contextlib.suppress(DataError):  # going on will say so, and set it aside
+            with contextlib.suppress(DataError):  # resuming will say so, and set it aside
                 return read_about(path)
         return None
 
@@ -107,7 +107,7 @@ class Plan:
 
     @property
     def diverged(self) -> bool:
-        """Whether it has come to an end at which there were no numbers any more; it would come to the same again."""
+        """Whether it has diverged; it would diverge again."""
         return self.run.trouble_path.is_file() and not self.finished
 
     @property
@@ -116,7 +116,7 @@ class Plan:
         return not (self.finished or self.diverged)
 
     def require_same(self) -> None:
-        """Raises ConfigError where its folder holds a run on other images, or with other settings."""
+        """Raises ConfigError if its folder holds a run on other images, or with other settings."""
         if not (newest := self._newest()):
             return
         about, _ = newest
@@ -134,7 +134,7 @@ class Plan:
             raise ConfigError(f"{self.run.folder} is a run with {'; '.join(different)}: choose another --out")
 
     def carry_out(self, command: str) -> bool:
-        """Trains to the end, from wherever it stands; False where a person has asked to stop."""
+        """Trains to the end, from its current state; False if the user has stopped it."""
         shards = cache.kept(self.source, self.settings, self.prepared)
         run = self.run if self.run.folder.exists() else Run.create(self.run.folder, self.config)
         with run.lock():
@@ -149,7 +149,7 @@ class Plan:
                 return train_to_the_end(experiment, run, progress)
 
     def entry(self) -> Entry:
-        """What there is to say of it, as far as it has come."""
+        """Its entry in the table, as far as it has been trained."""
         remarks = [f"Training has diverged: {self.run.trouble_path}."] if self.diverged else []
         try:
             with Results.read(self.run.folder) as results:
@@ -190,7 +190,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _find(options: argparse.Namespace) -> Found:
-    """The images. Raises ConfigError where the folder holds prepared ones: the splits are made of images."""
+    """The images. Raises ConfigError if the folder holds prepared ones: the splits are made of images."""
     source = Path(options.data)
     if cache.is_dataset(source) or cache.is_folds(source):
         raise ConfigError(f"{source} is prepared already, under one split: give the folder of the images")
@@ -220,7 +220,7 @@ def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[st
 
 
 def _variant(options: argparse.Namespace) -> str:
-    """What the names of presets, runs and files have more for the second reading of the network."""
+    """What is appended to the names of presets, runs and files for the second reading of the network."""
     return "-wide" if options.wide else ""
 
 
@@ -255,7 +255,7 @@ def _seconds_left(plan: Plan, expected: Estimate, speed: Speed) -> float:
 
 
 def _shown(plans: list[Plan], options: argparse.Namespace) -> list[Plan]:
-    """What stands in the table: what was asked for, and what an earlier call has left in the same folder."""
+    """The rows of the table: those asked for, and those that an earlier call has left in the same folder."""
     asked = {plan.name for plan in plans}
     shown = []
     for plan in _plans(options, REPORT, SPLITS):
@@ -270,7 +270,7 @@ def _shown(plans: list[Plan], options: argparse.Namespace) -> list[Plan]:
 
 
 def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
-    """Writes the table as far as it has come; returns it, with the names of its files."""
+    """Writes the table as far as it is known; returns it, with the names of its files."""
     out = Path(options.out)
     notes = [
         f"Network {plans[0].config.model}, seed {options.seed}, after the last epoch of each row. The report's own figures are of "

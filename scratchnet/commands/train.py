@@ -1,6 +1,6 @@
-"""python train.py, or python -m scratchnet train: trains the report's network; without options on cells that come with it.
+"""python train.py, or python -m scratchnet train: trains the report's network; without options on the cells that come with it.
 
-The experiment from top to bottom: what to do (the command line), the data, the network, the training, what came of it.
+The experiment from top to bottom: the command line, the data, the network, the training, the results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that i
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
     opened = begun(options) if options.resume is None else resumed(options)
     with opened as (experiment, run, progress):
         resuming = command("train", "--resume", run.folder)
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def begun(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
-    """A new run, locked, with what there is to do; its name is free again where nothing was saved."""
+    """A new run, locked, with its experiment; its name is free again if nothing was saved."""
     settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
     if options.config:
         settings = from_toml(Path(options.config), settings)
@@ -95,7 +95,7 @@ def begun(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progre
 
 
 def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
-    """The new run. Where nobody has named it, and runs that began in the same second want the same name, it gets a number."""
+    """The new run. If it has no name of its own and another run began in the same second, it gets a number."""
     wanted, number = folder, 1
     while True:
         try:
@@ -111,7 +111,7 @@ def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
 
 @contextlib.contextmanager
 def resumed(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
-    """A run to go on with, locked, as its newest checkpoint that is whole has left it."""
+    """A run to resume, locked, in the state of its newest undamaged checkpoint."""
     senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
     if senseless:
         raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
@@ -131,7 +131,7 @@ def resumed(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Prog
 
 
 def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str, dict[str, Any]]:
-    """The folder of shards to train on, made first where there are only images; a short name for it; what it was made of.
+    """The folder of shards to train on, made first if there are only images; a short name for it; what it was made of.
 
     runs: where runs go, which can't be among the images.
     """

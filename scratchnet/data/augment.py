@@ -46,7 +46,7 @@ class Augmentation:
     def apply(self, images: NDArray[np.uint8], seed: int, epoch: int, indices: ArrayLike) -> NDArray[np.uint8]:
         """images (N, S, S, C) uint8, with their numbers in the dataset, indices (N,) → as this epoch shows them, same shape.
 
-        Raises ShapeError where images are to be turned that are not square, DtypeError where they are not uint8.
+        Raises ShapeError if images are to be turned that are not square, DtypeError if they are not uint8.
         """
         if self.turns != "none":
             images = random_symmetries(images, seed, epoch, indices, TURNS[self.turns])
@@ -72,7 +72,7 @@ def brighten(images: NDArray[np.uint8], factors: ArrayLike) -> NDArray[np.uint8]
     if images.dtype != np.uint8:
         raise DtypeError(f"brightness is changed in uint8, 0 to 255; got {images.dtype}: brighten before scaling")
     levels = np.multiply.outer(np.asarray(factors, np.float64), np.arange(256))
-    tables = np.rint(np.minimum(levels, 255)).astype(np.uint8)  # 256 products an image; its pixels look theirs up
+    tables = np.rint(np.minimum(levels, 255)).astype(np.uint8)  # 256 products for each image, which its pixels look up
     brighter = np.empty_like(images, order="C")
     for k, table in enumerate(tables):
         looked_up = images[k].tobytes().translate(table.tobytes())  # twice as fast as NumPy's table[images[k]]

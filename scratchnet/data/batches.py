@@ -15,7 +15,7 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
-AHEAD = 3  # batches that wait ready
+AHEAD = 3  # batches kept ready
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Batches:
         return math.ceil(len(self.dataset) / self.batch_size)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The numbers of the images in the order that this epoch visits them, (N,) int64."""
+        """The numbers of the images in the order in which this epoch visits them, (N,) int64."""
         if self.shuffle:
             return epoch_order(self.dataset.shard_sizes, self.seed, epoch)
         return np.arange(len(self.dataset), dtype=np.int64)

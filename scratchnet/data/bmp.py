@@ -2,11 +2,11 @@
 
 from scratchnet.data.container import Container
 
-RGB, BITFIELDS = 0, 3  # kinds of compression: none, and none with masks
+RGB, BITFIELDS = 0, 3  # uncompressed, and uncompressed with masks
 
 
 def take_apart(data: bytes) -> Container:
-    """A BMP, and what is to be said of its pixels. A fourth byte of a pixel is mostly filling, whatever the header calls it."""
+    """A BMP, with remarks on its pixels. A pixel's fourth byte is usually padding, whatever the header calls it."""
     header = int.from_bytes(data[14:18], "little")
     at = 24 if header == 12 else 28
     bits = int.from_bytes(data[at : at + 2], "little")
@@ -22,9 +22,9 @@ def take_apart(data: bytes) -> Container:
 
 
 def _of_a_palette(data: bytes, header: int, bits: int) -> Container:
-    """A BMP with a palette, which is made as long as pixels can ask for.
+    """A BMP whose palette is extended to all indices that its pixels can have.
 
-    Pillow takes pixels of 4 or 8 bits for single bits where the palette is black and white, and nothing else.
+    Pillow takes pixels of 4 or 8 bits for single bits if the palette is just black and white.
     """
     start, step = int.from_bytes(data[10:14], "little"), 3 if header == 12 else 4
     first, most = 14 + header, 2**bits

@@ -19,8 +19,8 @@ OPTION = "--class-label"
 def parse_class_labels(given: Iterable[str], names: Sequence[str]) -> dict[str, str]:
     """The labels by class, of texts such as "all=leukaemic (ALL)"; upper and lower case of a class are the same.
 
-    names: of the classes. Raises ConfigError for a text that is not CLASS=LABEL, a class that is none of them, a class that
-    is labelled twice, and a label that cannot be shown, or that is another class's name or label.
+    names: of the classes. Raises ConfigError for a text that is not CLASS=LABEL, an unknown class, a class that is
+    labelled twice, and a label that cannot be shown, or that is another class's name or label.
 
     >>> parse_class_labels(["ALL=leukaemic (ALL)"], ["all", "hem"])
     {'all': 'leukaemic (ALL)'}

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-MAX_METADATA = (
-    2**20
-)  # bytes of a colour profile or another text beside the pixels; of what is larger, the summary speaks
+MAX_METADATA = 2**20  # bytes of a colour profile or another text beside the pixels; the summary lists larger ones
 LARGE = f"a {{}} of more than {MAX_METADATA >> 20} MiB, not read"
 SEVERAL = "several frames or pages: save the one to use as a file of its own"
 
@@ -18,13 +16,13 @@ class UnusableImage(Exception):  # noqa: N818 - not anyone's mistake; the messag
 class Container:
     """What is in a file.
 
-    content: the same file without what stands beside its pixels, so that nothing of that can trouble a decoder.
+    content: the file without its metadata, which could trouble a decoder.
     bits: of each channel. orientation: 1 … 8, how the camera was held. remarks: what was passed over, for the summary.
-    alpha_is_named: False where a fourth channel may be filling, as the file doesn't say that it means transparency, or
-    programs write it so; it is none then if it is 0 everywhere. drops_fourth: the content calls a channel transparency that is
-    to be dropped whatever it holds. white_is_zero: the numbers of a grey image run from white to black.
-    colours: how many a palette has, of which a pixel may be one; 0 where that is not known.
-    planes: of more than 8 bits, where each channel is stored by itself: a file of each.
+    alpha_is_named: False where a fourth channel may be padding, because the file doesn't say that it means
+    transparency, or some programs write padding so; if it is 0 everywhere, it counts as padding. drops_fourth:
+    whether to drop the fourth channel, which the content calls transparency, whatever it holds. white_is_zero: the
+    numbers of a grey image run from white to black. colours: the size of the palette; 0 where that is not known.
+    planes: for more than 8 bits a channel stored separately: one file for each channel.
     """
 
     content: bytes

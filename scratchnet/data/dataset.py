@@ -119,7 +119,7 @@ class Dataset:
 
 
 def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, file: ShardFile) -> Shard:
-    """Opens one shard of a dataset and holds it against the manifest.
+    """Opens one shard of a dataset and compares it with the manifest.
 
     Raises DataError if it is missing, damaged, of another size than the manifest says, or of another dataset.
     """
@@ -147,7 +147,7 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
 
 
 def compare_digest(folder: str | os.PathLike[str], file: ShardFile) -> None:
-    """Compares a shard's bytes with the SHA-256 in the manifest. Raises DataError where they differ."""
+    """Compares a shard's bytes with the SHA-256 in the manifest. Raises DataError if they differ."""
     path = Path(folder) / file.file
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()

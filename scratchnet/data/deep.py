@@ -1,4 +1,6 @@
-"""The values of an image of 10 to 16 bits a channel, of which Pillow alone gives greyscale whole, and of colours the upper half."""
+"""The values of an image of 10 to 16 bits a channel. Pillow alone keeps all bits of greyscale, but only the upper 8
+of colours.
+"""
 
 import io
 import sys
@@ -51,7 +53,7 @@ def _grey(image: Image.Image) -> NDArray[np.uint16]:
 def _colours(image: Image.Image, again: Image.Image) -> NDArray[np.uint16]:
     """The values (H, W, 3), or (H, W, 4) with alpha, of an RGB image that is opened twice.
 
-    Of each pair of bytes Pillow takes the upper. Told that they stand in the other order, it takes the lower.
+    Pillow takes the upper byte of each pair. Told that the bytes are in the other order, it takes the lower.
     """
     tiles = list(_in_other_order(again))
     if image.mode not in ("RGB", "RGBA") or not tiles:

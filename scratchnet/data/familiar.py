@@ -13,8 +13,9 @@ right on other things.
 It notices what looks different as a whole: another stain, microscope or background, a screenshot, a photograph. It does not
 notice a cell of another kind that looks alike, and it says nothing of whether the answer is right.
 
-Source: Mahalanobis 1936, "On the generalised distance in statistics"; used on a network's features to notice what is foreign
-by Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks".
+Source: Mahalanobis 1936, "On the generalised distance in statistics"; used on a network's features to detect
+out-of-distribution images by Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples
+and Adversarial Attacks".
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ImageSet(Protocol):
 class ArrayImages:
     """An ImageSet of an array in memory, which is kept and not copied.
 
-    images (N, S, S, 3) uint8. labels (N,): places in class_names. Raises DtypeError or ShapeError for other arrays.
+    images (N, S, S, 3) uint8. labels (N,): positions in class_names. Raises DtypeError or ShapeError for other arrays.
 
     >>> images = ArrayImages(np.full((4, 32, 32, 3), 51, np.uint8), np.array([0, 1, 1, 0]), ("all", "hem"))
     >>> images.channel_mean, images.read([3, 1]).shape

@@ -1,4 +1,4 @@
-"""One file → one square RGB image, or the reason why not. What kind of file it is, its content says, not its name.
+"""One file → one square RGB image, or the reason why not. Its content says what kind of file it is, not its name.
 
 | the file                                                        | what happens                                   |
 |-----------------------------------------------------------------|------------------------------------------------|
@@ -20,7 +20,7 @@
 | CMYK, Lab and other colour spaces; 2, or 5 and more channels    | left out                                       |
 | several frames or pages                                         | left out                                       |
 | a compression that cannot be unpacked, another format           | left out, with what it is                      |
-| empty, truncated, damaged, a pixel beyond the palette, no image | left out                                       |
+| empty, truncated, damaged, a pixel beyond the palette, not an image | left out                                   |
 | more than 2²⁴ pixels, a side over 16,384, a file over 256 MiB   | left out before it is decoded                  |
 | cannot be opened                                                | left out                                       |
 
@@ -143,10 +143,10 @@ def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
 
 
 def _read(file: Path) -> tuple[bytes, str]:
-    """The content of a file, and its format. Raises UnusableImage where it can't be read, or is none that is read."""
+    """The content of a file, and its format. Raises UnusableImage if it can't be read, or is of an unknown format."""
     try:
         facts = file.stat()
-        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for, for ever
+        if not stat.S_ISREG(facts.st_mode):  # reading a pipe would block
             raise UnusableImage("cannot be opened: not a regular file")
         size = facts.st_size
         if size > MAX_FILE_BYTES:
@@ -166,7 +166,7 @@ def _read(file: Path) -> tuple[bytes, str]:
 
 
 def _taken_apart(data: bytes, kind: str, *, deep: bool) -> Container:
-    """The file without what stands beside its pixels. Raises UnusableImage where it has more bits than asked for, or fewer."""
+    """The file without what stands beside its pixels. Raises UnusableImage if it has more bits than asked for, or fewer."""
     container = TAKE_APART[kind](data) if kind in TAKE_APART else Container(data)
     if deep and container.bits <= 8:
         raise UnusableImage(FEW_BITS)
@@ -178,7 +178,7 @@ def _taken_apart(data: bytes, kind: str, *, deep: bool) -> Container:
 
 
 def _opened(container: Container, kind: str) -> Image.Image:
-    """The image, not yet decoded. Raises UnusableImage where it is too large, or one of several."""
+    """The image, not yet decoded. Raises UnusableImage if it is too large, or one of several."""
     image: Image.Image = Image.open(io.BytesIO(container.content), formats=(kind,))
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -244,7 +244,7 @@ def _converted(image: Image.Image, container: Container) -> tuple[Image.Image, l
 
 
 def _beside_webp(image: Image.Image) -> tuple[int, list[str]]:
-    """The orientation that stands beside the pixels of a WebP, and what is to be said of the rest."""
+    """The orientation in a WebP's metadata, and remarks on the rest of it."""
     remarks, orientation, exif = [], UPRIGHT, image.info.get("exif")
     try:
         orientation = from_exif(exif) if exif else from_xmp(image.info.get("xmp", b""))
@@ -256,7 +256,7 @@ def _beside_webp(image: Image.Image) -> tuple[int, list[str]]:
 
 
 def _has_second_frame(data: bytes, kind: str) -> bool:
-    """Asked by going there: counting frames takes a time that grows with the square of their number, which may be millions."""
+    """Tries to go there: counting the frames takes time that grows with the square of their number, which may be millions."""
     try:
         Image.open(io.BytesIO(data), formats=(kind,)).seek(1)
     except EOFError:
@@ -309,7 +309,7 @@ def preprocess(image: Image.Image, how: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def require_repeatable(how: Mapping[str, Any]) -> None:
-    """Raises DataError if `how` is nothing that `preprocessing` makes: made up, or of a version that scaled otherwise."""
+    """Raises DataError if `preprocessing` makes no such `how`: it is invalid, or of a version that scaled otherwise."""
     Window.of(how)
     size, fit, crop, shrink = how.get("image_size"), how.get("fit"), how.get("crop"), how.get("shrink")
     if (
@@ -328,8 +328,8 @@ def crop_to_content(image: Image.Image, *, brighter_than: int, margin: float) ->
     """The square around all that is not black, such as a cell that was cut out, as far as it lies in the image.
 
     The smallest box around the pixels that are brighter than `brighter_than` (of 255) in any channel is made a square
-    about its centre and grown by `margin` of its longer side on all four sides. What of it would lie outside the image is
-    cut off. An image without black comes back unchanged, and so does one that is black all over.
+    about its centre and grown by `margin` of its longer side on all four sides. What lies outside the image is cut
+    off. An image without black comes back unchanged, and so does one that is all black.
 
     >>> cell = Image.new("RGB", (100, 100))
     >>> cell.paste((200, 100, 200), (40, 50, 60, 60))           # 20 × 10 pixels

@@ -14,7 +14,7 @@ LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 JPEG_LS = 0xF7
 COMMENT, JFIF, ADOBE = 0xFE, 0xE0, 0xEE  # JFIF and Adobe's segment say which colours the channels are
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-PICTURES = 0xB001  # of the index of several pictures: how many
+PICTURES = 0xB001  # the number of pictures, in the index of several
 PICTURES_SAID = "several pictures in one file, as cameras write them: the first, the primary one, is used"
 END = b"\xff\xd9"
 UNWRITTEN = 64  # zero bytes at the end: more than a picture without an end marker may have by chance
@@ -24,7 +24,7 @@ SAVE = "save it as an ordinary JPEG, or as PNG"
 def take_apart(data: bytes) -> Container:
     """The pixels of a JPEG, and its orientation. Of a file with several pictures, the first, which is the primary one.
 
-    What cameras write beside the pixels is dropped, also where it is damaged: then that is remarked. Raises UnusableImage
+    What cameras write beside the pixels is dropped; a remark says so if it is damaged. Raises UnusableImage
     for a kind of JPEG that no common program reads.
     """
     kept: list[bytes] = [data[:2]]

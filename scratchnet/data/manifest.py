@@ -135,7 +135,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
-    """Turns JSON into a Manifest. Raises KeyError, TypeError, ValueError, AttributeError or OverflowError where it does not fit."""
+    """Turns JSON into a Manifest. Raises KeyError, TypeError, ValueError, AttributeError or OverflowError if it does not fit."""
     height, width, channels = (_whole("image_shape", side, least=1) for side in content["image_shape"])
     mean, std = (tuple(map(float, content[key])) for key in ("channel_mean", "channel_std"))
     if channels != 3 or len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean + std)):

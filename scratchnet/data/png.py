@@ -24,7 +24,7 @@ APPLE = "Apple's variant of PNG (CgBI), which only its devices read: take the or
 def take_apart(data: bytes) -> Container:
     """The pixels of a PNG, with its checksums compared, and its orientation.
 
-    What stands beside the pixels is dropped, also where it is damaged or large: then that is remarked. Raises UnusableImage
+    What stands beside the pixels is dropped; a remark says so if it is damaged or large. Raises UnusableImage
     for a file whose pixels are damaged.
     """
     kept: list[bytes | memoryview] = [SIGNATURE]
@@ -42,7 +42,7 @@ def take_apart(data: bytes) -> Container:
             if kind in PIXELS:
                 kept.append(whole)
             elif kind in ANIMATION:
-                if kind != b"acTL" or b"IDAT" not in seen:  # where it stands behind the picture, it doesn't count
+                if kind != b"acTL" or b"IDAT" not in seen:  # behind the picture it doesn't count
                     seen.add(kind)
             elif not kind[0] & 0x20:  # a capital: the picture can't be shown without it
                 raise UnusableImage(
@@ -88,7 +88,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]
 
 
 def _text(kind: bytes, body: memoryview) -> bytes:
-    """What a chunk says after its name: a byte more than MAX_METADATA at most; nothing where it can't be decompressed."""
+    """The text of a chunk after its name, at most MAX_METADATA + 1 bytes; empty if it can't be decompressed."""
     if kind not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
         return b""
     content = bytes(body[: MAX_METADATA + 1])
@@ -108,7 +108,7 @@ def _text(kind: bytes, body: memoryview) -> bytes:
 
 
 def _orientation(kind: bytes, body: memoryview, text: bytes) -> int:
-    """What a chunk, and the text in it, say of the orientation; 1 for nothing. Raises ValueError for damaged EXIF."""
+    """The orientation in a chunk or its text; 1 if it is missing. Raises ValueError for damaged EXIF."""
     if kind == b"eXIf":
         return from_exif(bytes(body))
     if kind == b"iTXt" and body[:18] == b"XML:com.adobe.xmp\0":

@@ -1,4 +1,4 @@
-"""Reading ahead: work for a few threads, with the results in order while the caller is busy with those before."""
+"""Prefetching: a few threads work ahead, and their results come in order while the caller is busy with earlier ones."""
 
 import os
 from collections import deque
@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 
 def default_threads() -> int:
-    """Threads that decode, where nobody says how many: one a core, at most 8."""
+    """The default number of threads that decode: one a core, at most 8."""
     return min(os.cpu_count() or 1, 8)
 
 
@@ -23,12 +23,12 @@ def in_order(
     ahead: int | None = None,
     name: str = "scratchnet-reader",
 ) -> Generator[Made, None, None]:
-    """function(g) for each g, in order, computed by so many threads.
+    """function(g) for each g of `given`, in order, computed by `threads` threads.
 
     ahead: how many results may wait in memory; four a thread where it is None. name: what those threads' names begin with.
 
-    What a call raises is raised here in its turn. The threads end with the iteration, also if that is left early: close it
-    then (`contextlib.closing`), or let go of it.
+    What a call raises is raised here, at its turn. The threads end with the iteration, also if it is left early:
+    close it then (`contextlib.closing`), or let go of it.
 
     >>> list(in_order(abs, [-3, 2, -1], threads=2))
     [3, 2, 1]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FITS = ("pad", "stretch")
-# Written beside what was prepared, so that nobody takes it for something else.
+# Stored with prepared images, to tell them from those that were scaled in another way.
 SHRINK = "area average, pixels cut in parts"
 ENLARGE = "bilinear"
 
@@ -15,7 +15,7 @@ ENLARGE = "bilinear"
 def fit_to_square(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
     """Scales an RGB image to (size, size, 3) uint8.
 
-    fit "pad": keeps its proportions, in the middle of black. fit "stretch": fills the square, and so may shrink one axis and
+    fit "pad": keeps its proportions, centred on black. fit "stretch": fills the square, and so may shrink one axis and
     enlarge the other.
 
     >>> fit_to_square(Image.new("RGB", (450, 300), "white"), 3, "pad")[..., 0]
@@ -48,7 +48,9 @@ def shrink(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     array([[10, 70]], dtype=uint8)
     """
     rows, columns = pixels.shape[:2]
-    if columns * height > rows * width:  # the axis that shrinks more goes first, so that what is between is small
+    if (
+        columns * height > rows * width
+    ):  # the axis that shrinks more goes first, so that the intermediate array is small
         return shrink(pixels.swapaxes(0, 1), width, height).swapaxes(0, 1)
     # 255 · 2²⁴, and half of the area for rounding, are below 2³².
     whole: Any = np.uint32 if rows * columns <= 2**24 else np.uint64

@@ -1,6 +1,6 @@
 """The shard: one HDF5 file with a few hundred images of one split, and everything known about them.
 
-Format "scratchnet-shard", version 1. In the root group, and nothing besides:
+Format "scratchnet-shard", version 1. In the root group, and nothing else:
 
 | dataset     | axes, type                        | what                                                             |
 |-------------|-----------------------------------|------------------------------------------------------------------|

@@ -87,7 +87,7 @@ OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
 PCX = re.compile(rb"\x0a[\0\2-\5][\0\1][\1\2\4\x08]")
 PNM = re.compile(rb"P[1-7]\s")
 AGAIN = "download the image again"
-# What to do with files that are no images at all, by the groups of `scratchnet.storage.file_kinds`.
+# What to do with files that are not images, by the groups of `scratchnet.storage.file_kinds`.
 REMEDIES = {
     "archive": UNPACK,
     "arrays": "export its images as PNG, one file an image",

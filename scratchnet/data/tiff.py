@@ -1,7 +1,8 @@
 """The directories of a TIFF: what each of its pages is; and one page cut out, without what stands beside its pixels.
 
-A TIFF is a chain of directories of tags, one a page. Pillow decodes the pixels. What a file is, these tags tell, which are read
-here, so that it is the same with every version of Pillow; and Pillow gets the tags that describe pixels, and no others.
+A TIFF is a chain of directories of tags, one a page. Pillow decodes the pixels. The tags that tell what a file is are
+read here, so that the answer is the same with every version of Pillow; Pillow gets only the tags that describe
+pixels.
 
 Adobe, TIFF 6.0, 1992; BigTIFF: https://www.awaresystems.be/imaging/tiff/bigtiff.html
 """
@@ -28,7 +29,7 @@ OF_PIXELS = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, STRIPS, SAMPLES
              COLOUR_MAP, 322, 323, TILES, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT, 347, *range(512, 522), 529, 530, 531, 532)  # fmt: skip
 WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # the types of whole numbers: struct's letters
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-MAX_NUMBERS = 2**18  # values of one tag: the places of 2²⁴ pixels in four channels, in the smallest tiles
+MAX_NUMBERS = 2**18  # values of one tag: the offsets of 2²⁴ pixels in four channels, in the smallest tiles
 MAX_TAGS = 2**10  # of one page
 MAX_PAGES = 64  # that are looked at
 COMPRESSIONS = {
@@ -61,7 +62,7 @@ class Directory:
     def numbers(self, tag: int, *default: int) -> tuple[int, ...]:
         """The whole numbers of a tag, or the default where it is missing, empty or of another type.
 
-        Raises TiffError where they lie outside the file, or are very many.
+        Raises TiffError if they lie outside the file, or are very many.
         """
         kind, count, offset = self.tags.get(tag, (0, 0, 0))
         if kind not in WHOLE or not count:
@@ -97,9 +98,9 @@ def first_directory(content: bytes) -> int:
 
 
 def directory(content: bytes, offset: int) -> Directory:
-    """The directory at that place of the file. Raises TiffError if there is no directory.
+    """The directory at that offset of the file. Raises TiffError if there is none.
 
-    What the file is too short for is left out, and what follows 1024 tags; of a tag that comes twice, the first counts.
+    Tags beyond the file's end, and those after the first 1024, are left out; if a tag comes twice, the first counts.
     """
     order, big = _order(content), _is_big(content)
     head, entry = (f"{order}Q", f"{order}HHQ") if big else (f"{order}H", f"{order}HHI")
@@ -125,7 +126,7 @@ def directory(content: bytes, offset: int) -> Directory:
 def pages(content: bytes) -> tuple[list[Directory], bool]:
     """The pages of a TIFF in their order, at most 64; and whether there are more. A chain that leads back ends there.
 
-    Raises TiffError where one cannot be read: the picture may be among what the file has lost.
+    Raises TiffError if one cannot be read: it might have been the picture.
     """
     offset = first_directory(content)
     found, seen = [directory(content, offset)], {offset}
@@ -140,9 +141,9 @@ def pages(content: bytes) -> tuple[list[Directory], bool]:
 def one_page(page: Directory, changed: Mapping[int, Sequence[int]]) -> bytes:
     """A classic TIFF of this page alone, with the tags that describe its pixels and no others.
 
-    changed: tags with other values, which are whole numbers below 2³²; an empty one is left out. The rest of the file stays
-    where it is, so that the places in it do; the new directory stands at its end. Raises TiffError where a place in the file
-    is beyond 2³².
+    changed: tags with other values, which are whole numbers below 2³²; an empty one is left out. The rest of the file
+    stays where it is, so that its offsets stay valid; the new directory is appended. Raises TiffError if an offset is
+    beyond 2³².
     """
     wide = {tag: page.numbers(tag) for tag, (kind, _, _) in page.tags.items() if kind in (16, 18) and tag in OF_PIXELS}
     changed = {**wide, **changed}

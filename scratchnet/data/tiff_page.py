@@ -76,7 +76,7 @@ def _picture(found: list[Directory], more: bool) -> tuple[Directory, list[str]]:
     below = any(_has_more_below(page) for page in found)
     if any(DNG_VERSION in page.tags for page in found) or (not whole and below):
         raise UnusableImage(RAW)
-    whole = whole or found  # programs write "smaller copy" also where there is nothing that it could be a copy of
+    whole = whole or found  # some programs mark a page as a smaller copy although there is nothing to be a copy of
     page = max(whole, key=lambda page: page.size)
     if more or not all(other is page or _is_thumbnail(other, page) for other in whole):
         raise UnusableImage(SEVERAL)
@@ -134,7 +134,9 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
         # Transparency is a kind of channel that every version of Pillow reads.
         changed |= _channels_alone(page, samples, 0, 3) if apart else {EXTRA_SAMPLES: (2,)}
         samples, dropped = 3, 1
-    if apart and samples == 1:  # it can't be apart from anything, and Pillow would take it for a part of a pixel
+    if (
+        apart and samples == 1
+    ):  # a single channel can't be stored separately, and Pillow would take it for a part of a pixel
         changed[PLANAR] = (1,)
     if colour == WHITE_IS_ZERO and bits > 8:  # which Pillow turns round in some files, and not in others
         changed[PHOTOMETRIC] = (GREY,)

@@ -1,7 +1,7 @@
 """Whether all pixels of a page of a TIFF lie in the file: its strips or tiles, and what their decoder needs.
 
-A page that is cut out has a directory behind the file's end. A decoder that reads on over that end takes its bytes for pixels,
-without a word; so nothing of a page may reach so far.
+A page that is cut out has its directory appended to the file. A decoder that reads past the file's end would silently
+take the directory for pixels, so no page may reach that far.
 """
 
 from scratchnet.data.tiff import (
@@ -31,7 +31,7 @@ FEW = "it has fewer strips or tiles of pixels than its size asks for"
 
 
 def require_pixels(page: Directory) -> None:
-    """Raises TiffError where the file is too short for what the page says to be its pixels, or where some are missing."""
+    """Raises TiffError if the file is too short for the pixels that the page declares, or if some are missing."""
     end = len(page.content)
     for tag, (kind, count, offset) in page.tags.items():
         if tag in OF_PIXELS and offset + count * SIZES.get(kind, 1) > end:
@@ -40,7 +40,7 @@ def require_pixels(page: Directory) -> None:
     if start + length > end:
         raise TiffError(CUT)
     compression = page.numbers(COMPRESSION, 1)[0]
-    if compression == OLD_JPEG and not page.numbers(STRIPS):  # one stream, which tags of its own find
+    if compression == OLD_JPEG and not page.numbers(STRIPS):  # one stream, which has tags of its own
         return
     offsets, sizes = _pieces(page)
     stored = page.numbers(TILE_BYTES if TILES in page.tags else STRIP_BYTES)
@@ -58,7 +58,7 @@ def require_pixels(page: Directory) -> None:
 def _pieces(page: Directory) -> tuple[tuple[int, ...], list[int]]:
     """Where the strips or tiles of a page begin, and how many bytes each has without compression, for as many as it needs.
 
-    Raises TiffError where it has fewer.
+    Raises TiffError if it has fewer.
     """
     (width, height), apart = page.size, page.numbers(PLANAR, 1)[0] == 2
     samples = page.numbers(SAMPLES, 1)[0]

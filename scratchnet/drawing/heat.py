@@ -1,6 +1,6 @@
-"""Heat maps over a cell, in one scale for all of them: blocks as large as they are, and none where nothing matters.
+"""Heat maps over a cell, all in one scale: blocks in their true size, and no colour where nothing matters.
 
-A map says for each place how far it moves the probability of a class, in parts of one: +0.23 is 23 points for the class.
+A map says for each position how far it moves the probability of a class, as a share: +0.23 is 23 points for the class.
 The scale is fixed, so that two pictures can be compared and a small effect looks small. What moves the probability by less
 than `LEAST` has no colour: turning or mirroring a cell, which changes nothing of what it is, moves an answer about as much.
 """
@@ -24,12 +24,12 @@ STEPS = (LEAST, 0.1, 0.2, 0.4)  # where each colour begins
 FOR: tuple[Colour, ...] = ((253, 205, 150), (247, 148, 63), (214, 84, 9), (127, 39, 4))
 AGAINST: tuple[Colour, ...] = ((190, 215, 238), (107, 167, 214), (33, 102, 172), (8, 40, 94))
 OPACITY = 0.78  # of a colour over the cell
-PALE = 0.42  # how much of the cell's own contrast is left beneath
-GREY = round(255 * (1 - PALE / 2))  # of a cell of middling brightness, as it lies beneath
+PALE = 0.42  # how much of the cell's own contrast remains below the colour
+GREY = round(255 * (1 - PALE / 2))  # of a cell of medium brightness, below the colour
 
 
 def beneath(pixels: Pixels) -> Array:
-    """The cell as a pale print, for colours to lie on: pixels (H, W, 3) uint8 → (H, W, 3) float, all between light greys."""
+    """The cell as a pale background for colours: pixels (H, W, 3) uint8 → (H, W, 3) float, all between light greys."""
     grey = np.asarray(pixels, np.float64).mean(axis=2, keepdims=True)
     return np.broadcast_to(255 * (1 - PALE) + PALE * grey, pixels.shape)
 
@@ -37,9 +37,9 @@ def beneath(pixels: Pixels) -> Array:
 def painted(pixels: Pixels, effect: Array) -> Pixels:
     """The cell with the map over it, (H, W, 3) uint8, pixel for pixel in the image's size.
 
-    pixels (H, W, 3) uint8. effect (h, w): parts of one; every block is as large as the place that it stands for, and has
-    one colour: no value is invented between two places. Orange spoke for the class, blue against it; less than `LEAST` has
-    no colour. Raises ShapeError for a map that has more places than the image has pixels.
+    pixels (H, W, 3) uint8. effect (h, w): as shares; every block is as large as the area that it stands for, and has
+    one colour: nothing is interpolated. Orange spoke for the class, blue against it; less than `LEAST` has no colour.
+    Raises ShapeError for a map that has more values than the image has pixels.
 
     >>> shown = painted(np.zeros((4, 4, 3), np.uint8), np.array([[0.5, 0.0], [0.0, -0.5]]))
     >>> len(np.unique(shown.reshape(-1, 3), axis=0)), bool((shown[0, 0] == shown[1, 1]).all())
@@ -61,7 +61,7 @@ def painted(pixels: Pixels, effect: Array) -> Pixels:
 
 
 def enlarged(values: Array, height: int, width: int) -> Array:
-    """A map (h, w) as (height, width), each place a block of equal values. Blocks differ by a pixel where they must.
+    """A map (h, w) as (height, width), each value a block. Blocks differ by a pixel where they must.
 
     >>> enlarged(np.array([[1, 2]]), 2, 4).tolist()
     [[1, 1, 2, 2], [1, 1, 2, 2]]
@@ -72,7 +72,7 @@ def enlarged(values: Array, height: int, width: int) -> Array:
 
 
 def alike(effect: Array) -> bool:
-    """Whether all places of a map (h, w) matter, and none more than another: then none of them is where it was decided.
+    """Whether all values of a map (h, w) matter, and all equally: then the map singles out no position.
 
     >>> alike(np.array([[0.10, 0.13], [0.13, 0.14]])), alike(np.array([[0.0, 0.1], [0.1, 0.1]])), alike(np.array([[0.2]]))
     (True, False, False)
@@ -86,9 +86,9 @@ def from_evidence(evidence: Array) -> Array:
 
     effect = 1 / (1 + exp(−h · w · L)) − 1/2
 
-    L of a place is its share of the class's logit, to first order; h · w · L is that of an image which looks everywhere like
-    this place. The effect is how far it would lift a probability of one half. It means the same for a layer of 2 × 2 and
-    of 16 × 16 places.
+    L of a position is its share of the class's logit, to first order; h · w · L is that of an image which looks
+    everywhere like this position. The effect is how far it would lift a probability of one half. It means the same
+    for a layer of 2 × 2 and of 16 × 16 positions.
 
     >>> from_evidence(np.array([[0.0, 0.55], [0.0, 0.0]])).round(2).tolist()
     [[0.0, 0.4], [0.0, 0.0]]
@@ -97,7 +97,7 @@ def from_evidence(evidence: Array) -> Array:
 
 
 def matters(effect: Array) -> bool:
-    """Whether any place moves the probability by `LEAST` or more.
+    """Whether any position moves the probability by `LEAST` or more.
 
     >>> matters(np.array([[0.0, -0.049]])), matters(np.array([[0.0, -0.05]]))
     (False, True)
@@ -129,7 +129,7 @@ def key() -> list[tuple[str, Colour]]:
 
 
 def ink(colour: Colour) -> Colour:
-    """Black or white: what is read better on the colour.
+    """Black or white, whichever is more legible on the colour.
 
     >>> ink((253, 205, 150)), ink((8, 40, 94))
     ((0, 0, 0), (255, 255, 255))

@@ -30,9 +30,9 @@ def fitted(image: Pixels, size: int) -> Pixels:
 
 
 def filters(weight: NDArray[Any], largest: float, columns: int = 16, scale: int = 8, gap: int = 4) -> Pixels:
-    """Filters that see colours: weight (KH, KW, 3, F) → a sheet (H, W, 4) uint8 of F squares, with nothing between them.
+    """Filters of colour channels: weight (KH, KW, 3, F) → a sheet (H, W, 4) uint8 of F squares, transparent between them.
 
-    Grey is a weight of 0; `largest`, more than 0, and all beyond it are as bright as a colour can be. One scale for all.
+    Grey is a weight of 0; `largest`, more than 0, and all beyond it have full brightness. One scale for all.
 
     >>> filters(np.zeros((5, 5, 3, 8)), 1.0, columns=4, scale=1, gap=0).shape
     (10, 20, 4)
@@ -84,7 +84,7 @@ def message(text: str, width: int = 520, height: int = 60) -> Pixels:
 
 
 def shortened(text: str, draw: ImageDraw.ImageDraw, font: Any, width: float) -> str:
-    """The text, or its end after an ellipsis, such that it is not wider than `width` pixels: the end of a path tells most."""
+    """The text, or its end after an ellipsis, at most `width` pixels wide: the end of a path tells most."""
     if draw.textlength(text, font) <= width:
         return text
     start = next(k for k in range(1, len(text) + 1) if draw.textlength("…" + text[k:], font) <= width)

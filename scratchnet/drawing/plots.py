@@ -16,7 +16,7 @@ from scratchnet.extras import require, using
 from scratchnet.measures.metrics import RocCurve
 from scratchnet.measures.scores import percent
 
-TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for what counts, slate beside it, near black for text
+TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for emphasis, slate for the rest, near black for text
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
 RIGHT, WRONG = "#1d6fb8", TEST  # answers; always with a sign beside the colour
 PAPER = "#ffffff"
@@ -55,7 +55,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e6e9ec",
     "legend.frameon": False,
-    "text.usetex": False,  # whatever the settings of the person say: LaTeX may not be there
+    "text.usetex": False,  # whatever the user's settings say: LaTeX may be missing
     "svg.hashsalt": "scratchnet",  # the same plot has the same bytes
 }
 Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
@@ -63,9 +63,10 @@ Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are parts of one, shown in
-    per cent. mark: epoch and value to put a ring around. strokes: of the curves, in Matplotlib's words (all solid).
-    guide: a value to compare with, and its name; its line is left out where it is far from the curves."""
+    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are shares, shown in per
+    cent. mark: epoch and value to put a ring around. strokes: Matplotlib's line styles of the curves (all solid).
+    guide: a value to compare with, and its name; its line is left out if it is far from the curves.
+    """
 
     title: str
     curves: Sequence[Curve]
@@ -76,8 +77,9 @@ class Panel:
 
 
 def require_plots() -> None:
-    """Draws a small picture for nobody: before hours of work, and not after them, it raises MissingExtraError where Matplotlib
-    is missing or broken in any way."""
+    """Draws a small picture as a test, before hours of work: raises MissingExtraError if Matplotlib is missing or
+    broken in any way.
+    """
     confusion([[1]], ["a"])
 
 
@@ -116,7 +118,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
 
 
 def _is_near(value: float, low: float, high: float) -> bool:
-    """Whether a line at the value leaves at least half of the axis to what lies from low to high.
+    """Whether a line at the value leaves at least half of the axis to the range from low to high.
 
     >>> _is_near(0.5, 0.6, 0.9), _is_near(0.5, 0.94, 0.95)
     (True, False)
@@ -125,7 +127,7 @@ def _is_near(value: float, low: float, high: float) -> bool:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """The ends of an axis of shares, at least `LEAST_SPAN` apart; what is added stays between 0 and 1 where it can.
+    """The ends of an axis of shares, at least `LEAST_SPAN` apart, and within 0 to 1 if possible.
 
     >>> [round(end, 3) for end in _widened(0.714, 0.716)], [round(end, 3) for end in _widened(0.999, 1.0)]
     ([0.69, 0.74], [0.95, 1.0])
@@ -146,7 +148,7 @@ def roc(
 ) -> bytes:
     """ROC curves over the diagonal of a coin; returns the bytes of an SVG or PNG file.
 
-    points: for each curve where its answers lie, (share of false positives, share of true positives): one dot of all the
+    points: for each curve its operating point, (share of false positives, share of true positives): one of the
     thresholds that the curve shows.
     """
     beside = len(curves) > LEGEND_INSIDE
@@ -223,18 +225,18 @@ def _for_dark_pages(svg: bytes) -> bytes:
 
 
 def _rgb(colour: str) -> Any:
-    """#rrggbb as three parts of one."""
+    """#rrggbb as three shares."""
     return np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
 
 
 def _literal(text: str, longest: int = 32) -> str:
-    """The text as it is: Matplotlib would read $…$ as mathematics, and a name that begins with _ as none."""
+    """The text as it is: Matplotlib would read $…$ as mathematics, and would ignore a name that begins with _."""
     short = text if len(text) <= longest else text[: longest - 1] + "…"
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
 def colours(count: int) -> list[str]:
-    """So many colours, which the colour-blind tell apart too; beyond eight they come again.
+    """`count` colours, which the colour-blind tell apart too; after eight they repeat.
 
     Source: Okabe & Ito 2008, "Color Universal Design", with grey for its black and a darker yellow for its yellow.
     """

@@ -5,11 +5,11 @@ bootstrap imitates "the same study with other patients": it draws as many subjec
 with all of its images, and measures again; the middle 95 % of a thousand such measures are the interval.
 
 Strata. Subjects are drawn within their group: those whose images are all of class 0, all of class 1, …, of several
-classes. Each resample has then as many subjects of each kind as the study had, so that no resample of a small test set
-lacks a class (which has neither recall nor ROC), and the interval leaves out chance in the number of patients of a class,
-which the study's design has fixed. A group of a single subject is in every resample as it is: it adds nothing to the
-width, and the interval is too narrow then. And no resample holds a mistake that the study doesn't hold: a share of 100 % or
-of 0 % would have an interval of no width. It has a `margin` instead.
+classes. Each resample has then as many subjects of each kind as the study had, so that no resample of a small test
+set lacks a class (which has neither recall nor ROC), and the interval leaves out the randomness of the number of
+patients in a class, which the study's design has fixed. A group of a single subject is in every resample unchanged:
+it adds nothing to the width, and the interval is then too narrow. And no resample holds a mistake that is not in the
+study: a share of 100 % or of 0 % would have an interval of width zero. It has a `margin` instead.
 
 Sources: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile interval); Davison &
 Hinkley 1997, "Bootstrap Methods and their Application", section 3.8 (resampling whole groups, with replacement).
@@ -68,7 +68,7 @@ def resamples(groups: NDArray[np.int64], count: int, seed: int, images: int = 0)
 def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
     """The percentile interval: between the (1 − confidence)/2 and (1 + confidence)/2 quantiles of the values (B,).
 
-    Resamples in which the measure does not exist, NaN, are left out; where it exists in none, the interval is (NaN, NaN).
+    Resamples in which the measure is not defined (NaN) are left out; if it is defined in none, the interval is (NaN, NaN).
 
     >>> low, high = interval(np.arange(1001.0))
     >>> round(low), round(high)
@@ -82,7 +82,7 @@ def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[flo
 
 
 def margin(subjects: int, confidence: float = 0.95) -> float:
-    """How large the share of what was never seen among so many subjects may still be.
+    """An upper bound for the share of what was not seen once among n subjects.
 
     p = 1 − (1 − confidence)^(1/n): with that share, n subjects show none with a probability of 1 − confidence. This is the
     exact one-sided bound of Clopper and Pearson, and about 3 / n at 95 %, the "rule of three".

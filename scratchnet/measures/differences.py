@@ -1,7 +1,7 @@
 """Two networks on the same images: how far they differ, and whether that is more than chance.
 
-Both answer the same images, so the interval is of the difference itself, by the paired bootstrap: each resample draws subjects,
-and takes for both networks the same ones. What is hard for both then cancels out, and the interval is narrower than the two
+Both answer the same images, so the interval is of the difference itself, by the paired bootstrap: each resample draws
+the same subjects for both networks. What is hard for both then cancels out, and the interval is narrower than the two
 networks' own intervals would suggest: these may overlap while the difference is clear.
 
 Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", sections 8 and 13.3; Davison & Hinkley 1997, "Bootstrap
@@ -34,7 +34,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first, and its 95 % interval; NaN where there is no such number. share: of a measure in per cent."""
+    """Second minus first, and its 95 % interval; NaN where they are not defined. share: whether it is shown in per cent."""
 
     value: float
     low: float
@@ -62,10 +62,9 @@ class Difference:
 
 
 def shared_images(first: Predictions, second: Predictions) -> Shared | None:
-    """The images that both have answered, told by path, class and subject; None if that is impossible, or if there are
-    no such images.
+    """The images that both have answered, matched by path, class and subject; None if that is impossible, or if there are none.
 
-    Where a path has another class or another subject in the other, it is another image.
+    A path with another class or subject is another image.
     """
     if [name.casefold() for name in first.class_names] != [name.casefold() for name in second.class_names]:
         return None

@@ -16,7 +16,7 @@ from scratchnet.measures import metrics
 class Evaluation:
     """How a network does on a set of images.
 
-    loss: mean cross-entropy, every image counting the same; NaN where it was not asked for. logits (N, classes), labels
+    loss: mean cross-entropy, every image counting the same; NaN if it was not asked for. logits (N, classes), labels
     (N,): in the order of the dataset; after averaging over symmetries the logits are logarithms of mean probabilities
     (`averaged_logits`).
     """
@@ -32,7 +32,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The part of the images whose prediction is their label."""
+        """The share of the images whose prediction is their label."""
         return float(metrics.accuracy(self.confusion()))
 
     @property
@@ -46,5 +46,5 @@ class Evaluation:
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean over the classes of the part of its images that was recognised; 1 / classes for a constant answer."""
+        """The mean over the classes of the share of their images that was recognised; 1 / classes for a constant answer."""
         return float(metrics.balanced_accuracy(self.confusion()))

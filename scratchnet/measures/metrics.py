@@ -4,7 +4,7 @@ Nearly all of them are functions of the **confusion matrix**: row = the class th
 was given. They take one matrix (classes, classes), or a stack of them (…, classes, classes), and answer once for each:
 so the interval of a measure costs no second formula (see `scratchnet.measures.bootstrap`).
 
-Where a measure has nothing to divide by it is NaN, "does not exist", and never a zero that looks like a result: the
+A measure whose denominator is zero is NaN, "not defined", and never a zero that looks like a result: the
 precision of a class that was never predicted, the recall of a class without images. For two classes, TP, FP, FN, TN are
 the true and false positives and negatives.
 """
@@ -26,10 +26,9 @@ def confusion_matrix(
 ) -> Floats:
     """C[i, j] = number of images of class i that were given class j.
 
-    labels, predictions: (N,) integers from 0 to classes − 1. weights (…, N): how often each image counts, once where
-    none are given. Returns (…, classes, classes) float64. Raises ShapeError where labels and predictions are not of one
-    length, LabelError for a class that does not exist.
-    Source: Fawcett 2006, "An introduction to ROC analysis", section 2.
+    labels, predictions: (N,) integers from 0 to classes − 1. weights (…, N): how often each image counts (None:
+    once). Returns (…, classes, classes) float64. Raises ShapeError if labels and predictions are not of one length,
+    LabelError for a class that does not exist. Source: Fawcett 2006, "An introduction to ROC analysis", section 2.
 
     >>> confusion_matrix([0, 0, 0, 1], [0, 0, 1, 1], classes=2)
     array([[2., 1.],
@@ -45,7 +44,7 @@ def confusion_matrix(
 
 
 def accuracy(confusion: ArrayLike) -> Floats:
-    """Σᵢ C[i, i] / Σᵢⱼ C[i, j]: the part of the images that were given their own class.
+    """Σᵢ C[i, i] / Σᵢⱼ C[i, j]: the share of the images that were given their own class.
 
     >>> float(accuracy([[2, 1], [0, 1]]))
     0.75
@@ -55,7 +54,7 @@ def accuracy(confusion: ArrayLike) -> Floats:
 
 
 def recall(confusion: ArrayLike) -> Floats:
-    """C[i, i] / Σⱼ C[i, j] for each class i, (…, classes): the part of its images that were found.
+    """C[i, i] / Σⱼ C[i, j] for each class i, (…, classes): the share of its images that were found.
 
     Of two classes, the positive one's is called **sensitivity**, TP / (TP + FN), the other one's **specificity**,
     TN / (TN + FP).
@@ -70,7 +69,7 @@ def recall(confusion: ArrayLike) -> Floats:
 def precision(confusion: ArrayLike) -> Floats:
     """C[j, j] / Σᵢ C[i, j] for each class j, (…, classes): how often the answer j is right.
 
-    It moves with the share of the classes among the images: on other patients it is another one.
+    It depends on the shares of the classes among the images, and so differs on other patients.
 
     >>> precision([[3, 0], [1, 0]])     # class 1 was never the answer
     array([0.75,  nan])
@@ -162,7 +161,7 @@ def roc_auc(positive: ArrayLike, score: ArrayLike, weights: ArrayLike | None = N
 
     AUC = P(s⁺ > s⁻) + ½ P(s⁺ = s⁻) over all pairs of a positive and a negative image
 
-    positive, score: (N,) as in `roc_curve`. weights (…, N): how often each image counts, once where none are given.
+    positive, score: (N,) as in `roc_curve`. weights (…, N): how often each image counts (None: once).
     Returns one number for each row of weights: ½ for scores that say nothing, NaN where a class has no images.
     Source: Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve".
 
@@ -171,7 +170,7 @@ def roc_auc(positive: ArrayLike, score: ArrayLike, weights: ArrayLike | None = N
     """
     is_positive, order, starts = _tied_groups(positive, score)
     counts = np.ones(len(order)) if weights is None else np.asarray(weights, np.float64)[..., order]
-    positives = np.add.reduceat(counts * is_positive, starts, axis=-1)  # with each value of the score, from the lowest
+    positives = np.add.reduceat(counts * is_positive, starts, axis=-1)  # for each value of the score, from the lowest
     negatives = np.add.reduceat(counts * ~is_positive, starts, axis=-1)
     below = negatives.cumsum(-1) - negatives
     wins = (positives * (below + negatives / 2)).sum(-1)
@@ -181,7 +180,7 @@ def roc_auc(positive: ArrayLike, score: ArrayLike, weights: ArrayLike | None = N
 def image_losses(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
     """−log p[n, label[n]] of each image, (N,): its surprise. Their mean is the log loss, or cross-entropy.
 
-    probabilities (N, classes). One of 0 would cost infinity: they are taken as at least 2.2e-16, the step of float64.
+    probabilities (N, classes). One of 0 would give an infinite loss: they are taken as at least 2.2e-16, the step of float64.
     Source: Good 1952, "Rational decisions".
 
     >>> image_losses([0, 1], [[0.5, 0.5], [0.75, 0.25]]).round(4)
@@ -193,9 +192,9 @@ def image_losses(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
 
 
 def log_loss(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Σₙ wₙ · −log p[n, label[n]] / Σₙ wₙ: log(classes) for a network without an opinion, 0 for one that is always sure and right.
+    """Σₙ wₙ · −log p[n, label[n]] / Σₙ wₙ: log(classes) for equal probabilities, 0 for a network that is always sure and right.
 
-    labels (N,), probabilities (N, classes), weights (…, N): how often each image counts, once where none are given.
+    labels (N,), probabilities (N, classes), weights (…, N): how often each image counts (None: once).
 
     >>> round(float(log_loss([0, 1, 1], [[0.5, 0.5]] * 3)), 4)
     0.6931
@@ -228,12 +227,12 @@ def _hits(counts: Floats) -> Floats:
 
 
 def _ratio(numerator: Any, denominator: Any) -> Floats:
-    """numerator / denominator, NaN where that is a division by zero."""
+    """numerator / denominator; NaN for a division by zero."""
     above, below = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean over the last axis of what exists, NaN where nothing does."""
+    """The mean over the last axis without NaN; NaN if there is nothing else."""
     exists = ~np.isnan(values)
     return _ratio(np.where(exists, values, 0).sum(-1), exists.sum(-1))

@@ -1,4 +1,4 @@
-"""Answers that are to be measured, of images or of subjects, as they are and in resamples."""
+"""A network's answers for images or for subjects, and their measures, as they are and in resamples."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Observations:
         if self.positive is None:
             areas = [metrics.roc_auc(self.labels == k, chances[:, k], weights) for k in range(classes)]
             of_class["roc_auc"] = np.stack(areas, axis=-1)
-            area = of_class["roc_auc"].mean(axis=-1)  # does not exist where that of one class does not
+            area = of_class["roc_auc"].mean(axis=-1)  # not defined if that of one class is not
         else:
             index = self.names.index(self.positive)
             overall |= {"sensitivity": recall[..., index], "specificity": recall[..., 1 - index]}
@@ -45,8 +45,7 @@ class Observations:
         return overall, of_class
 
     def behind(self) -> tuple[int, dict[str, int]]:
-        """How many subjects there are, and how many each measure is a share of; measures that are not shares are left
-        out.
+        """How many subjects there are, and of how many each measure is a share; measures that are not shares are left out.
 
         Sensitivity rests on the subjects with images of its class, precision on those with images that were given it;
         the measures of a class are called by name and number, such as "recall 0".
@@ -66,7 +65,7 @@ class Observations:
 def of_subjects(
     labels: NDArray[np.int64], probabilities: Floats, owner: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
-    """Label, mean probabilities and number of each subject that has a class; None where one of the classes has no subject."""
+    """Label, mean probabilities and number of each subject that has a class; None if one of the classes has no subject."""
     images = np.bincount(owner)
     lowest, highest = np.full(len(images), labels.max()), np.zeros(len(images), np.int64)
     np.minimum.at(lowest, owner, labels)

@@ -110,7 +110,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Predictions:
-        """Reads what `write` wrote. Raises DataError, naming the line, where it is another table or damaged."""
+        """Reads what `write` wrote. Raises DataError, naming the line, if it is another table or damaged."""
         path = Path(path)
         if not path.is_file():
             raise DataError(f"{path}: there is no such table of predictions")
@@ -131,7 +131,7 @@ class Predictions:
 
 
 def in_words(answers: NDArray[Any], label: int, names: Sequence[str]) -> str:
-    """What a class's images were taken for. answers (classes,): how many were given each class. label: their own class.
+    """How a class's images were classified. answers (classes,): how many were given each class. label: their own class.
 
     >>> in_words(np.array([34, 1, 0]), 0, ["all", "hem", "other"])
     '34 of 35 recognised, 1 taken for hem'

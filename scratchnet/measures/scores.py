@@ -51,11 +51,11 @@ def counted(number: int, what: str) -> str:
 
 @dataclass(frozen=True)
 class Score:
-    """A measure and its 95 % interval. NaN where there is no such number.
+    """A measure and its 95 % interval. NaN where they are not defined.
 
-    resamples: of the bootstrap, those in which it exists. rests_on: who is behind it, such as "6 subjects", where the
-    bootstrap has no width, and says nothing. The interval is `margin` then, which has one end: for a share of 1 from
-    `low` to 1, for one of 0 from 0 to `high`. It is (NaN, NaN) for everything else without a width.
+    resamples: of the bootstrap, those in which it is defined. rests_on: on whom it rests, such as "6 subjects", if
+    the bootstrap's interval has no width and says nothing. The interval is then `margin`, which has one end: for a
+    share of 1 from `low` to 1, for one of 0 from 0 to `high`. It is (NaN, NaN) for everything else without a width.
     """
 
     value: float
@@ -65,7 +65,7 @@ class Score:
     rests_on: str = ""
 
     def text(self, *, share: bool = True) -> str:
-        """For people: a share in per cent, anything else with three digits, "–" where it does not exist.
+        """For people: a share in per cent, anything else with three digits, "–" if it is not defined.
 
         >>> Score(0.878, 0.78, 0.95, 1000).text(), Score(0.91).text(share=False), Score(math.nan).text()
         ('87.8 % (78.0–95.0 %)', '0.910', '–')
@@ -82,7 +82,7 @@ class Score:
         return percent(self.value) if share else f"{self.value:.3f}"
 
     def interval_text(self, *, share: bool = True) -> str:
-        """The interval alone, or why there is none; "" where none was asked for."""
+        """The interval alone, or why there is none; "" if none was asked for."""
         if math.isnan(self.value):
             return ""
         if self.rests_on:
@@ -102,7 +102,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Level:
-    """The measures over one kind of thing: images, or subjects.
+    """The measures of images, or of subjects.
 
     count: how many. confusion (classes, classes): row = its class, column = the answer. overall: by the measure's name.
     per_class: by class, then by measure. baseline: `overall` of the constant answer. curves: the ROC curve by class.
@@ -146,9 +146,9 @@ class Scores:
     """What `scores` found.
 
     positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
-    of the baseline. images; subjects: None where they are not known, or a class has none of its own. notes: what a
-    reader has to know of the figures, a sentence each. class_labels: what is shown in place of a class's name; the keys of
-    `to_dict` stay the names.
+    of the baseline. images; subjects: None if they are not known, or a class has none of its own. notes: what a
+    reader has to know about the figures, a sentence each. class_labels: what is shown in place of a class's name; the
+    keys of `to_dict` stay the names.
     """
 
     class_names: tuple[str, ...]
@@ -170,9 +170,7 @@ class Scores:
         for name in self.images.overall:
             pairs = tuple((level.overall[name], level.baseline[name]) for level in levels)
             rows.append(Row(self._label(name), name not in NOT_A_SHARE, pairs))
-        several = (
-            np.count_nonzero(self.images.confusion.sum(axis=1)) > 1
-        )  # of one class the recall alone says something
+        several = np.count_nonzero(self.images.confusion.sum(axis=1)) > 1  # only the recall is of one class
         for one in self.class_names if several else ():
             for name in self.images.per_class[one]:
                 if self.positive is None or name != "recall":  # of two classes it is sensitivity or specificity
@@ -192,7 +190,7 @@ class Scores:
     def table(self, width: int | None = None) -> str:
         """The measures as text: value (interval) per image and per subject, each beside the constant answer, then the notes.
 
-        width: of the terminal, None to ask it; where it has no room for both, the subjects stand below the images.
+        width: of the terminal (None: ask it); if it has no room for both, the subjects stand below the images.
 
         >>> found = scores([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], class_names=("all", "hem"), bootstrap=0)
         >>> print(found.table().splitlines()[1])
@@ -202,7 +200,7 @@ class Scores:
         return "\n".join([*lines, *(line for note in self.notes for line in wrapped(note, width=width))])
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what does not exist is None."""
+        """For JSON: what is not defined is None."""
         return {
             "class_names": list(self.class_names),
             "positive": self.positive,
@@ -241,10 +239,10 @@ def scores(
 
     A subject's probabilities are the mean over its images, and its class is that of its images. A subject with images
     of several classes has no class: it counts in the measures per image and their intervals, not in those per subject.
-    Those are left out where a class has no subject of its own, as when every infected patient has sound cells too: they
-    would be of the other kind of subject alone.
+    Those are left out if a class has no subject of its own, as when every infected patient has healthy cells too:
+    they would measure only the other kind of subject.
 
-    Raises ShapeError, LabelError or ConfigError where the arguments do not fit each other.
+    Raises ShapeError, LabelError or ConfigError if the arguments do not fit each other.
 
     >>> p = np.array([0.9, 0.6, 0.4, 0.3])
     >>> found = scores([0, 0, 0, 1], np.stack([p, 1 - p], axis=1), ["Ann", "Ann", "Bob", "Eve"], ("all", "hem"))
@@ -316,8 +314,10 @@ def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) ->
 
 
 def _of_one_class(level: Level) -> Level:
-    """Without the measures that say nothing of images of one class: with no image of another, no precision can be lost, and
-    F1, balanced accuracy and the area under the ROC curve would only repeat the recall, or do not exist."""
+    """Without the measures that mean nothing for images of a single class: without images of another class, precision
+    is always 1, and F1, balanced accuracy and the area under the ROC curve only repeat the recall, or are not
+    defined.
+    """
     none = Score(math.nan)
     kept = ("accuracy", "sensitivity", "specificity", "log_loss")
     return replace(
@@ -332,7 +332,7 @@ def _of_one_class(level: Level) -> Level:
 
 
 def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[str, str]) -> list[str]:
-    """What cannot be measured, where some classes have no image."""
+    """What cannot be measured if some classes have no image."""
     counts = np.bincount(labels, minlength=len(names))
     absent = [repr(shown.get(name, name)) for name, count in zip(names, counts, strict=True) if not count]
     if len(absent) == len(names) - 1:
@@ -348,9 +348,9 @@ def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[s
 
 
 def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str) -> Score:
-    """The measure with the interval of its resamples or, where that has no width, with what can be said instead.
+    """The measure with the interval of its resamples or, if that has no width, with its `margin`.
 
-    subjects: how many the value is a share of; None if it is not a share of subjects.
+    subjects: of how many the value is a share; None if it is not a share of subjects.
     """
     low, high = interval(drawn)
     resamples = int((~np.isnan(drawn)).sum())

@@ -23,20 +23,20 @@ class Parameter:
     """An array that is learnt, with its gradient beside it.
 
     name: "conv1.weight" once a network has named its layers. value, grad: arrays of one shape and dtype; `backward`
-    writes grad. decay: whether weight decay applies (to weights, not to biases). replaced: its layer has been built again
-    and has another in its place, so that there is nothing more to learn here.
+    writes grad. decay: whether weight decay applies (to weights, not to biases). replaced: its layer has been built
+    again, with a new parameter in its place.
     """
 
     def __init__(self, name: str, value: Array, *, decay: bool) -> None:
         self.name = name
-        # C order, whatever the initial weights came in: the optimisers see the flat array, and must see this one.
+        # C order, whatever the order of the initial weights: the optimisers change a flat view, which must not be a copy.
         self.value = np.array(value, order="C")
         self.grad = np.zeros(value.shape, value.dtype)
         self.decay = decay
         self.replaced = False
 
     def take(self, gradient: Array, accumulate: bool) -> None:
-        """Writes the gradient, or adds it to what is there."""
+        """Writes the gradient, or adds it to the previous one."""
         self.grad[...] = self.grad + gradient if accumulate else gradient
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class Layer(ThreadCheck):
         """Fixes the shapes and makes the parameters; the shapes have no batch axis.
 
         rng draws the initial weights (a generator of seed 0 where none is given); dtype is "float32" or "float64".
-        Built again, the layer begins anew, with new parameters: make a new optimiser then. Raises ShapeError where the
+        Built again, the layer begins anew, with new parameters: make a new optimiser then. Raises ShapeError if the
         layer cannot work on such an input.
         """
         before = parameters_of(self) if self.output_shape is not None else []
@@ -83,9 +83,9 @@ class Layer(ThreadCheck):
         return self.output_shape
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
-        """y for a batch x of shape (N, *input_shape). Raises ShapeError, DtypeError or NonFiniteError where x does not fit."""
+        """y for a batch x of shape (N, *input_shape). Raises ShapeError, DtypeError or NonFiniteError if x does not fit."""
         x = self.checked(x)
-        if not training:  # any number of threads may be here
+        if not training:  # any number of threads may run this
             return self._forward(x, training)
         with alone():
             y = self._forward(x, training)
@@ -97,7 +97,7 @@ class Layer(ThreadCheck):
         """dx, the gradient with respect to the x of the last forward(training=True), given dy, that with respect to its y.
 
         Writes the gradient of each parameter, or adds to it with accumulate=True. need_dx=False saves the work where
-        nobody reads dx, and returns None. Raises OrderError without a forward(training=True) before it, or where another
+        nobody reads dx, and returns None. Raises OrderError without a forward(training=True) before it, or if another
         thread has called one since this thread did.
         """
         dy = self.checked_dy(dy)
@@ -110,14 +110,14 @@ class Layer(ThreadCheck):
         return []
 
     def forget(self) -> None:
-        """Lets go of what forward remembered for backward."""
+        """Releases what forward remembered for backward."""
         self._images = None
 
     def multiplications(self) -> int:
         """Multiplications of one forward pass of one image, counted as the definition does them."""
         return 0
 
-    # What a layer fills in; checks have been made. Without a _build it keeps the shape.
+    # What a layer fills in; the arguments are checked already. Without a _build it keeps the shape.
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         return input_shape
 
@@ -131,7 +131,9 @@ class Layer(ThreadCheck):
         return f"{type(self).__name__} '{getattr(self, 'name', self.kind)}'"
 
     def checked(self, x: Array) -> Array:
-        """x as the kernels want it, C-contiguous and writable, after a look at its shape, dtype and numbers. Never cast, never reshaped."""
+        """x as the kernels need it, C-contiguous and writable, after checking its shape, dtype and numbers. Never
+        cast, never reshaped.
+        """
         self.require_built()
         require_array(f"{self}: expected", x)
         if x.ndim == 0 or x.shape[1:] != self.input_shape:
@@ -153,7 +155,7 @@ class Layer(ThreadCheck):
         return x
 
     def checked_dy(self, dy: Array) -> Array:
-        """dy as the kernels want it, after a look at its shape and dtype."""
+        """dy as the kernels need it, after checking its shape and dtype."""
         self.require_built()
         assert self.output_shape is not None
         require_array(f"{self}: dy must be", dy)
@@ -166,7 +168,7 @@ class Layer(ThreadCheck):
         return kernel_ready(dy)
 
     def require_batch(self, dy: Array, images: int | None) -> None:
-        """Raises OrderError where nothing is remembered, ShapeError where dy belongs to a batch of another size."""
+        """Raises OrderError if nothing is remembered, ShapeError if dy belongs to a batch of another size."""
         if images is None:
             raise OrderError(f"{self}: backward needs a forward(x, training=True) before it")
         if len(dy) != images:
@@ -185,7 +187,9 @@ class Layer(ThreadCheck):
 
 
 def kernel_ready(x: Array) -> Array:
-    """x itself if it is C-contiguous and writable, else a copy that is. Other layouts would each compile every kernel once more."""
+    """x itself if it is C-contiguous and writable, else a copy that is. Numba would compile every kernel again for
+    each other layout.
+    """
     if x.flags.c_contiguous and x.flags.writeable:
         return x
     return np.array(x, order="C")
@@ -203,7 +207,7 @@ def is_number(value: Any, least: float, below: float = math.inf) -> bool:
 
 
 def checked_shape(what: str, shape: Any) -> Shape:
-    """The shape as a tuple of Python's integers. Raises ShapeError if it is not a shape."""
+    """The shape as a tuple of Python integers. Raises ShapeError if it is not a shape."""
     if not isinstance(shape, tuple | list) or not all(is_whole(size, 1) for size in shape):
         raise ShapeError(f"{what} must be whole numbers from 1 up, such as (height, width, channels), got {shape!r}")
     return tuple(int(size) for size in shape)
@@ -221,7 +225,7 @@ def checked_dtype(who: Any, dtype: Any) -> np.dtype[Any]:
 
 
 def checked_seed(who: Any, seed: Any) -> int:
-    """The seed as Python's integer. Raises ConfigError if it is not a valid seed."""
+    """The seed as a Python integer. Raises ConfigError if it is not a valid seed."""
     if not is_whole(seed, 0) or seed >= 2**63:
         raise ConfigError(f"{who}: seed must be a whole number from 0 to 2**63 − 1, got {seed!r}")
     return int(seed)
@@ -247,7 +251,7 @@ def _batch_of(shape: Shape) -> str:
 
 
 def _remedy(expected: Shape, came: Shape) -> str:
-    """What to do about a batch of shape `came` where (N, *expected) should be."""
+    """What to do about a batch of shape `came` instead of (N, *expected)."""
     if came == expected:
         return ": one image is a batch of one: x[None]"
     if len(came) != len(expected) + 1:
@@ -260,6 +264,6 @@ def _remedy(expected: Shape, came: Shape) -> str:
 
 
 def parameters_of(layer: Any) -> list[Parameter]:
-    """The parameters of any object with the layer protocol, whether it has a method `parameters` or a list of that name."""
+    """The parameters of any object with the layer protocol, whether `parameters` is a method or a list."""
     parameters = getattr(layer, "parameters", [])
     return list(parameters() if callable(parameters) else parameters)

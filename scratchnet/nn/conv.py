@@ -14,11 +14,11 @@ from scratchnet.nn.initializers import Initializer, initializer
 
 
 class Conv2D(Layer):
-    """Looks for F small patterns at every place of an image.
+    """Looks for F small patterns at every position of an image.
 
     y[n, i, j, f] = bias[f] + Σ over u, v, c of x[n, i·stride + u − top, j·stride + v − left, c] · weight[u, v, c, f]
 
-    with zeros outside the image. (The field says convolution; it is a cross-correlation, the filter isn't flipped.)
+    with zeros outside the image. (It is called a convolution, but is a cross-correlation: the filter isn't flipped.)
 
     filters: F. kernel_size: K, or (KH, KW). stride: s ≥ 1. padding: "same" pads so that OH = ⌈H / s⌉, the odd row at
     the bottom; "valid" pads nothing, OH = ⌊(H − KH) / s⌋ + 1; an integer p pads p on every side, OH = ⌊(H + 2p − KH) /
@@ -121,7 +121,7 @@ class Conv2D(Layer):
         return [self.weight, self.bias]
 
     def forget(self) -> None:
-        """Lets go of the images."""
+        """Releases the images."""
         super().forget()
         self._remembered = None
 

@@ -76,7 +76,7 @@ class Dense(Layer):
         return [self.weight, self.bias]
 
     def forget(self) -> None:
-        """Lets go of the input."""
+        """Releases the input."""
         super().forget()
         self._x = None
 

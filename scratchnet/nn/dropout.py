@@ -18,11 +18,11 @@ class Dropout(Layer):
 
     y = x · kept / (1 − rate) while training, y = x otherwise ("inverted" dropout: the mean of y over all masks is x)
 
-    rate: the part that is left out, 0 ≤ rate < 1. seed: of the masks; a network sets it from its own.
+    rate: the share that is left out, 0 ≤ rate < 1. seed: of the masks; a network sets it from its own.
 
     Shapes: any, unchanged. Gradient: dx = dy · kept / (1 − rate).
     An image's mask is a pure function of (seed, layer, epoch, image): `seed_batch` says which epoch and which images
-    come next. Without it the layer numbers the images that it is given, so that each forward pass draws new masks.
+    come next. Without it the layer counts the images that it is given, so that each forward pass draws new masks.
     Source: Srivastava et al. 2014.
 
     >>> Dropout(0.5).build((1024,))
@@ -80,6 +80,6 @@ class Dropout(Layer):
         return dx
 
     def forget(self) -> None:
-        """Lets go of the mask."""
+        """Releases the mask."""
         super().forget()
         self._kept = None

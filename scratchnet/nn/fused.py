@@ -12,13 +12,13 @@ from scratchnet.nn.relu import ReLU
 
 
 class ConvReluPool:
-    """Runs three layers that stand in a row as one kernel, where `convolution.pools_inside`; otherwise one by one.
+    """Runs three consecutive layers as one kernel if `convolution.pools_inside`; otherwise one by one.
 
-    y = pool(relu(conv(x))). The kernel has a tile of the convolution's output in the first cache; it takes the maximum
-    of each 2 × 2 window there and writes that, and which of the four it was, or that none was above zero. What the
-    convolution and ReLU put out never reaches memory. Backward needs x, dy and the winners.
+    y = pool(relu(conv(x))). The kernel has a tile of the convolution's output in the first cache; there it takes the
+    maximum of each 2 × 2 window and writes it with the position of the winner, or a mark that none was above zero.
+    The outputs of convolution and ReLU never reach memory. Backward needs x, dy and the winners.
 
-    The result is that of the three layers, to rounding. They keep their names, parameters and places in the summary;
+    The result is that of the three layers, to rounding. They keep their names, parameters and rows in the summary;
     this is not a layer of its own, but the network's way of running the three.
     """
 
@@ -66,7 +66,7 @@ class ConvReluPool:
         return self.conv.parameters()
 
     def forget(self) -> None:
-        """Lets go of what backward needs."""
+        """Releases what backward needs."""
         self._remembered = None
         for layer in (self.conv, self.relu, self.pool):
             layer.forget()

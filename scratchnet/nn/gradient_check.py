@@ -15,17 +15,17 @@ from scratchnet.nn.base import Array, Parameter, is_whole, parameters_of, requir
 
 Index = tuple[int, ...]
 
-# A step that is too long leaves the tangent or crosses the kink of a ReLU or a maximum nearby, one that is too short loses
-# its digits. A right gradient agrees at one of these steps at least, unless x lies on a kink; a wrong one at none.
+# Too long a step leaves the tangent or crosses the kink of a ReLU or a maximum nearby, too short a step loses digits.
+# A right gradient agrees at one of these steps at least, unless x lies on a kink; a wrong one at none.
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
 
 
 class GradientError(ScratchnetError, AssertionError):
     """A gradient disagrees with the difference quotient, or backward breaks the protocol of a layer.
 
-    name: the array whose gradient is wrong, "x" or the name of a parameter. place: the index of the wrong number, None
-    for a direction in which all numbers have a part. backward, quotient: the slope as each of the two says. Whatever
-    does not apply is None.
+    name: the array whose gradient is wrong, "x" or the name of a parameter. place: the index of the wrong number,
+    None for a random direction of all numbers. backward, quotient: the slope according to each of them. Whatever does
+    not apply is None.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     """Compares backward with the difference quotient of forward, at x and at every parameter.
 
     For random r let L = Σ r · forward(x). Then backward(r) must return ∂L/∂x and write ∂L/∂p for every parameter p. Along
-    a direction d that is (L(x + h·d) − L(x − h·d)) / 2h = Σ d · ∂L/∂x. Directions are the axes, one number at a time, and
-    one at random, in which every number has a part. Where an array has more than `samples` numbers, that many are tried
-    one by one, chosen at random by `seed`, the first and the last always among them. An error is relative to the slope, or
+    a direction d that is (L(x + h·d) − L(x − h·d)) / 2h = Σ d · ∂L/∂x. Directions are the axes, one number at a time,
+    and a random one of all numbers together. If an array has more than `samples` numbers, that many are tried one by
+    one, chosen at random by `seed`, the first and the last always among them. An error is relative to the slope, or
     to the root mean square of the gradient if that is larger.
 
-    layer: any object with the layer protocol, a network, or a layer of your own, whose forward may do without `training`.
+    layer: any object with the layer protocol, a network, or a layer of your own, whose forward need not take `training`.
     If it has not been built, it is built here, for the shape of x, in float64. x (N, …) float64: the check needs its
     digits. Dropout masks are held fixed. Returns a GradientCheck, which prints as a table.
-    Raises GradientError, naming the number that is wrong; or if the layer changes x, dy or a parameter in place; or if
-    the outputs are so large beside their slope that their rounding hides it. Raises DtypeError if x, y or the parameters
-    are not float64; ConfigError, ShapeError or NonFiniteError for a layer or an x that cannot be checked.
-    Source: Goodfellow, Bengio & Courville 2016, section 11.5.
+    Raises GradientError, naming the number that is wrong; or if the layer changes x, dy or a parameter in place; or
+    if the outputs are so large compared with their slope that their rounding hides it. Raises DtypeError if x, y or
+    the parameters are not float64; ConfigError, ShapeError or NonFiniteError for a layer or an x that cannot be
+    checked. Source: Goodfellow, Bengio & Courville 2016, section 11.5.
 
     >>> from scratchnet import Dense
     >>> result = gradient_check(Dense(3), np.random.default_rng(0).normal(size=(2, 4)))
@@ -90,8 +90,8 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     loss = _Loss(layer, x.copy(), rng)
     values = {"x": loss.x} | {parameter.name: parameter.value for parameter in parameters}
     gradients = _run_backward(layer, loss, values, parameters)
-    # A gradient may be zero but for rounding, as that of a bias whose mean is taken away afterwards. Beside the largest
-    # of the other gradients the rounding is negligible then; where it is not, it could hide any slope.
+    # A gradient may be zero up to rounding, as that of a bias whose mean is subtracted afterwards. The rounding is
+    # then negligible beside the largest of the other gradients; if it isn't, it could hide any slope.
     negligible = tolerance * (max(map(_root_mean_square, gradients.values())) or 1.0)
 
     errors, checked = {}, {}
@@ -100,7 +100,7 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
         positions = _choose_positions(value.size, samples, rng)
         for direction in _directions(value.shape, positions, rng):
             if direction.position is None and worst.error > tolerance:
-                break  # a number that is wrong by itself says more than a direction
+                break  # a single wrong number says more than a direction
             found = _compare(loss, value, gradients[name], direction, negligible, tolerance)
             worst = max(worst, found, key=lambda comparison: comparison.error)
         if worst.error > tolerance:
@@ -116,7 +116,7 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
 
 
 def _check_arguments(layer: Any, x: Array, samples: int, rng: np.random.Generator) -> list[Parameter]:
-    """The layer's parameters, once it is known, and built if need be, that layer and x can be checked."""
+    """The layer's parameters, after making sure that layer and x can be checked; builds the layer if needed."""
     require_layer(layer)
     _check_x(x)
     if not is_whole(samples, 2):
@@ -152,7 +152,7 @@ def _check_x(x: Array) -> None:
 class _Loss:
     """L = Σ r · forward(x), for an r drawn at random; x and the parameters may be changed between two calls.
 
-    noise: what rounding alone makes of a slope over the longest step. A slope below it has no digits to compare.
+    noise: the slope over the longest step that rounding alone can cause. A slope below it has no digits to compare.
     """
 
     def __init__(self, layer: Any, x: Array, rng: np.random.Generator) -> None:
@@ -177,9 +177,9 @@ class _Loss:
         return np.array(self.layer.forward(self.x, **self._options))
 
     def slope(self, value: Array, direction: Array, h: float) -> tuple[float, float]:
-        """The slope of L along a direction of `value`, and by how much it differs from one side to the other, as at a kink.
+        """The slope of L along a direction of `value`, and how much it differs between the two sides, as at a kink.
 
-        `value` is x or a parameter's, and is afterwards what it was.
+        `value` is x or a parameter's, and is restored afterwards.
         """
         kept = value.copy()
         value[...] = kept + h * direction
@@ -192,10 +192,10 @@ class _Loss:
 
 
 def _takes_training(forward: Any) -> bool:
-    """Whether forward(x, training=True) is a call that this forward takes."""
+    """Whether this forward can be called as forward(x, training=True)."""
     try:
         parameters = inspect.signature(forward).parameters.values()
-    except (TypeError, ValueError):  # of a function that is not written in Python
+    except (TypeError, ValueError):  # for a function that is not written in Python
         return True
     return any(parameter.name == "training" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
@@ -203,7 +203,7 @@ def _takes_training(forward: Any) -> bool:
 def _run_backward(layer: Any, loss: _Loss, values: dict[str, Array], parameters: list[Parameter]) -> dict[str, Array]:
     """Copies of the gradients that backward(r) returns and writes. Raises GradientError if it leaves anything else behind."""
     for parameter in parameters:
-        parameter.grad[...] = np.nan  # backward writes gradients; one that adds to them, or forgets one, is found out
+        parameter.grad[...] = np.nan  # backward must write all gradients; NaN reveals one that it adds to, or forgets
     before = {name: value.copy() for name, value in values.items()}
     dy = loss.r.copy()
     dx = layer.backward(dy)
@@ -266,7 +266,7 @@ def _directions(shape: Index, positions: NDArray[np.int64], rng: np.random.Gener
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The slope along one direction: what backward says and what the difference quotient says.
+    """The slope along one direction, according to backward and to the difference quotient.
 
     error: relative to `largest`, the largest of the two slopes and the gradient's usual size. kink: whether the slope
     differs from one side to the other.
@@ -295,7 +295,7 @@ class _Comparison:
 def _compare(
     loss: _Loss, value: Array, gradient: Array, direction: _Direction, negligible: float, tolerance: float
 ) -> _Comparison:
-    """The comparison at that of the STEPS at which the two sides agree best."""
+    """The comparison at the step of STEPS at which the two agree best."""
     backward = float(np.sum(gradient * direction.vector))
     usual = _root_mean_square(gradient)
     comparisons = []
@@ -304,7 +304,7 @@ def _compare(
         largest = max(abs(backward), abs(quotient), usual)
         error = abs(backward - quotient) / largest if largest > 0 else 1.0
         if largest <= loss.noise <= negligible:
-            error = 0.0  # both are rounding of a zero
+            error = 0.0  # both are zero up to rounding
         kink = bool(bend > 0.1 * largest + loss.noise * STEPS[0] / h)
         comparisons.append(_Comparison(direction.position, backward, quotient, largest, error, kink))
         if error <= tolerance / 10:

@@ -27,7 +27,7 @@ def xavier_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int,
 
 
 def he_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> NDArray[np.float64]:
-    """Uniform in ±√(6 / fan_in), of variance 2 / fan_in, which makes up for the half that ReLU throws away. He et al. 2015."""
+    """Uniform in ±√(6 / fan_in), of variance 2 / fan_in, which makes up for the half that ReLU sets to zero. He et al. 2015."""
     limit = math.sqrt(6 / fan_in)
     return rng.uniform(-limit, limit, shape)
 
@@ -46,7 +46,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def initializer(choice: str | Initializer, who: object = "") -> Initializer:
-    """The initializer of that name, or the function itself. Raises ConfigError, in the name of `who`, for any other.
+    """The initializer of that name, or the function itself. Raises ConfigError, which names `who`, for any other.
 
     >>> initializer("he_normal") is he_normal
     True

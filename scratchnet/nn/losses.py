@@ -1,4 +1,4 @@
-"""Losses: the numbers that training makes small."""
+"""Losses: what training minimises."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ class SoftmaxCrossEntropy(ThreadCheck):
     loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N
 
     class_weights w (classes,): None is 1 for all; `balanced_class_weights` makes a rare class count as much as a frequent
-    one. The sum is divided by N, the images, and not by Σₙ w[label[n]], as PyTorch does it: so the parts of a batch add up
-    to the batch whatever classes they hold, and an image moves the weights as much in one batch as in another.
+    one. The sum is divided by N, the images, and not by Σₙ w[label[n]], as PyTorch does it: so the parts of a batch
+    add up to the batch whatever their classes, and an image moves the weights equally in any batch.
 
     Softmax and logarithm are one step from the logits, with each row's maximum taken away first, so that no exponential
-    overflows. A batch has a few logits an image, so that the textbook's own lines are fast enough and there is no
-    kernel.
-    Raises ConfigError for weights that are not a row of finite numbers ≥ 0.
-    Source: Goodfellow, Bengio & Courville 2016, sections 4.1 and 6.2.2.3.
+    overflows. There are few logits an image, so the textbook's own lines are fast enough and no kernel is needed.
+    Raises ConfigError for weights that are not a row of finite numbers ≥ 0. Source: Goodfellow, Bengio & Courville
+    2016, sections 4.1 and 6.2.2.3.
 
     >>> loss = SoftmaxCrossEntropy()
     >>> round(loss.forward(np.zeros((4, 2), "float32"), np.array([0, 1, 1, 0])), 4)     # two classes, no opinion: ln 2
@@ -38,7 +37,7 @@ class SoftmaxCrossEntropy(ThreadCheck):
     def forward(self, logits: Array, labels: Array) -> float:
         """The mean loss of a batch: logits (N, classes), labels (N,) integers from 0 to classes − 1.
 
-        Raises LabelError, ShapeError, DtypeError, or NonFiniteError where a logit is NaN or infinite.
+        Raises LabelError, ShapeError, DtypeError, or NonFiniteError if a logit is NaN or infinite.
         """
         if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64):
             came = getattr(logits, "dtype", type(logits).__name__)
@@ -59,7 +58,7 @@ class SoftmaxCrossEntropy(ThreadCheck):
         return float(reference.softmax_cross_entropy(*batch).mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
-        """dlogits (N, classes) of the mean loss. Where the N images are a part of a larger batch, batch_size is that batch's."""
+        """dlogits (N, classes) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""
         if self._batch is None:
             raise OrderError("SoftmaxCrossEntropy: backward needs a forward(logits, labels) before it")
         with BOOKKEEPING:
@@ -83,10 +82,10 @@ class SoftmaxCrossEntropy(ThreadCheck):
 
 
 def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float64]:
-    """One weight for each class, so that every class has the same say in the loss however many images it has.
+    """One weight for each class, so that every class counts the same in the loss however many images it has.
 
-    w[c] = n / (k · n[c]): n images, n[c] of class c, k classes that have images; 0 for a class that has none. The mean of
-    the weights over the n images is 1, so that the learning rate means what it meant without them.
+    w[c] = n / (k · n[c]): n images, n[c] of class c, k classes that have images; 0 for a class that has none. The
+    mean of the weights over the n images is 1, so that the learning rate means the same as without them.
 
     labels (n,) integers from 0 to classes − 1. Returns (classes,). Raises LabelError if a label is outside that range.
     Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", on weighting.
@@ -113,7 +112,7 @@ def _checked_weights(weights: ArrayLike) -> NDArray[np.float64]:
 
 
 def checked_labels(labels: Array, images: int, classes: int) -> NDArray[np.int64]:
-    """labels (N,) as int64. Raises LabelError where they are not integers from 0 to classes − 1, one for each image."""
+    """labels (N,) as int64. Raises LabelError if they are not integers from 0 to classes − 1, one for each image."""
     labels = np.asarray(labels)
     if labels.shape != (images,):
         remedy = ": labels.argmax(axis=1)" if labels.shape == (images, classes) else ""

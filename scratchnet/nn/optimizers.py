@@ -39,7 +39,9 @@ class Optimizer:
         self.moments = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.moment_names}
 
     def step(self) -> None:
-        """Moves every parameter once, by the gradients that backward has left. Raises OrderError for a network built anew."""
+        """Moves every parameter once, by the gradients from backward. Raises OrderError for a network that has been
+        built again.
+        """
         if any(parameter.replaced for parameter in self.parameters):
             raise OrderError("the network was built again after this optimiser was made: make a new one, after build")
         with alone():
@@ -51,7 +53,7 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} lacks _update(self, parameter, *moments): write it")
 
     def clip(self, largest_norm: float) -> float:
-        """Shortens the gradient of all parameters together to `largest_norm`, if it is longer; returns the norm it had.
+        """Shortens the gradient of all parameters together to `largest_norm`, if it is longer; returns the norm before.
 
         g ← g · min(1, largest_norm / ‖g‖),  ‖g‖² = Σ over all parameters of Σ g². The direction stays. Call it between
         backward and step; the L2 term, which step adds, is not counted.
@@ -80,7 +82,7 @@ class Optimizer:
         return state
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Takes over a state from `state_dict`. Raises ConfigError where names or shapes differ."""
+        """Takes over a state from `state_dict`. Raises ConfigError if names or shapes differ."""
         if not isinstance(state, Mapping):
             raise ConfigError(f"an optimiser's state is what state_dict() returned, got {type(state).__name__}")
         mine = self.state_dict()

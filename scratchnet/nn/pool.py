@@ -16,12 +16,11 @@ class MaxPool2D(Layer):
 
     y[n, i, j, c] = max over 0 ≤ u, v < pool_size of x[n, i·stride + u, j·stride + v, c]
 
-    pool_size: the window's height and width, up to 255. stride: from one window to the next; pool_size where it isn't
-    given.
+    pool_size: the window's height and width, up to 255. stride: from one window to the next (None: pool_size).
 
     Shapes: (N, H, W, C) → (N, OH, OW, C) with OH = ⌊(H − pool_size) / stride⌋ + 1, OW likewise; rows and columns that
     fill no window are left out.
-    Gradient: goes to the value that won (the first in reading order among equals), zero elsewhere.
+    Gradient: goes to the largest value (the first in reading order among equals), zero elsewhere.
     Raises ShapeError if the window is larger than the image.
     Source: LeCun et al. 1998, section II.B (there with averages); Boureau et al. 2010 for the maximum.
 
@@ -75,6 +74,6 @@ class MaxPool2D(Layer):
         return dx
 
     def forget(self) -> None:
-        """Lets go of the places of the winners."""
+        """Releases the positions of the winners."""
         super().forget()
         self._winner = None

@@ -49,6 +49,6 @@ class ReLU(Layer):
         return dx
 
     def forget(self) -> None:
-        """Lets go of the output."""
+        """Releases the output."""
         super().forget()
         self._y = None

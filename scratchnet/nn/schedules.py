@@ -15,11 +15,11 @@ class Schedule:
         "cosine"     peak · ½ (1 + cos(π (t − warmup) / (total − warmup))), zero from t = total on
 
     peak: the largest rate. warmup, total: steps, total of the whole training. every, factor: of "step" alone: every so
-    many steps, counted from the first, the rate is multiplied by factor. "constant" and "step" don't depend on total, so
-    that a training may be made longer and is the same up to there; a longer cosine falls more slowly from the start.
+    many steps, counted from the first, the rate is multiplied by factor. "constant" and "step" don't depend on total,
+    so a longer training is the same up to there; a longer cosine falls more slowly from the start.
 
-    Raises ConfigError for another shape, for "step" without every ≥ 1 or without 0 < factor < 1, and where one of the two
-    is given to a shape that has no use for it.
+    Raises ConfigError for another shape, for "step" without every ≥ 1 or without 0 < factor < 1, and if one of the
+    two is given to another shape.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 for the warm-up, section 5.1 for steps (a tenth
     after 30, 60 and 80 epochs); Loshchilov & Hutter 2017, "SGDR", equation 5, for the cosine, here without restarts.

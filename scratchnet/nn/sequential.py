@@ -35,7 +35,7 @@ class Sequential(ThreadCheck):
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
 
     layers: objects with the layer protocol (see `scratchnet.nn.Layer`): forward and backward, and build if the shape
-    changes or there are weights. input_shape: (H, W, C), if it is known here already; else give it to build.
+    changes or there are weights. input_shape: (H, W, C), if it is already known; else give it to build.
 
     >>> from scratchnet import Dense, ReLU
     >>> net = Sequential([Dense(3), ReLU(), Dense(2)])
@@ -58,7 +58,7 @@ class Sequential(ThreadCheck):
         self.output_shape: Shape | None = None
         self.seed = 0
         self._steps: list[Any] = []
-        self._edges: list[Shape] = []  # the shapes between the steps, of the input first
+        self._edges: list[Shape] = []  # the shapes between the steps, the input's first
         if not self.layers:
             raise ConfigError("Sequential needs at least one layer")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -82,8 +82,8 @@ class Sequential(ThreadCheck):
         """Names the layers, fixes all shapes and draws the initial weights; returns the output shape.
 
         Shapes have no batch axis. seed (0): of the weights and of the dropout masks; the same seed gives the same ones.
-        rng replaces it for the weights where a generator is given. Built again, the network begins anew, with new
-        parameters: make a new optimiser then. Raises ShapeError where two layers do not fit together, naming the layer.
+        rng, a generator, replaces it for the weights. Built again, the network begins anew, with new
+        parameters: make a new optimiser then. Raises ShapeError if two layers do not fit together, naming the layer.
         """
         shape = input_shape if input_shape is not None else self.input_shape
         if shape is None:
@@ -96,7 +96,7 @@ class Sequential(ThreadCheck):
         self._shapes = []
         for number, layer in enumerate(self.layers):
             if hasattr(layer, "seed"):
-                # A network in this one has a seed of its own, so that its dropout1 and ours draw different masks.
+                # A network within this one has a seed of its own, so that its dropout1 and ours draw different masks.
                 inner = isinstance(layer, Sequential)
                 layer.seed = int(random.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
             if hasattr(layer, "build"):
@@ -114,7 +114,7 @@ class Sequential(ThreadCheck):
         return shape
 
     def _fused(self) -> list[Any]:
-        """The layers as they are run: three in a row as one, where that is faster and the same."""
+        """The layers as they are run: three in a row as one if that is faster and gives the same."""
         steps, i = [], 0
         while i < len(self.layers):
             fits = ConvReluPool.fits(self.layers[i : i + 3])
@@ -165,7 +165,7 @@ class Sequential(ThreadCheck):
         """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
 
         accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
-        with respect to the images, and returns None. Raises OrderError where another thread has called
+        with respect to the images, and returns None. Raises OrderError if another thread has called
         forward(training=True) since this thread did.
         """
         self._require_built()
@@ -189,7 +189,7 @@ class Sequential(ThreadCheck):
         return gradient
 
     def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:
-        """Where step i has refused what a layer of somebody's own before it made, raises the error that names that layer."""
+        """If step i has refused the output of a user's own layer before it, raises the error that names that layer."""
         maker = self._steps[i - 1] if i else None
         if maker is not None and not type(maker).__module__.startswith("scratchnet.") and not np.isfinite(x).all():
             raise NonFiniteError(
@@ -197,15 +197,16 @@ class Sequential(ThreadCheck):
             ) from error
 
     def _check(self, i: int, what: str, came: Any, shape: Shape, x: Any = None) -> None:
-        """That step i has given an array of this shape in the network's dtype. Its neighbour would be blamed otherwise.
+        """Checks that step i has returned an array of this shape in the network's dtype. Its neighbour would be
+        blamed otherwise.
 
-        x: what it was given, where it may itself be to blame: the first layer's may be anybody's. Raises ShapeError or
-        DtypeError that names the layer.
+        x: its input, if that may itself be to blame, as the first layer's. Raises ShapeError or DtypeError that names
+        the layer.
         """
         if isinstance(came, np.ndarray) and came.dtype == self.dtype and came.shape == shape:
             return
         expected = f"expected {self.dtype} of shape {shape}"
-        if i == 0 and x is not None:  # a layer of scratchnet's would have refused it
+        if i == 0 and x is not None:  # a layer of scratchnet's own would have refused it
             require_array("the network's input must be", x)
             if x.shape[1:] != self.input_shape:
                 raise ShapeError(
@@ -232,7 +233,7 @@ class Sequential(ThreadCheck):
         )
 
     def _check_dy(self, dy: Array) -> None:
-        """Here once for all layers: a NaN in dy would be in every gradient."""
+        """Once for all layers: a NaN in dy would spread to every gradient."""
         require_array("the network's backward: dy must be", dy)
         if dy.dtype not in FLOATS:
             raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
@@ -254,7 +255,7 @@ class Sequential(ThreadCheck):
                 layer.seed_batch(epoch, images)
 
     def forget(self) -> None:
-        """Lets go of all that the layers remember for backward."""
+        """Releases all that the layers remember for backward."""
         for step in self._steps:
             if hasattr(step, "forget"):
                 step.forget()
@@ -296,7 +297,7 @@ class Sequential(ThreadCheck):
         return sum(layer.multiplications() for layer in self.layers if hasattr(layer, "multiplications"))
 
     def bytes_per_image(self) -> int:
-        """Memory of the outputs that one image leaves on its way, where layers that can be fused leave one."""
+        """Memory of all layers' outputs for one image; layers that can be fused count as one."""
         self._require_built()
         fused = [step for step in self._steps if isinstance(step, ConvReluPool)]
         unwritten = {id(layer) for step in fused for layer in (step.conv, step.relu)}
@@ -308,7 +309,7 @@ class Sequential(ThreadCheck):
         print(self.summary_table())
 
     def summary_table(self) -> str:
-        """What `summary` prints. The memory is that of a layer's output for one image; the last line adds all up."""
+        """What `summary` prints. The memory is that of a layer's output for one image; the last line holds the sums."""
         self._require_built()
         rows = [("layer", "output", "parameters", "multiplications", "memory")]
         rows.append(("input", _sizes(self.input_shape or ()), "", "", _memory(self.input_shape or (), self.dtype)))
@@ -345,7 +346,7 @@ class Sequential(ThreadCheck):
 
 
 def _name_in(error: Exception, layer: Any, what: str) -> None:
-    """Notes the layer in whose code an error came up, where the error doesn't name it itself, as ours do."""
+    """Adds a note with the layer in whose code an error came up, unless the error names it, as ours do."""
     if not isinstance(error, ScratchnetError):
         error.add_note(f"in {what} of {type(layer).__name__} '{layer.name}'")
 

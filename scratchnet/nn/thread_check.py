@@ -6,20 +6,20 @@ import threading
 
 from scratchnet.errors import OrderError
 
-BOOKKEEPING = threading.RLock()  # for what is remembered together with the caller; held for a moment only
+BOOKKEEPING = threading.RLock()  # guards the caller and what is remembered for it; held only for a moment
 
 
 class ThreadCheck:
-    """For objects whose forward remembers something that backward uses: two threads can't take each other's.
+    """For objects whose forward remembers something that backward uses: a thread can't use another's by mistake.
 
-    A backward whose own forward has been followed by another thread's raises OrderError; the gradient would be that of
-    the other batch. A backward in a thread that has not called forward takes what the last forward has remembered, as a
-    pool of threads may run each call in another one.
+    A backward raises OrderError if another thread has called forward since its own forward; the gradient would be
+    that of the other batch. A backward in a thread that has not called forward uses what the last forward has
+    remembered, since a thread pool may run each call in a different thread.
     """
 
-    # Immutable, so that they may stand here for objects whose __init__ is not ours.
+    # Immutable class attributes, because a subclass need not call an __init__ of ours.
     _last_caller: int | None = None
-    _waiting: frozenset[int] = frozenset()  # threads that have called forward, and whose backward is to come
+    _waiting: frozenset[int] = frozenset()  # threads that have called forward, but not yet backward
 
     def note_forward(self) -> None:
         """Notes that this thread has called forward."""
@@ -28,7 +28,7 @@ class ThreadCheck:
             self._waiting |= {self._last_caller}
 
     def require_own_forward(self) -> None:
-        """Raises OrderError where another thread has called forward since this one did."""
+        """Raises OrderError if another thread has called forward since this one did."""
         with BOOKKEEPING:
             me = threading.get_ident()
             if me in self._waiting and me != self._last_caller:

@@ -1,4 +1,4 @@
-"""What the network tells apart, in words: the classes, how many of each there were, and how often each is recognised."""
+"""The classes in words: how many images of each there were, and how often each is recognised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scratchnet.terminal import invocation
 
 
 def classes(results: Results) -> str:
-    """The section with a line a class."""
+    """The section with one line a class."""
     names, scores = tuple(results.about["class_names"]), results.scores
     shown, counts = labelled(names, results.class_labels), results.facts.class_counts
     head = ["", "images to learn from", "test images", *(["recognised", "in words"] if scores else [])]
@@ -37,7 +37,7 @@ def _recognised(confusion: np.ndarray, k: int) -> str:
 
 
 def _in_words(confusion: np.ndarray, shown: tuple[str, ...], k: int) -> str:
-    """Numbers that can be imagined: so many of so many, and what the others were taken for."""
+    """Plain numbers: how many of how many were recognised, and what the others were taken for."""
     row = confusion[k].astype(int)
     if not row.sum():
         return "the test has no image of this class"
@@ -51,7 +51,7 @@ def _in_words(confusion: np.ndarray, shown: tuple[str, ...], k: int) -> str:
 
 
 def _how_to_name(results: Results, names: tuple[str, ...]) -> str:
-    """The classes are called as their folders are; how to give them names that others understand."""
+    """Classes are named like their folders; how to give them names that others understand."""
     text = invocation.command("report", results.folder, OPTION, f"{names[0]}=…")
     note = "<p class='note'>The classes are called as their folders. For names that say more to others:</p>"
     return details("Other names for the classes", note + command(text))

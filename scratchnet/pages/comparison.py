@@ -24,7 +24,7 @@ class Comparison:
     """Several runs.
 
     Attributes:
-        names: of the runs; a run whose name another one has too is called by its path.
+        names: of the runs; runs with the same name are called by their paths.
         cautions: why their figures may not be compared, or only with care, the gravest first.
         settings: each setting that differs, with its value in each run.
         results: each measure, with its value in each run. notes: how to read them.
@@ -56,7 +56,7 @@ class Comparison:
         }
 
     def text(self) -> str:
-        """A table for the terminal: settings, then results; a column a run."""
+        """A table for the terminal: settings, then results; one column a run."""
         lines = [["", *self.names]]
         for part in (self.settings, self.results):
             lines += [[name, *values] for name, values in part.items()] + [[""] * len(lines[0])]
@@ -87,7 +87,9 @@ class Comparison:
         return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
 
     def csv(self) -> str:
-        """A line a run, with every setting, the metrics of its last epoch, and its measures with their intervals, as numbers."""
+        """One line a run, with every setting, the metrics of its last epoch, and its measures with their intervals,
+        as numbers.
+        """
         lines: list[dict[str, Any]] = []
         for name, run in zip(self.names, self.runs, strict=True):
             metrics = {column: value for column, value in run.last.items() if column not in ("epoch", "learning_rate")}
@@ -108,7 +110,7 @@ class Comparison:
         return table.getvalue()
 
     def plot(self, form: str) -> bytes:
-        """Balanced accuracy, accuracy and loss by epoch, a curve a run, as the bytes of an SVG or PNG file."""
+        """Balanced accuracy, accuracy and loss by epoch, one curve a run, as the bytes of an SVG or PNG file."""
         return plots.learning_curves(self._panels(), form)
 
     def _panels(self) -> list[plots.Panel]:
@@ -128,7 +130,7 @@ class Comparison:
         return panels
 
     def _side(self) -> str:
-        """What every run has: the validation side where each has one, else the test side."""
+        """The side that every run has: the validation side if all have one, else the test side."""
         return "validation" if all(run.watched == "validation" for run in self.runs) else "test"
 
     def _cautions(self) -> list[str]:

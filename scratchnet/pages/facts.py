@@ -1,4 +1,4 @@
-"""What must be known of a run's data to judge its figures: from the prepared images or, where they are gone, from the run."""
+"""What must be known of a run's data to judge its figures: from the prepared images or, if they are gone, from the run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Facts:
 
     @classmethod
     def of_run(cls, about: Mapping[str, Any]) -> Facts:
-        """What a run wrote down when it began; runs of older versions wrote nothing.
+        """What a run recorded when it began; runs of older versions recorded nothing.
 
         >>> Facts.of_run({"facts": {"subjects_known": True, "shared_subjects": 0}}).new_subjects, Facts.of_run({})
         (True, Facts(class_counts={}, shared_subjects=None, subjects_known=None, sample=None, split=None, copies_in_training=None))

@@ -1,7 +1,7 @@
-"""What training changed in the first layer, whose filters see colours: the only ones that can be looked at as they are.
+"""What training changed in the first layer, whose filters see colours: the only ones that can be shown as they are.
 
 After a few dozen epochs the filters still look like the random numbers that they began with, so a picture of them shows the
-start. What training did is the difference, and the start is known: the seed gives it again.
+start. What training did is the difference, and the start is known: the seed reproduces it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from scratchnet.pages.results import Results
 from scratchnet.training.config import Config
 
 SHOWN = 16  # filters, those that changed most
-LEAST_CHANGE = 0.01  # of the filters' size: less is no more than one step in the 256 of a screen's colours
+LEAST_CHANGE = 0.01  # of the filters' norm: less is at most one of the 256 steps of a screen's colours
 LEAST_STRUCTURE = 0.2
 """The correlation of neighbouring weights below which a change is taken for noise. Random starts of 32 filters of 5 × 5 had
 −0.01 and 0.02; what training changed had 0.92 on the leukaemia sample and 0.93 on malaria cells."""
 
 
 def first_layer(results: Results) -> str:
-    """The section: what training changed, or why there is nothing to be shown; "" for a network that sees no colours."""
+    """The section: what training changed, or why there is nothing to show; "" for a network whose input is not RGB."""
     name, now = next(
         ((name, array) for name, array in results.weights.items() if array.ndim == 4 and array.shape[2] == 3),
         ("", None),
@@ -90,7 +90,7 @@ def first_layer(results: Results) -> str:
 
 
 def initial_weight(results: Results, name: str) -> NDArray[Any] | None:
-    """The array of that name as the run began with it, drawn again from its seed; None where it can't be."""
+    """The array of that name at the start of the run, drawn again from its seed; None if it can't be."""
     try:
         config = Config.from_dict(results.config)
         network = MODELS[config.model](
@@ -103,7 +103,7 @@ def initial_weight(results: Results, name: str) -> NDArray[Any] | None:
 
 
 def neighbours_alike(filters: NDArray[Any]) -> float:
-    """The correlation of weights that lie beside each other in a filter, over all filters (KH, KW, C, F); 0 of nothing.
+    """The correlation of neighbouring weights in a filter, over all filters (KH, KW, C, F); 0 if it is not defined.
 
     >>> neighbours_alike(np.ones((5, 5, 3, 8))), abs(neighbours_alike(np.random.default_rng(0).normal(size=(5, 5, 3, 32)))) < 0.05
     (1.0, True)

@@ -16,7 +16,10 @@ def duration(seconds: float) -> str:
     >>> duration(59.7), duration(119.8), duration(7199)
     ('1 min 0 s', '2 min 0 s', '2 h 0 min')
     """
-    whole, minutes = round(seconds), round(seconds / 60)  # rounded first: 59.7 s are no 60 s, and 119.8 s no 1 min 60 s
+    whole, minutes = (
+        round(seconds),
+        round(seconds / 60),
+    )  # rounded first: never "60 s" for 59.7 s, nor "1 min 60 s" for 119.8 s
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -25,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """How long something will take, in no more digits than a forecast has.
+    """How long something will take, with the precision of a forecast.
 
     >>> roughly(38), roughly(2039), roughly(7519)
     ('40 s', '34 min', '2 h 5 min')
@@ -56,7 +59,7 @@ def setting(value: object) -> str:
 
 
 def in_words(name: str) -> str:
-    """The name of a setting, as people would say it.
+    """The name of a setting in plain words.
 
     >>> in_words("learning_rate"), in_words("dtype")
     ('learning rate', 'dtype')
@@ -65,7 +68,7 @@ def in_words(name: str) -> str:
 
 
 def augmented(counts: Mapping[str, Any]) -> str | None:
-    """What was added to each class offline; None where nothing was added or left out.
+    """What was added to each class offline; None if nothing was added or left out.
 
     counts: by class, {"images": before, "left out": of these, "added": turned or mirrored ones}.
 

@@ -48,7 +48,7 @@ def _verdict(results: Results) -> str:
 
 
 def _which_epoch(results: Results) -> str:
-    """Which epoch the page is about, where that is not the planned end; HTML."""
+    """Which epoch the page is about, if that is not the planned end; HTML."""
     rows, config, best = results.rows, results.config, results.best
     if results.chosen == "best":
         where = (

@@ -10,7 +10,7 @@ from scratchnet.terminal.command_line import printable
 
 
 def safe(text: object) -> str:
-    """The text for a page: markup means nothing in it, and what would disturb the reading is escaped.
+    """The text for a page: markup has no effect in it, and control characters are escaped.
 
     >>> safe('<b>"A & B"')
     '&lt;b&gt;&quot;A &amp; B&quot;'
@@ -19,7 +19,7 @@ def safe(text: object) -> str:
 
 
 def prose(text: object) -> str:
-    """`safe`, and no line ends between a number and its per cent.
+    """`safe`, without a line break between a number and its per cent.
 
     >>> prose("71.4 % of <them>")
     '71.4&nbsp;% of &lt;them&gt;'
@@ -43,7 +43,7 @@ def picture(content: bytes, alt: str, *, form: str = "svg", kind: str = "plot") 
 
 
 def figure(image: str, caption: str = "", kind: str = "") -> str:
-    """A picture with what it shows below it; the caption is HTML."""
+    """A picture with a caption below it, which is HTML."""
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f'<figure class="{kind}">{image}{below}</figure>'
 
@@ -60,7 +60,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") ->
 def stacked(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     """A `table` whose rows become blocks on a narrow screen, each cell with the head of its column: nothing is cut off.
 
-    The roles say that it is a table still, which some browsers forget when it is laid out otherwise.
+    The roles say that it is still a table, which some browsers forget when it is laid out differently.
     """
     top = "".join(f'<th scope="col" role="columnheader">{cell}</th>' for cell in head)
     body = "".join(
@@ -79,20 +79,22 @@ def stacked(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") 
 
 
 def wide(content: str, what: str = "table", columns: int = 0) -> str:
-    """A table that may be wider than the screen: it is scrolled sideways, the first column stays, and where columns are
-    hidden its edge has a shadow. what: for those who hear the page. columns: of many, words say too that there is more."""
+    """A table that may be wider than the screen: it scrolls sideways, the first column stays, and a shadow at its
+    edge shows that columns are hidden. what: for screen readers. columns: if there are many, words too say that there
+    is more.
+    """
     cue = '<p class="cue" aria-hidden="true">There is more to the right: scroll the table →</p>' if columns > 3 else ""
     return f'{cue}<div class="wide" role="region" aria-label="{safe(what)}" tabindex="0">{content}</div>'
 
 
 def command(text: str) -> str:
-    """A command line, whole: where it is longer than the page it goes on in the next line, after a word."""
+    """A whole command line: if it is wider than the page, it is broken between words."""
     words = " ".join(f"<span>{word}</span>" for word in safe(text).split(" "))
     return f'<pre class="command">{words}</pre>'
 
 
 def details(title: str, content: str) -> str:
-    """Something that is folded away until it is asked for."""
+    """A part that is folded until the reader opens it."""
     return f"<details><summary>{safe(title)}</summary>{content}</details>"
 
 
@@ -102,7 +104,7 @@ def section(title: str, *parts: str) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """A whole page. Its policy forbids it to load or to run anything, whatever might have slipped into a name."""
+    """A whole page. Its policy forbids it to load or to run anything, whatever a name may contain."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -75,7 +75,7 @@ def errors(scores: Scores) -> str:
 
 
 def _roc_plots(scores: Scores) -> list[str]:
-    """Of two classes one plot, a curve per image and one per subject; of more a plot each, with a curve a class."""
+    """For two classes one plot, with a curve per image and one per subject; for more a plot each, with a curve a class."""
     of_images = _curves(scores, scores.images, "images")
     of_subjects = _curves(scores, scores.subjects, "subjects") if scores.subjects else []
     if scores.positive is not None:

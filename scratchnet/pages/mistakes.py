@@ -26,7 +26,7 @@ TITLE = "The most confident mistakes"
 
 
 def mistakes(results: Results) -> str:
-    """The section; "" where nothing is known of the answers to single images."""
+    """The section; "" if the answers to single images are not known."""
     predictions, test = results.predictions, results.test_set
     if predictions is None:
         return ""
@@ -70,7 +70,7 @@ def mistakes(results: Results) -> str:
 
 
 def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64]) -> list[Array] | None:
-    """For each image by how much its answer falls when a place is covered; None where the network can't be asked."""
+    """For each image by how much its answer falls when a part is covered; None if the network can't be asked."""
     try:
         network = network_of(results.about)
         network.load_state_dict(results.weights)
@@ -78,7 +78,7 @@ def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64
         predictor = Predictor(network, results.about["class_names"], scaling, about=results.about)
     except (ScratchnetError, KeyError, TypeError, ValueError):
         return None  # weights of another version; their answers stand in predictions.csv
-    predictor.batch_size = CHUNK  # all places of a cell in one go; these numbers are for a picture
+    predictor.batch_size = CHUNK  # all parts of a cell at once; these numbers are for a picture
     patch = default_patch(predictor.image_size)
 
     def of_class(answer: int, covered: NDArray[np.uint8]) -> Array:
@@ -91,7 +91,7 @@ def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64
 
 
 def _in_words(effect: Array, said: str) -> str:
-    """What the map shows, for those who don't see it or its colours."""
+    """What the map shows, for those who can't see it or its colours."""
     if not heat.matters(effect):
         return "no single place matters"
     strongest = float(effect.flat[np.abs(effect).argmax()])
@@ -99,7 +99,7 @@ def _in_words(effect: Array, said: str) -> str:
 
 
 def _whose(predictions: Predictions, wrong: NDArray[np.int64]) -> str:
-    """Whose images they are: mistakes that gather in few subjects are another matter than mistakes all over."""
+    """Whose images they are: mistakes in a few subjects mean something else than mistakes in all."""
     if not predictions.subjects:
         return ""
     of = Counter(predictions.subjects)

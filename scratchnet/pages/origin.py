@@ -1,4 +1,4 @@
-"""Where a run comes from, on its page: its data, its settings, and how to do it again."""
+"""Where a run comes from, on its page: its data, its settings, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _remarks(facts: Facts, train: Dataset | None) -> list[str]:
 
 
 def _preparing(results: Results, train: Dataset) -> str:
-    """How the images were prepared: what concerns people, and, folded away, the rest."""
+    """How the images were prepared: what readers want to know, and, folded, the rest."""
     manifest = train.manifest
     known: dict[str, Any] = {**manifest.preparation, **manifest.preprocessing, "folder": results.about["data"]}
     shown = {name: known[name] for name in FOR_PEOPLE if known.get(name) is not None}
@@ -67,7 +67,7 @@ def _preparing(results: Results, train: Dataset) -> str:
 
 
 def settings(results: Results) -> str:
-    """The hyper-parameters that differ from this program's own; all of them, beside the report's, folded away."""
+    """The hyper-parameters that differ from the defaults; all of them, beside the report's, folded."""
     known = {one.name: one for one in fields(Config)}
     changed = [
         [safe(in_words(name)), breakable(setting(value)), breakable(setting(known[name].default))]
@@ -101,7 +101,7 @@ def settings(results: Results) -> str:
 
 
 def again(results: Results) -> str:
-    """How long it took, on what, and how to do it again."""
+    """How long it took, on what, and how to repeat it."""
     about = results.about
     again = invocation.command("train", "--config", results.folder / "config.toml", "--data", about["data"])
     began = f"<p class='note'>The run was started with</p>{command(about['command'])}" if about.get("command") else ""

@@ -21,7 +21,7 @@ CURVES = (("balanced_accuracy", "Balanced accuracy", True), ("accuracy", "Accura
 
 
 def report_page(results: Results) -> str:
-    """The HTML of a run's page. Raises MissingExtraError where Matplotlib is not installed."""
+    """The HTML of a run's page. Raises MissingExtraError if Matplotlib is not installed."""
     parts = [
         header(results),
         classes(results),

@@ -1,4 +1,4 @@
-"""A run's folder, read: everything that it tells about itself, and why something is missing."""
+"""A run's folder, read: everything that it records, and why something is missing."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Results:
-    """What a run has left behind.
+    """The results of a run.
 
     rows: metrics.csv, one dict an epoch. timings: timings.csv likewise. about, weights: of weights.h5, or of the newest
-    checkpoint while the run is not finished; of best.h5 where `chosen` is "best". finished: whether weights.h5 is there,
-    and of the last epoch. train_set, test_set: its prepared images, None where they are gone; `no_data` says why then.
-    predictions: what these weights say of the test images, None where there is nothing of that kind.
+    checkpoint while the run is not finished; of best.h5 where `chosen` is "best". finished: whether weights.h5 is
+    there, and of the last epoch. train_set, test_set: its prepared images, None if they are gone; `no_data` then says
+    why. predictions: of these weights for the test images, None if there are none.
 
     Use it in a `with` block, which closes the shards at its end.
     """
@@ -53,12 +53,13 @@ class Results:
 
     @classmethod
     def read(cls, folder: str | Path, weights: str = "last", class_labels: Sequence[str] = ()) -> Results:
-        """Reads a run's folder. weights: "last", or "best", those of the best epoch. class_labels: texts CLASS=LABEL, over
-        those that the run has.
+        """Reads a run's folder. weights: "last", or "best", those of the best epoch. class_labels: texts CLASS=LABEL,
+        which override those of the run.
 
-        Where a finished run has no predictions.csv, its network is asked and the file written; the best one is asked each
-        time, and nothing written. Raises DataError where the folder is no run, or has no epoch behind it, or a file is
-        damaged, or there are no best weights or no images to ask them about; ConfigError for another word.
+        If a finished run has no predictions.csv, its network is asked and the file written; the best weights are
+        asked each time, and nothing is written. Raises DataError if the folder is not a run, or has no finished
+        epoch, or a file is damaged, or there are no best weights or no images to ask them about; ConfigError for
+        another word.
         """
         run = Run(Path(folder))
         run.require_there()
@@ -73,7 +74,7 @@ class Results:
         finished = checkpoint is not None and checkpoint.about.get("epoch", len(rows)) == len(rows)
         if weights == "best":
             checkpoint = load_checkpoint(weights_file(run.folder, "best"))
-        elif checkpoint is None or not finished:  # or it was resumed since, and goes on
+        elif checkpoint is None or not finished:  # or it has been resumed since
             checkpoint, finished = run.load(lambda _: None), False
         about = checkpoint.about
         labels = parse_class_labels(class_labels, about.get("class_names", ()))
@@ -120,13 +121,13 @@ class Results:
 
     @property
     def repeats(self) -> bool:
-        """Whether its configuration alone gives its weights again: not where the end was moved on the way and mattered."""
+        """Whether its configuration alone reproduces its weights: not if a moved end changed them."""
         changed = {name for entry in self.history for name in entry}
         return "patience" not in changed and not ("epochs" in changed and self.config.get("schedule") == "cosine")
 
     @property
     def ended_early(self) -> bool:
-        """Whether patience ended it before its last epoch."""
+        """Whether patience ended it early."""
         return self.finished and len(self.rows) < self.config.get("epochs", 0)
 
     @property
@@ -165,7 +166,7 @@ class Results:
 
     @cached_property
     def facts(self) -> Facts:
-        """What is known of the data, also where the prepared images are gone."""
+        """What is known of the data, also if the prepared images are gone."""
         if self.train_set is not None and self.test_set is not None:
             return Facts.of_images(self.train_set, self.test_set)
         return Facts.of_run(self.about)
@@ -178,7 +179,7 @@ class Results:
 
 
 def _open(about: dict[str, Any]) -> tuple[tuple[Dataset, Dataset] | None, str]:
-    """The two sides that the run was trained and tested on, or why they are not to be had."""
+    """The two sides that the run was trained and tested on, or why they are not available."""
     train = None
     try:
         train = Dataset(str(about["data"]), "train")
@@ -201,7 +202,9 @@ def _close(sides: tuple[Dataset, Dataset] | None) -> None:
 def _predictions(
     run: Run, sides: tuple[Dataset, Dataset] | None, why: str, weights: str, finished: bool
 ) -> Predictions | None:
-    """What the best weights say; or, of a finished run, what predictions.csv holds, which is made where it is missing."""
+    """The predictions of the best weights; or, of a finished run, those in predictions.csv, which is written if it is
+    missing.
+    """
     if weights == "best":
         if sides is None:
             raise DataError(f"{run.folder}: its best weights need the test images: {why}")
@@ -214,7 +217,7 @@ def _predictions(
 
 
 def ask(weights: Path, dataset: Dataset) -> Predictions:
-    """What the network of a file of weights says of each image. Raises DataError where it cannot be built."""
+    """The predictions of a file of weights for each image. Raises DataError if its network cannot be built."""
     predictor = Predictor.load(weights)
     starts = tqdm(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
     numbers = np.arange(len(dataset))

@@ -1,4 +1,4 @@
-"""Table 1 of the report beside what came of the same rows here, with its figures 1 to 4, as Markdown and as a page."""
+"""Table 1 of the report beside the same rows trained here, with its figures 1 to 4, as Markdown and as a page."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ HEAD = ("", "epochs", "train acc", "test acc", "balanced test acc", "train loss"
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table under one of the splits, as far as it has come.
+    """A row of the table under one of the splits, as far as it has been trained.
 
-    size: of the images. split: "report" or "subject". epochs: that it is to have. rows: the metrics of those it has.
-    accuracy: of the test images, with its interval over subjects; None while it is not finished. seconds: of training and
-    evaluating. remarks: whatever takes from the worth of its figures, in sentences.
+    size: of the images. split: "report" or "subject". epochs: planned. rows: the metrics of those done. accuracy: of
+    the test images, with its interval over subjects; None while it is not finished. seconds: of training and
+    evaluating. remarks: reasons to doubt its figures, in sentences.
     """
 
     size: int
@@ -81,7 +81,7 @@ class Entry:
 
 
 def _remarks(results: Results, size: int, epochs: int) -> list[str]:
-    """What takes from the worth of a run's figures, and what leaks."""
+    """Reasons to doubt a run's figures, and what leaks."""
     lines = []
     if len(results.rows) < epochs:
         lines.append(f"It has {len(results.rows)} of its {epochs} epochs.")
@@ -116,9 +116,9 @@ def _epochs_at_chance(results: Results) -> int:
 class Table1:
     """The rows, beside the report's.
 
-    title: what the rows are of, such as the name of the data. notes: sentences that go above the table. plotted: whether
-    there are to be curves, which need Matplotlib. variant: what the names of the pictures end in, such as "-wide", so that
-    those of two tables can lie in one folder.
+    title: what the rows are of, such as the name of the data. notes: sentences that go above the table. plotted:
+    whether to draw curves, which need Matplotlib. variant: the ending of the pictures' names, such as "-wide", so
+    that those of two tables can lie in one folder.
     """
 
     def __init__(
@@ -143,11 +143,11 @@ class Table1:
         return cells
 
     def remarks(self) -> list[tuple[str, str]]:
-        """Of each row its name and what must be known of it."""
+        """For each row its name and what must be known about it."""
         return [(entry.name, " ".join(entry.remarks)) for entry in self.entries if entry.remarks]
 
     def text(self) -> str:
-        """The table for a terminal, and what must be known of each row."""
+        """The table for a terminal, and what must be known about each row."""
         remarks = (wrapped(f"{name}: {text}", indent="  ") for name, text in self.remarks())
         return "\n".join(
             [*text_table([list(HEAD), *self.rows()]), "", *(line for remark in remarks for line in remark)]
@@ -193,7 +193,7 @@ class Table1:
         return f"figures-{size}{self.variant}.svg"
 
     def panels(self, size: int) -> list[plots.Panel]:
-        """Figures 1 to 4 for one image size: a curve a split, and a point for what the report's table says of its end."""
+        """Figures 1 to 4 for one image size: a curve for each split, and a point for the final value in the report's table."""
         printed, panels = REPORT[size], []
         for title, column, share in FIGURES:
             curves: list[plots.Curve] = [
@@ -211,7 +211,7 @@ class Table1:
         return panels
 
     def _drawn(self) -> list[int]:
-        """The image sizes of which there is a curve to show."""
+        """The image sizes for which there is a curve to show."""
         return (
             []
             if not self.plotted
@@ -252,6 +252,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text with what Markdown or a table would read as its own escaped, and on one line."""
+    """The text on one line, with the special characters of Markdown and its tables escaped."""
     escaped = "".join(f"\\{c}" if c in "\\|*_`[]<>#" else c for c in text)
     return " ".join(escaped.split())

@@ -1,4 +1,4 @@
-"""More images out of those there are, before training: the report's quarter turns, or all eight symmetries of the square.
+"""More images made of the existing ones before training: the report's quarter turns, or all eight symmetries of the square.
 
 Training can do the same on the fly, anew in each epoch (`python train.py --augment`), which needs no space and shows more.
 """
@@ -50,10 +50,10 @@ class Augmented:
 def augment(items: Sequence[Item], how: str, classes: int, seed: int) -> Augmented:
     """Adds turned copies of `items` and leaves some out: how = "none", "report" or "symmetries".
 
-    "report": classes come out equally large. A class with fewer images gets copies turned by 90°, one an image at most; of a
-    class with more, some are left out. Both are drawn from the seed. With m images in the smallest class and M in the
-    largest, every class ends with min(M, 2m).
-    "symmetries": the seven other positions of every image.
+    "report": classes come out equally large. A class with fewer images gets copies turned by 90°, at most one an
+    image; some images of larger classes are left out. Both are drawn from the seed. With m images in the smallest
+    class and M in the largest, every class ends with min(M, 2m). "symmetries": the seven other positions of every
+    image.
     """
     excess: list[Item] = []
     copies: list[Item] = []
@@ -76,7 +76,7 @@ def augment(items: Sequence[Item], how: str, classes: int, seed: int) -> Augment
 
 
 def balanced_size(sizes: Sequence[int]) -> int:
-    """How many images each class has after "report", of so many before: min(M, 2m).
+    """How many images each class has after "report", given their numbers before: min(M, 2m).
 
     >>> balanced_size([7272, 3389])    # C-NMC's training folds
     6778

@@ -17,16 +17,16 @@ from scratchnet.storage.lock import Lock
 from scratchnet.version import __version__
 
 FOLDER = Path("prepared")
-WAIT = 0.5  # seconds between two looks whether another run has done
+WAIT = 0.5  # seconds between two checks whether another run is done
 
 
 def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: Callable[[str], object] = print) -> Path:
     """The shards made of the images in `source`: those of an earlier call, or, where there are none, made now. Where another
     process is making the same, waits for them.
 
-    folder: where they are kept ("prepared"); each preparation has a folder of its own below it, named after the images, their
-    size and their `fingerprint`. say: is told which of the two happened. With the split kfold, the folder that is returned
-    holds fold-0, fold-1, …
+    folder: where they are kept ("prepared"); each preparation has a folder of its own below it, named after the
+    images, their size and their `fingerprint`. say: is told whether they were kept or are made now. With the split
+    kfold, the folder that is returned holds fold-0, fold-1, …
 
     Raises what `prepare` raises.
     """
@@ -45,9 +45,7 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
         try:
             manifests = prepare_folds(source, shards, settings) if folds else (prepare(source, shards, settings),)
         except DataError:
-            if not _is_whole(
-                shards
-            ):  # else another run was faster, on a file system where none could wait for the other
+            if not _is_whole(shards):  # else another run was faster, on a file system without locks
                 raise
             say(f"Using what another run has prepared meanwhile from {source}.\n")
             return shards
@@ -57,9 +55,9 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
 
 @contextlib.contextmanager
 def _turn(shards: Path, say: Callable[[str], object]) -> Iterator[None]:
-    """Holds the right to prepare `place`; while another run has it, waits until that has ended, however it ends.
+    """Holds the right to prepare `shards`; while another run has it, waits until that run has ended, however it ends.
 
-    The lock is the operating system's, so that one that is killed holds nobody up. Where the file system has no locks, or the
+    The lock is the operating system's, so that a killed run blocks nobody. If the file system has no locks, or the
     folder can't be made, nobody waits, and `prepare` says what is wrong.
     """
     path = shards.with_name(f".{shards.name}.lock")
@@ -75,7 +73,7 @@ def _turn(shards: Path, say: Callable[[str], object]) -> Iterator[None]:
 
 
 def _wait(path: Path, held: contextlib.ExitStack, say: Callable[[str], object]) -> None:
-    """Enters the lock at `path` as soon as nobody holds it, and says once that it waits."""
+    """Enters the lock at `path` as soon as it is free, and says once that it waits."""
     waited = False
     while True:
         try:
@@ -102,12 +100,12 @@ def shards_of(source: Path, settings: Settings, folder: Path | None = None) -> P
 
 
 def name_of(source: Path) -> str:
-    """A short name for these images, which runs on them are called by."""
+    """A short name for these images, after which runs on them are called."""
     return "sample" if source == SAMPLE else source.resolve().name
 
 
 def require_folder(source: Path) -> None:
-    """Raises DataError where there is no such folder; of a file, it says what it is, and the next step."""
+    """Raises DataError if there is no such folder; if it is a file, the message says of what kind, and the next step."""
     if not source.exists():
         raise DataError(f"{source}: there is no such folder; --data takes a folder of images or of prepared shards")
     require_images(source)
@@ -126,7 +124,7 @@ def is_folds(folder: Path) -> bool:
 def fingerprint(source: Path, settings: Settings) -> str:
     """Eight letters that change when an image is added, removed or written anew, or when a setting, the version or the scaling
     changes."""
-    alike = replace(settings, subjects=None)  # its text is what counts, not how it was called
+    alike = replace(settings, subjects=None)  # its text counts, not its name
     digest = hashlib.sha256(repr((__version__, SHRINK, ENLARGE, str(source.resolve()), alike)).encode())
     if settings.subjects is not None and Path(settings.subjects).is_file():
         digest.update(Path(settings.subjects).read_bytes())

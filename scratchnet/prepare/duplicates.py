@@ -1,4 +1,4 @@
-"""Images that show the same picture, pixel by pixel, as it is or turned and mirrored, under whatever names."""
+"""Images that show the same picture, pixel by pixel, as it is or turned and mirrored, whatever their names."""
 
 import functools
 import hashlib
@@ -118,7 +118,7 @@ def find_duplicates(
 
 
 def merge_subjects(subjects: Sequence[str], contents: Sequence[Hashable]) -> dict[str, tuple[str, ...]]:
-    """For each subject, all the subjects that it is one with, sorted: those that share an image, directly or through others.
+    """For each subject, all subjects that count as one with it, sorted: those that share an image, directly or through others.
 
     One cell has one donor: two subjects with the same image are one person under two numbers.
 

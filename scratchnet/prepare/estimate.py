@@ -1,4 +1,4 @@
-"""What a preparation will come to, before it is made: how many images, and how long it takes."""
+"""The result of a preparation, estimated before it is made: how many images, and how long it takes."""
 
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ TRIED = 12  # images that are decoded to see how long one takes
 
 @dataclass(frozen=True)
 class Estimate:
-    """Images on the two sides, and seconds to prepare them; all of it about."""
+    """Images on the two sides, and seconds to prepare them; all of it approximate."""
 
     train: int
     test: int
@@ -34,7 +34,7 @@ def estimate(found: Found, settings: Settings) -> Estimate:
 
 
 def expected_sides(sizes: list[int], settings: Settings) -> tuple[int, int]:
-    """Images that train and that test, of classes with so many images.
+    """The numbers of images that train and that test, for classes of these sizes.
 
     >>> expected_sides([7272, 3389], Settings(split="report", augment_offline="report"))    # C-NMC's training folds
     (10845, 2711)
@@ -56,7 +56,7 @@ def expected_sides(sizes: list[int], settings: Settings) -> tuple[int, int]:
 
 def _seconds_per_image(found: Found, settings: Settings) -> float:
     """Seconds to decode and scale an image, measured on a few of them, as many at a time as there are threads."""
-    window = Window(0, VALUES - 1) if settings.bits == 16 else None  # another takes as long
+    window = Window(0, VALUES - 1) if settings.bits == 16 else None  # of the second one: it takes as long
     how = preprocessing(settings.image_size, fit=settings.fit, crop=settings.crop, window=window)
     step = max(1, len(found.images) // TRIED)
     tried = found.images[::step][:TRIED]

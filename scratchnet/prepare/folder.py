@@ -34,7 +34,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         with contextlib.ExitStack() as held:
             with contextlib.suppress(
                 LockedError
-            ):  # a file system without locks: then nothing is ever taken for abandoned
+            ):  # a file system without locks: nothing is ever considered abandoned there
                 held.enter_context(Lock(_lock_of(folder)))
             try:
                 folder.mkdir()
@@ -75,7 +75,7 @@ def _identities(folder: Path) -> dict[str, object]:
 def remove_abandoned(parent: Path) -> None:
     """Removes the hidden folders in `parent` whose process has ended before they were complete.
 
-    That is certain where their lock can be taken. A folder without a lock is not one of ours, and stays.
+    That is certain if their lock can be taken. A folder without a lock is not ours, and stays.
     """
     for folder in parent.glob(".*.partial"):
         lock = _lock_of(folder)
@@ -96,7 +96,7 @@ def _lock_of(folder: Path) -> Path:
 
 
 def require_outside(out: Path, source: Path) -> None:
-    """Raises DataError if `out` lies inside `source`: what is written there would be taken for images the next time."""
+    """Raises DataError if `out` lies inside `source`: what is written there would be read as images the next time."""
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(
             f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."

@@ -1,7 +1,7 @@
 """What the names of folders tell: subjects, attributes, parts of a set, versions of the same pictures. All of them are guesses.
 
 Each question is asked of all folders of one level, by their names as they are written. Class names have numbers too (grade1, C0,
-T2), so that a number alone tells little: it takes a word before it, or many names.
+T2), so a number alone tells little: a word before it is needed, or many names.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from scratchnet.prepare.layout import side_of
 
-MANY = 5  # folders called P01, P02, … that are no classes without its being said
+MANY = 5  # so many folders called P01, P02, … are not taken for classes unless the user says so
 FOLD = re.compile(r"(?:cv|k)?[ _-]?fold[ _-]?\d+")
 ATTRIBUTES = (
     re.compile(r"\d+(?:\.\d+)?[ _-]?x|x[ _-]?\d+|mag(?:nification)?[ _-]?\d+x?"),
@@ -26,7 +26,7 @@ FLAT_WORDS = (
     r"region|frame|video|movie|replicate|rep|sample"
 )
 CLASS_WORDS = r"class|grade|group|level|stage|type|score"
-NUMBERED = re.compile(  # has a number, and is no subject
+NUMBERED = re.compile(  # has a number, but is not a subject
     rf"{DATE}|(?:.*[^a-z0-9])?\d+k|(?:.*[^a-z])?(?:{PART_WORDS}|{CLASS_WORDS})[ _-]?\d+"
 )
 PART = re.compile(rf"{DATE}|(?:.*[^a-z])?(?:{PART_WORDS}|{FLAT_WORDS})[ _-]?\d+")
@@ -34,7 +34,7 @@ NAMED_SUBJECT = re.compile(
     r"(?:.*[^a-z])?(?:patients?|subjects?|subj|case|donor|person|pat|pt|sub|p|s|id|uid|pid)[ _.-]?\d+(?:[^0-9].*)?"
 )
 SURE_SUBJECT = re.compile(r"(?:.*[^a-z])?(?:patients?|subjects?|donor|person)[ _.-]?\d+|[1-9]\d{3,}")
-MADE = {  # words for pictures that are made of others
+MADE = {  # words for pictures that are made from others
     "augmented", "aug", "augment", "augmentation", "augmentations", "gray", "grey", "grayscale", "greyscale", "hsv", "segmented",
     "normalized", "normalised", "enhanced", "resized", "cropped", "preprocessed", "processed", "denoised", "clahe", "filtered",
     "rotated", "flipped",
@@ -55,7 +55,7 @@ UNLABELLED = {
 
 
 def are_sides(names: Iterable[str]) -> bool:
-    """Whether all name a side, and one that trains and another are among them."""
+    """Whether all name a side, a training side and another among them."""
     sides = {side_of(name) for name in names}
     return None not in sides and "train" in sides and len(sides) > 1
 
@@ -91,7 +91,7 @@ def are_versions(names: Iterable[str]) -> bool:
 
 
 def first_version(names: Iterable[str]) -> str | None:
-    """Of several versions of the same pictures the one that the others are made of; None if no name is that of a version.
+    """Of several versions of the same pictures, the original; None if no name is that of a version.
 
     >>> first_version(["Augmented", "Original"]), first_version(["cells_aug", "cells"]), first_version(["clinic", "ward"])
     ('Original', 'cells', None)
@@ -110,7 +110,7 @@ def is_unlabelled(name: str) -> bool:
 
 
 def what_they_are(names: Iterable[str]) -> str | None:
-    """What the folders are that are no classes, in words; None if they may be classes.
+    """What folders are that can't be classes, in words; None if they may be classes.
 
     >>> what_they_are(["fold1", "fold2"]), what_they_are(["grade1", "grade2"]), what_they_are(["C0", "C1"])
     ('folds', None, None)

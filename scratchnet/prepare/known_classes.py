@@ -1,8 +1,8 @@
-"""Which files of a folder are of which class, where the classes are known before: those of a network that is judged on them.
+"""Which files of a folder are of which class, if the classes are known: those of a network that is judged on them.
 
-Training takes every folder as a class. Judging knows better: a folder that bears a class's name is that class, at any depth
-and in upper or lower case; one class alone is enough; a folder without images says nothing; and images of a class that the
-network does not know cannot be judged, so they are refused until they are left out by name.
+Training takes every folder as a class. Judging knows the classes: a folder that bears a class's name is that class,
+at any depth and in upper or lower case; one class alone is enough; a folder without images says nothing; and images
+of a class that the network does not know cannot be judged, so they are refused until they are left out by name.
 """
 
 import unicodedata
@@ -19,20 +19,20 @@ SHOWN = 3  # folders of one kind that a message names
 def choose_known(
     source: Path, files: Sequence[str], names: Sequence[str], without: Sequence[str], pictures: Set[str]
 ) -> tuple[dict[str, int], list[Remark]]:
-    """The label of each file, a place in `names`, by path; and what is left out, with the reason.
+    """The label of each file, a position in `names`, by path; and what is left out, with the reason.
 
     source: the folder. files: below it, relative, with "/". names: of the network's classes. without: folders to leave out,
     by name or by path. pictures: those of the files that may be images.
 
-    Raises DataError where no folder bears a class's name, where images stand in folders of other names, or where several
-    sides of a split (train, test) stand beside each other; ConfigError where `without` names no folder.
+    Raises DataError if no folder bears a class's name, if images stand in folders of other names, or if several sides
+    of a split (train, test) stand beside each other; ConfigError if `without` names a folder that doesn't exist.
     """
     number = {_folded(name): k for k, name in enumerate(names)}
     unwanted = {_folded(name.strip("/").replace("\\", "/")): name for name in without}
     chosen: dict[str, int] = {}
     left_out: list[Remark] = []
     strangers: dict[str, list[str]] = {}
-    bare: dict[str, int] = {}  # folders that hold no picture, the uppermost ones, and their files
+    bare: dict[str, int] = {}  # the uppermost folders without a picture, and their files
     holding = {above for path in pictures for above in _above(path)}
     asked: dict[str, int] = {}
     for path in files:
@@ -93,7 +93,7 @@ def _require_classes(
 
 
 def _instead(source: Path, names: Sequence[str], refused: dict[str, int]) -> str:
-    """What stands there in place of class folders, and what to do."""
+    """What the source holds instead of class folders, and what to do."""
     if source.resolve().name.casefold() in {name.casefold() for name in names}:
         return f". The folder itself is called so: give the one above it, {source.resolve().parent}"
     if refused:

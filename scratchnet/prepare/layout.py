@@ -1,4 +1,5 @@
-"""What the folders on the way to an image mean: its class, its subject, its side. A pattern says it, such as "{split}/{class}".
+"""What the folders on the path of an image mean: its class, its subject, its side. A pattern says it, such as
+"{split}/{class}".
 
 {class}             the folders directly below the source are the classes, whatever lies below them
 {split}/{class}     train/all/x.png, test/all/y.png: first the side, then the class
@@ -71,7 +72,7 @@ class Layout:
 
 
 def side_of(folder: str) -> str | None:
-    """The side that the name of a folder tells: "train", "validation" or "test"; None if it tells none, or two.
+    """The side that the name of a folder tells: "train", "validation" or "test"; None if it names no side, or two.
 
     >>> side_of("TEST_SIMPLE"), side_of("seg_train"), side_of("valid"), side_of("train_test"), side_of("latest")
     ('test', 'train', 'validation', None, None)
@@ -87,7 +88,9 @@ def _expression(level: str) -> str:
 
 
 def _last(level: str) -> str:
-    """The last of the pattern: a folder with all that lies below it, or, where it has more than a name, the file itself."""
+    """The last part of the pattern: a folder with all that lies below it, or the file itself if the part holds more
+    than a name.
+    """
     bare = level == "*" or PLACEHOLDER.fullmatch(level)
     return _one(level) + ("/.+" if bare else r"(?:/.+|(?:\.[^/.]*)?)")
 

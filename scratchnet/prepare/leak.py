@@ -1,4 +1,4 @@
-"""What the training side gives away about the test side."""
+"""How much the training side reveals about the test side."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from scratchnet.prepare.augment import Item
 
 
 def leak(train: Sequence[Item], test: Sequence[Item]) -> dict[str, int]:
-    """Counts the test images whose subject, and those whose own picture, stands in training too.
+    """Counts the test images whose subject is also in training, and those whose own picture is.
 
-    The picture: the same pixels, or a turned or mirrored copy, one that was made while preparing or one that came in a file
-    of its own. A test that is to tell how the network does on people it has never seen has 0 of both.
+    The picture: the same pixels, or a turned or mirrored copy, whether made while preparing or from a file of its
+    own. A test on people whom the network has never seen has 0 of both.
     """
     subjects = {item.subject for item in train}
     cells = {item.image.picture.cell for item in train}

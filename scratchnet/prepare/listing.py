@@ -8,7 +8,7 @@ from scratchnet.data import Remark
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.storage.file_kinds import kind_of
 
-OTHER_FORMATS = {  # pictures that are not read: their folder is a class whose images cannot be used, and no folder of notes
+OTHER_FORMATS = {  # pictures that are not read: their folder is a class whose images cannot be used, not a folder of notes
     *(
         ".gif",
         ".heic",
@@ -44,7 +44,7 @@ OTHER_FORMATS = {  # pictures that are not read: their folder is a class whose i
     ),
 }
 LITTER = {"thumbs.db", "desktop.ini", ".ds_store", "ehthumbs.db", "icon\r"}
-# where macOS puts what zip archives cannot hold, and what else is nobody's data
+# where macOS puts what zip archives cannot hold, and other folders that hold no data
 HIDDEN_FOLDERS = ("__macosx", "__pycache__", "$recycle.bin")
 
 
@@ -89,7 +89,7 @@ def list_files(source: Path) -> tuple[list[str], list[Remark]]:
 
 
 def _not_a_file(path: Path, inside: Path) -> str | None:
-    """Why `path` should not be opened, or None: a link out of the source could show a private file, a pipe would block."""
+    """Why `path` should not be opened, or None: a link out of the source could reveal a private file, a pipe would block."""
     try:
         if path.is_symlink() and not path.resolve(strict=True).is_relative_to(inside):
             return "a link that leads out of the source, not followed"
@@ -103,7 +103,7 @@ def _relative(path: Path, source: Path) -> str:
 
 
 def may_be_image(source: Path, path: str) -> bool:
-    """Whether the file is named as a picture, or begins as one; what is in it is checked when it is decoded."""
+    """Whether the file is named like a picture, or begins like one; its content is checked when it is decoded."""
     suffix = Path(path).suffix.lower()
     if suffix in EXTENSIONS or suffix in OTHER_FORMATS:
         return True

@@ -2,7 +2,7 @@
 
 They are known by name, and only where the image that they belong to lies beside them: `x_mask.png` beside `x.png`, or a folder
 `masks/` beside a folder `images/` that holds files of the same names. A folder called so beside one of any other name may be a
-class (segmented beside band): then the pixels decide, and where they can't, nothing is guessed.
+class (segmented beside band): then the pixels decide, and if they can't, nothing is guessed.
 """
 
 import re
@@ -26,7 +26,7 @@ SUFFIX = re.compile(
 PREFIX = re.compile(rf"(?:{WORDS})[ _.-]+(?P<image>.+)")
 HERLEV = re.compile(
     r"(?P<image>.+)-d"
-)  # a letter is little: only where nearly every file of the folder has one, or is one
+)  # one letter is weak evidence: it counts only if nearly every file of the folder has a mask, or is one
 IMAGE_NAME = re.compile(rf"(?:(?:{IMAGE_WORDS})[ _.-]+(?P<after>.+)|(?P<before>.+?)[ _.-]+(?:{IMAGE_WORDS}))")
 FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{WORDS})")
 IMAGE_FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{IMAGE_WORDS})(?:[ _.-].*)?")
@@ -38,9 +38,9 @@ def find_masks(
     """The files to leave out as masks, by path.
 
     source: the folder of these paths, to look at pixels where names don't decide; without it, files that may be images are.
-    class_of: the folder that is the class of a path, where that is known: no such folder is one of masks.
+    class_of: the folder that is the class of a path, if that is known: such a folder does not hold masks.
 
-    Raises Unclear where a folder may be a class or hold masks.
+    Raises Unclear if a folder may be a class or hold masks.
 
     >>> sorted(find_masks(["a/x.png", "a/x_mask.png", "a/y_mask.png", "b/images/1.png", "b/masks/1.png"]))
     ['a/x_mask.png', 'b/masks/1.png']
@@ -69,7 +69,7 @@ def find_masks(
             pairs = [(names[stem], there) for stem in names if (there := _image_of(stem, stems[other]))]
             doubtful[part, other.split("/")[folder.split("/").index(part)]] += pairs
             break
-    for (part, other), pairs in doubtful.items():  # one question for a folder and its like below other folders
+    for (part, other), pairs in doubtful.items():  # one question for all folders of this name
         drawn = are_overlays([(source / mask, source / image) for mask, image in pairs]) if source else False
         if drawn is None and not class_of:
             raise Unclear(
@@ -86,7 +86,7 @@ def _remarks(paths: Iterable[str], other: str) -> dict[str, Remark]:
 
 
 def _masks_among(names: dict[str, str]) -> set[str]:
-    """Of the files of a folder those that are masks of others in it."""
+    """The files of a folder that are masks of others in it."""
     bases = {_base(name) for name in names} | names.keys()
     found = {
         stem
@@ -104,7 +104,7 @@ def _image_folders(
     stems: dict[str, dict[str, str]],
     beside: dict[tuple[str, str], list[str]],
 ) -> Iterable[tuple[str, str, bool]]:
-    """The folders whose images these may be the masks of, the name that differs, and whether the names make it certain."""
+    """The folders with the images that these may be masks of, the name that differs, and whether the names make it certain."""
     parts = folder.split("/")
     for k, part in enumerate(parts):
         if not FOLDER.fullmatch(_plain(part)):
@@ -120,7 +120,7 @@ def _image_folders(
 
 
 def _image_of(stem: str, there: dict[str, str]) -> str | None:
-    """The path of the image that a file called so is the mask of, among those of another folder."""
+    """The path of the image whose mask a file of this name is, among those of another folder."""
     matches = (SUFFIX.fullmatch(stem), PREFIX.fullmatch(stem))
     for name in (stem, *(match["image"] for match in matches if match)):
         if name in there:
@@ -129,7 +129,7 @@ def _image_of(stem: str, there: dict[str, str]) -> str | None:
 
 
 def _base(stem: str) -> str:
-    """The name of an image without the word that says that it is one."""
+    """The name of an image without the word that marks it as an image."""
     match = IMAGE_NAME.fullmatch(stem)
     return stem if match is None else match["after"] or match["before"]
 

@@ -101,7 +101,7 @@ def add_options(
 
 
 def chosen_settings(settings: Settings) -> dict[str, Any]:
-    """What was chosen of these settings otherwise than by default, as texts and numbers; without the size and the seed.
+    """Those of these settings that differ from the defaults, as texts and numbers; without the size and the seed.
 
     >>> chosen_settings(Settings(split="kfold", crop=True, seed=3))
     {'crop': True, 'split': 'kfold', 'folds': 5}
@@ -113,5 +113,5 @@ def chosen_settings(settings: Settings) -> dict[str, Any]:
 
 
 def given_settings(options: argparse.Namespace, names: Iterable[str] = tuple(OPTIONS)) -> dict[str, Any]:
-    """Those of these settings that were given."""
+    """The settings among these that were given."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}

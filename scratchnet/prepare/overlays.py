@@ -1,4 +1,4 @@
-"""Whether pictures are drawn upon others of the same names: masks, contours, cells cut out. Their pixels say it."""
+"""Whether pictures are overlays of others of the same names: masks, contours, cells cut out. Their pixels say it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from scratchnet.data.container import UnusableImage
 from scratchnet.data.images import decode
 
 LOOKED_AT = 5  # pairs
-FEW = 6  # colours that a mask is made of, of 16 levels a channel
+FEW = 6  # colours of a mask, in 16 levels a channel
 
 
 def are_overlays(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
-    """Whether the first of each pair is a mask of the second, or drawn upon it; None where that can't be told.
+    """Whether the first of each pair is a mask of the second, or drawn onto it; None if that can't be told.
 
     A few pairs are looked at. They must agree.
     """
@@ -33,12 +33,12 @@ def _is_overlay(drawing: Path, image: Path) -> bool | None:
     if first.shape != second.shape:
         return False
     close = (np.abs(first - second) <= 8).all(axis=2)
-    outside = _colours(first) == _most_common(_colours(first))  # what is cut off is of one colour
+    outside = _colours(first) == _most_common(_colours(first))  # what is cut off has one colour
     return bool(close[~outside].mean() > 0.5) if not outside.all() else None
 
 
 def _is_plain(pixels: NDArray[np.int16]) -> bool:
-    """Whether the picture (H, W, 3) has a few colours alone, or areas of one colour each."""
+    """Whether the picture (H, W, 3) has only a few colours, or areas of one colour each."""
     colours = _colours(pixels)
     counts = np.sort(np.unique(colours, return_counts=True)[1])
     if counts[-FEW:].sum() >= 0.99 * colours.size:

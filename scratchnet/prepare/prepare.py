@@ -1,7 +1,7 @@
 """A folder of images → a folder of shards, in one pass over the images and in bounded memory.
 
-Only when every image has been read, so that duplicates are known and sides can be chosen, are the shards filled. The result
-appears under its name when it is complete, and not before.
+The shards are filled only once every image has been read, when duplicates are known and sides can be chosen. The
+result appears under its name only when it is complete.
 """
 
 import errno
@@ -38,7 +38,7 @@ def prepare(
     *,
     quiet: bool = False,
 ) -> Manifest:
-    """Prepares the images below `source` into the new folder `out`; `describe(manifest)` tells what came of it.
+    """Prepares the images below `source` into the new folder `out`; `describe(manifest)` describes the result.
 
     The same images and settings give the same dataset_id and the same shards, on any number of threads.
     quiet: no progress bar (there is none either if standard error is not a terminal).
@@ -120,7 +120,7 @@ def _prepare(
 
 
 def _reason(error: OSError | RuntimeError) -> str:
-    """What the operating system says, and the remedy; "" for an error that is not its own.
+    """What the operating system says, and the remedy; "" for an error from elsewhere.
 
     HDF5 hides the number of the system's error in a long message.
     """
@@ -160,7 +160,7 @@ def _check_classes(source: Path, usable: Usable, left_out: Sequence[Remark], bit
 
 
 def _remedy(reasons: set[str], bits: int) -> str:
-    """What to do where all images of a class are left out for these reasons."""
+    """What to do if all images of a class are left out for these reasons."""
     if bits == 8 and any(TAKE_MORE in reason for reason in reasons):
         return "Choose --bits 16, which scales such images by one window."
     if bits == 16 and FEW_BITS in reasons:
@@ -181,7 +181,7 @@ def _remedy(reasons: set[str], bits: int) -> str:
 
 
 def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, Any]:
-    """Everything that was asked for, for the manifest; of paths only the names, which mean something on another machine.
+    """All settings, for the manifest; of paths only the names, which mean something on another machine.
 
     sample: whether these are the images that come with this program, and not some folder called "sample".
     """

@@ -1,8 +1,8 @@
-"""Which folders of a tree are the classes, where nobody says it.
+"""Which folders of a tree are the classes, if the user doesn't say.
 
 Mostly those directly in the source. But archives wrap a folder in a folder, sets come divided (train/, test/), sorted by patient
-or by magnification (40X/, 100X/), or hold everything twice. Where folders beside each other hold folders of the same names, either
-the upper ones are no classes, or the lower ones. What the names make certain is recognised:
+or by magnification (40X/, 100X/), or hold everything twice. If folders beside each other hold folders of the same
+names, only the upper ones or only the lower ones are classes. What the names make certain is recognised:
 
     sides        train, TEST, TEST_SIMPLE, val, seg_test, …         a train side and another
     attributes   40X, 100X; left, right; fold1, fold2               images of all of them are used
@@ -32,11 +32,13 @@ from scratchnet.prepare.folder_names import (
 from scratchnet.prepare.layout import side_of
 from scratchnet.prepare.tree import Folder, grow, key
 
-Level = dict[str, list[Folder]]  # the folders of one level, by key; those of one name, under different folders, are one
+Level = dict[
+    str, list[Folder]
+]  # the folders of one level, by key; those of one name below different folders count as one
 
 
 class Unclear(Exception):  # noqa: N818 - caught by `sources`, which adds the tree
-    """Which folders are the classes cannot be told; the message says why, and what to do."""
+    """It can't be told which folders are the classes; the message says why, and what to do."""
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Recognised:
 def recognise(source: Path, images: Collection[str], known: Collection[str] = ()) -> Recognised:
     """The layout of the images below `source`. known: the names of the classes, if they are known: they tell the level.
 
-    Raises Unclear where it can't be told.
+    Raises Unclear if that can't be told.
     """
     found, node = Recognised(), grow(images)
     wanted = frozenset(map(key, known))
@@ -102,7 +104,9 @@ def _levels(nodes: list[Folder], known: frozenset[str], above: list[str]) -> lis
 
 
 def _classes(names: Level, above: list[str]) -> list[str]:
-    """The pattern from the classes on, where these are the folders of a level; Unclear where their names tell something else."""
+    """The pattern from the classes on, if these are the folders of a level. Raises Unclear if their names tell
+    something else.
+    """
     option = _option([*above, "{class}"])
     if what := what_they_are(_written(names)):
         raise Unclear(
@@ -119,7 +123,9 @@ def _classes(names: Level, above: list[str]) -> list[str]:
 
 
 def _which(names: Level, deeper: Level, above: list[str]) -> str:
-    """What the folders of a level are, all of which hold only folders: {class}, {subject}, or * for what does not matter."""
+    """What the folders of a level are, all of which hold only folders: {class}, {subject}, or * for one that does not
+    matter.
+    """
     again = [name for name, folders in deeper.items() if len(folders) > 1]
     mostly_new = 2 * len(again) < len(deeper)
     upper, inside = are_subjects(_written(names)), _written(deeper)
@@ -164,7 +170,7 @@ def _which(names: Level, deeper: Level, above: list[str]) -> str:
 
 
 def _below_class(nodes: list[Folder], above: list[str]) -> list[str]:
-    """What the folders below the classes are, as far as every image lies in one."""
+    """What the folders below the classes are, if every image lies in one."""
     levels: list[str] = []
     while nodes and not any(folder.images for folder in nodes):
         names = _inside(nodes)
@@ -185,7 +191,7 @@ def _below_class(nodes: list[Folder], above: list[str]) -> list[str]:
 
 
 def _sides(names: Level, above: list[str]) -> Level | None:
-    """Those of the folders that name sides, where they do; beside them may lie images without labels, and nothing else."""
+    """The folders that name sides, if any; only images without labels may lie beside them."""
     named = {name: folders for name, folders in names.items() if side_of(folders[0].name)}
     if not are_sides(_written(named)):
         return None
@@ -201,9 +207,9 @@ def _sides(names: Level, above: list[str]) -> Level | None:
 
 
 def _labelled(names: Level, above: list[str]) -> tuple[list[Folder], int]:
-    """Of the sides, the folders that hold folders, and how many folders of the side's name each is wrapped in.
+    """The sides whose folders hold folders, and how many folders of the side's name each is wrapped in.
 
-    Those of a side without labels hold images alone, and drop out.
+    A side without labels holds only images, and drops out.
     """
     if "{split}" in above:
         raise Unclear(f"folders that name sides ({_list(names, names)}) lie below folders that do so too")
@@ -227,7 +233,7 @@ def _labelled(names: Level, above: list[str]) -> tuple[list[Folder], int]:
 
 
 def _unwrapped(folder: Folder) -> tuple[Folder, int]:
-    """The innermost of folders of one name or side in one another, such as seg_train/seg_train, and how many lie around it."""
+    """The innermost of nested folders of one name or side, such as seg_train/seg_train, and how many lie around it."""
     depth = 0
     while not folder.images and len(folder.folders) == 1:
         (inner,) = folder.folders.values()
@@ -266,7 +272,8 @@ def _option(levels: list[str]) -> str:
 
 
 def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
-    """Drops folders whose images all lie beside them too: an archive in itself (cells/cells/), or one unpacked twice.
+    """Drops folders whose images all lie beside them too: an archive that contains itself (cells/cells/), or one
+    unpacked twice.
 
     Raises Unclear if a folder looks like a copy of what is beside it but differs.
     """

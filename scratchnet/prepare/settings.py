@@ -14,7 +14,7 @@ SPLITS = ("subject", "report", "given", "fold", "prelim", "kfold")
 BITS = (8, 16)
 AUGMENTATIONS = ("none", "report", "symmetries")
 ONLY_WITH = {"test_fraction": ("subject", "report"), "test_fold": ("fold",), "folds": ("kfold",)}
-DEFAULTS = {"test_fraction": 0.2, "test_fold": 2, "folds": 5}  # where the split asks for them
+DEFAULTS = {"test_fraction": 0.2, "test_fold": 2, "folds": 5}  # if the split needs them
 RANGES = {
     "image_size": (1, MAX_IMAGE_SIZE),
     "test_fold": (0, 10**6),
@@ -29,8 +29,8 @@ RANGES = {
 class Settings:
     """How to prepare. The command line `python -m data_prep --help` says what each means; the defaults are the same.
 
-    test_fraction, test_fold, folds: None where the split has no such thing, and then None stays; otherwise the default.
-    Raises ConfigError, with the remedy, for a value that cannot work or would mean nothing.
+    test_fraction, test_fold, folds: None stays None if the split has no such setting, and otherwise becomes the default.
+    Raises ConfigError, with the remedy, for a value that cannot work or has no effect.
 
     >>> Settings(split="fold").test_fold, Settings(split="fold").folds
     (2, None)

@@ -11,8 +11,9 @@
 
 A validation side is cut from the training side, by subject or, under `report`, at random.
 
-Subjects that share a picture, turned or not, are one. Of identical images in one class one stays; identical images in
-different classes are all left out. Where the test side is given, training images of its subjects are left out.
+Subjects that share a picture, turned or not, count as one. One of several identical images in a class stays;
+identical images in different classes are all left out. If the test side is given, training images of its subjects are
+left out.
 """
 
 from collections import Counter, defaultdict
@@ -38,7 +39,7 @@ from scratchnet.random import generator
 
 @dataclass(frozen=True)
 class Usable:
-    """The images that may be used, with the subjects they count for.
+    """The images that may be used, with the subjects to which they belong.
 
     left_out: duplicates and contradictions. merged_subjects: groups that share a picture and count as one.
     subjects_known: False if each image counts as a subject of its own.
@@ -62,7 +63,7 @@ class Division:
 
 def find_usable(prepared: Sequence[Prepared], class_names: tuple[str, ...], settings: Settings) -> Usable:
     """Leaves out duplicates and merges subjects."""
-    # Where the test side is given, it goes first: of identical images, its own stays.
+    # A given test side goes first: of identical images, its own stays.
     images = sorted(prepared, key=lambda image: (_given_place(image, settings), image.source.path))
     paths = [image.source.path for image in images]
     pictures = [image.picture for image in images]
@@ -144,7 +145,7 @@ def _test_sides(items: Sequence[Item], class_names: tuple[str, ...], settings: S
 
 
 def _require_all_classes(usable: Usable, sides: dict[str, list[Item]], settings: Settings) -> None:
-    """Raises DataError if a side lacks a class, which can happen where the test side is given."""
+    """Raises DataError if a side lacks a class, which can happen if the test side is given."""
     for side, items in sides.items():
         for label in sorted(set(range(len(usable.class_names))) - {item.label for item in items}):
             parts = ", ".join(sorted({item.image.source.part for item in usable.items} - {"", PRELIM})) or "no folds"
@@ -158,7 +159,7 @@ def _require_all_classes(usable: Usable, sides: dict[str, list[Item]], settings:
 
 
 def _given_place(image: Prepared, settings: Settings) -> int:
-    """Where a side is given: 0 for what tests, 1 for what validates, 2 for the rest; else 2."""
+    """If a side is given: 0 for the test side, 1 for the validation side, 2 for the rest; else 2."""
     if _is_test(image, settings):
         return 0
     return 1 if settings.split == "given" and image.source.part == "validation" else 2
@@ -183,7 +184,7 @@ def _is_test(image: Prepared, settings: Settings) -> bool:
 
 
 def _groups(items: Sequence[Item], settings: Settings) -> list[Hashable]:
-    """What must not be cut: subjects; under `report` only what is the same picture in the same position."""
+    """Groups that must not be cut: subjects; under `report`, only identical pictures in the same position."""
     if settings.split == "report":
         return [item.image.picture.turned(item.symmetry) for item in items]
     return [item.subject for item in items]
@@ -202,7 +203,7 @@ def _cut(items: Sequence[Item], in_second: NDArray[np.bool_]) -> tuple[list[Item
 def _without_subjects_of(
     test: Sequence[Item], train: Sequence[Item], does: str = "tests"
 ) -> tuple[list[Item], list[Remark]]:
-    """The training items of other subjects than those that test, and a remark for each of the rest."""
+    """The training items whose subjects do not test, and a remark for each of the others."""
     tested = {item.subject for item in test}
     rest = [item for item in train if item.subject in tested]
     reasons = [Remark(item.path, f"would train, but its subject {item.subject} {does}") for item in rest]

@@ -88,11 +88,11 @@ def find_images(
 
     subject_pattern: of `SubjectPattern`. subjects: from `read_subjects`; goes before the pattern, and both go before what
     folders and C-NMC's names say. prelim: list C-NMC's preliminary test set too. layout: of `Layout`; None to recognise it.
-    known: the classes of a network that is to be judged on them, which then are the class names; without: folders to leave
-    out of these. `known_classes` says how the files are told then, where it is no C-NMC tree.
+    known: the classes of a network that is to be judged, which then are the class names; without: folders to leave
+    out. `known_classes` says which files are of which class then, unless the tree is C-NMC's.
 
     Raises DataError if `source` is not a folder, its layout can't be told, it lacks the preliminary test set that is asked
-    for, or no image can be used; where a drawing of the tree helps, it is a note of the exception. ConfigError for a pattern
+    for, or no image can be used; if a drawing of the tree helps, it is a note of the exception. ConfigError for a pattern
     or layout that is not valid.
     """
     require_images(source)
@@ -129,7 +129,7 @@ def find_images(
 
 
 def require_images(source: Path) -> None:
-    """Raises DataError unless `source` is a folder; of a file, it says what it is and what to do with it."""
+    """Raises DataError unless `source` is a folder; for a file, the message says of what kind it is and what to do with it."""
     if source.is_dir():
         return
     if not source.exists():
@@ -168,7 +168,7 @@ def _why_none(refused: list[Remark], pattern: SubjectPattern | None, table: Subj
 
 
 def _choose_known(source: Path, files: list[str], known: Sequence[str], without: Sequence[str]) -> Choice:
-    """The files of classes whose names are known. Folders tell the subjects where they would while preparing."""
+    """The files of classes whose names are known. Folders tell the subjects as they do while preparing."""
     pictures = [path for path in files if may_be_image(source, path)]
     numbers = {key(name) for name in known}
     masks = find_masks(
@@ -228,7 +228,7 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
             f"{_archives(source, [path for path in files if path not in pictures])}",
         )
     labels = {name: class_names.index(written) for name, written in names.items()}
-    alone = "test" not in sides.values()  # then the validation side is what there is to test on
+    alone = "test" not in sides.values()  # then the validation side is the one to test on
     named = {folder: "test" if side == "validation" and alone else side for folder, side in sides.items() if side}
     chosen: dict[str, Assigned] = {}
     outside: Counter[tuple[str, str]] = Counter()
@@ -249,7 +249,7 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
 
 
 def _fitting(text: str, images: list[str]) -> Layout:
-    """The pattern that was asked for, from the source on, or from below the folder that an archive wraps its content in."""
+    """The pattern that was asked for, from the source on, or from below the folder in which an archive wraps its content."""
     first = Layout.parse(text)
     for depth in range(DEEPEST):
         pattern = Layout.parse("*/" * depth + text)
@@ -267,7 +267,7 @@ def _class_of(pattern: Layout) -> Callable[[str], str | None]:
 
 
 def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list[Remark], set[str]]:
-    """The folders that hold no picture, the uppermost ones, as remarks; and the files in them."""
+    """The uppermost folders without a picture, as remarks; and the files in them."""
     holding = {folder for path in pictures for folder in _folders(path)}
     ignored = {
         path: folder for path in files if (folder := next((f for f in _folders(path) if f not in holding), None))
@@ -280,7 +280,7 @@ def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list
 
 
 def _archives(source: Path, files: list[str]) -> str:
-    """What to do with the archives among these files, after a space; nothing if there are none."""
+    """What to do with the archives among these files, after a space; empty if there are none."""
     packed = [path for path in files if kind_of(source / path).group == "archive"]
     if not packed:
         return ""

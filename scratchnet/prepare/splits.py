@@ -1,7 +1,7 @@
-"""How groups of images are divided: in two sides, or in k folds, so that the classes come out even.
+"""How groups of images are divided into two sides, or into k folds, so that each class is divided evenly.
 
-Images of one group always stay together. By subject, a test tells how the network does on people it has never seen. In
-the report a group is one picture: cells of one subject stand on both sides, and the test flatters.
+Images of one group always stay together. If a group is a subject, a test tells how the network does on people it has
+never seen. In the report a group is one picture: cells of one subject stand on both sides, and the test flatters.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,7 +14,7 @@ from scratchnet.random import generator
 
 STARTS = 32
 MOST_DRAWN = 10**6  # groups, over all starts: a random split of a million images has one start, which is enough
-GAP = 1e12  # costs more than any share of fewer than 10¹² images can
+GAP = 1e12  # a cost above that of any share of fewer than 10¹² images
 MOST_EXCHANGES = 10**6  # numbers to compute for one step; with so many groups, moving single ones comes close enough
 
 
@@ -28,7 +28,7 @@ def split_groups(
 ) -> NDArray[np.bool_]:
     """True for each image of the test side; groups are never cut.
 
-    side: what that side is called; "validation" is drawn by other random numbers than "test".
+    side: the name of that side; "validation" is drawn with other random numbers than "test".
 
     With s the test side's share of a class (its test images / its images) and f the `test_fraction`, a split costs
 
@@ -50,8 +50,8 @@ def split_groups(
     """
     group_of, images = _count(labels, groups, len(class_names))
 
-    # Groups with the same images of each class are of one kind. What a split costs depends on how many of each kind it
-    # takes, which makes a random split of any number of images a matter of as many kinds as there are classes.
+    # Groups with the same images of each class are of one kind. The cost of a split depends only on how many of each
+    # kind it takes, so a random split of any number of images has only as many kinds as there are classes.
     kinds, kind_of = np.unique(images, axis=0, return_inverse=True)
     kind_of = kind_of.reshape(-1)  # NumPy 2.0 returns a column
     available = np.bincount(kind_of)
@@ -118,7 +118,7 @@ def fold_groups(
 def _even_out(shares: NDArray[np.float64], fold_of: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
     """Makes the best exchange while it lowers the cost. shares (G, C), fold_of (G,); returns the new fold of each group."""
     groups = len(shares)
-    rows = np.vstack([shares, np.zeros((folds, shares.shape[1]))])  # in each fold, one group of nothing
+    rows = np.vstack([shares, np.zeros((folds, shares.shape[1]))])  # one empty group in each fold
     fold = np.append(fold_of, np.arange(folds))
     difference = rows[:, None] - rows[None]  # (G + folds, G + folds, C): what the fold of b gains if it gets a for b
     while True:
@@ -162,7 +162,7 @@ def _improve(
     kinds (K, C): images of each class in a group of that kind. available, taken (K,): groups of it in all, and in the test.
     """
     total = available @ kinds
-    rows = np.vstack([0 * total, kinds])  # kind 0 is nothing: to exchange a group for nothing is to move it
+    rows = np.vstack([0 * total, kinds])  # kind 0 is empty: to exchange a group for nothing is to move it
     left, taken = np.append(0, available - taken), np.append(0, taken)
     cost = float(_cost(taken @ rows, total, fraction))
     exchange = False

@@ -1,8 +1,8 @@
 """Images that have been decoded and scaled, and wait for their place in a shard.
 
-Each file is read once, or twice where a window is to be measured first: decoded, hashed, scaled and compressed by a few
-threads. The compressed pixels are put aside in one
-temporary file, so that memory stays bounded; the facts about them stay in memory.
+Each file is read once, or twice if a window is to be measured first: decoded, hashed, scaled and compressed by a few
+threads. The compressed pixels are put aside in one temporary file, so that memory stays bounded; the facts about them
+stay in memory.
 """
 
 import warnings
@@ -43,15 +43,15 @@ class Prepared:
 
 
 def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet: bool) -> Window:
-    """The window for images of more than 8 bits a channel: measured on all of them that can be used, whichever side they come to.
+    """The window for images of more than 8 bits a channel: measured on all usable ones, whatever their side.
 
-    The rule looks at no label. threads, quiet: as of `Spool`.
+    The rule ignores labels. threads, quiet: as for `Spool`.
     """
 
     def counted(image: SourceImage) -> NDArray[np.int64]:
         try:
             return Window.counted(decode_deep(image.file))
-        except UnusableImage:  # which is said when it is to be used
+        except UnusableImage:  # `fill` will say why
             return np.zeros(VALUES, np.int64)
 
     counts = np.zeros(VALUES, np.int64)
@@ -64,7 +64,7 @@ def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet
 
 
 class Spool:
-    """The images in one temporary file, and what they went through.
+    """The images in one temporary file, and how they were prepared.
 
     file: opened for reading and writing. preprocessing: as of `scratchnet.data.images`. threads: None for one a core, at
     most 8; the result does not depend on it. quiet: no progress bar.
@@ -83,7 +83,7 @@ class Spool:
         left_out: list[Remark] = []
         bar = tqdm(images, desc="Reading images", unit=" images", disable=True if self.quiet else None)
         with warnings.catch_warnings(), closing(in_order(self._prepare, bar, self.threads)) as results:
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; what matters is checked in images.py
+            warnings.simplefilter("ignore")  # Pillow's warnings on odd metadata; images.py checks what matters
             for result in results:
                 if isinstance(result, Remark):
                     left_out.append(result)

@@ -1,4 +1,6 @@
-"""Whose image a file is: by a table, by a pattern, by its folder, or by C-NMC's names; and subjects whose names are nearly the same."""
+"""The subject of each file, told by a table, a pattern, its folder, or C-NMC's names; and subjects whose names are
+nearly the same.
+"""
 
 import re
 import unicodedata
@@ -56,7 +58,7 @@ class SubjectPattern:
         return self._find(path if self.searches_path else path.rpartition("/")[2])
 
     def hint(self, path: str) -> str:
-        """Where the pattern would have found something; "" if nowhere."""
+        """A hint where the pattern would have found something; "" if nowhere."""
         name = path.rpartition("/")[2]
         if self.searches_path and self._find(name) is not None:
             return "; it holds a slash, so that it is searched in the path, and its ^ is the path's beginning"
@@ -77,7 +79,8 @@ def subject_of(
     pattern: SubjectPattern | None,
     table: Listed | None,
 ) -> str | None:
-    """The subject of one image, or None if nothing tells it. Raises LeftOut if something should tell it, or contradicts its class.
+    """The subject of one image, or None if nothing tells it. Raises LeftOut if a source that should tell it doesn't,
+    or contradicts its class.
 
     names_tell: the names are C-NMC's.
     """
@@ -104,7 +107,7 @@ def subject_of(
 
 
 def alike(subjects: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of subjects whose names differ in case, zeros before a number or ".0" after it, or spaces and dashes alone.
+    """Groups of subjects whose names differ only in case, in zeros before a number or ".0" after it, or in spaces and dashes.
 
     >>> alike(["P1", "p01", "P 001", "P2", "H1", "P10"])
     [('P 001', 'P1', 'p01')]
@@ -118,7 +121,7 @@ def alike(subjects: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _plain(subject: str) -> str:
-    """What is left of a name without what a hand writes one way today and another tomorrow; 1-1 and 11 stay two."""
+    """A name without what people write inconsistently; 1-1 and 11 stay different."""
     plain = unicodedata.normalize("NFKC", subject).casefold().strip()
     plain = re.sub(r"^(\d+)[.,]0+$", r"\1", plain)
     plain = re.sub(r"(?<=[^\W\d_])[\s_.-]+(?=\d)|(?<=\d)[\s_.-]+(?=[^\W\d_])", "", plain)

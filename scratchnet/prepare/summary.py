@@ -54,7 +54,7 @@ def _split(manifest: Manifest) -> str:
 
 
 def _layout(manifest: Manifest) -> list[str]:
-    """How the folders were understood, where that is not the plain way, and what their sides have become."""
+    """How the folders were understood, if not in the usual way, and what became of their sides."""
     asked = manifest.preparation
     layout, sides = asked.get("understood_as", "C-NMC"), asked.get("given_sides", {})
     plain = layout in ("C-NMC", "{class}")
@@ -82,7 +82,7 @@ def _table(manifest: Manifest) -> list[str]:
 
 
 def _augmented(manifest: Manifest) -> list[str]:
-    """For each class, how many images became how many; nothing if that was not asked for."""
+    """For each class, how many images became how many; empty if that was not asked for."""
     if manifest.preparation["augment_offline"] == "none":
         return []
     where = "all images, before the split" if manifest.preparation["split"] == "report" else "the training side"
@@ -94,12 +94,12 @@ def _augmented(manifest: Manifest) -> list[str]:
 
 
 def _cautions(manifest: Manifest) -> list[str]:
-    """What makes the test flatter; nothing if nothing does."""
+    """Reasons why the test may flatter; empty if there are none."""
     return [*_alike(manifest), *_leaks(manifest)]
 
 
 def _alike(manifest: Manifest) -> list[str]:
-    """A caution where subjects have nearly the same name; nothing if none have."""
+    """A caution if subjects have nearly the same name; empty if none have."""
     groups = manifest.preparation.get("alike_subjects", [])
     if not groups:
         return []
@@ -119,7 +119,7 @@ def _alike(manifest: Manifest) -> list[str]:
 
 
 def _leaks(manifest: Manifest) -> list[str]:
-    """What lets subjects stand on both sides; nothing if nothing does."""
+    """Why subjects may stand on both sides; empty if they don't."""
     if not manifest.subjects_known:
         return [
             "",
@@ -139,7 +139,7 @@ def _leaks(manifest: Manifest) -> list[str]:
 
 
 def _remarks(title: str, remarks: Iterable[Remark]) -> list[str]:
-    """Each path below its reason; nothing if there are none."""
+    """Each path below its reason; empty if there are none."""
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for remark in remarks:
         by_reason[remark.reason].append(remark.path)

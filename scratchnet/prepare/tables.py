@@ -1,8 +1,9 @@
-"""What tables beside the images say: the subject of each file, and the labels of C-NMC's preliminary test set.
+"""Tables beside the images: the subject of each file, and the labels of C-NMC's preliminary test set.
 
-People's programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in UTF-8 or
-UTF-16, with a title above, with numbered rows, with blank last rows, with paths from another machine or names alone. All these are
-read; of two files that a row may mean, none is taken, and what stands for a missing name is nobody's name.
+Programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in
+UTF-8 or UTF-16, with a title above, with numbered rows, with blank last rows, with paths from another machine or
+names alone. All these are read. A row that may mean two files is not used, and a placeholder for a missing name is
+not a name.
 """
 
 import csv
@@ -47,7 +48,7 @@ MISSING = frozenset(
         *("#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"),
     )
 )
-"""What R, pandas, Excel and people write where they know no name, in lower case."""
+"""What R, pandas, Excel and people write for a missing name, in lower case."""
 SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+")
 BEGINNINGS = (
     (re.compile(r"\s*<\?xml", re.IGNORECASE), "a file of XML"),
@@ -61,7 +62,7 @@ SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)  # Excel's ow
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table of subjects. line: its number in the file. file: as it is written. label: "" where it says none."""
+    """One row of a table of subjects. line: its number in the file. file: as it is written. label: "" if it is missing."""
 
     line: int
     file: str
@@ -92,8 +93,9 @@ def read_subjects(table: Path) -> SubjectTable:
     The columns are called `file` and `subject` or `patient`, or one of the usual names for them (`FILE_COLUMNS`,
     `SUBJECT_COLUMNS`), whatever the case, spaces and underscores. Blank rows are passed over.
 
-    Raises DataError if it cannot be read, lacks a column, or has no rows; or where a row lacks its file or subject, names as one
-    what stands for a missing one (`MISSING`) or a number that Excel has shortened, or gives a file a second subject.
+    Raises DataError if it cannot be read, lacks a column, or has no rows; or if a row lacks its file or subject, has
+    a placeholder for a missing one (`MISSING`) or a number that Excel has shortened, or gives a file a second
+    subject.
     """
     rows: list[Row] = []
     seen: dict[str, str] = {}
@@ -123,7 +125,7 @@ def read_subjects(table: Path) -> SubjectTable:
 
 
 def _wrong(file: str, subject: str) -> str | None:
-    """Why a row can't be used, and the remedy; None where it can."""
+    """Why a row can't be used, and the remedy; None if it can."""
     remedy = "take the row out, and the image is left out; or give it a subject"
     if not file or not subject:
         return f"file or subject is empty: {remedy}"
@@ -147,7 +149,7 @@ def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[s
     it, as a name alone is, if no other file ends so; with or without the extension. Letters are compared in Unicode's composed
     form, slashes and backslashes are the same, upper and lower case are not.
 
-    elsewhere: files of the source that are not asked for, of which rows are no mistake. Raises DataError where rows give one
+    elsewhere: other files of the source; rows about them are not mistakes. Raises DataError if rows give one
     file two subjects.
     """
     index = _PathIndex((*files, *elsewhere))
@@ -182,7 +184,7 @@ class _PathIndex:
     """Finds files by their whole path, by its end, and without extension."""
 
     def __init__(self, files: Sequence[str], same: Callable[[str], str] = str) -> None:
-        """same: what is compared of a path, such as its letters without case."""
+        """same: the form of a path that is compared, such as its letters without case."""
         self._files, self._same = files, same
         self._whole: defaultdict[str, list[str]] = defaultdict(list)
         self._ends: defaultdict[str, list[str]] = defaultdict(list)
@@ -212,7 +214,7 @@ class _PathIndex:
 
 
 def _missing(rows: list[Row], index: _PathIndex) -> str:
-    """What to say of rows that name files which are not in the source."""
+    """The remark on rows that name files which are not in the source."""
     which = "a row names a file that is" if len(rows) == 1 else f"{len(rows)} rows name files that are"
     reason = f"{which} not in the source, {'' if len(rows) == 1 else 'the first '}{rows[0].file!r}"
     there = index.in_other_case(rows[0].file)
@@ -220,7 +222,7 @@ def _missing(rows: list[Row], index: _PathIndex) -> str:
 
 
 def _path(file: str) -> str:
-    """A path as it is compared: composed letters, slashes, nothing that means no folder."""
+    """A path in the form that is compared: composed letters, slashes, without empty folders and "."."""
     path = unicodedata.normalize("NFC", file.strip()).replace("\\", "/")
     return "/".join(part for part in path.split("/") if part not in ("", "."))
 
@@ -238,7 +240,7 @@ def read_prelim_labels(table: Path) -> dict[str, tuple[str, str]] | None:
         UID_H49_35_1_hem.bmp,4.bmp,0
 
     Returns for each new name, without extension and case, the original one and the class: {"1": ("UID_57_29_1_all.bmp",
-    "all"), …}; None if the file has other columns, or is no table at all. Raises DataError if a row makes no sense.
+    "all"), …}; None if the file has other columns, or isn't a table. Raises DataError if a row is invalid.
     """
     names: dict[str, tuple[str, str]] = {}
     try:
@@ -277,7 +279,7 @@ class UnreadableTableError(DataError):
 
 
 def _plain(name: str) -> str:
-    """The name of a column without what does not matter: "Patient ID" and "patient_id" are one."""
+    """The name of a column without spaces, underscores and case: "Patient ID" and "patient_id" are the same."""
     return re.sub(r"[\s_.-]", "", name.casefold())
 
 
@@ -297,13 +299,13 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _separator(head: str) -> str:
-    """What stands between these names of columns: what makes the wanted ones of them, or else what stands there most often.
+    """The separator of these names of columns: the one that yields the wanted names, or else the most frequent one.
 
     >>> _separator('file;subject;"age, years, at, visit"'), _separator('"file" "subject"'), _separator("Patient ID,File Name")
     (';', ' ', ',')
     """
     best = max(SEPARATORS, key=lambda one: (_both(_cells(head, one)), head.count(one)))
-    # Spaces stand in names too: they separate only where nothing else makes both columns.
+    # Names hold spaces too: these separate only if nothing else yields both columns.
     return " " if _both(_cells(head, best)) < _both(_cells(head, " ")) == 2 else best
 
 
@@ -336,7 +338,7 @@ def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         for row in reader:
             rows.append((line + 1, [cell.strip() for cell in row]))
             line = above + reader.line_num
-    except (csv.Error, TypeError, ValueError) as error:  # the latter two for a separator that can be none
+    except (csv.Error, TypeError, ValueError) as error:  # the latter two for an invalid separator
         raise UnreadableTableError(f"{table}: cannot be read as a table (CSV), line {line + 1}: {error}.") from error
     number, last = rows.pop()
     if last != [END]:
@@ -346,5 +348,5 @@ def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     names = rows[0][1] if rows else []
     rows = [(line, row) for line, row in rows[1:] if any(row)]
     if rows and all(len(row) == len(names) + 1 and row[0].isdecimal() for _, row in rows):
-        names = ["", *names]  # as R's write.table does it: the column of the rows' numbers has no name
+        names = ["", *names]  # as R's write.table writes it: the column of the rows' numbers has no name
     return names, iter(rows)

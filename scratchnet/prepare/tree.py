@@ -1,4 +1,4 @@
-"""The folders below a source, with how many images each holds: what is looked at to see which folders are the classes."""
+"""The folders below a source, with how many images each holds: they show which folders are the classes."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ MOST_CHILDREN = 6  # of one folder in it
 class Folder:
     """One folder. images: the files in it, by name, with their paths. folders: those in it that hold images somewhere, by name.
 
-    Names are the same where they are in Unicode's composed form and in lower case (`key`); `name` is how it is first written.
+    Names are the same if their composed forms in lower case are (`key`); `name` is the first spelling met.
     spellings: all the ways in which it is written.
     """
 
@@ -29,7 +29,7 @@ class Folder:
         return len(self.images) + sum(folder.count for folder in self.folders.values())
 
     def files(self, above: str = "") -> dict[str, str]:
-        """All images in it and below it: their place below this folder, and their path."""
+        """All images in it and below it: their path below this folder, and their whole path."""
         found = {above + name: path for name, path in self.images.items()}
         for key, folder in self.folders.items():
             found |= folder.files(f"{above}{key}/")
@@ -66,7 +66,7 @@ def grow(paths: Iterable[str], name: str = "") -> Folder:
 
 
 def key(name: str) -> str:
-    """What two names have in common that mean the same: the composed form, lower case, no space around."""
+    """The form in which names are compared: Unicode's composed form, in lower case, without spaces around."""
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 

@@ -38,7 +38,7 @@ def write_dataset(
 ) -> Manifest:
     """Fills the shards of each side from the spool, and writes the manifest that it returns.
 
-    left_out: what is to be listed besides what the division leaves out. preparation: all that was asked for.
+    left_out: to be listed in addition to what the division leaves out. preparation: all settings.
     Raises OSError if the disk is full.
     """
     size = spool.preprocessing["image_size"]
@@ -100,7 +100,7 @@ def _write_split(folder: Path, header: ShardHeader, items: Sequence[Item], spool
 
 
 def _packed(items: Sequence[Item], spool: Spool) -> Generator[PackedImage, None, None]:
-    """The compressed pixels of these items, in order; the spool is read here, and several threads turn what is to be turned."""
+    """The compressed pixels of these items, in order; the spool is read here, and several threads turn the turned copies."""
     stored = ((spool.packed(item.image), item) for item in items)
     return in_order(lambda one: spool.turned(one[0], one[1].label, one[1].symmetry), stored, spool.threads)
 

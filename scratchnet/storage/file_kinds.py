@@ -1,11 +1,11 @@
-"""What a file is, by its first bytes and not by its name: for the message to a person who gave another kind than expected."""
+"""What a file is, by its first bytes and not by its name: for the message about a file of an unexpected kind."""
 
 import contextlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-MOST_MEMBERS = 10_000  # of an archive that are looked at
+MOST_MEMBERS = 10_000  # names in an archive that are checked
 
 SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "arrays"),
@@ -59,7 +59,7 @@ class FileKind:
 
 
 def kind_of(file: Path) -> FileKind:
-    """What this file is. Never raises: of a file that can't be read, nothing is known.
+    """What this file is. Never raises: a file that can't be read is of an unknown kind.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def kind_of(file: Path) -> FileKind:
     """
     unknown = FileKind("a file of an unknown kind", "unknown")
     try:
-        if not file.is_file():  # a pipe would be waited for
+        if not file.is_file():  # reading a pipe would block
             return unknown
         with open(file, "rb") as stream:
             head = stream.read(1024)
@@ -94,7 +94,7 @@ def kind_of(file: Path) -> FileKind:
 
 
 def _zip(file: Path) -> FileKind:
-    """The programs that pack their files as ZIP are told apart by the names inside; where these say nothing, by the file's own."""
+    """Programs that pack their files as ZIP are told apart by the names inside, or else by the file's own name."""
     names: list[str] = []
     with (
         contextlib.suppress(OSError, zipfile.BadZipFile, ValueError, NotImplementedError),
@@ -115,7 +115,7 @@ def _zip(file: Path) -> FileKind:
 
 
 def _text(file: Path, head: bytes) -> FileKind | None:
-    """A text, or None where it holds what texts don't."""
+    """A text, or None if it holds bytes that texts don't have."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return FileKind("a text in UTF-16", "text")
     if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):

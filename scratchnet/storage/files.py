@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one, whole, and never something in between.
+"""Writing files so that a reader finds the whole old file or the whole new one, and never something in between.
 
 A process may be killed, a disk may fill up, the power may fail, at any moment of a write. So a file is written under
 another name beside its target, forced to the disk, and then renamed over the target, which file systems do in one step.
@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.partial(\.\w+)?")
-"""The names of the files that `write_atomically` writes to; one that is left over belonged to a process that was
-killed."""
+"""The names of the files that `write_atomically` writes to; a leftover one belonged to a process that was killed."""
 
 
 @contextlib.contextmanager
@@ -43,7 +42,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(file.fileno())
         _replace(temporary, target)
     except BaseException:
-        with contextlib.suppress(OSError):  # what went wrong first is what matters
+        with contextlib.suppress(OSError):  # the first error is the one that matters
             temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
@@ -58,8 +57,8 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Forces a folder's list of names to the disk: without it, a rename may be forgotten when the power fails.
 
-    Windows has no such call and needs none; nor have some network file systems, and a folder that may not be read can't be
-    synced: then the file is in its place, and only the power cut just after it is not covered.
+    Windows has no such call and needs none; some network file systems have none either, and a folder without read
+    permission can't be synced: then the file is in its place, and only a power cut just afterwards is not covered.
     """
     if os.name == "nt":
         return

@@ -1,6 +1,6 @@
-"""A file in the place of weights or shards that another program wrote: what it is, and what to do with it.
+"""A file that another program wrote, given in place of weights or shards: what it is, and what to do with it.
 
-Damage is another matter: a file that may once have been one of scratchnet's is not handled here.
+Damage is not handled here: that of a file that may once have been one of scratchnet's.
 """
 
 import io
@@ -34,9 +34,9 @@ NEXT_STEPS = {
 
 
 def foreign_file(path: Path, expected: str = OURS) -> str | None:
-    """What a file is that scratchnet has not written, and the next step, to follow its name and "is"; None where it may be ours.
+    """What a file is that scratchnet has not written, and the next step, to follow its name and "is"; None if it may be ours.
 
-    expected: what to say where there is no next step. Never raises: of a file that can't be read, nothing is known.
+    expected: what to say if there is no next step. Never raises; None for a file that can't be read.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def foreign_file(path: Path, expected: str = OURS) -> str | None:
         return f"{kind.name}, {TORCH.format(then=then)}"
     if kind.group in NEXT_STEPS:
         return f"{kind.name}: {NEXT_STEPS[kind.group] or expected}"
-    if kind.group in ("text", "table") and path.suffix.lower() != ".h5":  # what is called .h5 may be ours, and damaged
+    if kind.group in ("text", "table") and path.suffix.lower() != ".h5":  # a file called .h5 may be ours, and damaged
         return f"{kind.name}: {expected}"
     if head[:2] == b"\x08\x01" and path.suffix.lower() == ".pb":
         return f"a model of TensorFlow: {expected}"
@@ -79,7 +79,7 @@ def _head(path: Path) -> bytes:
 
 
 def _hdf5(head: bytes, expected: str) -> str | None:
-    """Of HDF5 files only those whose first bytes scratchnet never writes: superblocks of version 0 and 1, as h5py and Keras do."""
+    """Only HDF5 files with first bytes that scratchnet never writes: superblocks of version 0 and 1, as h5py and Keras do."""
     old = head[8:9] in (b"\0", b"\1") and head[13:15] == b"\x08\x08"
     if sum(mark in head for mark in KERAS) >= 1 + (not old):
         return f"a model or the weights of Keras in HDF5: {FROM_KERAS}"
@@ -87,7 +87,7 @@ def _hdf5(head: bytes, expected: str) -> str | None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: a length of 8 bytes, then that much JSON."""
+    """Whether a file begins like safetensors: a length of 8 bytes, then that much JSON."""
     head = _head(path)
     if len(head) < 10 or head[8:9] != b"{":
         return False

@@ -7,7 +7,7 @@ MAX_VALUES = 2**21  # in one text: each takes up to about 100 bytes once it is p
 
 
 class JsonError(ValueError):
-    """The text is not JSON, or larger, deeper or richer than anything that scratchnet writes."""
+    """The text is not JSON, or is larger, deeper or has more values than anything that scratchnet writes."""
 
 
 def parse_json(text: bytes, *, max_bytes: int, allow_nan: bool = False) -> Any:
@@ -15,7 +15,7 @@ def parse_json(text: bytes, *, max_bytes: int, allow_nan: bool = False) -> Any:
 
     max_bytes: of the text; it takes no more than about 4 bytes for each, and 100 bytes for each of MAX_VALUES values.
     allow_nan: whether NaN and the infinities, which JSON does not have, are accepted as Python writes them.
-    Raises JsonError for everything that cannot be parsed: also for brackets in brackets without end and numbers of a million digits.
+    Raises JsonError for everything that cannot be parsed, also for brackets nested too deep and numbers of a million digits.
 
     >>> parse_json(b'{"epoch": 3}', max_bytes=100)
     {'epoch': 3}

@@ -1,7 +1,7 @@
 """A lock that belongs to a process and dies with it.
 
-The operating system keeps it (`flock`, or `locking` on Windows) and lets go of it when the process ends, however it
-ends: there is no stale lock to clean up, and the file that stays behind means nothing by itself.
+The operating system keeps it (`flock`, or `locking` on Windows) and releases it when the process ends, however it
+ends: there is no stale lock to clean up, and the file that remains means nothing by itself.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from types import TracebackType
 
 from scratchnet.errors import LockedError, NoLocksError
 
-HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what the systems say of a lock that is held
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # the systems' errors for a lock that is held
 
 if sys.platform == "win32":
     import msvcrt
 
-    BEYOND = 2**30  # Windows locks bytes against reading too: one that no reader of the note below asks for
+    BEYOND = 2**30  # Windows locks bytes against reading too: this one is beyond the note below
 
     def _take(descriptor: int) -> None:
         os.lseek(descriptor, BEYOND, os.SEEK_SET)
@@ -34,10 +34,10 @@ else:
 
 
 class Lock:
-    """Holds the lock in the file `path`, which is made if need be, from `with` to the end of the block.
+    """Holds the lock in the file `path`, which is created if needed, from `with` to the end of the block.
 
-    Who holds it is written into the file, for the message of the one who comes second.
-    Raises LockedError where another process holds it, NoLocksError where the file system has none, OSError where the file
+    The holder is written into the file, for the message to whoever comes second.
+    Raises LockedError if another process holds it, NoLocksError if the file system has none, OSError if the file
     can't be made.
 
     >>> import tempfile

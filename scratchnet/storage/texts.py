@@ -1,7 +1,8 @@
-"""Reading the texts that people's programs write: UTF-8 with or without a mark, UTF-16 with one.
+"""Reading texts written by other programs: UTF-8 with or without a byte order mark, UTF-16 with one.
 
-A table from Excel, a configuration from Notepad, a list from a spreadsheet: each program saves text in its own way. What says
-itself how it is to be read is read; the rest is refused with the remedy, and never guessed, since a wrong guess spoils names.
+A table from Excel, a configuration from Notepad, a list from a spreadsheet: each program saves text in its own way. A
+file that declares its encoding is read; any other is refused with the remedy, and never guessed, since a wrong guess
+spoils names.
 """
 
 import codecs
@@ -12,7 +13,7 @@ from scratchnet.errors import DataError
 from scratchnet.storage.file_kinds import kind_of
 
 MAX_BYTES = 2**26
-MARKS = (  # UTF-32's begins as UTF-16's does, and is asked for first
+MARKS = (  # UTF-32's begins like UTF-16's, and so is checked first
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -23,9 +24,9 @@ REMEDY = 'Save it as UTF-8 (in Excel: Save As, "CSV UTF-8"; in Notepad: Save As,
 
 
 def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> str:
-    """The text of a file that a person's program wrote, without the mark of its encoding; its newlines stay as they are.
+    """The text of a file, without its byte order mark; its newlines stay as they are.
 
-    Read are UTF-8, and what a byte order mark announces: UTF-8, UTF-16 and UTF-32.
+    It may be UTF-8, or whatever a byte order mark declares: UTF-8, UTF-16 or UTF-32.
 
     Raises DataError, with one line that names what came and the remedy, for a file in another encoding, of another kind (a
     workbook, an archive), larger than `max_bytes`, or that can't be opened.
@@ -38,7 +39,7 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
     """
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():  # a named pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a named pipe would block
             raise DataError(f"{path}: cannot be read: it is not a regular file.")
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
@@ -73,6 +74,6 @@ def _why_not(path: Path, content: bytes, encoding: str, error: UnicodeDecodeErro
 
 
 def _no_text(path: Path) -> str:
-    """What a file is that holds what texts don't."""
+    """What a file is that holds bytes which texts don't have."""
     kind = kind_of(path)
     return kind.name if kind.group not in ("text", "table", "unknown") else "no text, or one in UTF-16 without a mark"

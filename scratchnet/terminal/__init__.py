@@ -1,1 +1,1 @@
-"""What a program of ours prints, is asked, and how it ends, on any terminal. It may import errors and version."""
+"""What every command does in a terminal: parsing, printing, ending. It may import errors and version."""

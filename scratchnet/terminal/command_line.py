@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """An error message for the terminal: printable, and with words of hundreds of letters shortened.
+    """An error message for the terminal: printable, with words of hundreds of letters shortened.
 
     >>> one_line("epochs is " + "9" * 5000)
     'epochs is 9999999999999999…99999999'
@@ -61,9 +61,9 @@ def notes(error: BaseException) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, whose options are written out, and for which nothing is no value.
+    """An ArgumentParser with errors of one line, without abbreviated options, and without empty values.
 
-    passes_on: options that it doesn't know are left to its caller, by `parse_known_args`.
+    passes_on: unknown options are left to its caller, by `parse_known_args`.
     """
 
     def __init__(self, *, passes_on: bool = False, **options: Any) -> None:
@@ -73,8 +73,9 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=version, help="say which version this is, and end")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Also refuses an empty text, which a shell leaves of a variable that isn't set; and what isn't known, here where it
-        is known whose options are meant: the program above a command would name its own help."""
+        """Also refuses an empty text, which a shell makes of a variable that isn't set; and unknown options, already
+        here, so that the message names this command's help and not the whole program's.
+        """
         found, rest = super().parse_known_args(args, namespace)
         if rest and not self.passes_on:
             self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")
@@ -85,7 +86,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _meant(self, rest: list[str]) -> str:
-        """The options that look like those that aren't known, as a question; "" where none does."""
+        """Known options similar to the unknown ones, as a question; "" if there are none."""
         shown = [action for action in self._actions if action.help != argparse.SUPPRESS]
         known = [option for action in shown for option in action.option_strings if option.startswith("--")]
         asked = [word.partition("=")[0] for word in rest if word.startswith("--")]

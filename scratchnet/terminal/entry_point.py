@@ -1,4 +1,4 @@
-"""What every entry point does: it prints whatever its streams are, and its errors are one line and an exit code."""
+"""What every entry point does: it prints to any kind of stream, and its errors are one line and an exit code."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from scratchnet.terminal.streams import OutputLost, output_problem, standard_str
 
 @dataclass
 class Answer:
-    """What a program's work comes to: its exit code."""
+    """The result of a program: its exit code."""
 
     code: int = 0
 
 
 @contextlib.contextmanager
 def answering(name: str, stopped: str = "stopped") -> Iterator[Answer]:
-    """The work of a program, as a `with` block that sets the answer's code; it is 2 where the work can't be done as asked,
-    and 130 where Ctrl-C has stopped it.
+    """The work of a program, as a `with` block that sets the answer's code; it is 2 if the work can't be done as
+    asked, and 130 if Ctrl-C has stopped it.
 
     name: what the program is called, which an error's line begins with. stopped: what is said after Ctrl-C.
     Also from Python, as in a notebook or a thread: the streams are as before when the block ends.
@@ -99,8 +99,9 @@ def program(main: Callable[[], int]) -> NoReturn:
 
 
 def _fill_descriptors() -> None:
-    """Where a standard stream was closed from the beginning, the next file that is opened would get its number, and whatever
-    writes there, such as the HDF5 library's errors, would end up in it."""
+    """If a standard stream was closed from the beginning, the next file that is opened would get its number, and
+    whatever is written there, such as the HDF5 library's errors, would end up in that file.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""How this program was called: what a person should type next is written as they typed the last."""
+"""How this program was called, so that commands in its messages begin as the user's own did."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def python() -> str:
 
 
 def checkout() -> Path | None:
-    """The folder of the program's sources where it runs from there; None where it was installed for good."""
+    """The folder of the program's sources if it runs from there; None if it was installed without them."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").is_file() and (root / "train.py").is_file() else None
 
@@ -69,5 +69,5 @@ def _is_script() -> bool:
 
 
 def _from_here(path: Path) -> str:
-    """The path, short where it lies below the folder that the program was called in."""
+    """The path, relative if it lies below the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: as many of them as the system knows.
+# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: those of them that the system has.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -18,8 +18,9 @@ Handler = Callable[[int, FrameType | None], Any]
 def handle(handler: Handler, numbers: list[int] = SIGNALS) -> Mapping[int, Any]:
     """Gives these signals to the handler; returns what handled them before, for `restore`.
 
-    A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored, and one that another library
-    handles below Python stays with it. Python lets the main thread alone set handlers: in another one nothing is changed.
+    A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored, and one that another
+    library handles below Python stays with it. Only the main thread may set handlers: in another one nothing is
+    changed.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is not threading.main_thread():
@@ -38,8 +39,9 @@ def restore(before: Mapping[int, Any]) -> None:
 
 
 def end_when_asked() -> None:
-    """Where there is nothing to be saved, all of them but Ctrl-C, which raises KeyboardInterrupt, end the program as it does:
-    with nothing left behind, and 128 plus the signal's number as exit code."""
+    """While there is nothing to save, all of them but Ctrl-C, which raises KeyboardInterrupt, end the program like
+    it: with nothing left behind, and 128 plus the signal's number as exit code.
+    """
     handle(_end, [number for number in SIGNALS if number != signal.SIGINT])
 
 

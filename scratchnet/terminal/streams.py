@@ -1,8 +1,9 @@
-"""Standard output and standard error that outlast what happens to them.
+"""Standard output and standard error that survive failures.
 
-A terminal, a pipe or a file may lack a sign (Windows writes into files in cp1252, a bare Linux in ASCII), its reader may go
-away (`| head`, a closed ssh), its disk may be full, and a program without a console has no streams at all. None of this is
-a reason to lose a night's training. Files that the program names itself are UTF-8 and have nothing to do with this.
+A terminal, a pipe or a file may lack a character (Windows writes files in cp1252, a bare Linux in ASCII), its reader
+may go away (`| head`, a closed ssh), its disk may be full, and a program without a console has no streams at all.
+None of this is a reason to lose a night's training. Files that the program names itself are UTF-8 and have nothing to
+do with this.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ LEGIBLE = str.maketrans(
         "\u2009": " ", "\u202f": " ", "█": "#", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▋": "|", "▊": "|", "▉": "|",
     }
 )  # fmt: skip
-"""Signs of this program, and what stands for them where they can't be written."""
+"""Characters of this program, and their replacements where they can't be written."""
 
 
 def legible(text: str, encoding: str | None) -> str:
-    """The text with what the encoding lacks replaced: signs by others that look like them, all else by its number.
+    """The text with characters that the encoding lacks replaced: by similar ones, or by their numbers.
 
     >>> print(legible("64 × 64 … café", "cp1252"), legible("★ 3×3 … café", "ascii"))
     64 × 64 … café * 3x3 ... caf\\xe9
@@ -50,7 +51,7 @@ def legible(text: str, encoding: str | None) -> str:
 
     try:
         return "".join(map(one, text))
-    except (UnicodeError, LookupError):  # an encoding that can't even write a backslash, or that nobody knows
+    except (UnicodeError, LookupError):  # an encoding that lacks even the backslash, or that is unknown
         return text.translate(LEGIBLE).encode("ascii", "backslashreplace").decode("ascii")
 
 
@@ -61,7 +62,7 @@ class OutputLost(ScratchnetError):  # noqa: N818 - where nobody wants to read on
 class Output:
     """A stream whose `write` and `flush` never raise: the first failure is kept in `lost`, and the rest is dropped.
 
-    stream: what it writes to, such as `sys.stdout`; None is nothing. All else (encoding, isatty, …) is the stream's own.
+    stream: what it writes to, such as `sys.stdout`; None discards. All else (encoding, isatty, …) is the stream's own.
     """
 
     def __init__(self, stream: Any, name: str) -> None:
@@ -71,12 +72,12 @@ class Output:
         self.announces = False  # whether a failure is said on the other stream
 
     def write(self, text: str) -> int:
-        """Writes the text, or what comes closest in the stream's encoding; returns its length."""
+        """Writes the text, or its closest form in the stream's encoding; returns its length."""
         if self.stream is not None and self.lost is None:
             encoding = getattr(self.stream, "encoding", None)
             try:
                 try:
-                    # Not only where it raises: standard error would write numbers, as Python sets it up.
+                    # Not only if it raises: standard error would write numbers, as Python sets it up.
                     self.stream.write(legible(text, encoding) if encoding else text)
                 except UnicodeEncodeError:
                     self.stream.write(legible(text, encoding))
@@ -100,13 +101,13 @@ class Output:
             return False
 
     def fileno(self) -> int:
-        """The stream's file descriptor. Raises io.UnsupportedOperation where it has none."""
+        """The stream's file descriptor. Raises io.UnsupportedOperation if it has none."""
         if self.stream is None:
             raise io.UnsupportedOperation("fileno")
         return int(self.stream.fileno())
 
     def announce(self) -> None:
-        """From now on (or at once, if it has happened) a failure is said on standard error: the work goes on for hours."""
+        """From now on (or at once, if it has happened) a failure is reported on standard error: the work goes on for hours."""
         if not self.announces:
             self.announces = True
             if self.lost is not None:
@@ -136,9 +137,9 @@ _installing = threading.Lock()
 
 @contextlib.contextmanager
 def standard_streams(*, announce: bool = False) -> Iterator[None]:
-    """While the block runs, `sys.stdout` and `sys.stderr` are an `Output` each: to print can't fail.
+    """While the block runs, `sys.stdout` and `sys.stderr` are an `Output` each: printing can't fail.
 
-    announce: standard error is told when standard output is lost. Blocks may be nested and run in several threads;
+    announce: standard error says so when standard output is lost. Blocks may be nested and run in several threads;
     the last one puts back what was there before the first.
     """
     mine: list[Output] = []
@@ -163,13 +164,13 @@ def standard_streams(*, announce: bool = False) -> Iterator[None]:
 
 
 def require_output() -> None:
-    """Raises OutputLost where standard output can't be written any more; for work that is done for its reader alone."""
+    """Raises OutputLost if standard output can't be written any more; for work that only serves its reader."""
     if (error := _lost()) is not None:
         raise OutputLost(_why(error)) from error
 
 
 def output_problem() -> str | None:
-    """What has kept standard output from being written, in words; None where nothing has, or its reader had seen enough."""
+    """Why standard output could not be written, in words; None if it could, or if its reader had seen enough."""
     sys.stdout.flush() if sys.stdout is not None else None
     error = _lost()
     return None if error is None or _reader_left(error) else _why(error)

@@ -1,4 +1,4 @@
-"""Tables and sentences for a terminal, as wide as the terminal is: nothing is cut, and no number is broken in two."""
+"""Tables and sentences for a terminal, in its width: nothing is cut off, and no number is broken in two."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from scratchnet.terminal.command_line import printable
 
-LEAST = 40  # columns; a narrower terminal gets lines that it has to break itself
+LEAST = 40  # columns; a narrower terminal has to break the lines itself
 NARROWEST = 8  # letters of a column whose words are broken
 GAP = "  "
 TIED = "\N{NO-BREAK SPACE}"
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; 80 where the output goes elsewhere, and what the variable COLUMNS says where it is set."""
+    """Columns of the terminal; 80 if the output goes elsewhere; the variable COLUMNS goes first if it is set."""
     return max(LEAST, shutil.get_terminal_size().columns)
 
 
@@ -30,11 +30,11 @@ def text_table(
 ) -> list[str]:
     """The lines of a table whose first row is its head and whose first column says what a row is.
 
-    left: the columns that stand to the left, all others to the right. together: columns after the first that belong
-    together. beside: whether they are there to be compared. width: of the terminal, None to ask it.
+    left: the columns that are aligned left, all others right. together: columns after the first that belong together.
+    beside: whether they are to be compared. width: of the terminal (None: ask it).
 
     A table that is too wide is cut between such groups of columns, and the parts stand below each other, each with the first
-    column; where one group alone is too wide, its cells are wrapped. With `beside`, cells are wrapped before the table is cut.
+    column; if one group alone is too wide, its cells are wrapped. With `beside`, cells are wrapped before the table is cut.
 
     >>> print("\\n".join(text_table([["", "run a", "run b"], ["accuracy", "71.4 %", "9.2 %"]], width=80)))
                run a  run b

@@ -1,4 +1,4 @@
-"""Training a network: its hyper-parameters, the loop, checkpoints, and what it shows.
+"""Training a network: its hyper-parameters, the loop, checkpoints, and what the user sees.
 
 It may import drawing, measures, data, nn, kernels, storage, terminal, and what stands at the top of scratchnet.
 """

@@ -12,11 +12,12 @@ Format "scratchnet-checkpoint", version 2:
 | `crc32`        | attribute of the file: CRC-32 of all the others, so that none can go missing                          |
 | `format`, `version` | attributes of the file                                                                           |
 
-No pickle: nothing in the file can run. It is written whole beside its target and renamed over it. `scratchnet.storage.hdf5` says what
-a reader makes of a file from a stranger: it allocates no more than the file's size for arrays, and the bounds of
-`scratchnet.storage.json_text` for MAX_TEXT_BYTES of text. Weights that are NaN or infinite are read as they are: they are evidence.
+No pickle: nothing in the file can run. It is written whole beside its target and renamed over it.
+`scratchnet.storage.hdf5` reads a file from a stranger safely: it allocates no more than the file's size for arrays,
+and the bounds of `scratchnet.storage.json_text` for MAX_TEXT_BYTES of text. Weights that are NaN or infinite are read
+as they are: they show what went wrong.
 
-CRC-32 finds every error of up to 32 bits in a row and all but one in 2³² of the others; it is no seal against forgers.
+CRC-32 finds every error of up to 32 bits in a row and all but one in 2³² of the others; it does not protect against forgery.
 It takes 0.06 s for 400 MB (zlib.crc32, 7 GB/s; SHA-256 2 GB/s; one core of an AMD EPYC (Zen 4), Linux, 2026-11-24).
 """
 
@@ -54,7 +55,7 @@ class Progress:
     epoch: the one it is in, from 0. batches_done, loss_sum, seconds (of training): of that epoch. rows: the metrics of
     the epochs before. timings: how long they took. Only the times differ when a run is repeated.
 
-    A field that is added here is written, read and checked against its annotation without more ado: int, float, bool, str, None,
+    A field that is added here is written, read and checked against its annotation automatically: int, float, bool, str, None,
     lists and dictionaries of them. An int counts something, from 0. Numbers must be finite, except in `rows`, where a metric that is
     not defined is NaN.
     """
@@ -87,9 +88,9 @@ def save_checkpoint(
 ) -> None:
     """Writes a checkpoint to `path`, which at every moment holds the old file or the new one.
 
-    weights, optimizer: arrays by name. about: whatever JSON can hold. Raises OSError where the disk is full, and the
-    old file stays; DtypeError for an array that is no array of numbers, DataError for what could be written and not read again:
-    names that the format can't hold, a Progress that doesn't fit its annotations.
+    weights, optimizer: arrays by name. about: whatever JSON can hold. Raises OSError if the disk is full, and the
+    old file stays; DtypeError for an array that is not numeric, DataError for what could not be read again: names
+    that the format can't hold, a Progress that doesn't fit its annotations.
     """
     texts = {"about": json.dumps(about).encode(), "progress": json.dumps(progress and asdict(progress)).encode()}
     _require_readable(texts)
@@ -112,7 +113,7 @@ def save_checkpoint(
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Reads a checkpoint and compares every array with its checksum.
 
-    Raises DataError, naming the file, where it is missing, damaged, of another format or version, or holds anything but
+    Raises DataError, naming the file, if it is missing, damaged, of another format or version, or holds anything but
     plain arrays of its own.
     """
     with HDF5File(path, "checkpoint", REMEDY) as file, file.refusing():
@@ -185,7 +186,7 @@ def _read_checked(file: HDF5File, name: str) -> NDArray[Any]:
 
 
 def _parse_progress(content: Any) -> Progress:
-    """Turns JSON into Progress. Raises ValueError that names the field where it does not fit."""
+    """Turns JSON into Progress. Raises ValueError that names the field if it does not fit."""
     hints = get_type_hints(Progress)
     if not isinstance(content, dict):
         raise ValueError("it is not a JSON object")
@@ -217,7 +218,7 @@ def _fits(value: Any, kind: Any, *, finite: bool) -> bool:
 
 
 def _require_readable(texts: dict[str, bytes]) -> None:
-    """Raises DataError for texts that `load_checkpoint` would refuse: a run would find out when it wants to go on."""
+    """Raises DataError for texts that `load_checkpoint` would refuse: a run would notice only when it is resumed."""
     try:
         for text in texts.values():
             parse_json(text, max_bytes=MAX_TEXT_BYTES, allow_nan=True)

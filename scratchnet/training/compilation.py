@@ -1,7 +1,7 @@
 """All kernels that training needs, compiled before the first step, by two processes side by side.
 
-Numba compiles one function at a time, and for training that is half a minute. What one process has compiled and kept on
-disk the other loads, so a second one takes its share: the direct convolution and what is around it, while this one
+Numba compiles one function at a time, and for training that is half a minute. A process loads what another has
+compiled and kept on disk, so a second one compiles the direct convolution and what is around it, while this one
 compiles Winograd's algorithm.
 """
 
@@ -26,14 +26,14 @@ from scratchnet.nn.models import MODELS
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
 
-# So many images of 32 × 32 take the fast path in their first layers and the dense one in their last; one image alone
-# takes the direct path in its deeper layers.
+# A batch of so many images of 32 × 32 takes the fast path in the first layers and the dense one in the last; a single
+# image takes the direct path in deeper layers.
 FAST, DIRECT = 16, 1
-PATIENCE = 60  # seconds for the second process to end, after this one has
+PATIENCE = 60  # seconds for the second process to end after this one is done
 
 
 def compile_kernels(config: Config) -> None:
-    """Compiles all that training with this configuration needs, or loads it where it was compiled before."""
+    """Compiles all kernels that training with this configuration needs, or loads those that were compiled before."""
     with _helper(config):
         small_step(config, FAST)
     small_step(config, DIRECT)
@@ -41,7 +41,7 @@ def compile_kernels(config: Config) -> None:
 
 
 def kernels_are_compiled(config: Config) -> bool:
-    """Whether `compile_kernels` has run on this machine for such a configuration, so that it takes a moment only."""
+    """Whether `compile_kernels` has run on this machine for such a configuration, so that it takes only a moment."""
     return compiled_before(_kernels_of(config))
 
 
@@ -56,7 +56,7 @@ def small_step(config: Config, images: int) -> None:
     if config.clip_norm:
         trainer.optimizer.clip(config.clip_norm)
     trainer.optimizer.step()
-    # Larger images leave so many features that the first dense layer takes another kernel.
+    # With larger images the first dense layer has so many inputs that it takes another kernel.
     dense = Dense(1)
     dense.build((LONG,), dtype=config.dtype)
     dense.forward(np.zeros((1, LONG), config.dtype))
@@ -80,13 +80,13 @@ def _helper(config: Config) -> Iterator[None]:
 
 
 def _nothing_to_share(config: Config) -> bool:
-    """Where all is compiled, or can't be kept, or there is one processor, or the user has forced one path."""
+    """Whether all is compiled, or can't be kept, or there is one processor, or the user has forced one path."""
     forced = bool(os.environ.get("SCRATCHNET_CONV"))
     return kernels_are_compiled(config) or cache_directory() is None or os.cpu_count() == 1 or forced
 
 
 def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
-    """The second process; None where it can't be started."""
+    """The second process; None if it can't be started."""
     found = [str(Path(scratchnet.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
     code = f"from scratchnet.training.compilation import help_compiling; help_compiling({json.dumps(asdict(config))!r})"

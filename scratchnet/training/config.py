@@ -30,9 +30,10 @@ def option(
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field of Config: its default here, its meaning, the report's value (None where the report is silent), and what may be chosen.
+    """A field of Config: its default here, its meaning, the report's value (None if the report is silent), and the
+    possible choices.
 
-    choices: of a word. least ≤ value ≤ most, above < value < below: of a number; a NaN is in no range.
+    choices: for a word. least ≤ value ≤ most, above < value < below: for a number; NaN is in no range.
     """
     bounds = {"at least": least, "at most": most, "greater than": above, "less than": below}
     return field(default=default, metadata={"help": help, "report": report, "choices": choices, "bounds": bounds})
@@ -156,7 +157,7 @@ class Config:
         self._refuse_what_has_no_effect()
 
     def _refuse_what_has_no_effect(self) -> None:
-        """Raises ConfigError for a value that was chosen and that another option makes meaningless."""
+        """Raises ConfigError for a chosen value that another option makes ineffective."""
         for name, other, needed in (
             ("step_epochs", "schedule", ("step",)),
             ("step_factor", "schedule", ("step",)),
@@ -202,24 +203,25 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says, in whatever encoding an editor has saved it. Raises ConfigError where it can't be read."""
+    """What a TOML file says, in whatever encoding an editor has saved it. Raises ConfigError if it can't be read."""
     try:
         return tomllib.loads(read_text(path, max_bytes=MAX_FILE_BYTES))
     except DataError as error:
         raise ConfigError(str(error)) from error
     except (ValueError, RecursionError) as error:
-        # Not TOML, a number of 5,000 digits (both ValueError), brackets in brackets without end.
+        # Not TOML, a number of 5,000 digits (both ValueError), brackets nested too deep.
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
 
 
 def toml(value: Any) -> str:
-    """A text, number, yes or no, or a list of them, as TOML writes it. What no text file can hold is escaped, as on a terminal.
+    """A text, number or boolean, or a list of them, as TOML writes it. What a text file can't hold is escaped, as on
+    a terminal.
 
     >>> toml(["a \\"b\\"", True, 3])
     '["a \\\\"b\\\\"", true, 3]'
     """
     if isinstance(value, str):
-        whole = value.encode(errors="replace").decode() == value  # a file's name may hold bytes that are no text
+        whole = value.encode(errors="replace").decode() == value  # a file's name may hold bytes that are not text
         return json.dumps(value if whole else printable(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml, value))}]"
@@ -258,8 +260,9 @@ def _check_bounds(name: str, value: Any, bounds: dict[str, float | None]) -> Non
 
 
 def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
-    """One row of the report's table 1, with our reading where the report is silent. All that moves the weights is spelt out:
-    another default here must not change what the report did."""
+    """One row of the report's table 1, with our reading where the report is silent. All that moves the weights is
+    spelt out: a new default here must not change the report's presets.
+    """
     return {
         "model": model,
         "dtype": "float32",

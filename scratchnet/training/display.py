@@ -1,4 +1,4 @@
-"""What a person sees while a network learns: a bar that moves, and a line for each epoch."""
+"""What the user sees while a network learns: a progress bar, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STAR = "★"
 
 
 class Display:
-    """One bar for the whole run, and above it one line an epoch. Where the output is no terminal there are the lines alone.
+    """One bar for the whole run, and above it one line an epoch. If the output is not a terminal, only the lines.
 
-    total: images that the whole run trains on; done: how many of them are behind already. evaluated: images that are
+    total: images that the whole run trains on; done: how many of them are done already. evaluated: images that are
     evaluated after each epoch, one in eight positions counting as eight. metric: what makes an epoch the best.
     """
 
@@ -100,7 +100,7 @@ class Display:
         return " ".join(above), " ".join([*below, "images/s"])
 
     def _measures(self, side: str, watched: str) -> list[str]:
-        """What is shown of a side: loss and accuracy, and of the one that is watched what makes an epoch the best."""
+        """What is shown of a side: loss and accuracy, and for the watched side the metric that makes an epoch the best."""
         more = side == watched and self.metric not in ("loss", "accuracy")
         return ["loss", "accuracy", *([self.metric] if more else [])]
 
@@ -110,12 +110,12 @@ class Display:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self.bar.close()
 
 
 def _width(measure: str, chosen: bool) -> int:
-    """Of a column, with room for the star in the one that is chosen by."""
+    """Of a column, with room for the star in that of the metric."""
     return 8 if measure != "loss" or chosen else 6
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong while a network learns, how it is noticed, and what is said of it."""
+"""Divergence and collapse: how they are noticed, and what the user is told."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms_table
 
-USUAL = {"sgd": 0.01}  # learning rates that work, where it isn't the default: more steps are needed, none goes astray
+USUAL = {"sgd": 0.01}  # learning rates that work, if not the default: slower, but they do not diverge
 
-FALLS = 0.005  # of the loss of a constant answer: by so much below it, and less than a few epochs ago, is learning
+FALLS = 0.005  # share of a constant answer's loss: a loss that has fallen by so much below it is learning
 
 
 def report_of_divergence(experiment: Experiment, progress: Progress, error: Exception) -> str:
-    """The text of trouble.txt: the step at which a number was none, and the size of every weight and gradient there."""
+    """The text of trouble.txt: the step at which a NaN or an infinity came up, and the norm of every weight and
+    gradient there.
+    """
     trainer = experiment.trainer
     return (
         f"{sentence(error)}\n\n"
@@ -31,7 +33,7 @@ def report_of_divergence(experiment: Experiment, progress: Progress, error: Exce
 
 
 def message_of_divergence(experiment: Experiment, progress: Progress, error: Exception, path: Path) -> str:
-    """What the person who trains is told of it. path: of trouble.txt."""
+    """The error's message. path: of trouble.txt."""
     epoch = min(progress.epoch + 1, experiment.config.epochs)
     return (
         f"training has diverged in epoch {epoch}, after {counted(experiment.trainer.optimizer.steps, 'step')}: "
@@ -41,7 +43,7 @@ def message_of_divergence(experiment: Experiment, progress: Progress, error: Exc
 
 
 def hint(config: Config, write: Callable[[str, str], str] = "--{} {}".format) -> str:
-    """What to try when training has diverged: a rate that can work; and where the rate may have been none too high, clipping.
+    """What to try when training has diverged: a rate that can work; and clipping, if the rate may not have been too high.
 
     write: a setting with its value, as whoever reads it would type it.
     """
@@ -52,7 +54,7 @@ def hint(config: Config, write: Callable[[str, str], str] = "--{} {}".format) ->
 
 
 def lower_rate(config: Config) -> float:
-    """A learning rate to try after one with which training went wrong: a third of it, and no more than is known to work.
+    """A learning rate to try after one that failed: a third of it, and no more than is known to work.
 
     >>> lower_rate(Config(learning_rate=1000.0)), lower_rate(Config(learning_rate=0.0009))
     (0.0003, 0.0003)
@@ -70,7 +72,7 @@ def plain(number: float) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """What an error says, with an end, so that another sentence can follow.
+    """An error's message with a full stop, so that another sentence can follow.
 
     >>> sentence(ValueError("conv1.weight holds a NaN"))
     'conv1.weight holds a NaN.'
@@ -80,11 +82,11 @@ def sentence(error: Exception) -> str:
 
 
 def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> bool:
-    """Whether the last `epochs` epochs, and not those before them already, ended with one answer to every image.
+    """Whether the last `epochs` epochs ended with one answer to every image, and those up to the one before did not.
 
     Such a network has learnt the classes' frequencies p and nothing of the images: its balanced accuracy is 1 / classes,
-    and its loss no less than −Σ p log p, ln 2 for two classes of equal size. A loss that is below that and falls is of
-    a network that tells images apart already, and has only not crossed the threshold with any: it is not stuck.
+    and its loss no less than −Σ p log p, ln 2 for two classes of equal size. A network whose loss is below that and
+    falls already tells images apart, though none has crossed the threshold yet: it is not stuck.
     """
     frequencies = np.bincount(labels) / len(labels)
     frequencies = frequencies[frequencies > 0]
@@ -103,7 +105,7 @@ def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> 
 
 
 def advice(config: Config, epochs: int) -> str:
-    """What to say of a collapsed start: of what helped when it was measured (docs/report.md), what this one lacks, best first."""
+    """What to say about a collapsed start: the measured remedies (docs/report.md) that this run lacks, best first."""
     helps = [
         *(["--pixels standardised"] if config.pixels == "unit" else []),
         f"--learning-rate {plain(lower_rate(config))}",

@@ -50,14 +50,13 @@ RUN = ""  # in place of a side: the run's own folder
 class EventFiles:
     """The event files of one run.
 
-    folder: of the event files, such as runs/<name>. epochs_done: epochs that the run has behind it when it
-    is resumed; whatever was written of later ones, by a part of the run that was killed, is declared void, so that no
-    curve goes back and forth.
+    folder: of the event files, such as runs/<name>. epochs_done: epochs that a resumed run has completed; whatever a
+    killed process wrote of later ones is declared void, so that no curve goes back and forth.
 
     Each epoch is on the disk when `epoch` returns: a process that is killed loses nothing before it. Call it before the
     checkpoint is saved; then a run that is killed between the two writes the epoch once more, and the first is void.
-    lacking: why there are no plots, where Matplotlib is missing or broken; None where there are.
-    Raises MissingExtraError where tensorboard is missing or broken, OSError where the disk is full.
+    lacking: why there are no plots, if Matplotlib is missing or broken; else None.
+    Raises MissingExtraError if tensorboard is missing or broken, OSError if the disk is full.
     """
 
     def __init__(self, folder: str | os.PathLike[str], epochs_done: int = 0) -> None:
@@ -94,7 +93,7 @@ class EventFiles:
         `Dataset` of the test images in the same order, for the pictures of the mistakes. settings: the hyper-parameters by
         name, which are written once.
 
-        Raises OSError where the disk is full; the next epoch begins new files, after what was written of this one.
+        Raises OSError if the disk is full; the next epoch begins new files, after what was written of this one.
         """
         values: dict[str, dict[str, float]] = {"train": {"learning_rate": row["learning_rate"]}}
         for column, value in row.items():
@@ -146,14 +145,16 @@ class EventFiles:
         return drawn
 
     def _describe(self, settings: Mapping[str, Any], sides: list[str]) -> None:
-        """Writes the hyper-parameters, and which curves' last values stand beside them, in place of an earlier process's."""
+        """Writes the hyper-parameters, and which curves' last values stand beside them; replaces those of an earlier
+        process.
+        """
         for path in self.folder.glob("events.out.tfevents.*"):
             if EVENT_FILE.fullmatch(path.name):
-                with contextlib.suppress(OSError):  # something reads it: what comes after it counts
+                with contextlib.suppress(OSError):  # another program reads it: later files take precedence
                     path.unlink()
         self._say_of_the_run(hparams.experiment(settings, reversed(sides)))
         where = self.folder.resolve()
-        name = f"{where.parent.name}/{where.name}"  # without one, two runs with the same settings would be one row
+        name = f"{where.parent.name}/{where.name}"  # without a name, two runs with the same settings would share a row
         self._say_of_the_run(hparams.begun(settings, name))
         self._described = True
 
@@ -181,10 +182,10 @@ class EventFiles:
         self._files[side].write(event.SerializeToString())
 
     def _new_file(self, folder: Path) -> Any:
-        """A file that comes after all that are there, in the order of names, which is the order that readers follow.
+        """A file whose name follows those of all existing ones: readers follow the order of the names.
 
-        TensorBoard's own writer puts clock, host and process into the name instead; a clock that was set back would turn
-        the parts of a run round.
+        TensorBoard's own writer puts clock, host and process into the name instead; a clock that was set back would
+        reverse the parts of a run.
         """
         folder.mkdir(parents=True, exist_ok=True)
         there = [int(match[1]) for path in folder.iterdir() if (match := EVENT_FILE.fullmatch(path.name))]
@@ -197,7 +198,8 @@ def record_epoch(
 ) -> None:
     """Writes the epoch that `progress` has just finished, with all that belongs to it; test: its evaluation.
 
-    Whatever goes wrong here is said through `say`, once, and ends nothing: a picture is not worth a night's training.
+    Whatever goes wrong here is reported through `say`, once, and does not end the training: a picture is not worth a
+    night's work.
     """
     lacking = events.lacking
     try:

@@ -72,7 +72,7 @@ class Training:
             weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
         self.trainer = make_trainer(config, self.network, len(self.train_batches), class_weights=weights)
         familiar = None
-        with contextlib.suppress(DataError):  # a damaged image, which training will name when it comes to it
+        with contextlib.suppress(DataError):  # a damaged image, which training will name when it reads it
             familiar = Familiar.measured(train_set)
         self.about: dict[str, Any] = {
             "config": asdict(config),
@@ -86,7 +86,7 @@ class Training:
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "numba", "h5py")},
             },
-            # What else the last bit of a sum depends on.
+            # What else the last bits of sums depend on.
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
 
@@ -110,7 +110,7 @@ class Experiment(Training):
     configuration says. about: with the command that began it, the data, `class_labels`, what people are shown in place
     of a class's name, and `prepared_from`, the images and options that the shards were made of, as `Origin` has them.
 
-    Raises ConfigError where the shards hold images of another size, DataError where they can't be read.
+    Raises ConfigError if the shards hold images of another size, DataError if they can't be read.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Experiment(Training):
         }
 
     def _facts(self) -> dict[str, Any]:
-        """What should be known of the data also when it is gone: how many of what, and how far its test can be believed."""
+        """What should be known of the data after it is gone: the counts, and how far its test can be trusted."""
         manifest = self.train_set.manifest
         return {
             "class_counts": {name: list(manifest.splits[name].images_per_class) for name in self.sides},
@@ -162,8 +162,8 @@ class Experiment(Training):
     def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
         """How the network does on one of the sides, judged as the configuration says.
 
-        test_symmetries averages over the symmetries of what the network was not trained on; of the training images it
-        would take longer than the training. watch: goes over the batches, and may stop it.
+        test_symmetries averages over the symmetries of images that the network was not trained on; for the training
+        images that would take longer than the training. watch: goes over the batches, and may stop it.
         """
         return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=self.positions(side) > 1)
 
@@ -174,7 +174,7 @@ class Experiment(Training):
     def take_over(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
 
-        Raises DataError where the checkpoint belongs to other data, naming each difference, or cannot be resumed.
+        Raises DataError if the checkpoint belongs to other data, naming each difference, or cannot be resumed.
         """
         different = [
             f"its {name} was {recorded!r}, now it is {self.about[name]!r}"
@@ -193,7 +193,7 @@ class Experiment(Training):
         return checkpoint.progress
 
     def other_arithmetic(self, checkpoint: Checkpoint) -> list[str]:
-        """What is not as it was and may change the last bits of a resumed run, though nothing that a person would see."""
+        """What has changed since and may change the last bits of a resumed run, though nothing visible."""
         return [
             f"{name} {before or 'unset'} → {now or 'unset'}"
             for part in ("versions", "arithmetic")

@@ -1,4 +1,4 @@
-"""Ctrl-C, taken politely: the step in hand is finished, the state is saved, and only then does the program end."""
+"""Ctrl-C, handled gracefully: the current step is finished, the state is saved, and only then does the program end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 
 class Interrupt:
-    """While the `with` block runs, Ctrl-C and its like raise a flag instead of stopping whatever line is being run.
+    """While the `with` block runs, Ctrl-C and similar signals set a flag instead of stopping at whatever line is being run.
 
     A second Ctrl-C ends the process at once, also in the middle of a kernel or a write: files are written whole or not
     at all. A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored. In a thread that is not
@@ -40,7 +40,7 @@ class Interrupt:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        with contextlib.suppress(OSError):  # not print: the signal may have come in the middle of one
+        with contextlib.suppress(OSError):  # not print: the signal may have come in the middle of a print
             os.write(2, b"\nStopping after this step, and saving. Ctrl-C once more ends at once.\n")
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, an evaluation after each, and a state that is whole at every moment between."""
+"""The training loop: epochs of steps, an evaluation after each, and a state that is consistent between any two."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scratchnet.training.saving import Saver
 from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, out_of_patience
 from scratchnet.training.trainer import Trainer
 
-STUCK_EPOCHS = 3  # so many epochs in a row with one answer to every image, and the program says so
+STUCK_EPOCHS = 3  # after so many epochs with the same answer to every image, the program says so
 
 
 def fit(
@@ -38,11 +38,11 @@ def fit(
     It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
     passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
     None; `Run.load` and another call go on from there as if nothing had happened. `events` gets each epoch for TensorBoard;
-    `interrupt` is the caller's, where more is to be done after this.
+    `interrupt` is the caller's, if it has more to do afterwards.
 
-    Raises NonFiniteError where training has diverged, with what to try, once the run's trouble.txt says how; DataError where
-    an image is damaged, once it has saved; OSError where the first or the last checkpoint can't be written. What was saved
-    before is whole in all cases.
+    Raises NonFiniteError, with what to try, if training has diverged; the run's trouble.txt then says how. Raises
+    DataError if an image is damaged, after saving; OSError if the first or the last checkpoint can't be written. What
+    was saved before stays whole in all cases.
     """
     config, trainer, data = experiment.config, experiment.trainer, experiment.data.train
     metric, saver = config.best_metric, Saver(experiment, run, progress, display)
@@ -72,7 +72,8 @@ def fit(
             evaluations = evaluate(experiment, display, interrupt)
             end_epoch(progress, experiment, evaluations, time.perf_counter() - began)
             if events is not None:
-                # Before the run is saved: an epoch that is written twice is void once, one that is missing stays missing.
+                # Before the run is saved: of an epoch that is written twice, one copy is void; a missing one would
+                # stay missing.
                 record_epoch(events, experiment, progress, evaluations["test"], display.say)
             is_best = best_epoch(progress.rows, metric) == progress.epoch
             saver.save(is_best=is_best)
@@ -95,7 +96,7 @@ def _whole_at_the_end(
 ) -> Iterator[None]:
     """Whatever ends the block, the run is whole and the bar is gone. A stop that was asked for ends it without an error.
 
-    Raises NonFiniteError that says all there is to say, where training has diverged.
+    Raises NonFiniteError, with the whole message, if training has diverged.
     """
     try:
         try:
@@ -124,7 +125,7 @@ def evaluate(experiment: Experiment, display: Display, interrupt: Interrupt) -> 
 def end_epoch(
     progress: Progress, experiment: Experiment, evaluations: dict[str, Evaluation], evaluation_seconds: float
 ) -> None:
-    """Notes what came of an epoch, and turns to the next one."""
+    """Records the results of an epoch, and moves on to the next one."""
     epoch = progress.epoch + 1
     progress.rows.append(row(epoch, experiment.trainer, evaluations))
     progress.timings.append(
@@ -140,7 +141,7 @@ def end_epoch(
 
 def row(epoch: int, trainer: Trainer, evaluations: dict[str, Evaluation]) -> dict[str, float]:
     """One line of the metrics file, epochs counted from 1."""
-    # From the schedule, not from the optimiser, which has none yet where a resumed run has only to evaluate.
+    # From the schedule, not from the optimiser, which has none yet if a resumed run only evaluates.
     rate = trainer.schedule.rate(max(0, trainer.optimizer.steps - 1))
     values: dict[str, float] = {"epoch": epoch, "learning_rate": rate}
     for side, evaluation in evaluations.items():

@@ -1,4 +1,4 @@
-"""What a person is told of a run: what is about to happen, and what came of it."""
+"""Messages about a run: what is about to happen, and what the result is."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _network(experiment: Experiment) -> str:
 
 
 def _steps(experiment: Experiment) -> str:
-    """How many steps on how many images, and in how many at a time where memory asks for parts."""
+    """How many steps on how many images, and how many of them at a time if memory requires parts."""
     config, together = experiment.config, experiment.trainer.micro_batch
     batch = min(config.batch_size, len(experiment.train_set))
     parts = f", {together} in memory at a time" if together < batch else ""
@@ -96,7 +96,7 @@ def _changed(config: Config) -> str:
 
 
 def _beside(config: Config) -> str:
-    """What the report has otherwise, as far as it tells."""
+    """Where the report differs, as far as it tells."""
     other = [
         f"{name} {report}" for name, value, report in beside_the_report(asdict(config)) if report not in ("", value)
     ]
@@ -104,7 +104,7 @@ def _beside(config: Config) -> str:
 
 
 def _legend(experiment: Experiment) -> str:
-    """What the lines of the epochs show."""
+    """How to read the lines of the epochs."""
     metric, watched = experiment.config.best_metric, choosing_side(experiment.sides)
     means = {"balanced_accuracy": ' "Balanced" is the mean over the classes of the share recognised.'}
     best = f"{STAR} is the best {metric.replace('_', ' ')} of the {watched} side so far (best.h5)."
@@ -173,7 +173,7 @@ def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluatio
 
 
 def _kept(run: Path) -> list[str]:
-    """What of the checkpoints has stayed, and for what."""
+    """Which checkpoints have stayed, and what for."""
     checkpoints = Run(run).checkpoints()
     if not checkpoints:
         return wrapped("No checkpoint was kept (--keep-last 0), so the run cannot be trained longer.")

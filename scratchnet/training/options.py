@@ -32,7 +32,7 @@ def given_hyper_parameters(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def beside_the_report(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Each hyper-parameter: its name, its value in a configuration, and the report's for 256 × 256, "" where it says nothing.
+    """Each hyper-parameter: its name, its value in a configuration, and the report's for 256 × 256, "" if it is silent.
 
     config: by name, as `dataclasses.asdict` gives it; it may hold some that this version does not know.
 

@@ -1,6 +1,6 @@
-"""What a run was trained on, and how that was prepared: with its hyper-parameters, all that repeats it.
+"""What a run was trained on, and how that was prepared: together with its hyper-parameters, this repeats the run.
 
-It stands in a run's config.toml below the hyper-parameters, and in what each of its files of weights says of itself.
+It stands in a run's config.toml below the hyper-parameters, and in the description in each of its files of weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scratchnet.training.config import TABLES, read_toml, toml
 
 SAMPLE = "sample"  # in place of a folder: the images that come with the program, wherever that is
 PREPARED_FROM = "prepared_from"  # in what a checkpoint says of itself: {"images": …, "preparing": …}
-BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key that TOML wants no quotes for
+BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key without quotes in TOML
 LONGEST_COMMAND = 4000  # letters; a configuration of more than 32 KB is not read
 
 
@@ -25,7 +25,7 @@ LONGEST_COMMAND = 4000  # letters; a configuration of more than 32 KB is not rea
 class Origin:
     """Where the images of a run came from.
 
-    images: the folder that was prepared, an absolute path or SAMPLE; "" where shards were given. shards: the folder of
+    images: the folder that was prepared, an absolute path or SAMPLE; "" if shards were given. shards: the folder of
     prepared images, an absolute path. dataset_id: theirs, which changes with every image, label, subject and side.
     preparing: the options of the preparation that are not the defaults, by name. class_labels: by class. command: as typed.
     """
@@ -39,7 +39,7 @@ class Origin:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Origin:
-        """What a checkpoint's description says; of an old one, whose images it does not name, the shards alone."""
+        """From a checkpoint's description; an old one does not name its images, but only the shards."""
         made = _table(about.get(PREPARED_FROM))
         texts = {"shards": about.get("data"), "dataset_id": about.get("dataset_id"), "command": about.get("command")}
         return cls(
@@ -51,7 +51,7 @@ class Origin:
 
     @classmethod
     def read(cls, path: Path) -> Origin | None:
-        """What a run's config.toml says; None where it holds hyper-parameters alone. Raises ConfigError where it makes no sense."""
+        """From a run's config.toml; None if it holds only hyper-parameters. Raises ConfigError if it is invalid."""
         tables = {name: table for name, table in read_toml(path).items() if name in TABLES}
         for name, table in tables.items():
             if not isinstance(table, dict):
@@ -66,7 +66,7 @@ class Origin:
         return cls(**data, preparing=tables.get("preparing", {}), class_labels=tables.get(KEY, {}))
 
     def to_toml(self) -> str:
-        """The tables of config.toml; "" where there is nothing to say."""
+        """The tables of config.toml; "" if everything is empty."""
         command = self.command if len(self.command) <= LONGEST_COMMAND else f"{self.command[:LONGEST_COMMAND]} …"
         data = {"images": self.images, "shards": self.shards, "dataset_id": self.dataset_id, "command": command}
         tables = {
@@ -83,5 +83,5 @@ class Origin:
 
 
 def _table(value: Any) -> dict[str, Any]:
-    """A table that a file of weights may hold; none where it is none, as a stranger's may be."""
+    """The value as a table; empty if it isn't one, as in a stranger's file of weights."""
     return dict(value) if isinstance(value, dict) else {}

@@ -1,17 +1,17 @@
-"""How long it still takes: from how long each kind of work has taken so far."""
+"""The remaining time, estimated from how long each kind of work has taken so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 EVALUATED = 1 / 3  # of the work of a training image: a step is forward and backward, an evaluation forward alone
-MEMORY = 0.95  # what is left of an earlier time's weight after each later one: a machine's speed changes
+MEMORY = 0.95  # each measurement multiplies the weight of earlier ones by this: a machine's speed changes
 
 
 class RemainingTime:
     """The work of a run, and the time that is left for it.
 
-    To train on an image, to evaluate one, and to save after an epoch take different times, so each is timed by itself.
+    Training on an image, evaluating one, and saving after an epoch take different times, so each is timed separately.
 
     epochs: of the whole run. trained, evaluated: images of each epoch; one that is shown in eight positions counts as
     eight. done: images that were trained on before, by an earlier process.
@@ -40,7 +40,7 @@ class RemainingTime:
 
     @property
     def work(self) -> tuple[float, float]:
-        """What is done of what there is, in images to train on; it only grows."""
+        """The work done and the total, in images to train on; the first only grows."""
         done, total = (some["trained"] + EVALUATED * some["evaluated"] for some in (self._done, self._total))
         return min(done, total), total
 

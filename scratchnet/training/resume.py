@@ -1,4 +1,4 @@
-"""Going on with a run: with its own settings, and with nothing changed that matters."""
+"""Resuming a run: with its own settings, and with nothing changed that matters."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scratchnet.training.run import Run
 
 
 def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> Config:
-    """The configuration to go on with: the run's own, with what may change (`RESUMABLE`) as it was last asked for.
+    """The configuration to go on with: the run's own, with the options that may change (`RESUMABLE`) as last asked for.
 
     asked: options of the command line. The run's config.toml may have been edited: what it says counts as asked for too.
-    Raises ConfigError that names every difference which may not be, DataError for a checkpoint without configuration.
+    Raises ConfigError, naming every difference that isn't allowed; DataError for a checkpoint without configuration.
     """
     try:
         recorded = asdict(Config.from_dict(checkpoint.about.get("config")))
@@ -58,7 +58,7 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
 def resumed_data(run: Run, checkpoint: Checkpoint, asked: str | None) -> Path:
     """The folder of shards to go on with: the run's own, or where it has been moved to.
 
-    Raises DataError where it isn't there any more. Whether it holds what it held is for `Experiment.take_over` to see.
+    Raises DataError if it isn't there any more. `Experiment.take_over` checks whether it holds the same data.
     """
     folder = Path(asked if asked is not None else str(checkpoint.about.get("data")))
     if not (folder / "manifest.json").is_file():
@@ -70,10 +70,10 @@ def resumed_data(run: Run, checkpoint: Checkpoint, asked: str | None) -> Path:
 
 
 def history(checkpoint: Checkpoint, config: Config) -> list[dict[str, Any]]:
-    """What was changed on the way, each time that the run was resumed with another setting, and before which epoch.
+    """What was changed each time the run was resumed with another setting, and before which epoch.
 
-    `epochs` under a cosine schedule and `patience` change what comes of a run: one that is begun anew with the last
-    configuration may end otherwise.
+    `epochs` under a cosine schedule and `patience` change the result: a run that is started anew with the last
+    configuration may end differently.
     """
     before, now = checkpoint.about.get("config", {}), asdict(config)
     changed = {name: [before.get(name), now[name]] for name in RESUMABLE if before.get(name) != now[name]}

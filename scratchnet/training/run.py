@@ -21,7 +21,7 @@ from scratchnet.training.origin import Origin
 CHECKPOINT = re.compile(r"epoch-(?P<epoch>\d+)(?:-batch-(?P<batch>\d+))?\.h5")
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})")  # TensorBoard's, which is read in the order of the names
 MAX_TABLE_BYTES = 2**24
-NEWEST = 2  # checkpoints that are kept: should the newest be damaged, there is the one before
+NEWEST = 2  # checkpoints that are kept: if the newest is damaged, there is the one before
 DAMAGED = ".damaged"
 
 
@@ -41,7 +41,7 @@ class Run:
     events.out.…      HPARAMS, the settings. Older runs have both in a folder tensorboard
     report.html       all of it on one page, likewise
     trouble.txt       if training has diverged: the step, and the size of every weight and gradient
-    run.lock          held by the process that writes the run; it means nothing once that has ended
+    run.lock          held by the process that writes the run; meaningless once that has ended
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,14 +58,14 @@ class Run:
 
     @staticmethod
     def require_free(folder: Path) -> None:
-        """Raises ConfigError where the folder exists: a run is never overwritten."""
+        """Raises ConfigError if the folder exists: a run is never overwritten."""
         if folder.exists():
             raise ConfigError(
                 f"the run {folder} exists and is not overwritten: choose another --name, or go on with --resume {folder}"
             )
 
     def require_there(self) -> None:
-        """Raises DataError where there is no such run."""
+        """Raises DataError if there is no such run."""
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: there is no such run")
         if not self.config_path.is_file() and not self.checkpoints_folder.is_dir():
@@ -75,7 +75,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, config: Config, about: dict[str, Any] | None = None) -> Run:
-        """A new, empty run. about: of its experiment, for config.toml. Raises ConfigError where the folder exists."""
+        """A new, empty run. about: of its experiment, for config.toml. Raises ConfigError if the folder exists."""
         cls.require_free(folder)
         run = cls(folder)
         try:
@@ -88,11 +88,11 @@ class Run:
         return run
 
     def lock(self) -> Lock:
-        """The right to write this run, for a `with` block. Raises LockedError there while another process has it."""
+        """The exclusive right to write this run, for a `with` block, which raises LockedError while another process has it."""
         return Lock(self.folder / "run.lock")
 
     def write_config(self, config: Config, about: dict[str, Any] | None = None) -> None:
-        """Writes config.toml. about: what the experiment says of itself; without it the file knows no data."""
+        """Writes config.toml. about: the experiment's description; without it the file names no data."""
         head = "# All that repeats this run, to the bit: train.py --config FILE. What is given on the command line goes first.\n"
         write_text_atomically(self.config_path, head + config.to_toml() + Origin.of(about or {}).to_toml())
 
@@ -104,11 +104,11 @@ class Run:
         return sorted(found, key=_place, reverse=True)
 
     def load(self, say: Callable[[str], None] = print, *, set_aside: bool = False) -> Checkpoint:
-        """The newest checkpoint that is whole; each newer one that is damaged is named through `say`.
+        """The newest undamaged checkpoint; newer ones that are damaged are named through `say`.
 
-        set_aside: once a whole one is found, renames the damaged ones, so that they are never counted among those to go
-        back to; for the process that holds the lock. Raises DataError where there is no run, no checkpoint, or none that
-        is whole; and where one can't be read for another reason than damage: another version, no right, no memory.
+        set_aside: once a whole one is found, renames the damaged ones, so that they no longer count as checkpoints to
+        go back to; for the process that holds the lock. Raises DataError if there is no run, no checkpoint, or no
+        undamaged one; and if one can't be read for another reason: another version, no permission, no memory.
         """
         self.require_there()
         paths = self.checkpoints()
@@ -139,7 +139,7 @@ class Run:
     def save(
         self, weights: Arrays, optimizer: Arrays, about: dict[str, Any], progress: Progress, *, keep_every: int = 0
     ) -> Path:
-        """Writes a checkpoint, then the tables, and only then removes the checkpoints that nothing needs any more."""
+        """Writes a checkpoint, then the tables, and only then removes the checkpoints that are no longer needed."""
         self.checkpoints_folder.mkdir(exist_ok=True)
         inside = f"-batch-{progress.batches_done:05d}" if progress.batches_done else ""
         path = self.checkpoints_folder / f"epoch-{progress.epoch:04d}{inside}.h5"
@@ -149,12 +149,12 @@ class Run:
         return path
 
     def remove_older(self, newest: int, keep_every: int) -> None:
-        """Removes all checkpoints but the newest ones, so many, and one every `keep_every` epochs."""
+        """Removes all checkpoints but the `keep_last` newest, and one every `keep_every` epochs."""
         for old in self.checkpoints()[newest:]:
             epoch, batch = _place(old)
             kept = keep_every and epoch and not batch and epoch % keep_every == 0
             if not kept:
-                with contextlib.suppress(OSError):  # something reads it: it goes the next time
+                with contextlib.suppress(OSError):  # another program reads it: it is removed the next time
                     old.unlink()
 
     def save_best(self, weights: Arrays, about: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ class Run:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
-        """Removes what a process that was killed in the middle of a write has left. For the process that holds the lock."""
+        """Removes what a process that was killed in the middle of a write left behind. For the process that holds the lock."""
         for folder in (self.folder, self.checkpoints_folder):
             for path in folder.glob("*") if folder.is_dir() else ():
                 if TEMPORARY.fullmatch(path.name):
@@ -195,9 +195,9 @@ class Run:
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
-    """The rows of a run's metrics.csv or timings.csv, one an epoch; none where there is no such file yet.
+    """The rows of a run's metrics.csv or timings.csv, one an epoch; empty if there is no such file yet.
 
-    Raises DataError where a field is empty or not a number, or an epoch is missing.
+    Raises DataError if a field is empty or not a number, or an epoch is missing.
     """
     if not path.is_file():
         return []

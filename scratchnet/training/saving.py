@@ -18,8 +18,8 @@ from scratchnet.training.run import Run
 class Saver:
     """Saves a run after each epoch, and inside an epoch when `checkpoint_minutes` have passed since the last time.
 
-    A disk that is full, or a folder that can't be written for another reason, doesn't end the training: the checkpoint
-    before stays, it is said, and the next occasion tries again.
+    A full disk, or a folder that can't be written for another reason, doesn't end the training: the previous
+    checkpoint stays, the user is told, and the next save tries again.
     """
 
     def __init__(self, experiment: Experiment, run: Run, progress: Progress, display: Display) -> None:
@@ -35,9 +35,9 @@ class Saver:
             self.save()
 
     def save_or_raise(self) -> None:
-        """Saves now: the best weights first, which are then never older than the checkpoint says.
+        """Saves now: the best weights first, so that they are never older than the checkpoint says.
 
-        Raises OSError where the disk refuses, NonFiniteError, and saves nothing, where a weight is no number any more.
+        Raises OSError if the disk refuses; NonFiniteError, and saves nothing, if a weight is NaN or infinite.
         """
         self.failed, self._saved = True, time.monotonic()
         experiment, config = self.experiment, self.experiment.config
@@ -52,7 +52,7 @@ class Saver:
         self.failed = False
 
     def save(self, *, is_best: bool = False, last: bool = False) -> None:
-        """Saves now. Where the disk refuses it says so, and the next occasion tries again. last: there will be none."""
+        """Saves now. If the disk refuses, it says so, and the next save tries again. last: there will be no next one."""
         if is_best:
             self._best = self.experiment.network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch}
         try:

@@ -1,4 +1,4 @@
-"""Which epoch is the best so far, and whether it pays to go on. All of it follows from the metrics of the epochs behind."""
+"""Which epoch is the best so far, and whether it pays to go on. All of it follows from the metrics of the epochs done."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ Row = dict[str, float]
 
 
 def choosing_side(sides: Container[str]) -> str:
-    """Of the sides that there are, by name, the one that epochs are compared on: "validation" where there is one, else "test".
+    """The side on which epochs are compared, by name: "validation" if there is one, else "test".
 
-    An epoch that is chosen on the test side looks better there than it is; the program says so where it happens.
+    An epoch that is chosen on the test side looks better there than it is; the program then says so.
     """
     return "validation" if "validation" in sides else "test"
 
@@ -23,7 +23,7 @@ def watched_side(row: Row) -> str:
 def best_epoch(rows: list[Row], metric: str) -> int:
     """The number, from 1, of the epoch with the best value of the metric: the lowest loss, or the highest of the others.
 
-    Of equally good ones the first; 0 where there is none yet.
+    The first of equally good ones; 0 if there is none yet.
 
     >>> rows = [{"epoch": 1, "test_loss": 0.6}, {"epoch": 2, "test_loss": 0.5}, {"epoch": 3, "test_loss": 0.5}]
     >>> best_epoch(rows, "loss")
@@ -37,9 +37,9 @@ def best_epoch(rows: list[Row], metric: str) -> int:
 
 
 def beats_constant(row: Row, metric: str, classes: int) -> bool:
-    """Whether an epoch that is the best by this metric has recognised more than one answer to every image would.
+    """Whether an epoch that is the best by this metric has recognised more than a constant answer would.
 
-    classes: that have images on the side that is watched. A loss has no such mark: it can be better while no answer is yet.
+    classes: those that have images on the watched side. A loss has no such threshold: it may improve while no answer does yet.
 
     >>> beats_constant({"test_loss": 0.69, "test_balanced_accuracy": 0.5}, "accuracy", 2)
     False
@@ -48,7 +48,7 @@ def beats_constant(row: Row, metric: str, classes: int) -> bool:
 
 
 def out_of_patience(rows: list[Row], metric: str, patience: int) -> bool:
-    """Whether so many epochs have passed since the best one; never with a patience of 0.
+    """Whether `patience` epochs have passed since the best one; never with a patience of 0.
 
     Source: Prechelt 1998, "Early stopping – but when?", criterion UP in its plainest form.
     """

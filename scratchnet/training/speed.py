@@ -24,7 +24,7 @@ class Speed:
     evaluating: float
 
     def epoch(self, train_images: int, test_images: int) -> float:
-        """Seconds of an epoch, which trains on the one side and then evaluates both.
+        """Seconds of an epoch, which trains on one side and then evaluates both.
 
         >>> Speed(training=0.01, evaluating=0.002).epoch(train_images=800, test_images=200)
         10.0
@@ -35,9 +35,9 @@ class Speed:
 def measure_speed(config: Config) -> Speed:
     """Times the training step and the evaluation of the network that this configuration asks for, on images of noise.
 
-    The kernels must be compiled. A step is made of as many images as are in memory together; the optimiser's part, which
-    comes once a batch, is timed by itself. Each time is the shorter of two. Reading the images, which goes on
-    meanwhile, is not in it.
+    The kernels must be compiled. A step has as many images as are in memory together; the optimiser's part, which
+    comes once a batch, is timed separately. Each time is the shorter of two. Reading the images, which goes on
+    meanwhile, is not included.
     """
     network = MODELS[config.model](config.image_size)
     network.build(dtype=config.dtype)

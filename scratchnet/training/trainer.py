@@ -1,4 +1,4 @@
-"""One step of training, and an evaluation: the heart of the loop, without what is around it."""
+"""One step of training, and an evaluation: the core of the loop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
 class Trainer:
     """Moves a network's weights, a batch at a time.
 
-    micro_batch: images that are in memory together; 0 chooses. A batch that is larger is run in parts whose gradients
-    are added up, which is the gradient of the whole: the mean over N images is a sum of N terms, and every draw belongs
-    to its image. clip_norm: gradients of a greater norm are shortened to it; 0 never does.
+    micro_batch: images that are in memory together; 0 chooses. A larger batch is run in parts whose gradients are
+    added up, which gives the gradient of the whole: the mean over N images is a sum of N terms, and every random draw
+    belongs to its image. clip_norm: gradients of a greater norm are shortened to it (0: never).
     """
 
     def __init__(

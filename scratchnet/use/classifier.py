@@ -22,7 +22,7 @@ from scratchnet.training.divergence import hint, sentence
 from scratchnet.training.experiment import Training
 from scratchnet.use.predictor import Predictor
 
-# The image's size is that of X; the others are about a run's folder and its epochs, of which there are none here.
+# The image's size is that of X; the others concern a run's folder, which does not exist here.
 OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last")
 SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 
@@ -68,7 +68,7 @@ class Classifier:
     def fit(self, X: ArrayLike, y: ArrayLike) -> Classifier:
         """Trains anew from the initial weights of the seed; returns itself.
 
-        Raises ShapeError, DtypeError or LabelError where X and y will not do; NonFiniteError where training diverges.
+        Raises ShapeError, DtypeError or LabelError if X or y is invalid; NonFiniteError if training diverges.
         """
         images, labels = as_pixels(X), _as_classes(y)
         if labels.shape != (len(images),):
@@ -106,11 +106,11 @@ class Classifier:
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each image, one of `classes_`: (N,)."""
-        answers = self.predict_proba(X).argmax(axis=1)  # before classes_, which only `fit` makes
+        answers = self.predict_proba(X).argmax(axis=1)  # first: classes_ exists only after `fit`
         return np.asarray(self.classes_[answers])
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy: the part of the images whose prediction is their class; each counts sample_weight (N,), or 1.
+        """Accuracy: the share of the images whose prediction is their class; each counts sample_weight (N,), or 1.
 
         Raises LabelError or ShapeError for a y that `fit` would refuse, ShapeError for weights of another number.
         """
@@ -140,7 +140,7 @@ class Classifier:
         return hasattr(self, "predictor_")
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn from 1.6 on asks an estimator about itself; it is there, then, and need not be imported."""
+        """What scikit-learn from 1.6 on asks an estimator about itself; then it is installed, and need not be imported here."""
         tags = sys.modules["sklearn.utils"]
         return tags.Tags(
             estimator_type="classifier",
@@ -151,7 +151,7 @@ class Classifier:
 
 
 def _train(training: Training, epoch: int) -> float:
-    """An epoch of steps; the sum of the images' losses. Raises NonFiniteError, with what to try, where training diverges."""
+    """An epoch of steps; the sum of the images' losses. Raises NonFiniteError, with what to try, if training diverges."""
     try:
         return sum(training.trainer.step(batch, epoch) * len(batch) for batch in training.train_batches.epoch(epoch))
     except NonFiniteError as error:
@@ -163,7 +163,7 @@ def _train(training: Training, epoch: int) -> float:
 
 
 _DEFAULTS = {"verbose": False, **{name: one.default for name, one in SETTINGS.items()}}
-# What `help` shows: the settings stand in Config, once.
+# What `help` shows: the settings are those of Config.
 Classifier.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _DEFAULTS.items()]
 )
@@ -199,7 +199,9 @@ def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
 
 
 def _stacked(X: Any) -> NDArray[Any]:
-    """X as one array. Raises ShapeError for images of several sizes, DataError for a picture that has no RGB, DtypeError for files."""
+    """X as one array. Raises ShapeError for images of several sizes, DataError for a picture without RGB, DtypeError
+    for files.
+    """
     if isinstance(X, list | tuple) and any(map(is_picture, X)):
         try:
             X = [np.asarray(rgb_of(one)) if is_picture(one) else one for one in X]
@@ -218,7 +220,7 @@ def _stacked(X: Any) -> NDArray[Any]:
 
 
 def _as_classes(y: Any) -> NDArray[Any]:
-    """y as an array of classes. Raises LabelError where they are of several types, or one is missing (NaN, None).
+    """y as an array of classes. Raises LabelError if they are of several types, or one is missing (NaN, None).
 
     >>> _as_classes(["hem", "all"])
     array(['hem', 'all'], dtype='<U3')
@@ -229,7 +231,7 @@ def _as_classes(y: Any) -> NDArray[Any]:
         texts = [kind for kind in kinds if kind in ("str", "str_")]
         if "NoneType" in kinds or (texts and len(texts) < len(kinds)):
             raise LabelError(f"y must hold classes of one type, all numbers or all texts, got {', '.join(kinds)}")
-        with contextlib.suppress(ValueError):  # lists of several lengths stay objects, and are refused below
+        with contextlib.suppress(ValueError):  # lists of unequal lengths stay objects, and are refused below
             labels = np.array(labels.tolist())
     if labels.dtype.kind not in "biufUS":
         raise LabelError(f"y must hold numbers or texts, got {labels.dtype}")

@@ -3,7 +3,7 @@
 A zip with one text file, `isbi_valid.predict`: a line for each test image in the order of the numbers that are the
 images' names, 1.bmp, 2.bmp, …; 1 says ALL, 0 says HEM, as in the challenge's table of labels. The preliminary phase had
 images 1 to 1867, the final one 1 to 2586. The format was taken from the programs that several participants published,
-which agree; the challenge's own page is no longer there to be asked.
+which agree; the challenge's own page no longer exists.
 """
 
 import os

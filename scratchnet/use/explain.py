@@ -1,8 +1,8 @@
-"""What a network sees in an image: the maps of its layers, and where the picture decided.
+"""What a network sees in an image: the maps of its layers, and which parts of the image decided.
 
-Two questions to the same decision. Grad-CAM asks the network: which places of its own maps would raise this class? Occlusion
-asks the picture: by how much does the probability fall if this place is covered? Where both point at the same place, it
-mattered; neither proves that the reason was a good one.
+Two questions about the same decision. Grad-CAM asks the network: which positions of its own maps would raise this
+class? Occlusion asks the picture: by how much does the probability fall if this part is covered? A part at which both
+point mattered; neither proves that the reason was a good one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
     """The output of every layer for a batch x (N, *input_shape), by the layer's name, in order, as in prediction.
 
     The layers are run one by one, where `forward` may run three as one; the last output is that of `forward`, to rounding.
-    Maps of convolutions are (N, H, W, C): map c shows where filter c found its pattern, brighter where it did so more clearly.
+    Maps of convolutions are (N, H, W, C): map c shows where filter c found its pattern, brighter where the match is clearer.
 
     >>> from scratchnet.nn.models import report
     >>> network = report(32)
@@ -47,9 +47,9 @@ def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
 
 
 def layers_with_maps(network: Sequential) -> list[str]:
-    """The convolutions of a network, or rather the ReLU that follows each of them, where the maps are ready to be looked at.
+    """The convolutions of a network, or rather the ReLU that follows each of them, after which the maps can be shown.
 
-    Raises ConfigError where the network has no convolution.
+    Raises ConfigError if the network has no convolution.
     """
     names = []
     for layer, after in itertools.pairwise([*network.layers, None]):
@@ -61,7 +61,7 @@ def layers_with_maps(network: Sequential) -> list[str]:
 
 
 def receptive_field(network: Sequential, layer: str) -> int:
-    """How many pixels each way a place of the layer's maps depends on, inside the image or beyond it.
+    """On how many pixels along each axis a position of the layer's maps depends, inside the image or beyond it.
 
     field = 1 + Σ (window − 1) · steps, over the layers up to this one; steps: the product of the strides before it.
     Raises ConfigError, naming the layers, for one that does not exist.
@@ -124,13 +124,13 @@ def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = 
 
     L = relu(Σₖ αₖ Aₖ),  αₖ = 1/(h·w) Σ over i, j of ∂ logit / ∂A[i, j, k]
 
-    αₖ says how much the class gains if map k grows everywhere; L adds up the maps by that weight, and what speaks against
-    the class is left out.
+    αₖ says how much the class gains if map k grows everywhere; L is the weighted sum of the maps, without what speaks
+    against the class.
 
-    x (N, *input_shape): scaled images. classes (N,): the class that is asked about for each. layer: any layer whose
-    output has places, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still knows places.
-    Raises ConfigError for a layer that does not exist, ShapeError for one without places.
-    Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
+    x (N, *input_shape): scaled images. classes (N,): the class in question for each. layer: any layer whose output
+    has positions, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still has positions.
+    Raises ConfigError for a layer that does not exist, ShapeError for one without positions. Source: Selvaraju et
+    al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
 
     >>> from scratchnet.nn.models import report
     >>> network = report(64)
@@ -156,7 +156,7 @@ def occlusion(
     fill: int = 0,
     step: int = 0,
 ) -> Array:
-    """How much each place of an image is missed when it is covered: (H, W), positive where it spoke for the class.
+    """How much the probability falls when each pixel of an image is covered: (H, W), positive where it spoke for the class.
 
     drop[i, j] = mean over the positions of a square patch that cover (i, j) of (p(image) − p(image with that square covered))
 
@@ -194,7 +194,7 @@ def occlusion(
 
 
 def default_patch(size: int) -> int:
-    """The side of the covering square by default: an eighth of the image, and at least 2 pixels.
+    """The default side of the covering square: an eighth of the image, and at least 2 pixels.
 
     >>> default_patch(64), default_patch(9)
     (8, 2)
@@ -203,7 +203,7 @@ def default_patch(size: int) -> int:
 
 
 def _covered(image: NDArray[np.uint8], corners: list[tuple[int, int]], patch: int, fill: int) -> NDArray[np.uint8]:
-    """A copy of the image for each corner, with the square covered that begins there: (len(corners), H, W, 3)."""
+    """A copy of the image for each corner, in which the square that begins there is covered: (len(corners), H, W, 3)."""
     copies = np.repeat(image[None], len(corners), axis=0)
     for copy, (top, left) in zip(copies, corners, strict=True):
         copy[top : top + patch, left : left + patch] = fill

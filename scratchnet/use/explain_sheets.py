@@ -35,7 +35,7 @@ from scratchnet.use.explain import (
 from scratchnet.use.predictor import Predictor
 
 MAPS_A_ROW = 10
-MOST_NUMBERS = 8  # places along a side; of more, the numbers would not be readable
+MOST_NUMBERS = 8  # positions along a side; with more, the numbers would not be legible
 HEAT = "inferno"
 SHEET = (11.4, 7.45)  # inches
 WIDTH = 156  # letters of a line of its text
@@ -45,12 +45,12 @@ SOFT = "#5b6570"
 
 @dataclass(frozen=True)
 class Decision:
-    """What the network says of one image, and which places decided.
+    """What the network says about one image, and which parts of it decided.
 
-    names: of the classes, as people read them. probabilities (classes,). asked: the class in question, its place among the
-    names. truth: the class that it is, None where that isn't known. missed (S, S), evidence (h, w): by how much each place
-    speaks for the class that is asked about, in the scale of `scratchnet.drawing.heat`, by occlusion with a square of `patch`
-    pixels, and by Grad-CAM in `layer`, each of whose places sees `field` pixels each way.
+    names: of the classes, as people read them. probabilities (classes,). asked: the class in question, by its
+    position in names. truth: the true class, None if it isn't known. missed (S, S), evidence (h, w): by how much each
+    position speaks for the class in question, in the scale of `scratchnet.drawing.heat`, by occlusion with a square
+    of `patch` pixels, and by Grad-CAM in `layer`, each of whose positions sees `field` pixels along each axis.
     """
 
     names: tuple[str, ...]
@@ -74,9 +74,11 @@ class Decision:
         patch: int = 0,
         truth: int | None = None,
     ) -> Decision:
-        """Asks the network. Raises ConfigError for a layer or a patch that won't do."""
+        """Asks the network. Raises ConfigError for an invalid layer or patch."""
         network = predictor.network
-        probabilities = partial(predictor.probabilities, symmetries=False)  # Grad-CAM too is of one position
+        probabilities = partial(
+            predictor.probabilities, symmetries=False
+        )  # Grad-CAM, too, shows the image in one position
         p = probabilities(pixels[None])[0]
         asked = int(p.argmax()) if asked is None else asked
         layer = layer or layers_with_maps(network)[-1]
@@ -118,13 +120,13 @@ def decision_sheet(
     patch: int = 0,
     truth: int | None = None,
 ) -> None:
-    """Writes a PNG: the image as the network gets it, what is missed when a place is covered, Grad-CAM, and how to read them.
+    """Writes a PNG: the image as the network gets it, occlusion, Grad-CAM, and how to read them.
 
     All sheets have one scale, that of `scratchnet.drawing.heat`.
 
-    pixels (S, S, 3) uint8, prepared. title: what to write above. layer: of Grad-CAM. asked: the class in question, by its
-    place among the class names (None: the most probable one). patch: of the occlusion, see `occlusion`. truth: the class
-    that the image is, None where that isn't known.
+    pixels (S, S, 3) uint8, prepared. title: what to write above. layer: of Grad-CAM. asked: the class in question, by
+    its position in the class names (None: the most probable one). patch: see `occlusion`. truth: the true class, None
+    if it isn't known.
     """
     decision = Decision.of(predictor, pixels, layer=layer, asked=asked, patch=patch, truth=truth)
     question, size = repr(decision.names[decision.asked]), len(pixels)
@@ -168,7 +170,7 @@ def _how_to_read(decision: Decision, question: str) -> list[str]:
 
 
 def _heat_panel(axes: Any, pixels: Pixels, effect: Array, title: str, *, none: str, some: str) -> None:
-    """The cell with the map over it, and the numbers on it: of each block, or of the strongest place."""
+    """The cell with the map over it, and the numbers on it: of each block, or of the strongest position."""
     axes.imshow(heat.painted(pixels, effect), interpolation="nearest")
     if not heat.matters(effect):
         _name_panel(axes, title, none, strong=True)
@@ -237,9 +239,9 @@ def _short(text: str, longest: int) -> str:
 
 
 def layers_sheet(path: str | os.PathLike[str], predictor: Predictor, pixels: Pixels, title: str) -> None:
-    """Writes a PNG: the image and its three channels, then a row for each convolution with its most excited maps.
+    """Writes a PNG: the image and its three channels, then a row for each convolution with its most active maps.
 
-    All maps of a row have one scale, from black, 0, to the brightest place in that layer. pixels (S, S, 3) uint8, prepared.
+    All maps of a row have one scale, from black, 0, to the brightest value in that layer. pixels (S, S, 3) uint8, prepared.
     """
     network = predictor.network
     maps = feature_maps(network, predictor.scaling.apply(pixels[None], network.dtype))
@@ -274,7 +276,7 @@ def _one_layer(axes: Any, name: str, maps: Array) -> None:
 
 
 def _name_row(axes: Any, text: str) -> None:
-    """Writes into the first of a row's axes, and takes ticks and frames off all of them."""
+    """Writes into the first of a row's axes, and removes ticks and frames from all of them."""
     axes[0].text(0, 0.5, text, va="center", fontsize=9, color=GUIDE, transform=axes[0].transAxes)
     for one in axes:
         _bare(one)
@@ -289,7 +291,7 @@ def _which(shown: int, count: int) -> str:
 
 
 def _most(values: Array) -> float:
-    """The largest size of a value; 1 where all are 0, so that nothing is shown as black, and not as a scale of nothing."""
+    """The largest absolute value; 1 if all are 0, so that they are shown as black."""
     return float(np.abs(values).max()) or 1.0
 
 
@@ -307,6 +309,6 @@ def _figure(width: float, height: float, layout: str = "constrained") -> Iterato
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)  # not before there is something to put into it
+    Path(path).parent.mkdir(parents=True, exist_ok=True)  # only once there is something to put into it
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=140)

@@ -36,9 +36,9 @@ Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Imag
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of one file. probabilities (classes,): None if it could not be read; `problem` then says why.
+    """The result for one file. probabilities (classes,): None if it could not be read; `problem` then says why.
 
-    caution: what speaks against them although the file could be read, such as an image unlike those of the training.
+    caution: a reason to doubt them although the file could be read, such as an image unlike those of the training.
     """
 
     path: Path
@@ -53,10 +53,10 @@ class Predictor:
     network: built. class_names: the text for each output. scaling: of the training. how: `preprocessing`, how a file
     became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
     about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
-    class_labels: what people are shown in place of a class's name, where it has such a label. familiar: what the training
-    images looked like; None for weights that do not know it.
+    class_labels: what people are shown in place of a class's name, if it has such a label. familiar: what the
+    training images looked like; None for weights without that information.
 
-    A Predictor is made by `load`; by hand it is
+    A Predictor is usually made by `load`; by hand:
 
     >>> network = MODELS["report"](32)
     >>> _ = network.build(seed=0)
@@ -85,7 +85,7 @@ class Predictor:
         self.class_labels = class_labels_of(self.about)
         self.familiar = Familiar.from_about(self.about)
         config = self.about.get("config", {})
-        # Cut as the evaluation while training cuts, so that the bits are the same.
+        # As the evaluation while training cuts its batches, so that the bits are the same.
         self.batch_size = int(config.get("batch_size", 32))
         self.symmetries = config.get("test_symmetries") == "average"
         self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
@@ -97,8 +97,8 @@ class Predictor:
         path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, where training has not ended, the
         newest checkpoint; the default) or "best" (best.h5). `source` names the file that was taken.
 
-        Raises DataError, naming the file, where there is nothing to load or it is damaged; ConfigError for another word, or
-        for any where path is a file.
+        Raises DataError, naming the file, if there is nothing to load or it is damaged; ConfigError for another word,
+        or for any if path is a file.
         """
         file = weights_file(Path(path), weights)
         checkpoint = load_checkpoint(file)
@@ -123,10 +123,10 @@ class Predictor:
         save_checkpoint(path, self.network.state_dict(), self.about)
 
     def logits(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
-        """What the network puts out, (N, classes), for images that are prepared: (N, S, S, 3) uint8 of its own size.
+        """The network's output, (N, classes), for prepared images: (N, S, S, 3) uint8 of its own size.
 
         symmetries: whether each image is shown in all eight positions, `averaged_logits`; by default as in training's
-        evaluation (`test_symmetries`), whose bits come out again, since batches are cut as there.
+        evaluation (`test_symmetries`), whose bits are reproduced, since batches are cut alike.
         """
         average = self.symmetries if symmetries is None else symmetries
         logits = [
@@ -137,7 +137,7 @@ class Predictor:
         return np.concatenate(logits) if logits else np.empty((0, len(self.class_names)), self.network.dtype)
 
     def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[np.float64]:
-        """p = softmax(logits), (N, classes) float64, for images that are prepared, (N, S, S, 3) uint8. symmetries: see `logits`.
+        """p = softmax(logits), (N, classes) float64, for prepared images, (N, S, S, 3) uint8. symmetries: see `logits`.
 
         To the bit what training writes into predictions.csv.
         """
@@ -166,7 +166,7 @@ class Predictor:
     def unlike_training(self, images: Iterable[Picture]) -> NDArray[np.bool_]:
         """Whether each image is unlike those of the training, (N,), so that the answers to it mean little.
 
-        It is a look at colours and brightness, no look at what is shown: `scratchnet.data.familiar`. False for all where the
+        It compares colours and brightness, not what is shown: `scratchnet.data.familiar`. False for all if the
         weights do not know what the training images looked like. images, and what is raised: as in `predict_proba`.
         """
         self._check_iterable(images)
@@ -182,9 +182,9 @@ class Predictor:
     def stream(
         self, files: Iterable[str | os.PathLike[str]], *, symmetries: bool | None = None
     ) -> Iterator[Prediction]:
-        """A Prediction for each file, in order, also for those that cannot be used; in bounded memory, however many there are.
+        """A Prediction for each file, in order, also for unusable ones; in bounded memory, however many there are.
 
-        A few threads decode the next files while the network computes. Raises ShapeError for one file in place of several.
+        A few threads decode the next files while the network computes. Raises ShapeError for one file instead of several.
         """
         self._check_iterable(files)
         return self._stream(map(Path, files), symmetries)
@@ -203,7 +203,7 @@ class Predictor:
                     yield Prediction(path, next(chances), caution=CAUTION if next(far) else None)
 
     def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
-        """Each file with its pixels, or with the reason why it has none."""
+        """Each file with its pixels, or with the reason why it cannot be used."""
 
         def read(file: Path) -> tuple[Path, NDArray[np.uint8] | str]:
             try:
@@ -257,7 +257,7 @@ class Predictor:
 
     @staticmethod
     def _check_iterable(images: Any) -> None:
-        """One image in place of many is the likeliest slip."""
+        """One image instead of many is the likeliest mistake."""
         if isinstance(images, Image.Image):
             raise ShapeError("expected several images, got one picture: put it into a list")
         if not isinstance(images, Iterable):
@@ -279,7 +279,7 @@ def weights_file(path: Path, weights: str | None = None) -> Path:
     """The file of weights that `Predictor.load` takes for a run's folder; a file is taken as it is.
 
     "last" is weights.h5, or the newest checkpoint where training has not ended or has gone on since.
-    Raises DataError where there is none, ConfigError where `weights` is neither "last" nor "best", or chooses from a file.
+    Raises DataError if there is none, ConfigError if `weights` is neither "last" nor "best", or chooses from a file.
     """
     if weights not in (None, *WEIGHTS):
         raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
@@ -313,10 +313,10 @@ def _is_further(checkpoint: Path, ended: Path) -> bool:
 
 
 def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequential:
-    """The network that a checkpoint's description speaks of, built, with weights that are still to be loaded.
+    """The network that a checkpoint describes, built, with weights that are still to be loaded.
 
-    weights: how many the file holds. Raises ConfigError where that is far too few for the images it speaks of, before
-    so large a network is built: the first dense layer alone has 512 weights or so for each pixel of an image.
+    weights: how many the file holds. Raises ConfigError if that is far too few for the image size it names, before so
+    large a network is built: the first dense layer alone has about 512 weights for each pixel of an image.
     """
     config, classes = Config.from_dict(about["config"]), len(about["class_names"])
     if weights is not None and max(128 * config.image_size**2, classes) > weights:

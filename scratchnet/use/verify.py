@@ -53,8 +53,8 @@ class _Saved:
 def verify(path: str | os.PathLike[str], advance: Advance = lambda size: None) -> Iterator[Verdict]:
     """Verdicts on the files of a folder of shards, a run's folder, or on one shard, checkpoint, manifest or configuration.
 
-    Every image and every array is read and compared with its checksum, one at a time. advance: called with the size of each
-    file when it is done. Raises ConfigError where `path` is nothing of these.
+    Every image and every array is read and compared with its checksum, one at a time. advance: called with the size
+    of each file when it is done. Raises ConfigError if `path` is none of these.
     """
     path = Path(path)
     if path.is_dir():
@@ -81,13 +81,13 @@ def files_below(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _verify_dataset(folder: Path, advance: Advance) -> Iterator[Verdict]:
-    """The manifest, then the shards that it names, then whatever else lies there."""
+    """The manifest, then the shards that it names, then whatever else is there."""
     try:
         manifest = read_manifest(folder)
     except DataError as error:
         yield _damaged(folder / FILE_NAME, error)
         for path in files_below(folder):
-            if path.suffix == ".h5":  # without the manifest, each can only be held against itself
+            if path.suffix == ".h5":  # without the manifest, each can only be checked by itself
                 yield _verify_file(path, [])
         return
     images = sum(split.images for split in manifest.splits.values())
@@ -131,7 +131,7 @@ def _verify_folder(folder: Path, advance: Advance) -> Iterator[Verdict]:
 
 
 def _missing(folder: Path, saved: list[_Saved]) -> Iterator[Verdict]:
-    """The files that the newest checkpoint says should be there, and are not."""
+    """The files that should be there according to the newest checkpoint, but are missing."""
     newest = _newest(saved)
     if newest is None or newest.progress is None:
         return
@@ -143,7 +143,7 @@ def _missing(folder: Path, saved: list[_Saved]) -> Iterator[Verdict]:
 
 
 def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
-    """One file by itself; a good checkpoint is added to `saved`, and what follows is held against the newest of these."""
+    """One file by itself; a good checkpoint is added to `saved`, and later files are compared with the newest of these."""
     with _judging(path) as verdicts:
         if ".partial" in path.name:
             return _unknown(path, LEFT_OVER)
@@ -156,7 +156,9 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
         if path.name == "trouble.txt":
             return Verdict(path, OK, "what was said when training diverged; nothing reads it")
         if path.suffix == ".h5":
-            if (other := foreign_file(path)) and kind_of(path).group != "pointer":  # which stands for one of ours
+            if (other := foreign_file(path)) and kind_of(
+                path
+            ).group != "pointer":  # a pointer stands for a file of ours
                 return _unknown(path, f"is {other}")
             text = _check_shard(path) if _is_shard(path) else _check_checkpoint(path, saved)
         elif path.suffix == ".toml":
@@ -177,7 +179,7 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
 
 @contextmanager
 def _judging(path: Path) -> Iterator[list[Verdict]]:
-    """Turns an error in the block into a verdict, which takes the place of the block's own in the list."""
+    """Turns an error in the block into a verdict, which replaces the block's own in the list."""
     verdicts: list[Verdict] = []
     try:
         yield verdicts
@@ -221,7 +223,7 @@ def _check_checkpoint(path: Path, saved: list[_Saved]) -> str:
 
 
 def _check_page(path: Path) -> str:
-    """Whether a page is whole, from its first tag to its last. It has no checksum: it is written anew where it is in doubt."""
+    """Whether a page is whole, from its first tag to its last. It has no checksum: it can always be written again."""
     content = path.read_bytes()
     if not (content.startswith(b"<!doctype html>") and content.rstrip().endswith(b"</html>")):
         raise DataError(f"{path}: cut off or edited. `{command('report', path.parent)}` writes it again.")
@@ -235,7 +237,7 @@ def _newest(saved: list[_Saved]) -> _Saved | None:
 
 
 def _check_config(path: Path, saved: list[_Saved]) -> str:
-    """Whether it is a configuration, and the one that the newest checkpoint has, but for what may have been changed since."""
+    """Whether it is a configuration, and that of the newest checkpoint, except for what may have been changed since."""
     config = Config(**from_toml(path))
     newest = _newest(saved)
     used = newest.about.get("config") if newest else None

@@ -64,7 +64,7 @@ def set_threads(count: int) -> int:
 def thread_count() -> int:
     """The number of threads that a kernel uses when this thread calls it.
 
-    Raises ConfigError where Numba can't start threads as the environment asks for them.
+    Raises ConfigError if Numba can't start threads as the environment asks for them.
     """
     try:
         if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:

@@ -1,4 +1,4 @@
-"""The checksum that HDF5 puts behind each of its structures."""
+"""The checksum that HDF5 appends to each of its structures."""
 
 import struct
 

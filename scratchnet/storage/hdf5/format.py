@@ -3,7 +3,7 @@
 Files are written by h5py and any HDF5 program can read them. They are read here, without the HDF5 library, because a file may come
 from a stranger: the library does far more than hold arrays (links into other files, bytes from any file of the disk, tables
 inflated without a limit), and a file made for it can crash it. What follows knows the few structures below, compares
-their checksums, and looks at every address before it goes there. Everything else in HDF5 is refused by name.
+their checksums, and checks every address before it goes there. Everything else in HDF5 is refused by name.
 
     superblock ──▶ header of the root group ──▶ headers of its objects         a group's names: `scratchnet.storage.hdf5.names`
                    an array's header ──▶ its bytes in one piece, or one chunk
@@ -44,7 +44,7 @@ from typing import Any, BinaryIO, NamedTuple
 from scratchnet.storage.hdf5.checksum import lookup3
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-UNDEFINED = 2**64 - 1  # the address of what is not there
+UNDEFINED = 2**64 - 1  # an undefined address
 
 MAX_HEADER_BYTES = 2**20  # of one object, attributes included
 MAX_HEADERS_BYTES = 2**24  # of all objects
@@ -65,12 +65,12 @@ KNOWN = IN_ANY | IN_GROUPS | IN_DATASETS
 # Flags.
 TIMES, ATTRIBUTE_STORAGE, CREATION_ORDER, WIDTH = 0x20, 0x10, 0x04, 0x03  # of an object's header
 SHARED = 0x02  # of a message: its content stands elsewhere
-CREATION_INDEX = 0x01  # of what says where links or attributes are: their order of creation is kept
+CREATION_INDEX = 0x01  # of a message on where links or attributes are: their order of creation is kept
 ONE_CHUNK_FILTERED = 0x02  # of a layout in chunks
 
 CONTIGUOUS, CHUNKED = 1, 2  # classes of layouts
 ONE_CHUNK, FIXED_ARRAY = 1, 3  # kinds of indexes of chunks
-PAGE_BITS = 10  # of the entries of a fixed array, as every writer cuts them
+PAGE_BITS = 10  # of the entries of a fixed array, as all writers cut them
 
 
 class FormatError(ValueError):
@@ -135,7 +135,7 @@ class Extent:
         self._lock = threading.Lock()
 
     def take(self, address: int, length: int) -> bytes:
-        """`length` bytes at `address`. Raises FormatError where the file does not hold them."""
+        """`length` bytes at `address`. Raises FormatError if the file does not hold them."""
         self.require(address, length)
         with self._lock:
             self._stream.seek(address)
@@ -145,7 +145,7 @@ class Extent:
         return found
 
     def fill(self, address: int, buffer: memoryview) -> None:
-        """Reads into `buffer`, a view of bytes, what stands at `address`. Raises FormatError where the file does not hold it."""
+        """Reads into `buffer`, a view of bytes, what stands at `address`. Raises FormatError if the file does not hold it."""
         self.require(address, len(buffer))
         with self._lock:
             self._stream.seek(address)
@@ -168,7 +168,7 @@ class Extent:
 
 
 def read_root(extent: Extent) -> int:
-    """The address of the root group, from the superblock, after a look whether the file begins and ends as it says."""
+    """The address of the root group, from the superblock, after checking that the file begins and ends as it says."""
     if extent.size < SUPERBLOCK.bytes or extent.take(0, len(SIGNATURE)) != SIGNATURE:
         raise FormatError("not an HDF5 file: its first bytes are others")
     content = extent.take(0, SUPERBLOCK.bytes)
@@ -188,7 +188,7 @@ def read_root(extent: Extent) -> int:
 
 
 def read_messages(extent: Extent, address: int) -> list[Message]:
-    """All messages in the header of the object at `address`, also those in the blocks in which it goes on."""
+    """All messages in the header of the object at `address`, also those in its continuation blocks."""
     flags = HEADER.read(extent.take(address, HEADER.bytes)).flags
     skip = HEADER.bytes + (16 if flags & TIMES else 0) + (4 if flags & ATTRIBUTE_STORAGE else 0)
     width = 1 << (flags & WIDTH)
@@ -235,7 +235,7 @@ def one(messages: list[Message], kind: int) -> bytes:
 
 
 def is_group(messages: list[Message]) -> bool:
-    """Whether the object is a group; otherwise it is a dataset. Raises FormatError where it is something else, or both."""
+    """Whether the object is a group; otherwise it is a dataset. Raises FormatError if it is something else, or both."""
     kinds = {message.kind for message in messages} - IN_ANY
     for message in messages:
         if message.kind == ATTRIBUTE_INFO and address_behind_flags(message.body, 2) != UNDEFINED:
@@ -248,7 +248,7 @@ def is_group(messages: list[Message]) -> bool:
 
 
 def address_behind_flags(body: bytes, index_bytes: int) -> int:
-    """The address that follows version (1 byte), flags (1), and an index of so many bytes if CREATION_INDEX is set."""
+    """The address that follows version (1 byte), flags (1), and, if CREATION_INDEX is set, an index."""
     return int(struct.unpack_from("<Q", body, 2 + (index_bytes if body[1] & CREATION_INDEX else 0))[0])
 
 
@@ -262,7 +262,7 @@ def read_contiguous(layout: bytes) -> tuple[int, int]:
 
 
 def read_chunks(extent: Extent, layout: bytes) -> tuple[tuple[int, ...], list[Chunk]]:
-    """The shape of a chunk, the bytes of an element behind it, and where each chunk is, in their order."""
+    """The shape of a chunk followed by the bytes of an element, and where each chunk is, in their order."""
     head = LAYOUT_HEAD.read(layout)
     if head.version not in (4, 5) or head.layout != CHUNKED:
         raise FormatError("an array is not stored in chunks of this file")

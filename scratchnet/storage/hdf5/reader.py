@@ -1,16 +1,17 @@
-"""HDF5 files from anyone: read so that neither damage nor malice gets further than a one-line error.
+"""HDF5 files from anyone: damage or malice in them leads to a one-line error and no further.
 
 | what                | what is accepted                                                                               |
 |---------------------|------------------------------------------------------------------------------------------------|
-| the file            | a regular file that begins and ends as its superblock says; nothing before, nothing behind     |
+| the file            | a regular file that begins and ends as its superblock says; nothing before or after            |
 | groups              | only in the root; hard links, one for each object, up to MAX_LINKS a group                     |
 | arrays              | integers, floats of 4 or 8 bytes, or texts of fixed width; stored in this file, whole          |
 | attributes          | integers and texts of fixed width, up to MAX_TEXT_BYTES                                        |
 | never               | soft and external links, external or virtual storage, references, compounds, variable lengths  |
 
-What a file of S bytes can make a reader allocate: S bytes for its arrays, since each byte of them must be stored and they are
-counted; and for headers, names and the places of chunks, which are counted too, at most about 200 MB. Compressed images are not
-inflated here: see `scratchnet.data.shards`. `scratchnet.storage.hdf5.format` says why h5py, which writes these files, doesn't read them.
+A file of S bytes can make a reader allocate S bytes for its arrays, since each of their bytes must be stored and they
+are counted; and at most about 200 MB for headers, names and the locations of chunks, which are counted too.
+Compressed images are not inflated here: see `scratchnet.data.shards`. `scratchnet.storage.hdf5.format` says why h5py,
+which writes these files, doesn't read them.
 """
 
 import itertools
@@ -34,7 +35,7 @@ from scratchnet.storage.hdf5.format import Chunk, Extent, FormatError, Message
 from scratchnet.storage.hdf5.names import read_links
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
-DEFLATE = 1  # the number of zlib among HDF5's filters
+DEFLATE = 1  # zlib's number among HDF5's filters
 
 
 def _number(kind: int, bits: tuple[int, int, int], size: int, properties: bytes) -> bytes:
@@ -47,7 +48,7 @@ def _float(size: int, exponent: int, mantissa: int, bias: int) -> bytes:
     )
 
 
-# How HDF5 describes each type of number (IV.A.2.d), low byte first, with the version in the first byte left out.
+# How HDF5 describes each numeric type (IV.A.2.d), low byte first, without the version in the first byte.
 NUMBERS = {
     **{_number(0, (8 * (kind == "i"), 0, 0), size, struct.pack("<HH", 0, 8 * size)): np.dtype(f"<{kind}{size}")
        for kind in "iu" for size in (1, 4, 8)},
@@ -81,7 +82,7 @@ class Member:
 
     @property
     def filters(self) -> list[int]:
-        """The numbers of the filters that an array's chunks went through; only the first where there are several."""
+        """The numbers of the filters that an array's chunks went through; only the first if there are several."""
         bodies = [m.body for m in self.messages if m.kind == form.FILTERS]
         return [struct.unpack_from("<H", body, 2)[0] if body[:2] == b"\2\1" else -1 for body in bodies]
 
@@ -92,7 +93,7 @@ class HDF5File:
     path: the file. what: what it should be, for messages: "shard". remedy: the sentence that ends each message.
 
     Attributes: path; size, in bytes; groups, by name; datasets, by path, such as "weights/conv1.bias". Raises
-    DataError, and nothing else, whatever the file holds; DamagedError where its bytes are at fault. Later reads belong
+    DataError, and nothing else, whatever the file holds; DamagedError if its bytes are at fault. Later reads belong
     in a block of `refusing`, which turns their errors into the same.
 
     >>> HDF5File("no.h5", "checkpoint", "Give another file.")
@@ -119,7 +120,7 @@ class HDF5File:
         """Opens the file and reads the headers of all its objects."""
         self._require_regular_file()
         self._stream = open(self.path, "rb", buffering=2**14)  # noqa: SIM115 - it stays open
-        weakref.finalize(self, self._stream.close)  # a dataset that is forgotten closes its files, in silence
+        weakref.finalize(self, self._stream.close)  # a dataset that is never closed closes its files silently
         self.size = self._left = os.fstat(self._stream.fileno()).st_size
         if not self.size:
             raise FormatError("it is empty, of zero bytes")
@@ -137,7 +138,7 @@ class HDF5File:
         self.datasets = [path for path, member in self._members.items() if not member.is_group]
 
     def _require_regular_file(self) -> None:
-        """A named pipe would block the reader for ever, a device has no end."""
+        """A named pipe would block the reader, a device has no end."""
         try:
             mode = os.stat(self.path).st_mode
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -189,7 +190,7 @@ class HDF5File:
         return self._members[path]
 
     def array(self, path: str) -> NDArray[Any]:
-        """The array at `path`, read whole, once it is known that all of it is stored in the file."""
+        """The array at `path`, read whole, after checking that all of it is stored in the file."""
         member = self.member(path)
         dtype, shape = member.dtype, member.shape
         address, stored = form.read_contiguous(member.layout)

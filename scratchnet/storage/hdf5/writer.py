@@ -17,7 +17,7 @@ WRITTEN_WITH = ("v110", "v110")
 def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """A new HDF5 file to fill, which takes the place of `path` at the end of the block, in one step, or not at all.
 
-    Raises OSError where the disk is full, and whatever the block raises; then `path` stays as it was.
+    Raises OSError if the disk is full, and whatever the block raises; then `path` stays as it was.
     """
     with write_atomically(path) as temporary, open(temporary, "w+b") as stream:
         sink = _Sink(stream)
@@ -25,15 +25,15 @@ def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             with h5py.File(sink, "w", libver=WRITTEN_WITH) as file:
                 yield file
         except BaseException:
-            sink.finish()  # what the disk said goes before what HDF5 made of it
+            sink.finish()  # the disk's own error goes before HDF5's
             raise
         sink.finish()
 
 
 class _Sink:
-    """The file that HDF5 writes to, in the place of its own. It never fails, and keeps the first error for `finish`.
+    """The file object that HDF5 writes to, instead of opening its own. It never fails, and keeps the first error for `finish`.
 
-    HDF5 2.0 ends the process with a segmentation fault where a write fails. Ctrl-C may come in the middle of one, too.
+    HDF5 2.0 ends the process with a segmentation fault if a write fails; and Ctrl-C may come in the middle of one.
     """
 
     def __init__(self, stream: BinaryIO):
@@ -41,7 +41,7 @@ class _Sink:
         self._error: BaseException | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes there, which first writes what is in the buffer."""
+        """Moves there, after writing the buffer."""
         return self._attempt(lambda: self._stream.seek(offset, whence), offset)
 
     def write(self, data: Any) -> int:
@@ -56,16 +56,16 @@ class _Sink:
         """Nothing: `finish` does it."""
 
     def readinto(self, buffer: Any) -> int:
-        """What was written before; zeros where the disk refused it."""
+        """What was written before; zeros if the disk refused it."""
         found = self._attempt(lambda: self._stream.readinto(buffer), 0)  # type: ignore[attr-defined]
         return found or len(buffer)
 
     def read(self, size: int = -1) -> bytes:
-        """By this method h5py knows an object for a file; it reads with `readinto`."""
+        """h5py recognises a file object by this method; it reads with `readinto`."""
         return self._stream.read(size)
 
     def tell(self) -> int:
-        """Where it is."""
+        """The current position."""
         return self._stream.tell()
 
     def finish(self) -> None:
@@ -79,7 +79,7 @@ class _Sink:
             try:
                 return call()
             except BaseException as error:
-                # Without its frames: through them, whoever keeps the error keeps what h5py calls back when the process
-                # ends, which is then too late for Python and a segmentation fault.
+                # Without its frames: through them, whoever keeps the error would keep this object alive until Python
+                # exits, when h5py's calls to it are a segmentation fault.
                 self._error = error.with_traceback(None)
         return otherwise

@@ -11,8 +11,8 @@
 Flatten lays an image out in the order of its axes: (H, W, C) here, (C, H, W) in PyTorch. So the H·W·C rows of the dense
 layer that follows it are taken as (H, W, C, out), become (out, C, H, W), and then (out, C·H·W).
 
-All three libraries call a cross-correlation a convolution; no filter is flipped. 'same' padding with a stride of 1 is the
-same in all; with a larger stride PyTorch has none.
+All three libraries call a cross-correlation a convolution; no filter is flipped. 'same' padding with a stride of 1 is
+the same in all; with a larger stride PyTorch doesn't have it.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def from_torch(state: Mapping[str, Any], network: Sequential, *, ordered: bool =
 
     state: names → arrays, or tensors on the CPU, as `model.state_dict()` returns it; the names may be any that end in
     ".weight" and ".bias". Filters are matched with the network's convolutions, and matrices with its dense layers: in the order
-    in which they stand in `state` if they fit so, otherwise by shape (`matching`). ordered: whether that order means something;
-    it never does where `state` stands sorted by name, as safetensors' `load_file` returns it: then only layers of one shape
-    need names that differ in a number alone.
+    in which they stand in `state` if they fit so, otherwise by shape (`matching`). ordered: whether that order means
+    something; it never does if `state` is sorted by name, as safetensors' `load_file` returns it: then layers of one
+    shape need names that differ only in a number.
 
-    Raises ConfigError where the number of layers differs, there is another kind of array, or nothing tells which layer is
-    which, ShapeError, naming both shapes and what differs, where one does not fit, DtypeError for other numbers than floats
+    Raises ConfigError if the number of layers differs, there is another kind of array, or nothing tells which layer is
+    which, ShapeError, naming both shapes and what differs, if one does not fit, DtypeError for other numbers than floats
     of 16, 32 or 64 bits.
     """
     given = _grouped(state)
@@ -109,7 +109,7 @@ def to_keras(network: Sequential) -> list[Array]:
 def from_keras(weights: Sequence[Any], network: Sequential) -> dict[str, Array]:
     """What `model.get_weights()` of a Keras model with channels last returned, as a state for `network.load_state_dict`.
 
-    Raises ConfigError where the number of arrays differs, ShapeError where one does not fit.
+    Raises ConfigError if the number of arrays differs, ShapeError if one does not fit.
 
     >>> network = Sequential([Flatten(), Dense(2)])
     >>> _ = network.build((4, 4, 3))
@@ -131,7 +131,7 @@ def from_keras(weights: Sequence[Any], network: Sequential) -> dict[str, Array]:
 
 
 def _with_weights(network: Sequential) -> Iterator[tuple[int, Any, Shape | None]]:
-    """The layers with weights: place in the network, layer, and for a dense one right after Flatten what was flattened.
+    """The layers with weights: position in the network, layer, and for a dense one right after Flatten the shape before it.
 
     Raises ConfigError for a layer with weights that other libraries do not have.
     """

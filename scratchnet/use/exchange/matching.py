@@ -1,4 +1,4 @@
-"""Which of another program's layers is which of ours: by shape, and by order where shapes are alike."""
+"""Matches another program's layers with ours: by shape, and by order if shapes are equal."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Given:
 
 
 def order_is_lost(state: Mapping[str, Any]) -> bool:
-    """Whether these arrays stand as a file of safetensors has them, sorted by name within each type, and not as a model has them.
+    """Whether these arrays are sorted by name within each type, as in a file of safetensors, and not in the model's order.
 
-    A model's own state dict has the bias of each layer right after its weight, which no sorting by name does.
+    A model's own state dict has the bias of each layer right after its weight, which sorting by name never gives.
 
     >>> order_is_lost({"stem.weight": 0, "stem.bias": 0, "head.weight": 0, "head.bias": 0})
     False
@@ -60,11 +60,11 @@ def order_is_lost(state: Mapping[str, Any]) -> bool:
 def matched(given: Sequence[Given], slots: Sequence[Slot], *, ordered: bool) -> list[str]:
     """For each slot the name of the layer whose weights it gets. As many are given as there are slots.
 
-    ordered: whether they are given in the network's order, as a model's own state dict is; a file of safetensors has lost it
-    (`order_is_lost`).
-    In order they are taken as they come, if they fit; otherwise by shape, and layers of one shape by the numbers in their names.
+    ordered: whether they are given in the network's order, as in a model's own state dict; a file of safetensors has
+    lost it (`order_is_lost`). Ordered layers are taken as they come, if they fit; others by shape, and layers of one
+    shape by the numbers in their names.
 
-    Raises ShapeError where one fits nowhere, with what differs; ConfigError where several fit and nothing tells them apart.
+    Raises ShapeError if one fits nowhere, with what differs; ConfigError if several fit and nothing tells them apart.
     """
     if ordered and all(_fits(one, slot) for one, slot in zip(given, slots, strict=True)):
         return [one.name for one in given]
@@ -85,7 +85,7 @@ def _fits(one: Given, slot: Slot) -> bool:
 
 
 def _in_order(there: list[Given], wanted: list[Slot]) -> list[Given]:
-    """Layers of one shape in the order of the numbers in their names, which must differ in these and in nothing else."""
+    """Layers of one shape in the order of the numbers in their names, which must differ only in these."""
     numbers = {tuple(int(part) for part in re.findall(r"\d+", one.name)): one for one in there}
     if len({re.sub(r"\d+", "#", one.name) for one in there}) > 1 or len(numbers) < len(there):
         theirs, ours = (", ".join(one.name for one in some) for some in (there, wanted))
@@ -98,7 +98,7 @@ def _in_order(there: list[Given], wanted: list[Slot]) -> list[Given]:
 
 
 def _misfit(given: Sequence[Given], slots: Sequence[Slot]) -> str:
-    """What does not fit, of the first layer that has no partner, and why, as far as the shapes tell."""
+    """What does not fit about the first layer without a partner, and why, as far as the shapes tell."""
     rest = list(given)
     alone = []
     for slot in slots:
@@ -108,7 +108,7 @@ def _misfit(given: Sequence[Given], slots: Sequence[Slot]) -> str:
         else:
             rest.remove(partner)
     slot = alone[0]
-    # The nearest one: with as many sides in common as there are.
+    # The nearest one: with the most sides in common.
     one = max(rest, key=lambda other: sum(a == b for a, b in zip(other.weight, slot.weight, strict=True)))
     return (
         f"{one.name}.weight {one.weight} and bias {one.bias} do not fit {slot.name}, which in PyTorch's layout has "

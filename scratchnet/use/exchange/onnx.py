@@ -37,10 +37,10 @@ CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArray[np.uint8]) -> float:
-    """Writes the graph, once it has given the same answers here; returns the largest difference of a logit.
+    """Writes the graph after checking that it gives the same answers; returns the largest difference of a logit.
 
-    images (N, S, S, 3) uint8: what it is tried on in ONNX Runtime, best real ones.
-    Raises DataError, and writes nothing, where a label differs or a logit by more than 1e-4 (relative to its size above
+    images (N, S, S, 3) uint8: for the check in ONNX Runtime, preferably real ones.
+    Raises DataError, and writes nothing, if a label differs or a logit by more than 1e-4 (relative to its size above
     1), ConfigError for a layer that ONNX cannot express, MissingExtraError without the extra [export].
     """
     onnx, runtime = require("onnx"), require("onnxruntime")
@@ -57,7 +57,7 @@ def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArr
 
 
 def _compare(path: str, predictor: Predictor, session: Any, images: NDArray[np.uint8]) -> float:
-    """Runs the images through both. Raises DataError where they disagree."""
+    """Runs the images through both. Raises DataError if they disagree."""
     ours = predictor.logits(images, symmetries=False)
     theirs, probabilities = session.run(["logits", "probabilities"], {"pixels": images})
     difference = np.abs(theirs - ours)
@@ -66,7 +66,7 @@ def _compare(path: str, predictor: Predictor, session: Any, images: NDArray[np.u
             f"{path}: not written: ONNX Runtime's logits differ from ours by up to {difference.max():.2g}, "
             f"more than {TOLERANCE:g}: please report this with the versions of onnx and onnxruntime"
         )
-    # Where two classes are as good as equal, either is right.
+    # If two classes are practically equal, either is right.
     top = np.sort(ours, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * TOLERANCE
     if (probabilities.argmax(axis=1) != ours.argmax(axis=1))[clear].any():

@@ -39,7 +39,7 @@ OF_THE_NETWORK = (
     "versions",
     "arithmetic",
 )
-"""What another network's weights may take over from a run; what it was trained on, and for how long, is not theirs."""
+"""What another network's weights may take over from a run; not what it was trained on, and for how long."""
 
 
 def write_safetensors(predictor: Predictor, path: str | os.PathLike[str]) -> None:
@@ -47,7 +47,7 @@ def write_safetensors(predictor: Predictor, path: str | os.PathLike[str]) -> Non
     numpy = require("safetensors.numpy")
     if not predictor.about:
         raise ConfigError(f"{path}: a network of your own making has no configuration to be written with its weights")
-    # The library writes a transposed array's memory as it lies, and so wrongly: C order first.
+    # The library writes a transposed array's memory as it is, which would be wrong: C order first.
     arrays = {name: np.ascontiguousarray(value) for name, value in predictor.network.state_dict().items()}
     with write_atomically(path) as temporary:
         temporary.write_bytes(numpy.save(arrays, {"format": FORMAT, "about": json.dumps(predictor.about)}))
@@ -57,11 +57,11 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     """The network in a file, ready for use.
 
     like: for a file that PyTorch has written, a network of the same architecture: its classes, pixel scaling and
-    preprocessing are taken over, and its weights are replaced. Layers are matched by kind and shape, whatever they are
-    called; those of one shape in the order of the numbers in their names.
-    Nothing is known then of what it was trained on. Numbers of 16, 32 or 64 bits are cast to the type of `like`.
+    preprocessing are taken over, and its weights are replaced. Layers are matched by kind and shape, whatever their
+    names; those of one shape in the order of the numbers in their names. What it was trained on is then unknown.
+    Numbers of 16, 32 or 64 bits are cast to the type of `like`.
 
-    Raises DataError where the file cannot be read or fits no network, ConfigError where `like` is missing or superfluous,
+    Raises DataError if the file cannot be read or doesn't fit the network, ConfigError if `like` is missing or superfluous,
     MissingExtraError without the extra [export].
     """
     library = require("safetensors")
