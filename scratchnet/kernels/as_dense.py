@@ -1,4 +1,4 @@
-"""The convolution of an image so small that most of a filter lies beside it: a dense layer whose matrix repeats the filters.
+"""The convolution of an image so small that most of a filter lies outside it: a dense layer whose matrix repeats the filters.
 
 Every output is a weighted sum of all inputs, with weight zero where the filter doesn't reach:
 
@@ -20,7 +20,7 @@ from scratchnet.kernels.matmul import dense_backward_input, dense_backward_weigh
 
 
 def taps_between(height, width, out_height, out_width, kernel_size, stride, top, left):
-    """For every pair of an input and an output the tap between them: p, q, i, j, u, v."""
+    """For every pair of an input (p, q) and an output (i, j), the tap (u, v) between them: p, q, i, j, u, v."""
     for p, q, i, j in itertools.product(range(height), range(width), range(out_height), range(out_width)):
         u, v = p - i * stride + top, q - j * stride + left
         if 0 <= u < kernel_size[0] and 0 <= v < kernel_size[1]:
@@ -39,7 +39,7 @@ def matrix_of(weight, height, width, out_height, out_width, stride, top, left):
 
 
 def forward(x, weight, bias, stride, top, left, out_height, out_width):
-    """y (N, OH, OW, F) of x (N, H, W, C), around which stand zeros, `top` rows above and `left` columns before it."""
+    """y (N, OH, OW, F) of x (N, H, W, C) padded with zeros, `top` rows above and `left` columns before it."""
     images, height, width, _ = x.shape
     matrix = matrix_of(weight, height, width, out_height, out_width, stride, top, left)
     y = dense_forward(x.reshape(images, -1), matrix, np.tile(bias, out_height * out_width))
@@ -47,7 +47,7 @@ def forward(x, weight, bias, stride, top, left, out_height, out_width):
 
 
 def backward_weight(x, dy, stride, top, left, dweight, accumulate):
-    """dweight (KH, KW, C, F), written or added to: the gradients of the matrix, each added to that of the weight it repeats."""
+    """dweight (KH, KW, C, F), written or added to: each gradient of the matrix is added to that of the weight it repeats."""
     images, height, width, channels = x.shape
     _, out_height, out_width, filters = dy.shape
     shape = (height, width, channels, out_height, out_width, filters)

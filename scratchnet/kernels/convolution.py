@@ -23,9 +23,10 @@ from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import NOT_POOLED
 from scratchnet.kernels.winograd.toom_cook import TILE, outputs
 
-# The costs of the algorithms beyond their multiplications, in multiplications. Measured on one Zen 4 core at 100 GFLOP/s:
-# 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back, 11 ms to transform 512 × 256 filters;
-# 3 ms to spread these out to the matrix of a dense layer on 2 × 2 pixels, and 3 ms to gather its gradient.
+# The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
+# 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back, 11 ms to transform
+# 512 × 256 filters; 3 ms to spread these out to the matrix of a dense layer on 2 × 2 pixels, and 3 ms to gather its
+# gradient.
 TRANSFORM_INPUTS = 530  # for each tile and channel
 TRANSFORM_OUTPUTS = 440  # for each tile and filter
 TRANSFORM_FILTERS = 4200  # for each channel and filter
@@ -33,7 +34,7 @@ SPREAD_FILTERS = 75  # for each entry of the matrix
 
 
 class Geometry(NamedTuple):
-    """The geometry of a convolution: all of its arguments but the arrays of numbers."""
+    """The geometry of a convolution: all of its arguments but the arrays."""
 
     input_shape: tuple[int, int, int]  # (H, W, C)
     output_shape: tuple[int, int, int]  # (OH, OW, F)
@@ -43,7 +44,7 @@ class Geometry(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """What a forward pass leaves for the backward pass: the algorithm, its x, and the winners of the pooling inside, if any."""
+    """What a forward pass keeps for the backward pass: the algorithm, its x, and the winners of a fused pooling, if any."""
 
     how: str
     x: np.ndarray
@@ -110,14 +111,16 @@ def backward_input(geometry, remembered, dy, weight):
 
 
 def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
-    """Whether there is such an algorithm: square filters from 3 × 3 to 7 × 7, stride 1; and a compiler for its transforms."""
+    """Whether Winograd's algorithm applies: square filters from 3 × 3 to 7 × 7, stride 1; and a compiler for its transforms."""
     return (
         not numba.config.DISABLE_JIT and stride == 1 and kernel_size[0] == kernel_size[1] and 3 <= kernel_size[0] <= 7
     )
 
 
 def can_pool_inside(kernel_size: tuple[int, int], stride: int) -> bool:
-    """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the filter's size must leave an even number of outputs to a tile."""
+    """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the tiles of this filter's size must have an even
+    number of outputs.
+    """
     return can_use_winograd(kernel_size, stride) and outputs(kernel_size[0]) % 2 == 0
 
 
@@ -127,10 +130,10 @@ def pools_inside(geometry: Geometry, images: int) -> bool:
 
 
 def algorithm(geometry: Geometry, images: int) -> str:
-    """The one of the smallest cost for a batch of so many images: "direct", "winograd" or "dense".
+    """The algorithm of the smallest cost for a batch of so many images: "direct", "winograd" or "dense".
 
-    The variable SCRATCHNET_CONV, `direct` or `winograd`, decides instead where it is set and can be followed. The answer
-    depends on nothing but the arguments, so that the same training takes the same path.
+    The variable SCRATCHNET_CONV, `direct` or `winograd`, decides instead if it is set and that algorithm applies. The
+    answer depends only on the arguments, so that the same training takes the same path.
     """
     forced = os.environ.get("SCRATCHNET_CONV", "")
     if forced not in ("", "direct", "winograd"):

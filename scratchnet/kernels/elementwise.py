@@ -1,4 +1,6 @@
-"""What is done to each number alone: ReLU, dropout, the search for NaN and infinity, and squares. Arrays come flat, (size,)."""
+"""Operations on each number separately: ReLU, dropout, the search for NaN and infinity, and squares. Arrays are flat,
+(size,).
+"""
 
 import numpy as np
 from numba import prange
@@ -6,7 +8,7 @@ from numba import prange
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
 
-BLOCK = 16384  # numbers in one task: enough to be worth a thread's while, few enough to share out evenly
+BLOCK = 16384  # numbers in one task: enough for a thread, few enough to share evenly
 
 
 @kernel
@@ -67,7 +69,7 @@ def block_finite(x, largest, finite):
 
 
 def all_finite(x):
-    """Whether x, of any shape, holds no NaN and no infinity."""
+    """Whether x, of any shape, is free of NaN and infinity."""
     finite = np.empty(-(-x.size // BLOCK), np.bool_)
     block_finite(x.reshape(-1), np.finfo(x.dtype).max, finite)
     return bool(finite.all())

@@ -7,7 +7,7 @@ from scratchnet.kernels.machine.jit import kernel
 
 @kernel
 def max_pool2d_forward(x, size, stride, y, winner):
-    """`reference.max_pool2d`: writes y and, for the backward pass, which of the size² places won.
+    """`reference.max_pool2d`: writes y and, for the backward pass, which of the size² positions won.
 
     x (N, H, W, C), y (N, OH, OW, C) float32 or float64; winner like y, uint16. The innermost loop runs over channels,
     which lie side by side in memory, so that it becomes vector instructions.
@@ -32,7 +32,7 @@ def max_pool2d_forward(x, size, stride, y, winner):
 def max_pool2d_backward(dy, winner, size, stride, dx):
     """`reference.max_pool2d_gradient`: adds each dy to the dx of its winner.
 
-    Images are independent: windows may overlap inside one, so one thread owns it.
+    Windows may overlap inside an image, so one thread owns it; images are independent.
     """
     images, out_height, out_width, channels = dy.shape
     for n in prange(images):

@@ -1,9 +1,10 @@
-"""One step of an optimiser on one parameter, in one pass over its memory. Arrays come flat, (size,), all of one dtype, scalars too.
+"""One step of an optimiser on one parameter, in one pass over its memory. Arrays are flat, (size,), and share one
+dtype with the scalars.
 
-Weights that nothing needs shrink without end, and would spend most of a long training as denormal numbers, which many
-processors multiply a hundred times as slowly as others (`denormals.py`). Whatever falls below NEGLIGIBLE becomes zero.
-What stays is not denormal even when it is multiplied by a small number. A weight at zero is not lost: the next gradient
-moves it as before.
+Unneeded weights keep shrinking, and would be denormal for most of a long training; many processors multiply denormal
+numbers a hundred times as slowly as others (`denormals.py`). Whatever falls below NEGLIGIBLE becomes zero. The rest
+is not denormal even when it is multiplied by a small number. A weight at zero is not lost: the next gradient moves it
+as before.
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ def adam_step(
     value ← value − decay · value − step_size · mean / (√(square · correction) + ε)
 
     step_size = learning rate / (1 − β₁ᵗ) and correction = 1 / (1 − β₂ᵗ) hold the bias corrections of
-    step t. rest = 1 − β comes as a number of its own: the difference of two float32 would lose digits. Values and means
+    step t. rest = 1 − β is an argument of its own: the difference of two float32 would lose digits. Values and means
     below `negligible` become zero; a square, whose root counts, only where it is denormal.
     """
     for task in prange((value.size + BLOCK - 1) // BLOCK):
@@ -53,7 +54,7 @@ def adam_step(
 def sgd_step(value, grad, velocity, l2, learning_rate, momentum, negligible):
     """`reference.sgd`: velocity ← momentum · velocity + grad + l2 · value;  value ← value − learning_rate · velocity.
 
-    What is below `negligible` becomes zero.
+    Values below `negligible` become zero.
     """
     for task in prange((value.size + BLOCK - 1) // BLOCK):
         here = slice(task * BLOCK, min(value.size, (task + 1) * BLOCK))

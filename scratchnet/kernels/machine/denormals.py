@@ -1,7 +1,7 @@
-"""Denormal numbers count as zero inside kernels, so that none costs time.
+"""Denormal numbers count as zero inside kernels, so that they cost no time.
 
 A float32 below 1.2e-38 that is not zero is *denormal*: its leading digit is 0. Many processors multiply such a number a
-hundred times as slowly as another. They do arise: gradients of a loss near zero, products of small numbers. Each task of
+hundred times as slowly as another. They do occur: gradients of a loss near zero, products of small numbers. Each task of
 a kernel that multiplies therefore begins and ends with
 
     rules = flush_denormals()
@@ -9,8 +9,8 @@ a kernel that multiplies therefore begins and ends with
     restore(rules)
 
 The first asks the processor to read denormal numbers as zero and to write zero in their place (x86: the bits DAZ and FTZ
-of MXCSR; ARM: the bit FZ of FPCR), the second puts back what was there: these rules belong to a thread, and NumPy in the
-same thread keeps its own. On other processors both do nothing. The optimisers see to it that no weight stays
+of MXCSR; ARM: the bit FZ of FPCR), the second restores what was there: these rules belong to a thread, and NumPy in
+the same thread keeps its own. On other processors both do nothing. The optimisers see to it that no weight stays
 denormal in memory (`update.py`).
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, section 10.2.3; Arm Architecture
@@ -63,7 +63,7 @@ def _write_rules(builder, rules):
 
 
 def _flush_denormals_code(typingctx):
-    """Asks this thread's arithmetic to take denormal numbers for zero; returns the rules that held before."""
+    """Makes this thread's arithmetic take denormal numbers for zero; returns the previous rules."""
 
     def generate(context, builder, signature, arguments):
         rules = _read_rules(builder)
@@ -75,7 +75,7 @@ def _flush_denormals_code(typingctx):
 
 
 def _restore_code(typingctx, rules):
-    """Puts the rules back that `flush_denormals` has returned."""
+    """Restores the rules that `flush_denormals` has returned."""
 
     def generate(context, builder, signature, arguments):
         _write_rules(builder, arguments[0])

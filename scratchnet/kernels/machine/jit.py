@@ -1,4 +1,4 @@
-"""The one place where the flags of compilation stand, and where compiled kernels are kept between runs."""
+"""The flags of compilation, set only here, and the folder of compiled kernels, which are kept between runs."""
 
 import functools
 import hashlib
@@ -16,8 +16,8 @@ import numba
 from scratchnet.kernels.machine.threads import one_at_a_time
 from scratchnet.kernels.machine.vectors import cpu_features
 
-# All of fastmath that leaves a NaN a NaN. `fastmath=True` would also promise that no NaN occurs, and then a check for
-# NaN compiles to "no".
+# All flags of fastmath that leave a NaN a NaN. `fastmath=True` would also promise that no NaN occurs, and a check for
+# NaN would compile to "no".
 FAST_BUT_HONEST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
@@ -25,7 +25,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a kernel: loops over `prange` run on all threads, and the machine code is kept on disk for the next run.
 
     Any thread may call it (`threads.py`). `error_model="numpy"` makes a division by zero an infinity, as it is in an
-    array expression. `nogil=True` lets the thread that reads images work meanwhile.
+    array expression. `nogil=True` lets the thread that reads images work in the meantime.
     """
     directory = cache_directory()
     remembered = numba.config.CACHE_DIR
@@ -40,7 +40,9 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forgiving(dispatcher: Any) -> Any:
-    """The compiled function, whose kept machine code is made anew where its files are damaged (a full disk, a power cut)."""
+    """The compiled function, which is compiled again if the files of its machine code are damaged (a full disk, a
+    power cut).
+    """
     cache = getattr(dispatcher, "_cache", None)
     if cache is not None and hasattr(cache, "flush"):
         load = cache.load_overload
@@ -48,7 +50,7 @@ def _forgiving(dispatcher: Any) -> Any:
         def load_overload(*arguments: Any) -> Any:
             try:
                 return load(*arguments)
-            except Exception:  # a damaged file raises nearly anything
+            except Exception:  # a damaged file may raise nearly anything
                 cache.flush()
                 return None
 
@@ -56,18 +58,18 @@ def _forgiving(dispatcher: Any) -> Any:
     return dispatcher
 
 
-# A part of kernels that is called by them alone; it is compiled into each of them.
+# A part of kernels that only they call; it is compiled into each of them.
 helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
 
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """The folder for compiled kernels: the first of three that can be written to; None if there is none, and then each
-    run compiles anew.
+    """The folder for compiled kernels: the first of three that is writable; None if there is none, and then each run
+    compiles anew.
 
-    Its name holds a hash of every kernel's source and place, and of the processor. Numba looks only at the file of the
-    function that it loads, and would go on running the old code after a change in a function that is called from another
-    file; and it loads nothing that was compiled from another place, so that one must not count as compiled here.
+    Its name holds a hash of every kernel's source and path, and of the processor. Numba checks only the file of the
+    function that it loads, and would keep running the old code after a change in a function of another file; and it
+    does not load what was compiled at another path, which must therefore not count as compiled.
     """
     places = [os.environ.get("NUMBA_CACHE_DIR"), _kernels() / "__pycache__", _user_cache()]
     writable = (_writable(Path(place) / _fingerprint()) for place in places if place)
@@ -84,7 +86,7 @@ def _fingerprint() -> str:
 
 
 def _kernels() -> Path:
-    """The folder of all kernels, with the folders in it."""
+    """The folder of all kernels."""
     return Path(__file__).resolve().parents[1]
 
 

@@ -1,4 +1,4 @@
-"""Memory for kernels: arrays that begin where a cache line begins, and that are handed out again when nothing uses them.
+"""Memory for kernels: arrays that begin at a cache line, and whose memory is reused once nothing uses them.
 
 A vector of 64 bytes that straddles two cache lines costs two accesses, and all vectors of an array straddle if the
 first does. NumPy begins an array at any multiple of 16.
@@ -13,15 +13,15 @@ import numpy as np
 from scratchnet.kernels.machine.jit import helper
 
 LINE = 64  # bytes
-WORTH_KEEPING = 1 << 20  # bytes: smaller arrays are handed out quickly by the system's own allocator
-MOST_KEPT = 512 << 20  # bytes that wait unused
+WORTH_KEEPING = 1 << 20  # bytes: for smaller arrays the system's own allocator is quick
+MOST_KEPT = 512 << 20  # bytes kept unused
 
 
 def empty(shape, dtype):
-    """np.empty, from the beginning of a cache line; large ones out of memory that earlier arrays have given back.
+    """np.empty, from the beginning of a cache line; large arrays reuse the memory of earlier ones.
 
-    Fresh memory costs more than it seems: the system hands it out page by page, each cleared when it is first touched.
-    A training step wants the same arrays as the step before.
+    Fresh memory costs more than it seems: the system provides it page by page, each cleared when it is first touched.
+    A training step needs the same arrays as the step before.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = _taken_back(size) if size >= WORTH_KEEPING else _aligned(size)
@@ -35,7 +35,7 @@ def _aligned(size):
 
 
 def _taken_back(size):
-    """The smallest block that waits and is large enough, but not by more than a quarter; else a new one."""
+    """The smallest unused block that is large enough, by at most a quarter; else a new one."""
     with _one_at_a_time:
         fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]
         block = min(fitting, key=len, default=None)
@@ -45,7 +45,7 @@ def _taken_back(size):
 
 
 class _Loan:
-    """A block that waits again when the last array that uses it is gone: NumPy keeps the owner of an array's memory alive."""
+    """A block that is free again when the last array that uses it is gone: NumPy keeps the owner of an array's memory alive."""
 
     def __init__(self, block):
         self.block = block
@@ -61,12 +61,12 @@ class _Loan:
 
 
 _waiting: list[np.ndarray] = []
-# An array may end while another is asked for, in the same thread or in another.
+# An array may be deleted while another is allocated, in the same thread or in another.
 _one_at_a_time = threading.RLock()
 
 
 def _in_a_forked_child():
-    """Another thread of the parent may have held the lock; nobody in the child would ever give it back."""
+    """Another thread of the parent may have held the lock, which nothing in the child would release."""
     global _one_at_a_time
     _one_at_a_time = threading.RLock()
 

@@ -1,9 +1,9 @@
-"""Who runs kernels, and on how many threads. The results don't depend on either, to the last bit.
+"""Which thread runs kernels, and on how many threads. The results depend on neither, to the last bit.
 
-Any thread of a program may call a kernel. Kernels run one after the other, each on all the threads that were asked for:
-two of them side by side would share the same processors anyway, and Numba's `workqueue` layer aborts a process that
-tries. A process that was forked after a kernel has run gets an error: the threads that kernels run on stayed behind in
-its parent, and a kernel would wait for them without end.
+Any thread of a program may call a kernel. Kernels run one after the other, each on all threads that were asked for:
+two at once would share the same processors anyway, and Numba's `workqueue` layer aborts a process that tries. A
+process that was forked after a kernel has run gets an error: the threads that kernels run on stayed behind in its
+parent, and a kernel would wait for them forever.
 """
 
 import functools
@@ -47,7 +47,7 @@ def one_at_a_time(compiled):
 
 
 def set_threads(count: int) -> int:
-    """Lets kernels use `count` threads, 0 for all there are, whichever thread calls them; returns how many it is.
+    """Lets kernels use `count` threads (0: all), whichever thread calls them; returns how many these are.
 
     Raises ConfigError for more than Numba has started with.
     """
@@ -76,7 +76,7 @@ def thread_count() -> int:
 
 
 def _why_none_start(error: ValueError) -> str:
-    """What to say where Numba has found no threading layer; its own message is of several lines."""
+    """The message if Numba has found no threading layer; its own has several lines."""
     asked = str(numba.config.THREADING_LAYER)
     if asked == "default":
         return f"Numba cannot start threads: {' '.join(str(error).split())}"
@@ -87,7 +87,7 @@ def _why_none_start(error: ValueError) -> str:
 
 
 def _in_a_forked_child() -> None:
-    """Another thread of the parent may have held the lock; nobody in the child would ever give it back."""
+    """Another thread of the parent may have held the lock, which nothing in the child would release."""
     global _forked, _lock
     _forked = _forked or _have_run
     _lock = threading.RLock()

@@ -1,6 +1,6 @@
 """How wide this machine's vectors are, and the shape of the register tile that suits them.
 
-Only speed hangs on the answer: code for wider vectors than the machine has is split by LLVM and stays right.
+Only speed depends on the answer: LLVM splits code for wider vectors than the machine has, and it stays right.
 """
 
 import llvmlite.binding as llvm
@@ -9,7 +9,7 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import DTypeLike
 
-# Processors by the names that LLVM gives them, for when `NUMBA_CPU_NAME` asks for one that is not this machine.
+# Processors by LLVM's names, if `NUMBA_CPU_NAME` asks for another than this machine's.
 WITH_AVX512 = (
     "x86-64-v4",
     "skylake-avx512",

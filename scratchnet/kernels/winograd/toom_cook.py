@@ -1,8 +1,8 @@
 """The three matrices of a fast convolution, derived exactly from the points at which polynomials are evaluated.
 
-A polynomial of degree n − 1 is known from its values at n points, and to multiply two polynomials one multiplies their
-values. Multiplying a filter of r taps with m numbers gives n = m + r − 1 coefficients, so n multiplications are enough
-instead of m · r (Toom 1963, Cook 1966):
+A polynomial of degree n − 1 is determined by its values at n points, and two polynomials are multiplied by
+multiplying their values. Multiplying a filter of r taps with m numbers gives n = m + r − 1 coefficients, so n
+multiplications are enough instead of m · r (Toom 1963, Cook 1966):
 
     g * h = E(n)⁻¹ [ (E(r) g) ⊙ (E(m) h) ],   E(k)[i, j] = pointᵢ^j: values at n points from k coefficients
 
@@ -21,8 +21,8 @@ from fractions import Fraction
 
 TILE = 8  # inputs of a tile along one axis, n: one size for all filters, and so one transform of the inputs
 
-# Small numbers with small powers, for these powers amplify rounding; in ± pairs, which share half of their sums; and
-# with each its inverse.
+# Small numbers with small powers, because these powers amplify rounding; in ± pairs, which share half of their sums;
+# and each with its inverse.
 POINTS = (
     Fraction(0),
     Fraction(1),
@@ -50,8 +50,7 @@ def evaluation(coefficients: int) -> Matrix:
 def scales() -> tuple[Fraction, ...]:
     """Σᵢ in E(n)⁻ᵀ = Σ⁻¹ Bᵀ: the denominators of Lagrange's interpolation.
 
-    They may stand on either side of ⊙. In G they are met once for each filter, and the rows of Bᵀ are left with simple
-    numbers.
+    They may be on either side of ⊙. In G they cost something only once for each filter, and the rows of Bᵀ keep simple numbers.
     """
     denominators = [product(point - other for other in POINTS if other != point) for point in POINTS]
     return (*denominators, Fraction(1))
