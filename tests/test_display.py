@@ -84,7 +84,7 @@ def test_the_time_left_follows_a_machine_that_has_slowed_down():
 def test_a_resumed_run_has_less_before_it():
     begun = RemainingTime(epochs=3, trained=100, evaluated=100, done=150)
     begun.did("trained", 10, seconds=1.0)
-    assert begun.left == pytest.approx(140 * 0.1 + 200 * 0.1 / 3)
+    assert begun.seconds == pytest.approx(140 * 0.1 + 200 * 0.1 / 3)
     assert begun.work == (pytest.approx(160 + 100 / 3), 400)
 
 
