@@ -126,7 +126,7 @@ def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title
                 bar.update(len(batch))
             seconds += time.perf_counter() - began
             if not math.isfinite(math.fsum(losses)):
-                raise NonFiniteError(f"the loss in epoch {epoch + 1} is no number")
+                raise NonFiniteError(f"the loss in epoch {epoch + 1} is not a number")
             evaluation = learner.evaluate(experiment.data.checks[found["side"]].epoch(0))
             found["train_loss"].append(math.fsum(losses) / len(losses))
             for name in MEASURES:

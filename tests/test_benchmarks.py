@@ -353,4 +353,4 @@ def test_a_training_that_diverges_is_a_row_and_the_others_go_on(repository, trai
     assert done.stdout.count("diverged") == 2 * len(systems)
     done = learning(repository, *asked, "batch_size=3", "--out", tmp_path / "nowhere" / "learnt.json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no folder: make it first" in done.stderr
+    assert "is not a folder: make it first" in done.stderr

@@ -36,7 +36,7 @@ def test_a_label_is_a_class_and_a_text(text, names, expected):
         (["all"], "expected CLASS=LABEL"),
         (["all="], "expected CLASS=LABEL"),
         (["=sick"], "expected CLASS=LABEL"),
-        (["blast=sick"], "'blast' is none of the classes all, hem"),
+        (["blast=sick"], "'blast' is not one of the classes all, hem"),
         (["all=sick", "ALL=ill"], "has the label 'sick' already"),
         (["all=hem"], "another class is called so"),
         (["all=sick", "hem=Sick"], "another class is called so"),

@@ -237,6 +237,6 @@ def test_two_classes_of_the_same_images_are_not_blamed_on_one_of_them(tmp_path):
         for k in range(3):
             save_image(tmp_path / "source" / name / f"{k}.png", k)
     with pytest.raises(
-        DataError, match=r"the same image is in class .* one of the two folders is a copy, or they are no classes"
+        DataError, match=r"the same image is in class .* one of the two folders is a copy, or they are not classes"
     ):
         prepare(tmp_path / "source", tmp_path / "out", SMALL)

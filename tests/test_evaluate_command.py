@@ -137,7 +137,7 @@ def test_classes_are_matched_by_name(evaluate, tmp_path):
     code, _, err = evaluate(tmp_path / "two")
     assert code == 2
     assert (
-        f"'other' with {counts[0]} images is none of the network's classes, which are all, hem: leave it out with --without other"
+        f"'other' with {counts[0]} images is not one of the network's classes, which are all, hem: leave it out with --without other"
         in err
     )
 
@@ -161,7 +161,7 @@ def test_shards_of_another_kind(evaluate, tmp_path):
     [
         (["--split", "no such"], "no split 'no such'"),
         (["--subject-pattern", "(x)"], "leave out --subject-pattern"),
-        (["--positive", "cat"], "--positive 'cat' is none of the network's classes"),
+        (["--positive", "cat"], "--positive 'cat' is not one of the network's classes"),
         (["--bootstrap", "-1"], "bootstrap"),
     ],
 )
@@ -186,7 +186,7 @@ def test_the_preliminary_set_of_c_nmc(evaluate, tmp_path):
 
 
 def test_where_to_write_is_looked_at_before_the_work(evaluate, tmp_path):
-    for name, message in (("", "is a folder"), ("no/e.json", "is no folder: make it first")):
+    for name, message in (("", "is a folder"), ("no/e.json", "is not a folder: make it first")):
         for option in ("--json", "--predictions"):
             code, _, err = evaluate(SAMPLE, option, tmp_path / name)
             assert code == 2

@@ -47,7 +47,7 @@ def test_two_pictures_for_each_image(explain, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--class", "cat"], "'cat' is none of the network's classes, which are all, hem"),
+        (["--class", "cat"], "'cat' is not one of the network's classes, which are all, hem"),
         (["--layer", "conv9"], "no layer 'conv9'; its layers are conv1"),
         (["--layer", "dense1"], "choose a layer before Flatten"),
         (["--patch", "99"], "1 to 32 pixels"),

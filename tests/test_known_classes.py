@@ -83,7 +83,7 @@ def test_an_umlaut_may_be_written_in_two_ways(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "said"),
     [
-        (["all/1.png", "blast/1.png"], "the folder 'blast' with 1 image is none of the network's classes, which are all, hem: "
+        (["all/1.png", "blast/1.png"], "the folder 'blast' with 1 image is not one of the network's classes, which are all, hem: "
                                        "leave it out with --without blast"),
         (["all/1.png", "un known/raw/a", "un known/raw/b.txt"], '--without "un known/raw"'),
         (["x/1.png", "y/2.png"], "no folder in it is called as one of the network's classes, which are all, hem; it holds 'x', 'y'"),
@@ -164,7 +164,9 @@ def test_one_class_has_a_recall_and_no_area_under_the_curve(judge, tmp_path, cap
 def test_a_class_of_shards_is_left_out(judge, tmp_path, capsys):
     data = make_sides(tmp_path / "data", ("all", "blast"))
     assert judge(data)[0] == 2
-    assert "class 'blast' is none of the network's, which are all, hem: leave its images out" in capsys.readouterr().err
+    assert (
+        "class 'blast' is not one of the network's, which are all, hem: leave its images out" in capsys.readouterr().err
+    )
     code, facts = judge(data, "--without", "blast", "--bootstrap", "0")
     assert code == 0
     assert facts["images"]["confusion"][1] == [0, 0]

@@ -166,7 +166,7 @@ def test_lines_follow_the_numbers():
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
-    [((1, 2, 4), "image 3 is missing"), ((1, 2, "x"), "no number"), ((1, 2, "02"), "the same number")],
+    [((1, 2, 4), "image 3 is missing"), ((1, 2, "x"), "not a number"), ((1, 2, "02"), "the same number")],
 )
 def test_codalab_refuses_what_would_shift_the_lines(predict, tmp_path, numbers, message):
     code, out, err = predict(numbered(tmp_path / "prelim", numbers), "--codalab", tmp_path / "submission.zip")

@@ -192,7 +192,7 @@ UNCLEAR = {
         '"fold1/{split}/{class}"',
     ),
     "patients alone": ("{P01,P02,P03,P04,P05}/1.png", "look like subjects", '--layout "{class}"'),
-    "a copy that is none": ("{A,B}/1.png inner/{A,B}/2.png", "is no copy of them", "Keep one of the two"),
+    "a copy that is none": ("{A,B}/1.png inner/{A,B}/2.png", "is not a copy of them", "Keep one of the two"),
     "classes in classes": ("{A,B}/1.png A/B/2.png", "beside and inside one another: B", ""),
 }
 
@@ -265,7 +265,7 @@ def test_an_archive_in_itself_is_used_once(tmp_path):
         assert (found.class_names, len(found.images)) == (("A", "B"), 3)
         assert reasons(found) == {inner: "3 images, the same as beside it: one copy is used"}
     (source / "cell_images/A/2.png").write_text("another")
-    with pytest.raises(DataError, match=r"is no copy of them: 'cell_images/A/2.png' is not there, or differs"):
+    with pytest.raises(DataError, match=r"is not a copy of them: 'cell_images/A/2.png' is not there, or differs"):
         find_images(source)
 
 
@@ -319,7 +319,7 @@ def test_what_systems_leave_is_nobody_s_data(tmp_path):
     found = find_images(tmp_path)
     assert (found.class_names, len(found.images)) == (("A", "B"), 2)
     assert {reason for path, reason in reasons(found).items() if not path.endswith("/")} == {
-        "left by the operating system, no image"
+        "left by the operating system, not an image"
     }
     assert sum(path.endswith("/") for path in reasons(found)) == 3
 

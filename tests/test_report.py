@@ -487,7 +487,7 @@ def test_what_is_no_run_is_one_line(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
-    assert "is no run" in lines[1]
+    assert "is not a run" in lines[1]
 
 
 def test_without_matplotlib_the_extra_is_named(made, monkeypatch, capsys):

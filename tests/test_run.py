@@ -108,7 +108,7 @@ def test_a_run_that_saved_nothing_frees_its_name(run):
 
 
 def test_a_folder_that_is_no_run_is_not_touched(tmp_path):
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(DataError, match="is not a run"):
         Run(tmp_path).require_there()
     assert not list(tmp_path.iterdir())
 

@@ -135,7 +135,7 @@ def test_zeroed_blocks_are_noticed_or_change_nothing(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n" + bytes(200)])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "a.h5").write_bytes(content)
-    with pytest.raises(DataError, match="damaged, or no shard of scratchnet"):
+    with pytest.raises(DataError, match="damaged, or not a shard of scratchnet"):
         Shard(tmp_path / "a.h5")
 
 

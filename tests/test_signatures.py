@@ -1,4 +1,4 @@
-"""What a file is that is no image that is read: named by its content, with the next step, under any name."""
+"""Files that are not readable images: each is named by its content, with the next step, under any name."""
 
 from pathlib import Path
 

@@ -67,7 +67,7 @@ def test_mislabelled_and_unnamed_files_in_the_folds(tmp_path):
     reasons = left_out(find_images(tmp_path))
     assert reasons["fold_0/all/UID_H9_1_1_hem.bmp"] == "mislabelled: the folder says all, the name says hem"
     assert reasons["fold_0/hem/UID_9_1_1_ALL.bmp"] == "mislabelled: the folder says hem, the name says all"
-    assert reasons["fold_0/all/Thumbs.db"] == "left by the operating system, no image"
+    assert reasons["fold_0/all/Thumbs.db"] == "left by the operating system, not an image"
     assert "subject unknown" in reasons["fold_0/all/UID_1_1_all.bmp"]
     assert len(reasons) == 4
 

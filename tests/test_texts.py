@@ -41,7 +41,7 @@ def refusal(path, **options):
         (b"\x89HDF\r\n\x1a\n\x00\x00", "is an HDF5 file; expected a text"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "old Excel"),
         (b"\x80\x04\x95\x00", "a pickle of Python"),
-        (b"abc\x00def\xff", "is no text, or one in UTF-16"),
+        (b"abc\x00def\xff", "is not a text, or one in UTF-16"),
     ],
 )
 def test_what_is_refused_names_the_remedy(tmp_path, content, expected):

@@ -94,7 +94,7 @@ def test_transparent_pixels_are_left_out(tmp_path, rgb, extra, value):
 LEFT_OUT = {
     "grey and another": (lambda rgb: page(rgb[..., :2], 1, extra=[0]), "a TIFF of 2 channels"),
     "grey and another, its own strips": (lambda rgb: page(rgb[..., :2], 1, extra=[0], planar=2), "a TIFF of 2 channels"),
-    "three that are no colours": (lambda rgb: page(rgb, 1, extra=[0, 0]), "a TIFF of 3 channels"),
+    "three that are not colours": (lambda rgb: page(rgb, 1, extra=[0, 0]), "a TIFF of 3 channels"),
     "three of a palette": (lambda rgb: page(rgb, 3, extra=[0, 0]), "a TIFF of 3 channels"),
     "five": (lambda rgb: page(np.dstack([rgb, rgb[..., :2]]), 2, extra=[0, 0]), "a TIFF of 5 channels"),
     "five, the fourth alpha": (lambda rgb: page(np.dstack([rgb, rgb[..., :2]]), 2, extra=[2, 0]), "a TIFF of 5 channels"),

@@ -126,7 +126,7 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
                 )
     elif options.split not in (None, PRELIM):
         raise ConfigError(
-            f"{options.data} is no folder of prepared shards, which alone have sides: leave out --split, or for C-NMC's "
+            f"{options.data} is not a folder of prepared shards, and only those have sides: leave out --split, or for C-NMC's "
             f"preliminary set say --split {PRELIM}"
         )
 
@@ -223,7 +223,7 @@ def _network_labels(names: tuple[str, ...], predictor: Predictor, without: list[
     strangers = [name for name in names if name.casefold() not in known]
     if strangers:
         raise DataError(
-            f"the data's class {strangers[0]!r} is none of the network's, which are {', '.join(predictor.class_names)}: "
+            f"the data's class {strangers[0]!r} is not one of the network's, which are {', '.join(predictor.class_names)}: "
             f"leave its images out with --without {strangers[0]}"
         )
     return np.array([known[name.casefold()] for name in names], np.int64)

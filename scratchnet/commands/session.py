@@ -109,7 +109,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             if events is not None:
                 events.finished = True
         except OSError as error:
-            raise DataError(f"the run cannot be saved: {reason(error)}. Mend that.") from error
+            raise DataError(f"the run cannot be saved: {reason(error)}. Fix that.") from error
         finally:
             if events is not None:
                 with contextlib.suppress(OSError):  # a full disk: the curves end earlier

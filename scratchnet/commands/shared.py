@@ -78,7 +78,7 @@ def class_called(name: str, predictor: Predictor, option: str) -> str:
     for known in names:
         if predictor.class_labels.get(known, known).casefold() == name.casefold():
             return known
-    raise ConfigError(f"{option} {name!r} is none of the network's classes, which are {', '.join(names)}")
+    raise ConfigError(f"{option} {name!r} is not one of the network's classes, which are {', '.join(names)}")
 
 
 def require_writable(*files: str | None) -> None:
@@ -89,7 +89,7 @@ def require_writable(*files: str | None) -> None:
         if Path(name).is_dir():
             raise ConfigError(f"{name}: is a folder: name the file to write in it")
         if not Path(name).parent.is_dir():
-            raise ConfigError(f"{name}: cannot be written, as {Path(name).parent} is no folder: make it first")
+            raise ConfigError(f"{name}: cannot be written, as {Path(name).parent} is not a folder: make it first")
 
 
 def require_ending(name: str | None, option: str, endings: Sequence[str], written: str) -> None:

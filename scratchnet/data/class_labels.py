@@ -32,7 +32,7 @@ def parse_class_labels(given: Iterable[str], names: Sequence[str]) -> dict[str, 
         fits = [name for name in names if text.casefold().startswith(f"{name.casefold()}=")]
         if not fits:
             raise ConfigError(
-                f"{OPTION} {text!r}: {text.partition('=')[0]!r} is none of the classes {', '.join(names)}"
+                f"{OPTION} {text!r}: {text.partition('=')[0]!r} is not one of the classes {', '.join(names)}"
             )
         name = max(fits, key=len)
         label = text[len(name) + 1 :].strip()

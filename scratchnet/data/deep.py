@@ -58,7 +58,7 @@ def _colours(image: Image.Image, again: Image.Image) -> NDArray[np.uint16]:
     tiles = list(_in_other_order(again))
     if image.mode not in ("RGB", "RGBA") or not tiles:
         raise UnusableImage(
-            "16 bits a channel in colours that are no RGB, or grey with transparency: save it as RGB or greyscale"
+            "16 bits a channel in colours other than RGB, or grey with transparency: save it as RGB or greyscale"
         )
     again.tile = tiles  # type: ignore[attr-defined]
     return np.asarray(image).astype(np.uint16) << 8 | np.asarray(again)

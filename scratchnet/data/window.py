@@ -60,7 +60,7 @@ class Window:
         low, high = (stored.get("low"), stored.get("high")) if isinstance(stored, dict) else (None, None)
         if type(low) is not int or type(high) is not int or not 0 <= low < high < VALUES:
             raise DataError(
-                f"images were scaled by a window {stored!r}, which is none: expected low and high, from 0 to 65535. "
+                f"images were scaled by an invalid window {stored!r}: expected low and high, from 0 to 65535. "
                 "Prepare the images again with --bits 16 and train"
             )
         return cls(low, high)

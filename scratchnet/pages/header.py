@@ -106,7 +106,7 @@ def cautions(results: Results) -> list[str]:
         few = "1 test subject is" if len(subjects) == 1 else f"{len(subjects)} test subjects are"
         lines.append(f"{few} few: all that is said here of new subjects rests on them.")
     if not results.test_set:
-        lines.append(f"The prepared images are not to be had, so there are no pictures of cells. {results.no_data}")
+        lines.append(f"The prepared images are not available, so there are no pictures of cells. {results.no_data}")
     return lines
 
 

@@ -98,7 +98,7 @@ _AT_HALF = (
     "Each point of a curve is another threshold of the probability. The dots are where this network decides: it says the "
     "class that has more than 50 %."
 )
-_ONE_BY_ONE = "Each class against all others. The dots are its answers, the most probable class, which is no threshold of a single curve."
+_ONE_BY_ONE = "Each class against all others. The dots are its answers, the most probable class: not a threshold of a single curve."
 
 
 def _described(name: str, curve: RocCurve, point: tuple[float, float]) -> str:

@@ -68,7 +68,7 @@ class Results:
         rows = read_table(run.folder / "metrics.csv")
         if not rows:
             raise DataError(
-                f"{run.folder}: no epoch of this run is finished yet, or it is no run: it has no metrics.csv"
+                f"{run.folder}: no epoch of this run is finished yet, or it is not a run: it has no metrics.csv"
             )
         checkpoint = load_checkpoint(run.weights_path) if run.weights_path.is_file() else None
         finished = checkpoint is not None and checkpoint.about.get("epoch", len(rows)) == len(rows)

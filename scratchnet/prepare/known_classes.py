@@ -81,7 +81,7 @@ def _require_classes(
         more = f" (and {len(refused) - 1} more such folders)" if len(refused) > 1 else ""
         count = f"{images} image{'s' * (images != 1)}"
         raise DataError(
-            f"{source}: the folder {folder!r}{more} with {count} is none of the network's classes, which are {known}: "
+            f"{source}: the folder {folder!r}{more} with {count} is not one of the network's classes, which are {known}: "
             f"leave it out with --without {_quoted(folder)}, or give it the name of the class that it holds"
         )
     sides = sorted({first for path in chosen if side_of(first := path.split("/")[0]) and _folded(first) not in classes})

@@ -78,7 +78,7 @@ def list_files(source: Path) -> tuple[list[str], list[Remark]]:
         for name in names:
             path = Path(folder, name)
             litter = name.casefold() in LITTER or name.startswith("._")
-            reason = "left by the operating system, no image" if litter else _not_a_file(path, inside)
+            reason = "left by the operating system, not an image" if litter else _not_a_file(path, inside)
             if reason:
                 left_out.append(Remark(_relative(path, source), reason))
             else:

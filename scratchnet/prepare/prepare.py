@@ -170,14 +170,14 @@ def _remedy(reasons: set[str], bits: int) -> str:
         )
     if reasons and all(" the same image is in class " in reason for reason in reasons):
         return (
-            "Another class holds the same images: one of the two folders is a copy, or they are no classes. Keep one, or say with "
+            "Another class holds the same images: one of the two folders is a copy, or they are not classes. Keep one, or say with "
             "--layout which folders are the classes."
         )
     if reasons and reasons <= {NO_MATCH, NO_MATCH_IN_PATH}:
         return "The pattern finds no subject in any file of this class: write one that fits the files of every class."
     if reasons and reasons <= {NOT_LISTED, OTHER_CASE}:
         return "The table of subjects lists no file of this class: add them, with paths as they are in the source."
-    return "If that folder is no class, say with --layout which folders are, or move it out of the source."
+    return "If that folder is not a class, say with --layout which folders are, or move it out of the source."
 
 
 def _preparation(source: Path, found: Found, settings: Settings) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
             if differs is not None:
                 raise Unclear(
                     f"{folder.name!r} holds folders of the same names as lie beside it ({_list(_inside([folder]), folder.folders)}) and "
-                    f"is no copy of them: {differs!r} is not there, or differs. Keep one of the two, or bring them together"
+                    f"is not a copy of them: {differs!r} is not there, or differs. Keep one of the two, or bring them together"
                 )
         else:
             first = inside[alike[frozenset(mine)][0]]

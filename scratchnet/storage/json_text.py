@@ -21,7 +21,7 @@ def parse_json(text: bytes, *, max_bytes: int, allow_nan: bool = False) -> Any:
     {'epoch': 3}
     >>> parse_json(b"[" * 100_000, max_bytes=2**20)
     Traceback (most recent call last):
-    scratchnet.storage.json_text.JsonError: brackets in brackets too deep
+    scratchnet.storage.json_text.JsonError: brackets nested too deep
     """
     if len(text) > max_bytes:
         raise JsonError(f"a text of {len(text)} bytes; at most {max_bytes} are read")
@@ -32,7 +32,7 @@ def parse_json(text: bytes, *, max_bytes: int, allow_nan: bool = False) -> Any:
     except JsonError:
         raise
     except RecursionError as error:
-        raise JsonError("brackets in brackets too deep") from error
+        raise JsonError("brackets nested too deep") from error
     except MemoryError as error:
         raise JsonError("more than the memory holds") from error
     except ValueError as error:  # also raised for bytes that are not UTF-8, and for integers that are too long

@@ -76,4 +76,8 @@ def _why_not(path: Path, content: bytes, encoding: str, error: UnicodeDecodeErro
 def _no_text(path: Path) -> str:
     """What a file is that holds bytes which texts don't have."""
     kind = kind_of(path)
-    return kind.name if kind.group not in ("text", "table", "unknown") else "no text, or one in UTF-16 without a mark"
+    return (
+        kind.name
+        if kind.group not in ("text", "table", "unknown")
+        else "not a text, or one in UTF-16 without a byte order mark"
+    )

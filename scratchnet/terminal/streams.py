@@ -55,7 +55,7 @@ def legible(text: str, encoding: str | None) -> str:
         return text.translate(LEGIBLE).encode("ascii", "backslashreplace").decode("ascii")
 
 
-class OutputLost(ScratchnetError):  # noqa: N818 - where nobody wants to read on, it is no error
+class OutputLost(ScratchnetError):  # noqa: N818 - not an error: nobody reads on
     """Standard output, for which the work was done, can't be written any more."""
 
 

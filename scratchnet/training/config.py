@@ -98,12 +98,12 @@ class Config:
     )
     class_weights: str = option(
         "none",
-        "balanced: the loss that is made small weighs each class by n / (classes · n of it), counted on the training "
+        "balanced: the training loss weighs each class by n / (classes · n of it), counted on the training "
         "images; losses of the metrics stay unweighted",
         choices=("none", "balanced"),
     )
     clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)", least=0, below=math.inf)
-    dropout: float = option(0.5, "part of the dense features that is left out while training", least=0, below=1)
+    dropout: float = option(0.5, "share of the dense features that is left out while training", least=0, below=1)
     weight_init: str = option("xavier_uniform", "initial weights", report="xavier_uniform", choices=tuple(INITIALIZERS))
     pixels: str = option(
         "standardised",

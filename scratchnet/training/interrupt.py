@@ -14,7 +14,7 @@ from scratchnet.terminal.signals import handle, restore
 Item = TypeVar("Item")
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class Interrupted(Exception):  # noqa: N818 - not an error
     """Somebody asked the program to stop; raised between two steps, when all state is whole."""
 
 

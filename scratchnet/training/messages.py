@@ -211,7 +211,7 @@ def _best(experiment: Experiment, progress: Progress) -> list[str]:
         return [f"  no epoch was better than a constant answer (best.h5 is of epoch {best['epoch']})"]
     value = f"{best[f'{side}_{metric}']:.{'4f' if metric == 'loss' else '1%'}}"
     caution = (
-        "(chosen on the test side, it flatters; it is no result)"
+        "(chosen on the test side, it flatters; it is not a result)"
         if side == "test"
         else f"its accuracy on the test side: {best['test_accuracy']:.1%}"
     )

@@ -32,7 +32,7 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
     except ConfigError as error:
         said = str(error).removeprefix(f"{run.config_path}: ").rstrip(".")
         raise ConfigError(
-            f"{run.config_path}: {said}. Mend it, or delete it: the checkpoint holds the run's settings"
+            f"{run.config_path}: {said}. Correct it, or delete it: the checkpoint holds the run's settings"
         ) from error
     different = [
         f"{name} is {recorded[name]!r} there, {value!r} {where}"

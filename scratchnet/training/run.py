@@ -70,7 +70,7 @@ class Run:
             raise DataError(f"{self.folder}: there is no such run")
         if not self.config_path.is_file() and not self.checkpoints_folder.is_dir():
             raise DataError(
-                f"{self.folder}: is no run: it holds neither config.toml nor checkpoints; give the run's own folder"
+                f"{self.folder}: is not a run: it holds neither config.toml nor checkpoints; give the run's own folder"
             )
 
     @classmethod
@@ -107,7 +107,7 @@ class Run:
         """The newest undamaged checkpoint; newer ones that are damaged are named through `say`.
 
         set_aside: once a whole one is found, renames the damaged ones, so that they no longer count as checkpoints to
-        go back to; for the process that holds the lock. Raises DataError if there is no run, no checkpoint, or no
+        go back to; for the process that holds the lock. Raises DataError if there is not a run, no checkpoint, or no
         undamaged one; and if one can't be read for another reason: another version, no permission, no memory.
         """
         self.require_there()

@@ -59,7 +59,7 @@ class Saver:
             self.save_or_raise()
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            remedy = "free some space" if full else "mend that"
+            remedy = "free some space" if full else "fix that"
             then = (
                 "what came after it is lost, and will be done again" if last else f"{remedy}, and the next one will be"
             )

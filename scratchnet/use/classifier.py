@@ -236,7 +236,7 @@ def _as_classes(y: Any) -> NDArray[Any]:
     if labels.dtype.kind not in "biufUS":
         raise LabelError(f"y must hold numbers or texts, got {labels.dtype}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise LabelError("y holds a NaN or an infinity, which is no class: leave those images out")
+        raise LabelError("y holds a NaN or an infinity, which is not a class: leave those images out")
     return labels
 
 

@@ -53,5 +53,5 @@ def write_submission(path: str | os.PathLike[str], answers: Mapping[Path, str]) 
 
 def _number(file: Path) -> int:
     if not (file.stem.isascii() and file.stem.isdigit()):
-        raise DataError(f"{file}: its name is no number; the challenge's images are named 1.bmp, 2.bmp, …")
+        raise DataError(f"{file}: its name is not a number; the challenge's images are named 1.bmp, 2.bmp, …")
     return int(file.stem)

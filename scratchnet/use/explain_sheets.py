@@ -164,7 +164,7 @@ def _how_to_read(decision: Decision, question: str) -> list[str]:
         f"Grad-CAM: how far a probability of 50 % would rise if the whole image looked like this place. {decision.layer} has "
         f"{height} × {width} places, a block each, and each looks at {decision.field} × {decision.field} pixels around it, as far "
         "as there are any: its reason may lie outside of its block.",
-        "That a place matters is no proof that the reason is a good one: it may be dust, or the way that the cell was stained.",
+        "That a place matters does not prove that the reason is a good one: it may be dust, or the way that the cell was stained.",
     ]
     return [line for one in text for line in textwrap.wrap(one, WIDTH)]
 

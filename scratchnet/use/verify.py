@@ -126,7 +126,9 @@ def _verify_folder(folder: Path, advance: Advance) -> Iterator[Verdict]:
     yield from _missing(folder, saved)
     if shards:
         yield Verdict(
-            folder / FILE_NAME, DAMAGED, "missing: without it the shards are no dataset. Copy the folder again, whole."
+            folder / FILE_NAME,
+            DAMAGED,
+            "missing: without it the shards are not a dataset. Copy the folder again, whole.",
         )
 
 

@@ -228,11 +228,11 @@ class HDF5File:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise DataError(f"{self.path}: cannot be read: {reason}. {self._remedy}") from error
         except FormatError as error:
-            raise self.refusal(f"damaged, or no {self.what} of scratchnet: {error}") from error
+            raise self.refusal(f"damaged, or not a {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
             raise DataError(f"{self.path}: needs more memory than there is. {self._remedy}") from error
         except Exception as error:  # a structure that ends too early, bytes that are not text, …
-            raise self.refusal(f"damaged, or no {self.what} of scratchnet ({first_line(error)})") from error
+            raise self.refusal(f"damaged, or not a {self.what} of scratchnet ({first_line(error)})") from error
 
     def refusal(self, problem: str) -> DamagedError:
         """The error to raise about this file."""

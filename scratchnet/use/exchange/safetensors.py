@@ -75,7 +75,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     try:
         with library.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (library.SafetensorError, AttributeError, TypeError, ValueError) as error:
         if "bfloat16" in str(error).lower() or "bf16" in str(error).lower():
             raise DataError(
