@@ -26,9 +26,10 @@ def confusion_matrix(
 ) -> Floats:
     """C[i, j] = number of images of class i that were given class j.
 
-    labels, predictions: (N,) integers from 0 to classes − 1. weights (…, N): how often each image counts (None:
-    once). Returns (…, classes, classes) float64. Raises ShapeError if labels and predictions are not of one length,
-    LabelError for a class that does not exist. Source: Fawcett 2006, "An introduction to ROC analysis", section 2.
+    labels, predictions: (N,) integers from 0 to classes − 1. weights (…, N): how often each image counts (None: once).
+    Returns (…, classes, classes) float64. Raises ShapeError if labels and predictions are not of one length, LabelError for
+    a class that does not exist.
+    Source: Fawcett 2006, "An introduction to ROC analysis", section 2.
 
     >>> confusion_matrix([0, 0, 0, 1], [0, 0, 1, 1], classes=2)
     array([[2., 1.],

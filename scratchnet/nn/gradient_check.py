@@ -72,13 +72,13 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     one, chosen at random by `seed`, the first and the last always among them. An error is relative to the slope, or
     to the root mean square of the gradient if that is larger.
 
-    layer: any object with the layer protocol, a network, or a layer of your own, whose forward need not take `training`.
-    If it has not been built, it is built here, for the shape of x, in float64. x (N, …) float64: the check needs its
-    digits. Dropout masks are held fixed. Returns a GradientCheck, which prints as a table.
-    Raises GradientError, naming the number that is wrong; or if the layer changes x, dy or a parameter in place; or
-    if the outputs are so large compared with their slope that their rounding hides it. Raises DtypeError if x, y or
-    the parameters are not float64; ConfigError, ShapeError or NonFiniteError for a layer or an x that cannot be
-    checked. Source: Goodfellow, Bengio & Courville 2016, section 11.5.
+    layer: any object with the layer protocol, a network, or a layer of your own, whose forward need not take `training`. If
+    it has not been built, it is built here, for the shape of x, in float64. x (N, …) float64: the check needs its digits.
+    Dropout masks are held fixed. Returns a GradientCheck, which prints as a table.
+    Raises GradientError, naming the number that is wrong; or if the layer changes x, dy or a parameter in place; or if the
+    outputs are so large compared with their slope that their rounding hides it. Raises DtypeError if x, y or the parameters
+    are not float64; ConfigError, ShapeError or NonFiniteError for a layer or an x that cannot be checked.
+    Source: Goodfellow, Bengio & Courville 2016, section 11.5.
 
     >>> from scratchnet import Dense
     >>> result = gradient_check(Dense(3), np.random.default_rng(0).normal(size=(2, 4)))

@@ -22,8 +22,8 @@ class SoftmaxCrossEntropy(ThreadCheck):
 
     Softmax and logarithm are one step from the logits, with each row's maximum taken away first, so that no exponential
     overflows. There are few logits an image, so the textbook's own lines are fast enough and no kernel is needed.
-    Raises ConfigError for weights that are not a row of finite numbers ≥ 0. Source: Goodfellow, Bengio & Courville
-    2016, sections 4.1 and 6.2.2.3.
+    Raises ConfigError for weights that are not a row of finite numbers ≥ 0.
+    Source: Goodfellow, Bengio & Courville 2016, sections 4.1 and 6.2.2.3.
 
     >>> loss = SoftmaxCrossEntropy()
     >>> round(loss.forward(np.zeros((4, 2), "float32"), np.array([0, 1, 1, 0])), 4)     # two classes, no opinion: ln 2

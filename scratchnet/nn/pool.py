@@ -18,8 +18,8 @@ class MaxPool2D(Layer):
 
     pool_size: the window's height and width, up to 255. stride: from one window to the next (None: pool_size).
 
-    Shapes: (N, H, W, C) → (N, OH, OW, C) with OH = ⌊(H − pool_size) / stride⌋ + 1, OW likewise; rows and columns that
-    fill no window are left out.
+    Shapes: (N, H, W, C) → (N, OH, OW, C) with OH = ⌊(H − pool_size) / stride⌋ + 1, OW likewise; rows and columns that fill
+    no window are left out.
     Gradient: goes to the largest value (the first in reading order among equals), zero elsewhere.
     Raises ShapeError if the window is larger than the image.
     Source: LeCun et al. 1998, section II.B (there with averages); Boureau et al. 2010 for the maximum.

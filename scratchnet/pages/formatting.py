@@ -16,10 +16,7 @@ def duration(seconds: float) -> str:
     >>> duration(59.7), duration(119.8), duration(7199)
     ('1 min 0 s', '2 min 0 s', '2 h 0 min')
     """
-    whole, minutes = (
-        round(seconds),
-        round(seconds / 60),
-    )  # rounded first: never "60 s" for 59.7 s, nor "1 min 60 s" for 119.8 s
+    whole, minutes = round(seconds), round(seconds / 60)  # rounded first: never "60 s", nor "1 min 60 s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -50,10 +50,10 @@ class Augmented:
 def augment(items: Sequence[Item], how: str, classes: int, seed: int) -> Augmented:
     """Adds turned copies of `items` and leaves some out: how = "none", "report" or "symmetries".
 
-    "report": classes come out equally large. A class with fewer images gets copies turned by 90°, at most one an
-    image; some images of larger classes are left out. Both are drawn from the seed. With m images in the smallest
-    class and M in the largest, every class ends with min(M, 2m). "symmetries": the seven other positions of every
-    image.
+    "report": classes come out equally large. A class with fewer images gets copies turned by 90°, at most one an image;
+    some images of larger classes are left out. Both are drawn from the seed. With m images in the smallest class and M in
+    the largest, every class ends with min(M, 2m).
+    "symmetries": the seven other positions of every image.
     """
     excess: list[Item] = []
     copies: list[Item] = []

@@ -127,10 +127,10 @@ def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = 
     αₖ says how much the class gains if map k grows everywhere; L is the weighted sum of the maps, without what speaks
     against the class.
 
-    x (N, *input_shape): scaled images. classes (N,): the class in question for each. layer: any layer whose output
-    has positions, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still has positions.
-    Raises ConfigError for a layer that does not exist, ShapeError for one without positions. Source: Selvaraju et
-    al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
+    x (N, *input_shape): scaled images. classes (N,): the class in question for each. layer: any layer whose output has
+    positions, (N, h, w, C); by default the last of `layers_with_maps`, the deepest that still has positions.
+    Raises ConfigError for a layer that does not exist, ShapeError for one without positions.
+    Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks", ICCV 2017, section 3.
 
     >>> from scratchnet.nn.models import report
     >>> network = report(64)

@@ -76,9 +76,7 @@ class Decision:
     ) -> Decision:
         """Asks the network. Raises ConfigError for an invalid layer or patch."""
         network = predictor.network
-        probabilities = partial(
-            predictor.probabilities, symmetries=False
-        )  # Grad-CAM, too, shows the image in one position
+        probabilities = partial(predictor.probabilities, symmetries=False)  # like Grad-CAM, in one position
         p = probabilities(pixels[None])[0]
         asked = int(p.argmax()) if asked is None else asked
         layer = layer or layers_with_maps(network)[-1]

@@ -40,8 +40,8 @@ def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArr
     """Writes the graph after checking that it gives the same answers; returns the largest difference of a logit.
 
     images (N, S, S, 3) uint8: for the check in ONNX Runtime, preferably real ones.
-    Raises DataError, and writes nothing, if a label differs or a logit by more than 1e-4 (relative to its size above
-    1), ConfigError for a layer that ONNX cannot express, MissingExtraError without the extra [export].
+    Raises DataError, and writes nothing, if a label differs or a logit by more than 1e-4 (relative to its size above 1),
+    ConfigError for a layer that ONNX cannot express, MissingExtraError without the extra [export].
     """
     onnx, runtime = require("onnx"), require("onnxruntime")
     model = onnx_model(predictor)
