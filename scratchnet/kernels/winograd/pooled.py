@@ -1,6 +1,6 @@
 """Max-pooling over windows of 2 × 2, for a vector of channels at a time: forward, and back to where each maximum came from.
 
-Arrays come flat, with the place of a vector's first number in them. `winner` holds, for each maximum, the corner of its
+Arrays are flat; a vector is given by the index of its first number. `winner` holds, for each maximum, the corner of its
 window: 0 and 1 above, 2 and 3 below; or CUT, where nothing in the window was above zero, so that ReLU passes nothing on.
 """
 
@@ -13,7 +13,7 @@ from scratchnet.kernels.machine.jit import helper
 from scratchnet.kernels.machine.vectors import lanes
 
 CUT = 4
-# In the place of `winner`: the array beside it was not pooled. An empty array and not None, for which Numba would compile
+# Instead of `winner`: the array beside it was not pooled. An empty array and not None, for which Numba would compile
 # every kernel once more.
 NOT_POOLED = np.empty((0, 0, 0, 0), np.uint8)
 
@@ -31,40 +31,40 @@ class _Vectors:
         self.context, self.builder, self.signature, self.arguments = context, builder, signature, arguments
         self.count = lanes(signature.args[like].dtype.name)
 
-    def _pointer(self, array, place):
+    def _pointer(self, array, index):
         kind = self.signature.args[array]
         scalar = self.context.get_data_type(kind.dtype)
         data = self.context.make_array(kind)(self.context, self.builder, self.arguments[array]).data
         vector = ir.VectorType(scalar, self.count)
-        return self.builder.bitcast(self.builder.gep(data, [place]), vector.as_pointer()), scalar
+        return self.builder.bitcast(self.builder.gep(data, [index]), vector.as_pointer()), scalar
 
-    def load(self, array, place):
-        pointer, scalar = self._pointer(array, place)
+    def load(self, array, index):
+        pointer, scalar = self._pointer(array, index)
         return self.builder.load(pointer, align=scalar.get_abi_alignment(self.context.target_data))
 
-    def store(self, value, array, place):
-        pointer, scalar = self._pointer(array, place)
+    def store(self, value, array, index):
+        pointer, scalar = self._pointer(array, index)
         self.builder.store(value, pointer, align=scalar.get_abi_alignment(self.context.target_data))
 
 
 @intrinsic
-def pool_window(typingctx, source, place, row_step, column_step, y, winner, target):
+def pool_window(typingctx, source, index, row_step, column_step, y, winner, target):
     """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
 
-    The window's vectors are source[place], source[place + column_step], and the two that lie row_step further on.
+    The window's vectors are source[index], source[index + column_step], and the two that lie row_step further on.
     """
     signature = types.void(source, types.intp, types.intp, types.intp, y, winner, types.intp)
 
     def generate(context, builder, signature, arguments):
         vectors = _Vectors(context, builder, signature, arguments, like=0)
-        _, place, row_step, column_step, _, _, target = arguments
-        below = builder.add(place, row_step)
-        corners = [place, builder.add(place, column_step), below, builder.add(below, column_step)]
+        _, index, row_step, column_step, _, _, target = arguments
+        below = builder.add(index, row_step)
+        corners = [index, builder.add(index, column_step), below, builder.add(below, column_step)]
         first, second, third, fourth = (vectors.load(0, corner) for corner in corners)
         byte = ir.VectorType(ir.IntType(8), vectors.count)
 
         def larger(a, b, place_of_a, place_of_b):
-            """Of two vectors the larger, and its place; the first where they are equal. A NaN is larger than any number."""
+            """The larger of two vectors, and its corner; the first if they are equal. A NaN is larger than any number."""
             is_first = builder.or_(builder.fcmp_ordered(">=", a, b), builder.fcmp_unordered("uno", a, a))
             return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
 
@@ -84,14 +84,14 @@ def pool_window(typingctx, source, place, row_step, column_step, y, winner, targ
 
 
 @intrinsic
-def share_of_corner(typingctx, dy, winner, place, corner, target, start):
-    """target[start] = the vector dy[place] where winner[place] is this corner of the window, elsewhere zero."""
+def share_of_corner(typingctx, dy, winner, index, corner, target, start):
+    """target[start] = the vector dy[index] where winner[index] is this corner of the window, elsewhere zero."""
     signature = types.void(dy, winner, types.intp, types.intp, target, types.intp)
 
     def generate(context, builder, signature, arguments):
         vectors = _Vectors(context, builder, signature, arguments, like=0)
-        _, _, place, corner, _, start = arguments
-        gradient, won = vectors.load(0, place), vectors.load(1, place)
+        _, _, index, corner, _, start = arguments
+        gradient, won = vectors.load(0, index), vectors.load(1, index)
         byte = ir.IntType(8)
         nothing = ir.Constant(won.type, ir.Undefined)
         one = builder.insert_element(nothing, builder.trunc(corner, byte), ir.IntType(32)(0))

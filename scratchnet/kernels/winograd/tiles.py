@@ -28,7 +28,9 @@ class Tiling(NamedTuple):
     left: int
 
 
-GAP = 2  # rows left empty between two points: at a distance of a power of two all 64 would share a few places of the cache
+GAP = (
+    2  # rows left empty between two points: at a distance of a power of two all 64 would share a few lines of the cache
+)
 
 
 @helper
@@ -41,9 +43,9 @@ def copy_patch(x, n, row, column, first, patch, size, depth):
     for a in range(max(0, -row), min(size, height - row)):
         for b in range(max(0, -column), min(size, width - column)):
             pixel = x[n, row + a, column + b, first : first + used]
-            place = patch[(a * size + b) * depth :]
+            target = patch[(a * size + b) * depth :]
             for c in range(used):
-                place[c] = pixel[c]
+                target[c] = pixel[c]
 
 
 @helper
@@ -56,9 +58,9 @@ def copy_pixels(x, n, row, column, patch, size):
     patch[: size * size * channels] = 0
     for a in range(max(0, -row), min(size, height - row)):
         start = ((n * height + row + a) * width + column + left) * channels
-        line, place = x_flat[start : start + count], patch[(a * size + left) * channels :]
+        line, target = x_flat[start : start + count], patch[(a * size + left) * channels :]
         for i in range(line.size):
-            place[i] = line[i]
+            target[i] = line[i]
 
 
 @helper
@@ -74,12 +76,12 @@ def unpool_patch(x, winner, n, row, column, first, patch, size, depth):
         for b in range(max(0, -column), min(size, 2 * width - column)):
             i, j = (row + a) >> 1, (column + b) >> 1
             corner = ((row + a) & 1) * 2 + ((column + b) & 1)
-            pixel, place = ((n * height + i) * width + j) * channels + first, (a * size + b) * depth
+            pixel, start = ((n * height + i) * width + j) * channels + first, (a * size + b) * depth
             for c in range(0, whole, vector):
-                share_of_corner(x_flat, winner_flat, pixel + c, corner, patch, place + c)
+                share_of_corner(x_flat, winner_flat, pixel + c, corner, patch, start + c)
             for c in range(whole, used):
                 if winner_flat[pixel + c] == corner:
-                    patch[place + c] = x_flat[pixel + c]
+                    patch[start + c] = x_flat[pixel + c]
 
 
 @helper
@@ -142,10 +144,10 @@ def gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm
         else:
             copy_patch(dy, n, row, column, first_filter, patch, m, columns)
         for f in range(0, columns, vector):
-            place = t * columns + f
+            target = t * columns + f
             transform_square(
                 FROM_OUTPUTS, taps, source, start + f, row_step, column_step, m,
-                dm_flat, place, TILE * distance * columns, distance * columns, half,
+                dm_flat, target, TILE * distance * columns, distance * columns, half,
             )  # fmt: skip
 
 
@@ -182,22 +184,22 @@ def outputs_of_tiles(products, tiling, taps, m, panel, first, count, y, winner):
             for a in range(min(m // 2, height - row // 2)):
                 for b in range(min(m // 2, width - column // 2)):
                     pixel = (n * height + row // 2 + a) * width + column // 2 + b
-                    window, place = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
-                    pool(patch, window, m * columns, columns, y_flat, winner_flat, place, used)
+                    window, output = (2 * a * m + 2 * b) * columns, pixel * filters + first_filter
+                    pool(patch, window, m * columns, columns, y_flat, winner_flat, output, used)
         elif not inside:
             for a in range(min(m, height - row)):
                 for b in range(min(m, width - column)):
                     pixel = y[n, row + a, column + b, first_filter : first_filter + used]
-                    place = patch[(a * m + b) * columns :]
+                    outputs = patch[(a * m + b) * columns :]
                     for f in range(used):
-                        pixel[f] = place[f]
+                        pixel[f] = outputs[f]
 
 
 @helper
 def position(tile, tiling):
     """Image, row and column of a tile: they are numbered row by row, image by image."""
-    n, place = divmod(np.uint64(tile), np.uint64(tiling.rows * tiling.columns))
-    i, j = divmod(place, np.uint64(tiling.columns))
+    n, in_image = divmod(np.uint64(tile), np.uint64(tiling.rows * tiling.columns))
+    i, j = divmod(in_image, np.uint64(tiling.columns))
     return np.int64(n), np.int64(i), np.int64(j)
 
 

@@ -1,4 +1,4 @@
-"""One-dimensional transforms of a fast convolution: a small constant matrix times a vector of channels at each place.
+"""One-dimensional transforms of a fast convolution: a small constant matrix times a vector of channels at each position.
 
 The matrices are those of `toom_cook.py`. They are known when the kernel is compiled, so that the product is written out
 as the few additions and multiplications that are left of it: zeros and ones cost nothing, and the points ±a share their
@@ -26,7 +26,7 @@ def matrix_of(name, taps):
 
 @intrinsic(prefer_literal=True)
 def transform(typingctx, name, taps, source, start, step, target, first, stride):
-    """target[first + i · stride] = Σ_j matrix[i, j] · source[start + j · step], for a vector of neighbouring numbers at each place.
+    """target[first + i · stride] = Σ_j matrix[i, j] · source[start + j · step], for a vector of neighbouring numbers at each position.
 
     name and taps say which matrix, and must be constants: its zeros and ones cost nothing, and points in ± pairs share
     their sums.
@@ -40,7 +40,7 @@ def transform(typingctx, name, taps, source, start, step, target, first, stride)
         vector = ir.VectorType(scalar, lanes(dtype.name))
         align = scalar.get_abi_alignment(context.target_data)
 
-        def places(array, origin, distance, count):
+        def pointers(array, origin, distance, count):
             """Pointers to the vectors, each reached from the one before."""
             data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
             pointer = builder.gep(data, [arguments[origin]])
@@ -48,8 +48,8 @@ def transform(typingctx, name, taps, source, start, step, target, first, stride)
                 yield builder.bitcast(pointer, vector.as_pointer())
                 pointer = builder.gep(pointer, [arguments[distance]])
 
-        x = [builder.load(pointer, align=align) for pointer in places(2, 3, 4, len(matrix[0]))]
-        for y, pointer in zip(_products(builder, vector, matrix, x), places(5, 6, 7, len(matrix)), strict=True):
+        x = [builder.load(pointer, align=align) for pointer in pointers(2, 3, 4, len(matrix[0]))]
+        for y, pointer in zip(_products(builder, vector, matrix, x), pointers(5, 6, 7, len(matrix)), strict=True):
             builder.store(y, pointer, align=align)
         return context.get_dummy_value()
 
@@ -61,7 +61,7 @@ def _products(builder, vector, matrix, x):
 
     Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d
     the sums over the columns where they agree and where they differ; for two columns of such a kind, (x + x′, x − x′)
-    take their place.
+    replace them.
     """
     columns = toom_cook.transposed(matrix)
     if _pairs_anywhere(columns) and len(matrix) < len(x):
@@ -127,12 +127,12 @@ def _paired(row, other):
 
 @helper
 def transform_square(
-    name, taps, source, start, row_step, column_step, side, target, place, target_row_step, target_column_step, half
+    name, taps, source, start, row_step, column_step, side, target, first, target_row_step, target_column_step, half
 ):
     """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
 
     source: `side` × `side` vectors, the first at `start`, the one below it row_step and the one beside it column_step
-    further on; target likewise, from `place` on, with as many on a side as the matrix has rows. half: memory for the square
+    further on; target likewise, from `first` on, with as many on a side as the matrix has rows. half: memory for the square
     after the first axis, line by line.
     """
     vector = lanes_of(half)
@@ -140,4 +140,4 @@ def transform_square(
     for b in range(side):
         transform(name, taps, source, start + b * column_step, row_step, half, b * vector, side * vector)
     for a in range(lines):
-        transform(name, taps, half, a * side * vector, vector, target, place + a * target_row_step, target_column_step)
+        transform(name, taps, half, a * side * vector, vector, target, first + a * target_row_step, target_column_step)
