@@ -129,7 +129,7 @@ def test_the_second_waits_for_the_first_and_says_so(cells, tmp_path, monkeypatch
     monkeypatch.setattr("time.sleep", prepared_meanwhile)
     assert cache.kept(cells, settings, tmp_path / "kept", say=said.append) == place
     assert said[0].startswith(f"Waiting for process {os.getpid()} on ")
-    assert said[1].startswith("Using what another run has just prepared")
+    assert said[1].startswith("Using the images that another run has just prepared")
     assert len(said) == 2
 
 
@@ -177,7 +177,7 @@ def test_without_locks_the_slower_one_uses_what_the_faster_has_made(cells, tmp_p
     monkeypatch.setattr("scratchnet.storage.lock._take", no_locks)
     monkeypatch.setattr(cache, "prepare", meanwhile)
     assert cache.kept(cells, settings, tmp_path / "kept", say=said.append) == place
-    assert said[-1].startswith("Using what another run has prepared meanwhile")
+    assert said[-1].startswith("Using the images that another run has prepared meanwhile")
 
 
 def test_nothing_is_left_of_a_preparation_that_fails(tmp_path):

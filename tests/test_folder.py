@@ -120,5 +120,5 @@ def test_writing_fails_at_any_moment(tmp_path, limit):
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
     assert said.count("\n") == 1
-    assert "cannot be written: File too large. Choose another place." in said
+    assert "cannot be written: File too large. Choose another folder." in said
     assert names(tmp_path) == ["source"]

@@ -1,4 +1,4 @@
-"""Images in memory: pictures of Pillow as files are read, and arrays of other shapes with the hint that helps."""
+"""Images in memory: Pillow images as files are read, and arrays of other shapes with the hint that helps."""
 
 import numpy as np
 import pytest

@@ -86,7 +86,7 @@ def test_an_umlaut_may_be_written_in_two_ways(tmp_path):
         (["all/1.png", "blast/1.png"], "the folder 'blast' with 1 image is not one of the network's classes, which are all, hem: "
                                        "leave it out with --without blast"),
         (["all/1.png", "un known/raw/a", "un known/raw/b.txt"], '--without "un known/raw"'),
-        (["x/1.png", "y/2.png"], "no folder in it is called as one of the network's classes, which are all, hem; it holds 'x', 'y'"),
+        (["x/1.png", "y/2.png"], "no folder in it is named like one of the network's classes, which are all, hem; it holds 'x', 'y'"),
         (["all/readme.txt"], "no image in it; its folder 'all' holds other files"),
         (["1.png"], "Put the images of a class into a folder of its name"),
         (["TRAIN/all/1.png", "TEST/all/1.png"], "holds the sides TEST, TRAIN: judge one of them"),

@@ -266,13 +266,13 @@ def test_the_fourth_byte_of_a_bmp(tmp_path, pixels, header, alpha, said):
 def test_a_fourth_byte_without_a_name(tmp_path, pixels, alpha):
     found, alterations = decoded(tmp_path, bmp(pixels, alpha, header=40, compression=0), ".bmp")
     np.testing.assert_array_equal(found, pixels)
-    dropped = "a fourth byte of each pixel, to which this kind of BMP gives no meaning, dropped"
+    dropped = "the fourth byte of each pixel, which has no meaning in this kind of BMP, dropped"
     assert alterations == ((dropped,) if np.ndim(alpha) else ())
 
 
 def test_a_bmp_that_pillow_does_not_read_is_not_called_damaged(tmp_path, pixels):
     content = bmp(pixels, 0, masks=(0xFF, 0xFF0000, 0xFF00, 0))
-    with pytest.raises(UnusableImage, match=r"a BMP of a kind that is not read .*: save it as PNG"):
+    with pytest.raises(UnusableImage, match=r"a BMP of an unsupported kind .*: save it as PNG"):
         decoded(tmp_path, content, ".bmp")
 
 

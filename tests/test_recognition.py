@@ -161,7 +161,7 @@ UNCLEAR = {
     "sides of pairs": ("{trainA,trainB,testA,testB}/1.png", "name sides, and hold images without", ""),
     "other folders beside sides": (
         "{train,test,extra}/{A,B}/1.png extra/{C,D,E}/1.png",
-        "'extra' beside them names none",
+        "'extra' beside them does not",
         '"{split}/{class}"',
     ),
     "sides and documents": ("{train,test}/{A,B}/1.png docs/1.png", "'docs' beside them", '"{split}/{class}"'),

@@ -69,7 +69,7 @@ def test_it_repeats_the_data_the_split_and_the_bits(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
     assert train.main(["--config", "../runs/first/config.toml", "--name", "again"]) == 0
-    assert "Using what was prepared before" in capsys.readouterr().out
+    assert "Using the images prepared before" in capsys.readouterr().out
     assert train.main(["--config", "runs/again/config.toml", "--name", "third", "--threads", "1"]) == 0
     assert weights("third") == weights("again") == weights("../../runs/first")
     for file in ("metrics.csv", "predictions.csv"):

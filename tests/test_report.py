@@ -172,7 +172,7 @@ def test_the_first_layer_shows_what_training_changed(tmp_path):
     """What was added to the weights of the seed; the random start alone is not shown."""
     run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
     with Results.read(run.folder) as results:
-        assert "Nothing to be seen: training moved its weights by 0.0&nbsp;%" in first_layer(results)
+        assert "Nothing to see: training moved its weights by 0.0&nbsp;%" in first_layer(results)
         assert "<img" not in first_layer(results)
         start = results.weights["conv1.weight"].copy()
         np.testing.assert_array_equal(start, initial_weight(results, "conv1.weight"))

@@ -74,7 +74,7 @@ def test_the_table_says_what_the_runs_say(made):
         assert row[3].startswith(f"{percent(metrics['test_accuracy'])} (")
         assert row[6] == f"{metrics['test_loss']:.3f}"
     text = "\n".join(lines)
-    assert "asked for 1 epoch; the report trained for 22" in text
+    assert "set to 1 epoch; the report trained for 22" in text
     assert re.search(r"It leaks: \d+ of \d+ test images have their subject in training", text)
     assert "Nothing leaks" in text
     made_by = command("table1")  # as Python was typed, such as .venv/bin/python

@@ -125,7 +125,7 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
     # The same images are prepared once; another image makes another preparation.
     code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "second")
     assert code == 0, err
-    assert "Using what was prepared before" in out
+    assert "Using the images prepared before" in out
     Image.fromarray(pixels.astype("uint8") // 2).save(tmp_path / "cells/dark/p5_99.png")
     code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "third")
     assert code == 0, err
@@ -159,7 +159,7 @@ def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
     assert "validation" in out
     code, out, err = run(tmp_path, *asked, "--fold", "2", "--validation-fraction", "0.3", "--epochs", "1")
     assert code == 0, err
-    assert "Using what was prepared before" in out
+    assert "Using the images prepared before" in out
     (prepared,) = (tmp_path / "prepared").iterdir()
     assert sorted(path.name for path in prepared.iterdir()) == ["fold-0", "fold-1", "fold-2"]
     assert [path.name[:12] for path in sorted((tmp_path / "runs").iterdir())] == ["cells-fold-0", "cells-fold-2"]

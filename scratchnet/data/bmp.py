@@ -17,7 +17,7 @@ def take_apart(data: bytes) -> Container:
     if bits == 16:
         remarks.append("5 or 6 bits a channel, spread over 8")
     if bits == 32 and compression == RGB and _fourth_bytes_differ(data):
-        remarks.append("a fourth byte of each pixel, to which this kind of BMP gives no meaning, dropped")
+        remarks.append("the fourth byte of each pixel, which has no meaning in this kind of BMP, dropped")
     return Container(data, remarks=tuple(remarks), alpha_is_named=False)
 
 

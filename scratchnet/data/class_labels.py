@@ -44,7 +44,7 @@ def parse_class_labels(given: Iterable[str], names: Sequence[str]) -> dict[str, 
     shown = [label.casefold() for label in labelled(names, found)]
     for name, label in found.items():
         if shown.count(label.casefold()) > 1 or label.casefold() in {one.casefold() for one in names if one != name}:
-            raise ConfigError(f"{OPTION} {name}={label}: another class is called so: give each a label of its own")
+            raise ConfigError(f"{OPTION} {name}={label}: another class has that name: give each a label of its own")
     return found
 
 

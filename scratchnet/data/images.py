@@ -77,7 +77,7 @@ TAKE_MORE = "to train on such files: --bits 16"
 MANY_BITS = f"{{}} bits a channel; 8 are expected ({TAKE_MORE})"
 FEW_BITS = "8 bits a channel or fewer; more are expected, as --bits 16 was chosen in preparing"
 TOO_MANY_BITS = "{} bits a channel: scale it to 8 or 16 bits, all files alike"
-EMPTY_ALPHA = "alpha dropped, it was 0 in every pixel, as programs write it that do not use it"
+EMPTY_ALPHA = "alpha dropped, it was 0 in every pixel, as written by programs that do not use it"
 SPACES = {
     "CMYK": "CMYK, the inks of a printer",
     "YCbCr": "YCbCr",
@@ -135,8 +135,8 @@ def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
         raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
         if "nsupported" in str(error):
-            raise UnusableImage(f"a {kind} of a kind that is not read ({error}): save it as PNG") from error
-        said = f"it begins as a {kind} does, and does not go on as one"
+            raise UnusableImage(f"a {kind} of an unsupported kind ({error}): save it as PNG") from error
+        said = f"it begins like a {kind}, but does not continue as one"
         raise UnusableImage(
             f"truncated or damaged: {said if isinstance(error, UnidentifiedImageError) else error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Images that are in memory already: pictures of Pillow by the rules for files, and what to do about an array of another shape."""
+"""Images that are in memory already: Pillow images by the rules for files, and what to do about an array of another shape."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def shape_hint(shape: tuple[int, ...], *, batch: bool) -> str:
 
 
 def is_picture(image: Any) -> bool:
-    """Whether this is a picture of Pillow."""
+    """Whether this is a Pillow image."""
     return isinstance(image, Image.Image)

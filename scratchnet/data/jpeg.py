@@ -76,7 +76,7 @@ def take_apart(data: bytes) -> Container:
     kept.append(data[offset:])
     if data.endswith(bytes(UNWRITTEN)) and END not in data[offset:]:
         raise UnusableImage(
-            "truncated or damaged: it ends in zeros, a file whose last part was never written: copy it again"
+            "truncated or damaged: it ends in zeros, as if its last part was never written: copy it again"
         )
     return Container(b"".join(kept), bits, orientation, tuple(dict.fromkeys(remarks)))
 

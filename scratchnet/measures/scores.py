@@ -343,7 +343,7 @@ def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[s
             f"answers {only} would be right each time."
         ]
     if absent:
-        return [f"There is no image of {', '.join(absent)}: what needs one is not defined (–)."]
+        return [f"There is no image of {', '.join(absent)}: measures that need one are not defined (–)."]
     return []
 
 
@@ -384,19 +384,19 @@ def _notes(
     if any(score.rests_on and not math.isnan(score.low) for level in levels for score in _all_scores(level)):
         notes.append(
             "A share of 100 % or 0 % has a bound, at 95 % and exact (in short, the rule of three: 3 / n of others may differ, "
-            "Hanley & Lippman-Hand 1983), for a bootstrap knows no mistakes that the test does not hold."
+            "Hanley & Lippman-Hand 1983), because a bootstrap only knows mistakes that the test holds."
         )
     if any(score.rests_on and math.isnan(score.low) for level in levels for score in _all_scores(level)):
         notes.append(
-            "'No interval' is said where every resample gives the same value, which says nothing of its spread."
+            "'No interval' means that every resample gives the same value, which says nothing about its spread."
         )
     if own:
         notes.append(
-            "How often each class occurs in training is not known: the constant answer is of these images' own classes."
+            "How often each class occurs in training is not known: the constant answer uses these images' own classes."
         )
     subjects = levels[1] if len(levels) == 2 else None
     if known and subjects is None:
-        notes.append("Nothing is measured per subject: of some class no subject has images of that class alone.")
+        notes.append("Nothing is measured per subject: for some class, no subject has images of that class alone.")
     elif subjects and (mixed := len(groups) - subjects.count):
         notes.append(
             f"{counted(mixed, 'subject')} with images of several classes {'has' if mixed == 1 else 'have'} no class, and "

@@ -53,5 +53,5 @@ def _in_words(confusion: np.ndarray, shown: tuple[str, ...], k: int) -> str:
 def _how_to_name(results: Results, names: tuple[str, ...]) -> str:
     """Classes are named like their folders; how to give them names that others understand."""
     text = invocation.command("report", results.folder, OPTION, f"{names[0]}=…")
-    note = "<p class='note'>The classes are called as their folders. For names that say more to others:</p>"
+    note = "<p class='note'>The classes are called as their folders. For names that others understand:</p>"
     return details("Other names for the classes", note + command(text))

@@ -45,13 +45,13 @@ def first_layer(results: Results) -> str:
     alike, structure = float(np.corrcoef(start.ravel(), now.ravel())[0, 1]), neighbours_alike(change)
     if share < LEAST_CHANGE:
         text = (
-            f"Nothing to be seen: training moved its weights by {percent(share)} of their size. The filters are still the "
+            f"Nothing to see: training moved its weights by {percent(share)} of their size. The filters are still the "
             "random numbers of the start."
         )
         return section(title, f"<p>{prose(text)}</p>")
     if structure < LEAST_STRUCTURE:
         text = (
-            f"Nothing to be seen: training moved its weights by {percent(share)} of their size, without a pattern. "
+            f"Nothing to see: training moved its weights by {percent(share)} of their size, without a pattern. "
             f"Neighbouring weights changed with a correlation of {structure:.2f}; random numbers have 0."
         )
         return section(title, f"<p>{prose(text)}</p>")

@@ -99,12 +99,12 @@ def cautions(results: Results) -> list[str]:
         lines.append("The run is not finished: these are the epochs so far.")
     scores = results.scores
     if scores is not None and np.count_nonzero(scores.images.confusion.sum(axis=0)) == 1:
-        lines.append("The network gives the same answer to every image: as it is, it is of no use.")
+        lines.append("The network gives the same answer to every image: it is useless as it is.")
     lines += _of_data(results)
     subjects = set(results.predictions.subjects or ()) if results.predictions else set()
     if 0 < len(subjects) < FEW_SUBJECTS:
         few = "1 test subject is" if len(subjects) == 1 else f"{len(subjects)} test subjects are"
-        lines.append(f"{few} few: all that is said here of new subjects rests on them.")
+        lines.append(f"{few} few: everything here about new subjects rests on them.")
     if not results.test_set:
         lines.append(f"The prepared images are not available, so there are no pictures of cells. {results.no_data}")
     return lines

@@ -40,13 +40,13 @@ def measures(scores: Scores) -> str:
 def _glossary(scores: Scores) -> list[tuple[str, str]]:
     """The measures in words."""
     terms = [
-        ("accuracy", "How many of 100 answers are right. Where one class is rare, answering always the other is right often."),
+        ("accuracy", "How many of 100 answers are right. If one class is rare, always answering the other is often right."),
         ("balanced accuracy", "The mean of the classes' own shares of right answers: a rare class counts as much as a common one."),
         ("ROC AUC", "Of two images, one of each class, how often the right one is given the higher probability. 0.5 is a coin."),
         ("log loss", "How far the probabilities are from the truth; being sure and wrong costs most. 0 is best."),
         ("precision, F1", "Precision: of all answers of a class, how many are right. F1: one number for precision and recall."),
         ("95 % interval", "Where the figure might lie with other subjects of the same kind. Wide: the test is small."),
-        ("constant answer", "What a program would reach that looks at no image and always says the commonest class."),
+        ("constant answer", "What a program would reach that ignores the image and always says the most common class."),
     ]  # fmt: skip
     if scores.positive is not None:
         one, other = (scores.shown(name) for name in sorted(scores.class_names, key=lambda n: n != scores.positive))

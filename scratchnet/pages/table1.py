@@ -86,14 +86,14 @@ def _remarks(results: Results, size: int, epochs: int) -> list[str]:
     if len(results.rows) < epochs:
         lines.append(f"It has {len(results.rows)} of its {epochs} epochs.")
     if epochs != REPORT[size].epochs:
-        lines.append(f"It is asked for {counted(epochs, 'epoch')}; the report trained for {REPORT[size].epochs}.")
+        lines.append(f"It is set to {counted(epochs, 'epoch')}; the report trained for {REPORT[size].epochs}.")
     stuck = _epochs_at_chance(results)
     if stuck == len(results.rows):
         lines.append("It never left chance: after every epoch it gave one answer to all training images.")
     elif stuck:
         lines.append(f"It gave one answer to all training images after {stuck} of {len(results.rows)} epochs.")
     if results.train_set is None:
-        return [*lines, "Its prepared images are gone, so that what leaks can't be told."]
+        return [*lines, "Its prepared images are gone, so the leak is not known."]
     manifest = results.train_set.manifest
     tested, leak = manifest.splits["test"].images, manifest.preparation
     if not manifest.subjects_known:

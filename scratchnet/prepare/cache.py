@@ -33,12 +33,14 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
     shards = shards_of(source, settings, folder)
     if shards.exists():
         if not _is_whole(shards):
-            raise DataError(f"{shards}: what was prepared before is not whole: delete this folder, and it is made anew")
-        say(f"Using what was prepared before from {source}.\n")
+            raise DataError(
+                f"{shards}: the images prepared before are incomplete: delete this folder, and they are prepared again"
+            )
+        say(f"Using the images prepared before from {source}.\n")
         return shards
     with _turn(shards, say):
         if _is_whole(shards):
-            say(f"Using what another run has just prepared from {source}.\n")
+            say(f"Using the images that another run has just prepared from {source}.\n")
             return shards
         say(f"Preparing the images of {source}; they are kept for the next run in {shards}.")
         folds = settings.split == "kfold"
@@ -47,7 +49,7 @@ def kept(source: Path, settings: Settings, folder: Path | None = None, *, say: C
         except DataError:
             if not _is_whole(shards):  # else another run was faster, on a file system without locks
                 raise
-            say(f"Using what another run has prepared meanwhile from {source}.\n")
+            say(f"Using the images that another run has prepared meanwhile from {source}.\n")
             return shards
         say(f"{describe(*manifests)}\n")
     return shards

@@ -99,5 +99,5 @@ def require_outside(out: Path, source: Path) -> None:
     """Raises DataError if `out` lies inside `source`: what is written there would be read as images the next time."""
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(
-            f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a place outside."
+            f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a folder outside."
         )

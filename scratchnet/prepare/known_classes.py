@@ -74,7 +74,7 @@ def _require_classes(
         )
     if not chosen:
         raise DataError(
-            f"{source}: no folder in it is called as one of the network's classes, which are {known}{_instead(source, names, refused)}"
+            f"{source}: no folder in it is named like one of the network's classes, which are {known}{_instead(source, names, refused)}"
         )
     if refused:
         folder, images = next(iter(refused.items()))
@@ -95,7 +95,7 @@ def _require_classes(
 def _instead(source: Path, names: Sequence[str], refused: dict[str, int]) -> str:
     """What the source holds instead of class folders, and what to do."""
     if source.resolve().name.casefold() in {name.casefold() for name in names}:
-        return f". The folder itself is called so: give the one above it, {source.resolve().parent}"
+        return f". The folder itself has such a name: give the one above it, {source.resolve().parent}"
     if refused:
         shown = ", ".join(map(repr, list(refused)[:SHOWN])) + (", …" if len(refused) > SHOWN else "")
         return f"; it holds {shown}. Give each folder the name of the class that it holds"

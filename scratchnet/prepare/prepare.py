@@ -127,9 +127,9 @@ def _reason(error: OSError | RuntimeError) -> str:
     hidden = re.search(r"errno = (\d+)", str(error))
     number = int(hidden[1]) if hidden else getattr(error, "errno", None)
     if number is None:
-        return f"{error}. Choose another place." if isinstance(error, OSError) else ""
+        return f"{error}. Choose another folder." if isinstance(error, OSError) else ""
     full = number in (errno.ENOSPC, errno.EDQUOT)
-    return f"{os.strerror(number)}. {'Free some space or choose another place.' if full else 'Choose another place.'}"
+    return f"{os.strerror(number)}. {'Free some space or choose another folder.' if full else 'Choose another folder.'}"
 
 
 def _require_free(out: Path, source: Path) -> None:
@@ -138,7 +138,7 @@ def _require_free(out: Path, source: Path) -> None:
         raise DataError(f"{out}: exists already, and is never overwritten. Choose another name, or remove it first.")
     above = next((folder for folder in out.parents if os.path.lexists(folder)), None)
     if above and not above.is_dir():
-        raise DataError(f"{out}: cannot be made, because {above} is not a folder. Choose a place in a folder.")
+        raise DataError(f"{out}: cannot be made, because {above} is not a folder. Choose a path below a folder.")
     require_outside(out, source)
 
 

@@ -200,7 +200,7 @@ def _sides(names: Level, above: list[str]) -> Level | None:
         folders = [_unwrapped(folder)[0] for folder in names[name]]
         if not is_unlabelled(names[name][0].name) or trained.keys() & _inside(folders).keys():
             raise Unclear(
-                f"{_list(named, named)} name sides, and {names[name][0].name!r} beside them names none. To leave it out, say "
+                f"{_list(named, named)} name sides, and {names[name][0].name!r} beside them does not. To leave it out, say "
                 f"{_option([*above, '{split}', '{class}'])}; to use it, move its images"
             )
     return named

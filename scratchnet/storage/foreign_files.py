@@ -29,7 +29,7 @@ NEXT_STEPS = {
     "arrays": "",
     "workbook": "",
     "document": "",
-    "page": "what came was a page about the file: download the file itself",
+    "page": "this is a page about the file: download the file itself",
 }
 
 

@@ -30,7 +30,7 @@ SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 class Classifier:
     """A network that learns from arrays, with the methods of a scikit-learn estimator.
 
-    X (N, S, S, 3): images of one size, at least 32 × 32, red, green, blue; or a list of such pictures of Pillow. uint8 from
+    X (N, S, S, 3): images of one size, at least 32 × 32, red, green, blue; or a list of such Pillow images. uint8 from
     0 to 255 as files hold them; or floats from 0 to 1, which are rounded to those 256 steps. The network's own scaling
     (`pixels`) is measured on the X of `fit`, so there is nothing to scale, and nothing to leak from a test fold. y (N,): any
     classes, numbers or texts.

@@ -146,7 +146,7 @@ class Predictor:
     def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """The probability of each class, (N, classes) float64.
 
-        images: an array (N, H, W, 3) uint8, or any iterable of files, pictures of Pillow and arrays (H, W, 3) uint8, which is
+        images: an array (N, H, W, 3) uint8, or any iterable of files, Pillow images and arrays (H, W, 3) uint8, which is
         read a batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
         training images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see
         `logits`.
@@ -225,7 +225,7 @@ class Predictor:
         if isinstance(image, Image.Image):
             if window:
                 raise DtypeError(
-                    "the network was trained on images of more than 8 bits a channel (--bits 16), which a picture of Pillow cannot "
+                    "the network was trained on images of more than 8 bits a channel (--bits 16), which a Pillow image cannot "
                     "hold: give the file, or an array of uint16"
                 )
             try:
@@ -237,7 +237,7 @@ class Predictor:
             came = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
             expected = "uint16" if window else "uint8 from 0 to 255"
             raise DtypeError(
-                f"an image is a file, a picture of Pillow, or an array of {expected} as it was stored, got {came}"
+                f"an image is a file, a Pillow image, or an array of {expected} as it was stored, got {came}"
             )
         if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             hint = shape_hint(image.shape, batch=False)
@@ -320,7 +320,7 @@ def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequenti
     """
     config, classes = Config.from_dict(about["config"]), len(about["class_names"])
     if weights is not None and max(128 * config.image_size**2, classes) > weights:
-        raise ConfigError(f"it speaks of images of {config.image_size} pixels and has room for {weights} weights")
+        raise ConfigError(f"it names images of {config.image_size} pixels, but holds only {weights} weights")
     network = MODELS[config.model](config.image_size, classes=classes)
     network.build(dtype=config.dtype)
     return network
