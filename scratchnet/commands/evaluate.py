@@ -133,9 +133,8 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
 
 @dataclass(frozen=True)
 class Judged:
-    """The network's answers. unreadable: how many images could not be read. unlike_training: how many of the others
-    are unlike those of the training; None if the weights do not know what those looked like.
-    """
+    """The network's answers. unreadable: how many images could not be read. unlike_training: how many of the others are unlike
+    those of the training; None if the weights do not know what those looked like."""
 
     predictions: Predictions
     unreadable: int
@@ -250,9 +249,8 @@ def _training_frequencies(manifest: Manifest | None, names: tuple[str, ...]) -> 
 class Known:
     """How the weights are related to the images they are judged on.
 
-    trained, chosen: the subjects among them that were trained on, and on whom the best epoch was chosen; None if that
-    cannot be known. is_choice: whether these weights are that choice, best.h5, and were chosen on images that are
-    judged here.
+    trained, chosen: the subjects among them that were trained on, and on whom the best epoch was chosen; None if that cannot be
+    known. is_choice: whether these weights are that choice, best.h5, and were chosen on images that are judged here.
     """
 
     trained: set[str] | None

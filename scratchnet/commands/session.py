@@ -124,9 +124,8 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 
 
 def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, dict[str, str]]:
-    """The event files, None if TensorBoard is missing or broken; and what this run will lack for that reason, or for
-    lack of Matplotlib, which a line says.
-    """
+    """The event files, None if TensorBoard is missing or broken; and what this run will lack for that reason, or for lack of
+    Matplotlib, which a line says."""
     lacking, events = {}, None
     try:
         events = EventFiles(run.events_folder, progress.epoch)

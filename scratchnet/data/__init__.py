@@ -1,7 +1,6 @@
 """Images ready for training: the shard format, and reading, shuffling, batching, augmenting and prefetching it.
 
-`python -m data_prep` writes what this package reads; nothing here knows it. It may import storage, terminal, random and
-errors.
+`python -m data_prep` writes what this package reads; nothing here knows it. It may import storage, terminal, random and errors.
 """
 
 from scratchnet.data.augment import Augmentation, brighten, random_symmetries, symmetry

@@ -43,7 +43,7 @@ class Dataset:
             raise DataError(f"{folder}: has no split {split!r}; it has {', '.join(self.manifest.splits)}.")
         files = self.manifest.splits[split].shards
         if not files:
-            raise DataError(f"{folder}: its split {split!r} holds no image. {_remedy()}")
+            raise DataError(f"{folder}: its split {split!r} holds no image. {remedy()}")
         self.class_names = self.manifest.class_names
         self.image_shape = self.manifest.image_shape
         self.dataset_id = self.manifest.dataset_id
@@ -127,11 +127,11 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise DataError(f"{path}: this shard is missing. {_remedy()}") from error
+        raise DataError(f"{path}: this shard is missing. {remedy()}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {_remedy()}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {remedy()}") from error
     if size != file.bytes:
-        raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {_remedy()}")
+        raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {remedy()}")
     shard = Shard(path)
     header = shard.header
     found = (header.dataset_id, header.split, header.class_names, shard.image_shape, len(shard))
@@ -141,7 +141,7 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
         if value != wanted:
             shard.close()
             raise DataError(
-                f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {_remedy()}"
+                f"{path}: belongs to another dataset: its {what}: {value!r}; the manifest's: {wanted!r}. {remedy()}"
             )
     return shard
 
@@ -153,9 +153,5 @@ def compare_digest(folder: str | os.PathLike[str], file: ShardFile) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != file.sha256:
         raise DataError(
-            f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {_remedy()}"
+            f"{path}: its SHA-256 is {found}, the manifest says {file.sha256}: damaged or replaced. {remedy()}"
         )
-
-
-def _remedy() -> str:
-    return remedy("the folder again, whole")

@@ -1,6 +1,4 @@
-"""The values of an image of 10 to 16 bits a channel. Pillow alone keeps all bits of greyscale, but only the upper 8
-of colours.
-"""
+"""The values of an image of 10 to 16 bits a channel. Pillow alone keeps all bits of greyscale, but only the upper 8 of colours."""
 
 import io
 import sys

@@ -59,7 +59,7 @@ MAX_IMAGES = 2**20  # in one shard
 MAX_TABLE_BYTES = 2**28  # one of labels, subjects, paths, checksums
 
 
-def remedy(to_copy: str) -> str:
+def remedy(to_copy: str = "the folder again, whole") -> str:
     """What to do about prepared images that are damaged or missing. to_copy: where they may be copied from instead."""
     return f"Prepare the images again with `{command('prepare', 'SOURCE', 'OUT')}`, or copy {to_copy}."
 

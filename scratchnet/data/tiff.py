@@ -1,8 +1,7 @@
 """The directories of a TIFF: what each of its pages is; and one page cut out, without what stands beside its pixels.
 
-A TIFF is a chain of directories of tags, one a page. Pillow decodes the pixels. The tags that tell what a file is are
-read here, so that the answer is the same with every version of Pillow; Pillow gets only the tags that describe
-pixels.
+A TIFF is a chain of directories of tags, one a page. Pillow decodes the pixels. The tags that tell what a file is are read
+here, so that the answer is the same with every version of Pillow; Pillow gets only the tags that describe pixels.
 
 Adobe, TIFF 6.0, 1992; BigTIFF: https://www.awaresystems.be/imaging/tiff/bigtiff.html
 """
@@ -141,9 +140,8 @@ def pages(content: bytes) -> tuple[list[Directory], bool]:
 def one_page(page: Directory, changed: Mapping[int, Sequence[int]]) -> bytes:
     """A classic TIFF of this page alone, with the tags that describe its pixels and no others.
 
-    changed: tags with other values, which are whole numbers below 2³²; an empty one is left out. The rest of the file
-    stays where it is, so that its offsets stay valid; the new directory is appended. Raises TiffError if an offset is
-    beyond 2³².
+    changed: tags with other values, which are whole numbers below 2³²; an empty one is left out. The rest of the file stays
+    where it is, so that its offsets stay valid; the new directory is appended. Raises TiffError if an offset is beyond 2³².
     """
     wide = {tag: page.numbers(tag) for tag, (kind, _, _) in page.tags.items() if kind in (16, 18) and tag in OF_PIXELS}
     changed = {**wide, **changed}

@@ -1,8 +1,7 @@
 """Images of 10 to 16 bits a channel → 8 bits: one window for a whole set, measured once and kept with the weights.
 
-Microscope cameras use a part of what 16 bits can hold, 4,096 of 65,536 values or fewer, and a file does not say
-which. A window for each image would make all equally bright, and brightness is a part of what is seen; so there is
-one for all.
+Microscope cameras use a part of what 16 bits can hold, 4,096 of 65,536 values or fewer, and a file does not say which. A window
+for each image would make all equally bright, and brightness is a part of what is seen; so there is one for all.
 """
 
 from __future__ import annotations

@@ -63,10 +63,9 @@ Curve = tuple[str, Sequence[float], Sequence[float], str]  # name, x, y, colour
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are shares, shown in per
-    cent. mark: epoch and value to put a ring around. strokes: Matplotlib's line styles of the curves (all solid).
-    guide: a value to compare with, and its name; its line is left out if it is far from the curves.
-    """
+    """Curves of one measure by epoch, each (name, epochs, values, colour). share: the values are shares, shown in per cent.
+    mark: epoch and value to put a ring around. strokes: Matplotlib's line styles of the curves (all solid). guide: a value to
+    compare with, and its name; its line is left out if it is far from the curves."""
 
     title: str
     curves: Sequence[Curve]
@@ -77,9 +76,8 @@ class Panel:
 
 
 def require_plots() -> None:
-    """Draws a small picture as a test, before hours of work: raises MissingExtraError if Matplotlib is missing or
-    broken in any way.
-    """
+    """Draws a small picture as a test, before hours of work: raises MissingExtraError if Matplotlib is missing or broken in any
+    way."""
     confusion([[1]], ["a"])
 
 

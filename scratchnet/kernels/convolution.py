@@ -118,9 +118,8 @@ def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
 
 
 def can_pool_inside(kernel_size: tuple[int, int], stride: int) -> bool:
-    """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the tiles of this filter's size must have an even
-    number of outputs.
-    """
+    """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the tiles of this filter's size must have an even number of
+    outputs."""
     return can_use_winograd(kernel_size, stride) and outputs(kernel_size[0]) % 2 == 0
 
 

@@ -1,6 +1,4 @@
-"""Operations on each number separately: ReLU, dropout, the search for NaN and infinity, and squares. Arrays are flat,
-(size,).
-"""
+"""Operations on each number separately: ReLU, dropout, the search for NaN and infinity, and squares. Arrays are flat, (size,)."""
 
 import numpy as np
 from numba import prange

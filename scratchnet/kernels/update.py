@@ -1,10 +1,9 @@
 """One step of an optimiser on one parameter, in one pass over its memory. Arrays are flat, (size,), and share one
 dtype with the scalars.
 
-Unneeded weights keep shrinking, and would be denormal for most of a long training; many processors multiply denormal
-numbers a hundred times as slowly as others (`denormals.py`). Whatever falls below NEGLIGIBLE becomes zero. The rest
-is not denormal even when it is multiplied by a small number. A weight at zero is not lost: the next gradient moves it
-as before.
+Unneeded weights keep shrinking, and would be denormal for most of a long training; many processors multiply denormal numbers a
+hundred times as slowly as others (`denormals.py`). Whatever falls below NEGLIGIBLE becomes zero. The rest is not denormal even
+when it is multiplied by a small number. A weight at zero is not lost: the next gradient moves it as before.
 """
 
 import numpy as np

@@ -314,10 +314,8 @@ def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) ->
 
 
 def _of_one_class(level: Level) -> Level:
-    """Without the measures that mean nothing for images of a single class: without images of another class, precision
-    is always 1, and F1, balanced accuracy and the area under the ROC curve only repeat the recall, or are not
-    defined.
-    """
+    """Without the measures that mean nothing for images of a single class: without images of another class, precision is always
+    1, and F1, balanced accuracy and the area under the ROC curve only repeat the recall, or are not defined."""
     none = Score(math.nan)
     kept = ("accuracy", "sensitivity", "specificity", "log_loss")
     return replace(

@@ -131,9 +131,8 @@ class Layer(ThreadCheck):
         return f"{type(self).__name__} '{getattr(self, 'name', self.kind)}'"
 
     def checked(self, x: Array) -> Array:
-        """x as the kernels need it, C-contiguous and writable, after checking its shape, dtype and numbers. Never
-        cast, never reshaped.
-        """
+        """x as the kernels need it, C-contiguous and writable, after checking its shape, dtype and numbers. Never cast, never
+        reshaped."""
         self.require_built()
         require_array(f"{self}: expected", x)
         if x.ndim == 0 or x.shape[1:] != self.input_shape:
@@ -187,9 +186,8 @@ class Layer(ThreadCheck):
 
 
 def kernel_ready(x: Array) -> Array:
-    """x itself if it is C-contiguous and writable, else a copy that is. Numba would compile every kernel again for
-    each other layout.
-    """
+    """x itself if it is C-contiguous and writable, else a copy that is. Numba would compile every kernel again for each other
+    layout."""
     if x.flags.c_contiguous and x.flags.writeable:
         return x
     return np.array(x, order="C")

@@ -23,9 +23,8 @@ STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
 class GradientError(ScratchnetError, AssertionError):
     """A gradient disagrees with the difference quotient, or backward breaks the protocol of a layer.
 
-    name: the array whose gradient is wrong, "x" or the name of a parameter. place: the index of the wrong number,
-    None for a random direction of all numbers. backward, quotient: the slope according to each of them. Whatever does
-    not apply is None.
+    name: the array whose gradient is wrong, "x" or the name of a parameter. place: the index of the wrong number, None for a
+    random direction of all numbers. backward, quotient: the slope according to each of them. Whatever does not apply is None.
     """
 
     def __init__(

@@ -39,9 +39,8 @@ class Optimizer:
         self.moments = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.moment_names}
 
     def step(self) -> None:
-        """Moves every parameter once, by the gradients from backward. Raises OrderError for a network that has been
-        built again.
-        """
+        """Moves every parameter once, by the gradients from backward. Raises OrderError for a network that has been built
+        again."""
         if any(parameter.replaced for parameter in self.parameters):
             raise OrderError("the network was built again after this optimiser was made: make a new one, after build")
         with alone():

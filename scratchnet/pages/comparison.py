@@ -87,9 +87,7 @@ class Comparison:
         return document(title, f"<header><h1>{title}</h1>{caution}</header>{''.join(parts)}")
 
     def csv(self) -> str:
-        """One line a run, with every setting, the metrics of its last epoch, and its measures with their intervals,
-        as numbers.
-        """
+        """One line a run, with every setting, the metrics of its last epoch, and its measures with their intervals, as numbers."""
         lines: list[dict[str, Any]] = []
         for name, run in zip(self.names, self.runs, strict=True):
             metrics = {column: value for column, value in run.last.items() if column not in ("epoch", "learning_rate")}

@@ -79,10 +79,8 @@ def stacked(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") 
 
 
 def wide(content: str, what: str = "table", columns: int = 0) -> str:
-    """A table that may be wider than the screen: it scrolls sideways, the first column stays, and a shadow at its
-    edge shows that columns are hidden. what: for screen readers. columns: if there are many, words too say that there
-    is more.
-    """
+    """A table that may be wider than the screen: it scrolls sideways, the first column stays, and a shadow at its edge shows
+    that columns are hidden. what: for screen readers. columns: if there are many, words too say that there is more."""
     cue = '<p class="cue" aria-hidden="true">There is more to the right: scroll the table →</p>' if columns > 3 else ""
     return f'{cue}<div class="wide" role="region" aria-label="{safe(what)}" tabindex="0">{content}</div>'
 

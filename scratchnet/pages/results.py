@@ -56,10 +56,9 @@ class Results:
         """Reads a run's folder. weights: "last", or "best", those of the best epoch. class_labels: texts CLASS=LABEL,
         which override those of the run.
 
-        If a finished run has no predictions.csv, its network is asked and the file written; the best weights are
-        asked each time, and nothing is written. Raises DataError if the folder is not a run, or has no finished
-        epoch, or a file is damaged, or there are no best weights or no images to ask them about; ConfigError for
-        another word.
+        If a finished run has no predictions.csv, its network is asked and the file written; the best weights are asked each
+        time, and nothing is written. Raises DataError if the folder is not a run, or has no finished epoch, or a file is
+        damaged, or there are no best weights or no images to ask them about; ConfigError for another word.
         """
         run = Run(Path(folder))
         run.require_there()
@@ -202,9 +201,7 @@ def _close(sides: tuple[Dataset, Dataset] | None) -> None:
 def _predictions(
     run: Run, sides: tuple[Dataset, Dataset] | None, why: str, weights: str, finished: bool
 ) -> Predictions | None:
-    """The predictions of the best weights; or, of a finished run, those in predictions.csv, which is written if it is
-    missing.
-    """
+    """The predictions of the best weights; or, of a finished run, those in predictions.csv, which is written if it is missing."""
     if weights == "best":
         if sides is None:
             raise DataError(f"{run.folder}: its best weights need the test images: {why}")

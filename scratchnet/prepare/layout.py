@@ -88,9 +88,8 @@ def _expression(level: str) -> str:
 
 
 def _last(level: str) -> str:
-    """The last part of the pattern: a folder with all that lies below it, or the file itself if the part holds more
-    than a name.
-    """
+    """The last part of the pattern: a folder with all that lies below it, or the file itself if the part holds more than a
+    name."""
     bare = level == "*" or PLACEHOLDER.fullmatch(level)
     return _one(level) + ("/.+" if bare else r"(?:/.+|(?:\.[^/.]*)?)")
 

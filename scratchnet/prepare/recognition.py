@@ -104,9 +104,7 @@ def _levels(nodes: list[Folder], known: frozenset[str], above: list[str]) -> lis
 
 
 def _classes(names: Level, above: list[str]) -> list[str]:
-    """The pattern from the classes on, if these are the folders of a level. Raises Unclear if their names tell
-    something else.
-    """
+    """The pattern from the classes on, if these are the folders of a level. Raises Unclear if their names tell something else."""
     option = _option([*above, "{class}"])
     if what := what_they_are(_written(names)):
         raise Unclear(
@@ -123,9 +121,7 @@ def _classes(names: Level, above: list[str]) -> list[str]:
 
 
 def _which(names: Level, deeper: Level, above: list[str]) -> str:
-    """What the folders of a level are, all of which hold only folders: {class}, {subject}, or * for one that does not
-    matter.
-    """
+    """What the folders of a level are, all of which hold only folders: {class}, {subject}, or * for one that does not matter."""
     again = [name for name, folders in deeper.items() if len(folders) > 1]
     mostly_new = 2 * len(again) < len(deeper)
     upper, inside = are_subjects(_written(names)), _written(deeper)

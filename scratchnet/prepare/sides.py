@@ -11,9 +11,8 @@
 
 A validation side is cut from the training side, by subject or, under `report`, at random.
 
-Subjects that share a picture, turned or not, count as one. One of several identical images in a class stays;
-identical images in different classes are all left out. If the test side is given, training images of its subjects are
-left out.
+Subjects that share a picture, turned or not, count as one. One of several identical images in a class stays; identical images
+in different classes are all left out. If the test side is given, training images of its subjects are left out.
 """
 
 from collections import Counter, defaultdict

@@ -1,8 +1,7 @@
 """Images that have been decoded and scaled, and wait for their place in a shard.
 
-Each file is read once, or twice if a window is to be measured first: decoded, hashed, scaled and compressed by a few
-threads. The compressed pixels are put aside in one temporary file, so that memory stays bounded; the facts about them
-stay in memory.
+Each file is read once, or twice if a window is to be measured first: decoded, hashed, scaled and compressed by a few threads.
+The compressed pixels are put aside in one temporary file, so that memory stays bounded; the facts about them stay in memory.
 """
 
 import warnings

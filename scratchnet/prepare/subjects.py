@@ -1,6 +1,5 @@
-"""The subject of each file, told by a table, a pattern, its folder, or C-NMC's names; and subjects whose names are
-nearly the same.
-"""
+"""The subject of each file, told by a table, a pattern, its folder, or C-NMC's names; and subjects whose names are nearly the
+same."""
 
 import re
 import unicodedata

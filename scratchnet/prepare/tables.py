@@ -1,9 +1,8 @@
 """Tables beside the images: the subject of each file, and the labels of C-NMC's preliminary test set.
 
-Programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in
-UTF-8 or UTF-16, with a title above, with numbered rows, with blank last rows, with paths from another machine or
-names alone. All these are read. A row that may mean two files is not used, and a placeholder for a missing name is
-not a name.
+Programs write tables in many ways: separated by commas, semicolons, tabs or bars, with a line `sep=;` on top, in UTF-8 or
+UTF-16, with a title above, with numbered rows, with blank last rows, with paths from another machine or names alone. All these
+are read. A row that may mean two files is not used, and a placeholder for a missing name is not a name.
 """
 
 import csv
@@ -93,9 +92,8 @@ def read_subjects(table: Path) -> SubjectTable:
     The columns are called `file` and `subject` or `patient`, or one of the usual names for them (`FILE_COLUMNS`,
     `SUBJECT_COLUMNS`), whatever the case, spaces and underscores. Blank rows are passed over.
 
-    Raises DataError if it cannot be read, lacks a column, or has no rows; or if a row lacks its file or subject, has
-    a placeholder for a missing one (`MISSING`) or a number that Excel has shortened, or gives a file a second
-    subject.
+    Raises DataError if it cannot be read, lacks a column, or has no rows; or if a row lacks its file or subject, has a
+    placeholder for a missing one (`MISSING`) or a number that Excel has shortened, or gives a file a second subject.
     """
     rows: list[Row] = []
     seen: dict[str, str] = {}
@@ -149,8 +147,7 @@ def find_rows(table: SubjectTable, files: Collection[str], elsewhere: Iterable[s
     it, as a name alone is, if no other file ends so; with or without the extension. Letters are compared in Unicode's composed
     form, slashes and backslashes are the same, upper and lower case are not.
 
-    elsewhere: other files of the source; rows about them are not mistakes. Raises DataError if rows give one
-    file two subjects.
+    elsewhere: other files of the source; rows about them are not mistakes. Raises DataError if rows give one file two subjects.
     """
     index = _PathIndex((*files, *elsewhere))
     wanted, found = set(files), dict[str, Row]()

@@ -1,8 +1,7 @@
 """Reading texts written by other programs: UTF-8 with or without a byte order mark, UTF-16 with one.
 
-A table from Excel, a configuration from Notepad, a list from a spreadsheet: each program saves text in its own way. A
-file that declares its encoding is read; any other is refused with the remedy, and never guessed, since a wrong guess
-spoils names.
+A table from Excel, a configuration from Notepad, a list from a spreadsheet: each program saves text in its own way. A file that
+declares its encoding is read; any other is refused with the remedy, and never guessed, since a wrong guess spoils names.
 """
 
 import codecs

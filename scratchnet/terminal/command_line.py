@@ -73,9 +73,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=version, help="say which version this is, and end")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Also refuses an empty text, which a shell makes of a variable that isn't set; and unknown options, already
-        here, so that the message names this command's help and not the whole program's.
-        """
+        """Also refuses an empty text, which a shell makes of a variable that isn't set; and unknown options, already here, so
+        that the message names this command's help and not the whole program's."""
         found, rest = super().parse_known_args(args, namespace)
         if rest and not self.passes_on:
             self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")

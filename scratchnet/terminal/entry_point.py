@@ -99,9 +99,8 @@ def program(main: Callable[[], int]) -> NoReturn:
 
 
 def _fill_descriptors() -> None:
-    """If a standard stream was closed from the beginning, the next file that is opened would get its number, and
-    whatever is written there, such as the HDF5 library's errors, would end up in that file.
-    """
+    """If a standard stream was closed from the beginning, the next file that is opened would get its number, and whatever is
+    written there, such as the HDF5 library's errors, would end up in that file."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

@@ -18,9 +18,8 @@ Handler = Callable[[int, FrameType | None], Any]
 def handle(handler: Handler, numbers: list[int] = SIGNALS) -> Mapping[int, Any]:
     """Gives these signals to the handler; returns what handled them before, for `restore`.
 
-    A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored, and one that another
-    library handles below Python stays with it. Only the main thread may set handlers: in another one nothing is
-    changed.
+    A signal that the process was started to ignore (as SIGHUP under nohup) stays ignored, and one that another library handles
+    below Python stays with it. Only the main thread may set handlers: in another one nothing is changed.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is not threading.main_thread():
@@ -39,9 +38,8 @@ def restore(before: Mapping[int, Any]) -> None:
 
 
 def end_when_asked() -> None:
-    """While there is nothing to save, all of them but Ctrl-C, which raises KeyboardInterrupt, end the program like
-    it: with nothing left behind, and 128 plus the signal's number as exit code.
-    """
+    """While there is nothing to save, all of them but Ctrl-C, which raises KeyboardInterrupt, end the program like it: with
+    nothing left behind, and 128 plus the signal's number as exit code."""
     handle(_end, [number for number in SIGNALS if number != signal.SIGINT])
 
 

@@ -1,9 +1,8 @@
 """Standard output and standard error that survive failures.
 
-A terminal, a pipe or a file may lack a character (Windows writes files in cp1252, a bare Linux in ASCII), its reader
-may go away (`| head`, a closed ssh), its disk may be full, and a program without a console has no streams at all.
-None of this is a reason to lose a night's training. Files that the program names itself are UTF-8 and have nothing to
-do with this.
+A terminal, a pipe or a file may lack a character (Windows writes files in cp1252, a bare Linux in ASCII), its reader may go
+away (`| head`, a closed ssh), its disk may be full, and a program without a console has no streams at all. None of this is a
+reason to lose a night's training. Files that the program names itself are UTF-8 and have nothing to do with this.
 """
 
 from __future__ import annotations

@@ -20,11 +20,10 @@ def averaged_logits(network: Sequential, images: Array) -> Array:
 
     p̄[n] = 1/8 Σₛ softmax(network(symmetry(images, s)))[n]
 
-    A cell turned is the same cell, but a network may answer differently: the mean is the same for all its positions, and
-    the eight errors partly cancel. Probabilities are averaged, not logits, so that one position in which the network
-    is absurdly sure weighs an eighth and no more. The answer is a logarithm because softmax(log p̄) = p̄: it can
-    stand wherever logits do, and its cross-entropy is −log p̄[label], which is at most the mean of the eight
-    (Jensen).
+    A cell turned is the same cell, but a network may answer differently: the mean is the same for all its positions, and the
+    eight errors partly cancel. Probabilities are averaged, not logits, so that one position in which the network is absurdly
+    sure weighs an eighth and no more. The answer is a logarithm because softmax(log p̄) = p̄: it can stand wherever logits do,
+    and its cross-entropy is −log p̄[label], which is at most the mean of the eight (Jensen).
 
     images (N, S, S, C), scaled as for the network, of its dtype; all go through the network at once, eight times. Returns
     (N, classes), the network's dtype. Raises ShapeError if the images are not square.

@@ -260,9 +260,8 @@ def _check_bounds(name: str, value: Any, bounds: dict[str, float | None]) -> Non
 
 
 def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
-    """One row of the report's table 1, with our reading where the report is silent. All that moves the weights is
-    spelt out: a new default here must not change the report's presets.
-    """
+    """One row of the report's table 1, with our reading where the report is silent. All that moves the weights is spelt out: a
+    new default here must not change the report's presets."""
     return {
         "model": model,
         "dtype": "float32",

@@ -20,9 +20,7 @@ FALLS = 0.005  # share of a constant answer's loss: a loss that has fallen by so
 
 
 def report_of_divergence(experiment: Experiment, progress: Progress, error: Exception) -> str:
-    """The text of trouble.txt: the step at which a NaN or an infinity came up, and the norm of every weight and
-    gradient there.
-    """
+    """The text of trouble.txt: the step at which a NaN or an infinity came up, and the norm of every weight and gradient there."""
     trainer = experiment.trainer
     return (
         f"{sentence(error)}\n\n"

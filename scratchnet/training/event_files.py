@@ -145,9 +145,7 @@ class EventFiles:
         return drawn
 
     def _describe(self, settings: Mapping[str, Any], sides: list[str]) -> None:
-        """Writes the hyper-parameters, and which curves' last values stand beside them; replaces those of an earlier
-        process.
-        """
+        """Writes the hyper-parameters, and which curves' last values stand beside them; replaces those of an earlier process."""
         for path in self.folder.glob("events.out.tfevents.*"):
             if EVENT_FILE.fullmatch(path.name):
                 with contextlib.suppress(OSError):  # another program reads it: later files take precedence

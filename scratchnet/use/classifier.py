@@ -199,9 +199,7 @@ def as_pixels(X: ArrayLike) -> NDArray[np.uint8]:
 
 
 def _stacked(X: Any) -> NDArray[Any]:
-    """X as one array. Raises ShapeError for images of several sizes, DataError for a picture without RGB, DtypeError
-    for files.
-    """
+    """X as one array. Raises ShapeError for images of several sizes, DataError for a picture without RGB, DtypeError for files."""
     if isinstance(X, list | tuple) and any(map(is_picture, X)):
         try:
             X = [np.asarray(rgb_of(one)) if is_picture(one) else one for one in X]

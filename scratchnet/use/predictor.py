@@ -146,10 +146,9 @@ class Predictor:
     def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """The probability of each class, (N, classes) float64.
 
-        images: an array (N, H, W, 3) uint8, or any iterable of files, Pillow images and arrays (H, W, 3) uint8, which is
-        read a batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the
-        training images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see
-        `logits`.
+        images: an array (N, H, W, 3) uint8, or any iterable of files, Pillow images and arrays (H, W, 3) uint8, which is read a
+        batch at a time. Arrays in the network's own size are taken as prepared; everything else is prepared as the training
+        images were. A network of images of more than 8 bits a channel (--bits 16) takes uint16. symmetries: see `logits`.
 
         Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
         """

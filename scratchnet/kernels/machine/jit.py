@@ -40,9 +40,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forgiving(dispatcher: Any) -> Any:
-    """The compiled function, which is compiled again if the files of its machine code are damaged (a full disk, a
-    power cut).
-    """
+    """The compiled function, which is compiled again if the files of its machine code are damaged (a full disk, a power cut)."""
     cache = getattr(dispatcher, "_cache", None)
     if cache is not None and hasattr(cache, "flush"):
         load = cache.load_overload

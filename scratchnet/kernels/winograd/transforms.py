@@ -59,9 +59,8 @@ def transform(typingctx, name, taps, source, start, step, target, first, stride)
 def _products(builder, vector, matrix, x):
     """matrix · x, where x is a list of vectors, with about half of the operations of the definition.
 
-    Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d
-    the sums over the columns where they agree and where they differ; for two columns of such a kind, (x + x′, x − x′)
-    replace them.
+    Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d the sums
+    over the columns where they agree and where they differ; for two columns of such a kind, (x + x′, x − x′) replace them.
     """
     columns = toom_cook.transposed(matrix)
     if _pairs_anywhere(columns) and len(matrix) < len(x):
