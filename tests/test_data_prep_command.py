@@ -17,6 +17,7 @@ from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.prepare import Settings, prepare
 from scratchnet.prepare.options import OPTIONS
+from scratchnet.terminal.invocation import command
 
 SPOOL, WRITING = (importlib.import_module(f"scratchnet.prepare.{name}") for name in ("spool", "writing"))
 SMALL = Settings(image_size=8, test_fraction=0.4)
@@ -217,7 +218,7 @@ def test_kfold_on_the_command_line(tmp_path, capsys):
     source = make_cnmc(tmp_path / "source")
     assert main([str(source), str(tmp_path / "out"), "--split", "kfold", "--folds", "3", "--image-size", "8"]) == 0
     said = capsys.readouterr().out
-    assert f"python train.py --data {tmp_path / 'out'}/fold-0" in said
+    assert command("train", "--data", f"{tmp_path / 'out'}/fold-0") in said
     assert [read_manifest(tmp_path / "out" / f"fold-{k}").preparation["fold"] for k in range(3)] == [0, 1, 2]
 
 

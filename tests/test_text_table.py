@@ -6,6 +6,7 @@ import pytest
 
 from scratchnet.__main__ import main
 from scratchnet.measures.scores import scores
+from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import terminal_width, text_table, wrapped
 from tests.small_runs import make_run, make_sides
 
@@ -79,5 +80,5 @@ def test_every_commands_table_fits_80_columns(tmp_path, monkeypatch, capsys):
         assert main(command) == 0
         lines = capsys.readouterr().out.splitlines()
         # A word that is longer, such as a path or a command that is to be copied, stays in one piece.
-        long = [line for line in lines if len(line) > 80 and "python train.py" not in line]
+        long = [line for line in lines if len(line) > 80 and command("train") not in line]
         assert not long, long
