@@ -283,7 +283,7 @@ def trained(shards, folder, *, stop_after=None, events=None):
     config = Config(image_size=32, epochs=3, batch_size=8)
     experiment, run = Experiment(config, shards), Run(folder)
     if folder.exists():
-        progress = experiment.take_over(run.load())
+        progress = experiment.restore(run.load())
     else:
         run, progress = Run.create(folder, config), Progress()
     step = experiment.trainer.step

@@ -77,7 +77,7 @@ def run_it(config, shards, folder, stop_after=None):
     experiment = Experiment(config, shards)
     new = not folder.exists()
     run = Run.create(folder, config) if new else Run(folder)
-    progress = Progress() if new else experiment.take_over(run.load())
+    progress = Progress() if new else experiment.restore(run.load())
     step, done = experiment.trainer.step, 0
 
     def observed_step(batch, epoch):

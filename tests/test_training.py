@@ -41,7 +41,7 @@ def train(config, shards, folder, stop_after=None, step=None):
     experiment = Experiment(config, shards)
     if folder.exists():
         run = Run(folder)
-        progress = experiment.take_over(run.load())
+        progress = experiment.restore(run.load())
     else:
         run, progress = Run.create(folder, config), Progress()
     do_step, done = experiment.trainer.step, 0
@@ -280,7 +280,7 @@ def test_resuming_on_other_data_is_refused(shards, tmp_path):
     train(CONFIG, shards, tmp_path / "run", stop_after=1)
     prepare_sample(tmp_path / "other", Settings(image_size=32, seed=1), quiet=True)
     with pytest.raises(DataError, match="not the data"):
-        Experiment(CONFIG, tmp_path / "other").take_over(Run(tmp_path / "run").load())
+        Experiment(CONFIG, tmp_path / "other").restore(Run(tmp_path / "run").load())
 
 
 def test_a_run_without_checkpoint_cannot_be_resumed(tmp_path):

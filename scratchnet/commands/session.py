@@ -71,7 +71,7 @@ def reopen(
         prepared_from=checkpoint.about.get(PREPARED_FROM),
     )
     experiment.about["history"] = history(checkpoint, config)
-    progress = experiment.take_over(checkpoint)
+    progress = experiment.restore(checkpoint)
     run.write_config(config, experiment.about)  # epochs may have been raised, the shards moved
     run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
     return experiment, progress, experiment.other_arithmetic(checkpoint)

@@ -5,7 +5,7 @@ from scratchnet.data.container import Container
 RGB, BITFIELDS = 0, 3  # uncompressed, and uncompressed with masks
 
 
-def take_apart(data: bytes) -> Container:
+def parse(data: bytes) -> Container:
     """A BMP, with remarks on its pixels. A pixel's fourth byte is usually padding, whatever the header calls it."""
     header = int.from_bytes(data[14:18], "little")
     at = 24 if header == 12 else 28

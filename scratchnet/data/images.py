@@ -88,10 +88,10 @@ SPACES = {
 MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
 CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
 TAKE_APART: Mapping[str, Callable[[bytes], Container]] = {
-    "BMP": bmp.take_apart,
-    "PNG": png.take_apart,
-    "JPEG": jpeg.take_apart,
-    "TIFF": tiff_page.take_apart,
+    "BMP": bmp.parse,
+    "PNG": png.parse,
+    "JPEG": jpeg.parse,
+    "TIFF": tiff_page.parse,
 }
 
 
@@ -118,7 +118,7 @@ def decode_deep(file: Path) -> NDArray[np.uint16]:
     Raises UnusableImage for any other file, and nothing else.
     """
     with _named_reasons(file) as (data, kind):
-        container = _taken_apart(data, kind, deep=True)
+        container = _parsed(data, kind, deep=True)
         _opened(container, kind)
         return deep_values(container, kind)
 
@@ -165,7 +165,7 @@ def _read(file: Path) -> tuple[bytes, str]:
     return data, kind
 
 
-def _taken_apart(data: bytes, kind: str, *, deep: bool) -> Container:
+def _parsed(data: bytes, kind: str, *, deep: bool) -> Container:
     """The file without what stands beside its pixels. Raises UnusableImage if it has more bits than asked for, or fewer."""
     container = TAKE_APART[kind](data) if kind in TAKE_APART else Container(data)
     if deep and container.bits <= 8:
@@ -189,7 +189,7 @@ def _opened(container: Container, kind: str) -> Image.Image:
 
 
 def _decode(data: bytes, kind: str, extension: str, window: Window | None) -> DecodedImage:
-    container = _taken_apart(data, kind, deep=window is not None)
+    container = _parsed(data, kind, deep=window is not None)
     image = _opened(container, kind)
     alterations = list(container.remarks)
     if EXTENSIONS.get(extension.lower()) != kind:

@@ -21,7 +21,7 @@ UNWRITTEN = 64  # zero bytes at the end: more than a picture without an end mark
 SAVE = "save it as an ordinary JPEG, or as PNG"
 
 
-def take_apart(data: bytes) -> Container:
+def parse(data: bytes) -> Container:
     """The pixels of a JPEG, and its orientation. Of a file with several pictures, the first, which is the primary one.
 
     What cameras write beside the pixels is dropped; a remark says so if it is damaged. Raises UnusableImage

@@ -21,7 +21,7 @@ METADATA = {
 APPLE = "Apple's variant of PNG (CgBI), which only its devices read: take the original file"
 
 
-def take_apart(data: bytes) -> Container:
+def parse(data: bytes) -> Container:
     """The pixels of a PNG, with its checksums compared, and its orientation.
 
     What stands beside the pixels is dropped; a remark says so if it is damaged or large. Raises UnusableImage

@@ -54,7 +54,7 @@ SPACES = {
 NUMBERS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex numbers", 6: "complex numbers"}
 
 
-def take_apart(data: bytes) -> Container:
+def parse(data: bytes) -> Container:
     """The page of a TIFF that is the picture, as a TIFF of its own.
 
     Raises UnusableImage, with what the file is and what to do, if it has several pictures, or channels that are not

@@ -171,7 +171,7 @@ class Experiment(Training):
         """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""
         return 8 if self.config.test_symmetries == "average" and side != "train" else 1
 
-    def take_over(self, checkpoint: Checkpoint) -> Progress:
+    def restore(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
 
         Raises DataError if the checkpoint belongs to other data, naming each difference, or cannot be resumed.

@@ -58,7 +58,7 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
 def resumed_data(run: Run, checkpoint: Checkpoint, asked: str | None) -> Path:
     """The folder of shards to go on with: the run's own, or where it has been moved to.
 
-    Raises DataError if it isn't there any more. `Experiment.take_over` checks whether it holds the same data.
+    Raises DataError if it isn't there any more. `Experiment.restore` checks whether it holds the same data.
     """
     folder = Path(asked if asked is not None else str(checkpoint.about.get("data")))
     if not (folder / "manifest.json").is_file():

@@ -24,7 +24,7 @@ def empty(shape, dtype):
     A training step needs the same arrays as the step before.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = _taken_back(size) if size >= WORTH_KEEPING else _aligned(size)
+    memory = _reused(size) if size >= WORTH_KEEPING else _aligned(size)
     return memory[:size].view(dtype).reshape(shape)
 
 
@@ -34,7 +34,7 @@ def _aligned(size):
     return memory[start : start + size]
 
 
-def _taken_back(size):
+def _reused(size):
     """The smallest unused block that is large enough, by at most a quarter; else a new one."""
     with _one_at_a_time:
         fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]

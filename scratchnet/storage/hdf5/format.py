@@ -134,7 +134,7 @@ class Extent:
         self._stream, self.size = stream, size
         self._lock = threading.Lock()
 
-    def take(self, address: int, length: int) -> bytes:
+    def read(self, address: int, length: int) -> bytes:
         """`length` bytes at `address`. Raises FormatError if the file does not hold them."""
         self.require(address, length)
         with self._lock:
@@ -159,7 +159,7 @@ class Extent:
 
     def checked(self, signature: bytes, address: int, length: int) -> bytes:
         """A structure of `length` bytes that begins with `signature` and ends with its checksum."""
-        found = self.take(address, length)
+        found = self.read(address, length)
         if not found.startswith(signature):
             raise FormatError(f"there is no {signature[:4].decode()} where one should be")
         if int.from_bytes(found[-CHECKSUM:], "little") != lookup3(found[:-CHECKSUM]):
@@ -169,9 +169,9 @@ class Extent:
 
 def read_root(extent: Extent) -> int:
     """The address of the root group, from the superblock, after checking that the file begins and ends as it says."""
-    if extent.size < SUPERBLOCK.bytes or extent.take(0, len(SIGNATURE)) != SIGNATURE:
+    if extent.size < SUPERBLOCK.bytes or extent.read(0, len(SIGNATURE)) != SIGNATURE:
         raise FormatError("not an HDF5 file: its first bytes are others")
-    content = extent.take(0, SUPERBLOCK.bytes)
+    content = extent.read(0, SUPERBLOCK.bytes)
     block = SUPERBLOCK.read(content)
     options = (block.version, block.address_bytes, block.length_bytes, block.base, block.extension)
     if options != (3, 8, 8, 0, UNDEFINED):
@@ -189,10 +189,10 @@ def read_root(extent: Extent) -> int:
 
 def read_messages(extent: Extent, address: int) -> list[Message]:
     """All messages in the header of the object at `address`, also those in its continuation blocks."""
-    flags = HEADER.read(extent.take(address, HEADER.bytes)).flags
+    flags = HEADER.read(extent.read(address, HEADER.bytes)).flags
     skip = HEADER.bytes + (16 if flags & TIMES else 0) + (4 if flags & ATTRIBUTE_STORAGE else 0)
     width = 1 << (flags & WIDTH)
-    first = int.from_bytes(extent.take(address + skip, width), "little")
+    first = int.from_bytes(extent.read(address + skip, width), "little")
     blocks = [(b"OHDR\x02", address, skip + width, skip + width + first + CHECKSUM)]
     found: list[Message] = []
     total = 0

@@ -200,7 +200,7 @@ class Heap:
 
     def _read_block(self, block: _Block) -> bytes:
         """A whole block, head included: the heap's offsets count it."""
-        content = self._extent.take(block.address, block.bytes)
+        content = self._extent.read(block.address, block.bytes)
         head = BLOCK_HEAD.read(content)
         if (head.signature, head.version, head.heap, head.offset) != (b"FHDB", 0, self._address, block.first):
             raise FormatError("there is no block of a heap where one should be")

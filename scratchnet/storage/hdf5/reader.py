@@ -215,7 +215,7 @@ class HDF5File:
 
     def chunk(self, chunk: Chunk) -> bytes:
         """The stored bytes of a chunk, as its filters left them."""
-        return self._extent.take(chunk.address, chunk.bytes)
+        return self._extent.read(chunk.address, chunk.bytes)
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
