@@ -36,7 +36,7 @@ def refusal(path, **options):
     [
         ("a\nb\nZellé\n".encode("cp1252"), "line 3 has the byte 0xE9, which is not UTF-8"),
         ("größe\n".encode("latin-1"), "line 1 has the byte 0xF6"),
-        (TEXT.encode("utf-16-le"), "UTF-16 without a mark"),
+        (TEXT.encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ("ab".encode("utf-16") + b"x", "announced as UTF-16-LE and breaks off"),
         (b"\x89HDF\r\n\x1a\n\x00\x00", "is an HDF5 file; expected a text"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "old Excel"),
