@@ -95,7 +95,7 @@ def test_a_label_on_the_command_line_comes_before_the_runs(tmp_path, capsys):
         assert results.scores is not None
         assert "recall of 'sound'" in results.scores.table()
     assert main(["evaluate", str(run.folder), str(data), "--class-label", "blast=x"]) == 2
-    assert "none of the classes all, hem" in capsys.readouterr().err
+    assert "not one of the classes all, hem" in capsys.readouterr().err
 
 
 def test_train_records_the_label_and_resuming_keeps_it(tmp_path, capsys):
