@@ -36,13 +36,13 @@ def processor() -> str:
 
 
 def memory(name: str) -> int | None:
-    """Bytes of memory: `MemTotal` of the machine, `MemAvailable` now. None where the system has no /proc."""
+    """Bytes of memory: `MemTotal` of the machine, `MemAvailable` now. None if the system has no /proc."""
     found = entry("/proc/meminfo", name)
     return int(found.split()[0]) * 1024 if found else None
 
 
 def entry(path: str, name: str) -> str:
-    """The value after `name:` in a file of such lines; empty where there is none."""
+    """The value after `name:` in a file of such lines; empty if there is none."""
     if not Path(path).exists():
         return ""
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():

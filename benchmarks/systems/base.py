@@ -41,7 +41,7 @@ class System:
         return time.perf_counter() - began
 
     def peak(self) -> int | None:
-        """The most bytes that this process has had in memory so far; None where the system does not tell."""
+        """The most bytes that this process has had in memory so far; None if the system does not tell."""
         return peak_memory()
 
 

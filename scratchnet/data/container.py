@@ -18,7 +18,7 @@ class Container:
 
     content: the file without its metadata, which could trouble a decoder.
     bits: of each channel. orientation: 1 … 8, how the camera was held. remarks: what was passed over, for the summary.
-    alpha_is_named: False where a fourth channel may be padding, because the file doesn't say that it means
+    alpha_is_named: False if a fourth channel may be padding, because the file doesn't say that it means
     transparency, or some programs write padding so; if it is 0 everywhere, it counts as padding. drops_fourth:
     whether to drop the fourth channel, which the content calls transparency, whatever it holds. white_is_zero: the
     numbers of a grey image run from white to black. colours: the size of the palette; 0 where that is not known.

@@ -74,7 +74,7 @@ class Familiar:
 
     @classmethod
     def measured(cls, images: Images) -> Familiar | None:
-        """Of up to MOST of the images, evenly spread; None where they are too few to say how images differ."""
+        """Of up to MOST of the images, evenly spread; None if they are too few to say how images differ."""
         if len(images) < LEAST:
             return None
         numbers = np.unique(np.linspace(0, len(images) - 1, min(MOST, len(images))).round().astype(np.int64))

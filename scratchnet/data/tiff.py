@@ -49,7 +49,7 @@ class TiffError(ValueError):
 class Directory:
     """One page. tags: by number, the type, the count of values, and where in the file they lie. next: the next page, or 0.
 
-    is_whole: False where the file ends before the directory does.
+    is_whole: False if the file ends before the directory does.
     """
 
     content: bytes

@@ -52,7 +52,7 @@ class Window:
 
     @classmethod
     def of(cls, how: Mapping[str, Any]) -> Window | None:
-        """The window of a preprocessing; None where its images have 8 bits. Raises DataError for an invalid one."""
+        """The window of a preprocessing; None if its images have 8 bits. Raises DataError for an invalid one."""
         stored = how.get("window")
         if stored is None:
             return None

@@ -1,6 +1,6 @@
 """predictions.csv: what a network said of each image, and what was right.
 
-One line an image, in the order of the dataset: `path`, `subject` (empty where subjects are not known), `label`,
+One line an image, in the order of the dataset: `path`, `subject` (empty if subjects are not known), `label`,
 `prediction`, then `probability of <class>` for each class. Probabilities are written so that they read back as the same
 float64.
 """
@@ -38,7 +38,7 @@ MAX_BYTES = 2**30
 class Predictions:
     """Answers to N images.
 
-    class_names: the text for each label. paths, subjects: N texts each; subjects is None where they are not known.
+    class_names: the text for each label. paths, subjects: N texts each; subjects is None if they are not known.
     labels (N,) int64. probabilities (N, classes) float64. class_labels: what people are shown in place of a class's name;
     the table keeps the names.
 

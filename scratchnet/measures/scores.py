@@ -145,7 +145,7 @@ class Row:
 class Scores:
     """What `scores` found.
 
-    positive: the class whose recall is the sensitivity; None where there are more than two classes. majority: the answer
+    positive: the class whose recall is the sensitivity; None if there are more than two classes. majority: the answer
     of the baseline. images; subjects: None if they are not known, or a class has none of its own. notes: what a
     reader has to know about the figures, a sentence each. class_labels: what is shown in place of a class's name; the
     keys of `to_dict` stay the names.
@@ -232,7 +232,7 @@ def scores(
     """Every measure of these answers, per image and per subject, with 95 % intervals over resampled subjects.
 
     labels (N,): integers, positions in class_names. probabilities (N, classes): the network's; its answer is the largest
-    one, the first among equals. subjects: N names, or None where they are not known; each image counts as a subject then.
+    one, the first among equals. subjects: N names, or None if they are not known; each image counts as a subject then.
     positive: of two classes the one that a test looks for (the first). prior (classes,): how often each class occurs in
     training; the baseline answers this to every image (None: the frequencies among the labels). bootstrap: resamples, 0
     for no intervals. seed: the same seed gives the same intervals. class_labels: what people are shown for a class.
@@ -426,7 +426,7 @@ def _checked_answers(
 
 
 def _checked_options(names: tuple[str, ...], positive: str | None, prior: ArrayLike) -> tuple[str | None, Floats]:
-    """The positive class, None where there are more than two, and the prior as shares that add up to 1."""
+    """The positive class, None if there are more than two, and the prior as shares that add up to 1."""
     if positive is not None and (positive not in names or len(names) != 2):
         raise ConfigError(f"positive must be one of two classes, got {positive!r} for {', '.join(names)}")
     frequencies = np.asarray(prior, np.float64)

@@ -61,7 +61,7 @@ class Layout:
         )
 
     def meanings(self, path: str) -> dict[str, str] | None:
-        """The class, and the subject and the side where the pattern has them, of a path with "/"; None where it does not fit."""
+        """The class, and the subject and the side where the pattern has them, of a path with "/"; None if it does not fit."""
         match = self.expression.fullmatch(unicodedata.normalize("NFC", path))
         return match and {name: value for name, value in match.groupdict().items() if value is not None}
 

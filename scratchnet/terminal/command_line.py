@@ -18,7 +18,7 @@ def as_option(name: str) -> str:
 
 
 def add_class_labels(parser: Any) -> None:
-    """--class-label, which may be given once for each class: a list of texts, empty where it is not given."""
+    """--class-label, which may be given once for each class: a list of texts, empty if it is not given."""
     parser.add_argument(
         "--class-label",
         metavar="CLASS=LABEL",

@@ -207,7 +207,7 @@ def make_trainer(
 ) -> Trainer:
     """Loss, optimiser and schedule as the configuration says, around a network that has been built.
 
-    class_weights (classes,): of the loss; None where all images count the same.
+    class_weights (classes,): of the loss; None if all images count the same.
     """
     optimizer: Optimizer
     rate, decay, parameters = config.learning_rate, config.weight_decay, network.parameters()
