@@ -143,3 +143,14 @@ def test_without_the_extra(explain, tmp_path, monkeypatch):
     assert code == 2
     assert "[viz]" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_page_needs_no_extra(explain, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, err = explain(CELL, CELL, "--page", "--out", tmp_path / "out", "--class", "hem")
+    assert code == 0
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {f"{CELL.stem}.html", f"{CELL.stem}-2.html"}
+    assert str(tmp_path / "out" / f"{CELL.stem}-2.html") in err
+    text = (tmp_path / "out" / f"{CELL.stem}.html").read_text(encoding="utf-8")
+    assert "By its folder it is &#x27;hem&#x27;" in text
+    assert "what is missed of &#x27;hem&#x27;" in text

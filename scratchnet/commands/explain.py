@@ -1,4 +1,4 @@
-"""python -m scratchnet explain RUN IMAGE…: what the network sees, and what decided, as pictures."""
+"""python -m scratchnet explain RUN IMAGE…: what the network sees, and what decided, as pictures or as a page."""
 
 import argparse
 import sys
@@ -17,11 +17,15 @@ from scratchnet.commands.shared import (
 )
 from scratchnet.data.familiar import CAUTION
 from scratchnet.data.images import EXTENSIONS
+from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.measures.scores import counted
+from scratchnet.pages import explained_page
+from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
-from scratchnet.use.explain_sheets import decision_sheet, layers_sheet
+from scratchnet.use.explain_sheets import Decision, decision_sheet, layers_sheet
+from scratchnet.use.predictor import Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_arguments(parser)
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="images, or folders of them")
-    add("--out", metavar="FOLDER", default="explained", help="where to put two PNG files for each image (explained)")
+    add("--out", metavar="FOLDER", default="explained", help="where to put the files for each image (explained)")
+    add(
+        "--page",
+        action="store_true",
+        help="write one HTML page for each image, in place of two PNG files: every layer, its filters and its maps, to click "
+        "through; it needs no extra",
+    )
     add("--layer", metavar="NAME", help="whose maps Grad-CAM weighs; `summary` lists them (the last convolution)")
     add("--class", dest="asked", metavar="NAME", help="the class that is asked about (the one that the network says)")
     add(
@@ -43,11 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the pictures, and says where. Returns 1 if an image could not be read."""
-    require_plots()  # before the work, not after it
+    if not options.page:
+        require_plots()  # before the work, not after it
     out = Path(options.out)
     if Path(options.out).suffix.lower() in EXTENSIONS or Path(options.out).suffix.lower() in (".html", ".pdf", ".svg"):
         raise ConfigError(
-            f"--out {options.out}: two PNG files for each image are written into a folder: name one without an ending"
+            f"--out {options.out}: the files for each image are written into a folder: name one without an ending"
         )
     require_writable_folder(options.out)
     files, _ = find_files(options.images)
@@ -56,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     asked = names.index(class_called(options.asked, predictor, "--class")) if options.asked is not None else None
     if predictor.symmetries:
         say(
-            "The sheets are of the image as it lies: they do not average over its eight symmetries, as the run's test did."
+            "What is shown is the image as it lies: it is not averaged over its eight symmetries, as the run's test did."
         )
     bad, far = 0, 0
     named = list(zip(files, _distinct(file.stem for file in files), strict=True))
@@ -67,17 +78,31 @@ def run(options: argparse.Namespace) -> int:
             bad += 1
             tqdm.write(printable(str(error)), file=sys.stderr)
             continue
-        title, decision, layers = file.name, out / f"{name}-decision.png", out / f"{name}-layers.png"
-        truth = _by_its_folder(file, names)
-        decision_sheet(
-            decision, predictor, pixels, title, layer=options.layer, asked=asked, patch=options.patch, truth=truth
+        decision = Decision.of(
+            predictor, pixels, layer=options.layer, asked=asked, patch=options.patch, truth=_by_its_folder(file, names)
         )
-        layers_sheet(layers, predictor, pixels, title)
-        tqdm.write(printable(f"{decision}, {layers.name}"), file=sys.stderr)
+        written = _page if options.page else _sheets
+        tqdm.write(printable(written(out, name, predictor, pixels, file.name, decision)), file=sys.stderr)
         far += int(predictor.far(pixels[None]).sum())
     if far:
         say(f"CAUTION: {far:,} of {counted(len(files) - bad, 'image')} {'is' if far == 1 else 'are'} {CAUTION}")
     return 1 if bad else 0
+
+
+def _sheets(out: Path, name: str, predictor: Predictor, pixels: Pixels, title: str, decision: Decision) -> str:
+    """Writes the two PNG files; returns their names."""
+    first, second = out / f"{name}-decision.png", out / f"{name}-layers.png"
+    decision_sheet(first, decision, pixels, title)
+    layers_sheet(second, predictor, pixels, title)
+    return f"{first}, {second.name}"
+
+
+def _page(out: Path, name: str, predictor: Predictor, pixels: Pixels, title: str, decision: Decision) -> str:
+    """Writes the page; returns its name."""
+    path, text = out / f"{name}.html", explained_page(predictor, pixels, title, decision)
+    out.mkdir(parents=True, exist_ok=True)  # not before there is something to put into it
+    write_text_atomically(path, text)
+    return str(path)
 
 
 def _by_its_folder(file: Path, names: tuple[str, ...]) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
 
+from scratchnet.drawing import heat
 from scratchnet.terminal.command_line import printable
 
 
@@ -85,6 +87,15 @@ def wide(content: str, what: str = "table", columns: int = 0) -> str:
     return f'{cue}<div class="wide" role="region" aria-label="{safe(what)}" tabindex="0">{content}</div>'
 
 
+def heat_key() -> str:
+    """The scale of all heat maps, a row of colours with what they mean."""
+    items = "".join(
+        f'<li style="background:rgb({",".join(map(str, colour))})"{" class=deep" if any(heat.ink(colour)) else ""}>{safe(text)}</li>'
+        for text, colour in heat.key()
+    )
+    return f'<ul class="key">{items}</ul>'
+
+
 def command(text: str) -> str:
     """A whole command line: if it is wider than the page, it is broken between words."""
     words = " ".join(f"<span>{word}</span>" for word in safe(text).split(" "))
@@ -101,15 +112,22 @@ def section(title: str, *parts: str) -> str:
     return f"<section><h2>{safe(title)}</h2>{''.join(parts)}</section>"
 
 
-def document(title: str, body: str) -> str:
-    """A whole page. Its policy forbids it to load or to run anything, whatever a name may contain."""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+    """A whole page. Its policy forbids it to load anything, and to run anything but `script`, whatever a name may contain.
+
+    style: CSS that follows the house's. script: JavaScript, run when the page is there; the policy knows it by its SHA-256.
+    """
+    policy, program = "default-src 'none'; img-src data:; style-src 'unsafe-inline'", ""
+    if script:
+        code = f"\n{script.strip()}\n"
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        policy, program = f"{policy}; script-src 'sha256-{digest}'", f"<script>{code}</script>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{safe(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n"
+        f"<title>{safe(title)}</title><style>{STYLE}{style}</style></head>\n<body><main>{body}</main>{program}</body></html>\n"
     )
 
 

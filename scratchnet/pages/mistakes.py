@@ -13,7 +13,7 @@ from scratchnet.drawing import heat, pictures
 from scratchnet.errors import ScratchnetError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.measures.scores import counted, percent
-from scratchnet.pages.html import breakable, figure, picture, prose, safe, section
+from scratchnet.pages.html import breakable, figure, heat_key, picture, prose, safe, section
 from scratchnet.pages.results import Results
 from scratchnet.reference import Array
 from scratchnet.use.explain import CHUNK, default_patch, occlusion
@@ -111,14 +111,10 @@ def _whose(predictions: Predictions, wrong: NDArray[np.int64]) -> str:
 
 def _key() -> str:
     """The scale of the maps, and how to read them."""
-    items = "".join(
-        f'<li style="background:rgb({",".join(map(str, colour))})"{" class=deep" if any(heat.ink(colour)) else ""}>{safe(text)}</li>'
-        for text, colour in heat.key()
-    )
     text = (
         "Beside each cell: a black square is laid on one place after another, and the network is asked again. Orange (+): with "
         "this place covered, the wrong answer gets less probable; the place spoke for it. Blue (−): it spoke against it. In "
         f"percentage points, one scale for all cells; less than {100 * heat.LEAST:.0f}, which to turn the same cell over can do "
         "too, has no colour."
     )
-    return f'<p class="note">{prose(text)}</p><ul class="key">{items}</ul>'
+    return f'<p class="note">{prose(text)}</p>{heat_key()}'

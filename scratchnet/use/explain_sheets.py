@@ -107,26 +107,11 @@ class Decision:
         return lines
 
 
-def decision_sheet(
-    path: str | os.PathLike[str],
-    predictor: Predictor,
-    pixels: Pixels,
-    title: str,
-    *,
-    layer: str | None = None,
-    asked: int | None = None,
-    patch: int = 0,
-    truth: int | None = None,
-) -> None:
+def decision_sheet(path: str | os.PathLike[str], decision: Decision, pixels: Pixels, title: str) -> None:
     """Writes a PNG: the image as the network gets it, occlusion, Grad-CAM, and how to read them.
 
-    All sheets have one scale, that of `scratchnet.drawing.heat`.
-
-    pixels (S, S, 3) uint8, prepared. title: what to write above. layer: of Grad-CAM. asked: the class in question, by
-    its position in the class names (None: the most probable one). patch: see `occlusion`. truth: the true class, None
-    if it isn't known.
+    All sheets have one scale, that of `scratchnet.drawing.heat`. pixels (S, S, 3) uint8, prepared. title: what to write above.
     """
-    decision = Decision.of(predictor, pixels, layer=layer, asked=asked, patch=patch, truth=truth)
     question, size = repr(decision.names[decision.asked]), len(pixels)
     height, width = decision.evidence.shape
     with _figure(SHEET[0], SHEET[1], layout="none") as figure:
