@@ -31,6 +31,10 @@ EXTRAS = {
     "jupytext": "course",
     "nbclient": "course",
     "torch": "parity",
+    "sphinx": "site",
+    "furo": "site",
+    "myst_nb": "site",
+    "math_core": "site",
 }
 
 
