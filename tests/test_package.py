@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,13 @@ def test_an_unknown_name_is_an_attribute_error(name):
 def test_an_unknown_name_cannot_be_imported():
     with pytest.raises(ImportError, match="cannot import name 'MaxPool'"):
         exec("from scratchnet import MaxPool")
+
+
+def test_the_version_to_cite_is_the_version():
+    """CITATION.cff can't ask the package, so this asks whether it says the same."""
+    root = SOURCE.parents[1]
+    cited = re.search(r"^version: (\S+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None
+    assert cited[1] == sn.__version__
+    # and the changelog knows it, as a release or as the one to come
+    assert sn.__version__ in (root / "CHANGELOG.md").read_text(encoding="utf-8")
