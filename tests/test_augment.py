@@ -1,3 +1,5 @@
+"""Augmentation: the eight symmetries and brightness, each drawn for an image and not for a batch."""
+
 import numpy as np
 import pytest
 from hypothesis import given

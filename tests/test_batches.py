@@ -1,3 +1,5 @@
+"""Batches: the order of images, the thread that reads ahead, and how it ends."""
+
 import gc
 import threading
 import time

@@ -1,3 +1,5 @@
+"""From a folder of images to a prepared one: the same pixels, the same bytes each time, and nothing left out unsaid."""
+
 import csv
 import doctest
 import importlib

@@ -1,3 +1,5 @@
+"""Prepared images as they are read: in any order, unchangeable, and refused where something is damaged or missing."""
+
 import json
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The same picture twice, turned or not, is recognised, and its subjects are one."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Files are written whole or not at all, on each system."""
+
 import errno
 import os
 import stat

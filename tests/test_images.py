@@ -1,3 +1,5 @@
+"""Pictures of each format: used as they are, converted and said so, or left out with the reason."""
+
 import io
 import json
 

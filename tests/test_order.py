@@ -1,3 +1,5 @@
+"""The order of an epoch: every image once, a function of its arguments, and well mixed."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""How pixels become numbers: the formulas, and what a file says of them."""
+
 import json
 
 import numpy as np

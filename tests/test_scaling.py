@@ -1,3 +1,5 @@
+"""Images to the network's size: means over areas, exactly, without turning or stretching."""
+
 from fractions import Fraction
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Shards: what is written is read, and damage or malice is noticed."""
+
 import os
 import zlib
 

@@ -1,3 +1,5 @@
+"""Folders of images and tables of subjects: what is found in them, and what is refused."""
+
 import os
 
 import pytest

@@ -1,3 +1,5 @@
+"""Training, validation and test: subjects are never cut, and the sides have their shares."""
+
 import itertools
 import time
 

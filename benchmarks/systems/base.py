@@ -49,7 +49,7 @@ def peak_memory() -> int | None:
     """The peak resident memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     try:
         import resource
