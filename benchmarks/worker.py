@@ -33,7 +33,9 @@ def main(role: str, threads: int) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not stand among the answers
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process is to end and no other
+        Path("/proc/self/oom_score_adj").write_text(
+            "1000", encoding="ascii"
+        )  # if memory runs out, this process is to end and no other
     worker: Any = None
     for line in sys.stdin:
         request = json.loads(line)

@@ -170,8 +170,11 @@ def calls_without_encoding(tree):
         name = called.rpartition(".")[2]
         given = [*node.args, *(word.value for word in node.keywords)]
         mode = "".join(str(part.value) for part in given if isinstance(part, ast.Constant)) if name == "open" else ""
-        not_files = called.split(".")[0] in ("Image", "os", "zipfile", "h5py") or called.startswith(("sys.", "importlib."))
-        if name in ("open", "read_text", "write_text", "TextIOWrapper") and "b" not in mode and not not_files:
+        not_files = called.split(".")[0] in ("Image", "os", "zipfile", "h5py") or called.startswith(
+            ("sys.", "importlib.")
+        )
+        ours = called in ("read_text", "write_text")  # of storage, which know the encoding
+        if name in ("open", "read_text", "write_text", "TextIOWrapper") and "b" not in mode and not (ours or not_files):
             yield node.lineno
 
 
