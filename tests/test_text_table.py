@@ -6,7 +6,6 @@ import pytest
 
 from scratchnet.__main__ import main
 from scratchnet.measures.scores import scores
-from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import terminal_width, text_table, wrapped
 from tests.small_runs import make_run, make_sides
 
