@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -86,9 +87,11 @@ def test_links_lead_from_page_to_page_and_code_stays_as_it_is(checkout, tmp_path
     assert 'x = "</div>"' in (tmp_path / "sources/source/pack/one.py.md").read_text(encoding="utf-8")
 
 
-def test_a_link_that_leads_nowhere_is_an_error_that_names_it(checkout, tmp_path):
-    (checkout / "docs" / "data.md").write_text("[x](../pack/gone.py)", encoding="utf-8")
-    with pytest.raises(DataError, match=r"docs/data.md: its link to pack/gone.py leads nowhere"):
+@pytest.mark.parametrize(("link", "target"), [("../pack/gone.py", "pack/gone.py"), ("../../beside", "../beside")])
+def test_a_link_that_leads_nowhere_or_out_is_an_error_that_names_it(checkout, tmp_path, link, target):
+    (tmp_path / "beside").mkdir()
+    (checkout / "docs" / "data.md").write_text(f"[x]({link})", encoding="utf-8")
+    with pytest.raises(DataError, match=f"docs/data.md: its link to {re.escape(target)} leads nowhere"):
         Documents(checkout, tmp_path / "sources").write_pages()
 
 
@@ -294,8 +297,8 @@ def test_the_whole_site_without_a_network(tmp_path, browser):
     for path in pages:
         text = path.read_text(encoding="utf-8")
         assert 'src="http' not in text, path
-        for target in re.findall(r'(?:href|src)="([^"#?:]+)[#?]?[^"]*"', text):
-            assert (path.parent / html.unescape(target)).exists(), f"{path}: {target}"
+        for target in map(urlsplit, map(html.unescape, re.findall(r'(?:href|src)="([^"]+)"', text))):
+            assert target.scheme or (path.parent / unquote(target.path)).exists(), f"{path}: {target}"
     lessons = [path.stem for path in (ROOT / "course" / "lessons").glob("[0-9]*.py")]
     formulas = 0
     for lesson in lessons:

@@ -92,7 +92,7 @@ class Documents:
 
     def _relative(self, target: str, name: str, place: str) -> str:
         path = self.root / target
-        if not path.exists():
+        if target.startswith("..") or not path.exists():
             raise DataError(f"{place}: its link to {target} leads nowhere: mend the link")
         if target in self.pages:
             there = self.pages[target]
