@@ -23,6 +23,7 @@ DISTRIBUTION = "scratchnet-cells"
 
 EXTRAS = {
     "matplotlib": "viz",
+    "mpi4py": "distributed",
     "tensorboard": "viz",
     "onnx": "export",
     "onnxruntime": "export",

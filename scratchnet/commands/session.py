@@ -6,20 +6,25 @@ import contextlib
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from scratchnet.data.class_labels import class_labels_of, parse_class_labels
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import DataError, MissingExtraError
+from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import predictions_of
 from scratchnet.measures.scores import counted
 from scratchnet.pages import Results, report_page
+from scratchnet.ranks import ALONE, Alone
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.invocation import python
 from scratchnet.terminal.streams import standard_streams
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import (
+    Checkpoint,
     Display,
     Experiment,
     Progress,
@@ -37,8 +42,14 @@ from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
 
 
-def compile_first(config: Config, say: Callable[..., object] = print) -> None:
-    """Compiles the kernels, and says so if it takes more than a moment."""
+def compile_first(config: Config, say: Callable[..., object] = print, ranks: Alone = ALONE) -> None:
+    """Compiles the kernels, and says so if it takes more than a moment. One rank of each machine does; the others load them."""
+    if ranks.size > 1:
+        if ranks.compiles:
+            compile_first(config, say)
+        ranks.wait()
+        if ranks.compiles:
+            return
     if not kernels_are_compiled(config):
         say("Compiling the kernels, once for this machine …", end=" ", flush=True)
         began = time.perf_counter()
@@ -47,34 +58,63 @@ def compile_first(config: Config, say: Callable[..., object] = print) -> None:
 
 
 def reopen(
-    run: Run, asked: dict[str, Any], data: str | None = None, class_labels: Sequence[str] = ()
+    run: Run,
+    asked: dict[str, Any],
+    data: str | None = None,
+    class_labels: Sequence[str] = (),
+    ranks: Alone = ALONE,
 ) -> tuple[Experiment, Progress, list[str]]:
     """The experiment of an earlier process, brought to where the run's newest whole checkpoint left it.
 
-    run: locked by this process. asked: options that may differ from the run's own, those in RESUMABLE. data: where its
-    shards are now, if they have been moved. class_labels: texts CLASS=LABEL, which override those of the run. Also
-    returns what has changed since and may change the last bits.
+    run: locked by this process, or by rank 0, which alone reads and writes it. asked: options that may differ from the
+    run's own, those in RESUMABLE. data: where its shards are now, if they have been moved. class_labels: texts CLASS=LABEL,
+    which override those of the run. Also returns what has changed since and may change the last bits.
 
     Raises ConfigError for an option that would move the weights, DataError if there is no undamaged checkpoint.
     """
-    run.remove_leftovers()
-    checkpoint = run.load(set_aside=True)
-    config = resumed_config(run, checkpoint, asked)
+    checkpoint = newest(run, ranks)
+    config = Config(**ranks.on_first(lambda: asdict(resumed_config(run, checkpoint, asked))))
     command = checkpoint.about.get("command", "")
     labels = class_labels_of(checkpoint.about)
     labels |= parse_class_labels(class_labels, checkpoint.about.get("class_names", ()))
-    experiment = Experiment(
-        config,
-        resumed_data(run, checkpoint, data),
-        command=command,
-        class_labels=labels,
-        prepared_from=checkpoint.about.get(PREPARED_FROM),
-    )
-    experiment.about["history"] = history(checkpoint, config)
-    progress = experiment.restore(checkpoint)
-    run.write_config(config, experiment.about)  # epochs may have been raised, the shards moved
-    run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+    with ranks.each():
+        experiment = Experiment(
+            config,
+            resumed_data(run, checkpoint, data),
+            command=command,
+            class_labels=labels,
+            prepared_from=checkpoint.about.get(PREPARED_FROM),
+            ranks=ranks,
+        )
+        experiment.about["history"] = history(checkpoint, config)
+        progress = experiment.restore(checkpoint)
+
+    def write() -> None:
+        run.write_config(config, experiment.about)  # epochs may have been raised, the shards moved
+        run.write_tables(progress)  # the process before may have ended between the checkpoint and its tables
+
+    ranks.on_first(write)
     return experiment, progress, experiment.other_arithmetic(checkpoint)
+
+
+def newest(run: Run, ranks: Alone) -> Checkpoint:
+    """The run's newest checkpoint that is whole; rank 0 reads it, and gives it to the others."""
+    found: list[Checkpoint] = []
+
+    def read() -> dict[str, Any]:
+        run.remove_leftovers()
+        found.append(run.load(set_aside=True))
+        return {"about": found[0].about, "progress": found[0].progress and asdict(found[0].progress)}
+
+    told = ranks.on_first(read)
+    if ranks.size == 1:
+        return found[0]
+    weights = ranks.share(found[0].weights if found else None)
+    optimizer = ranks.share(found[0].optimizer if found else None)
+    if found:
+        return found[0]
+    progress = Progress(**told["progress"]) if told["progress"] else None
+    return Checkpoint(weights or {}, told["about"], optimizer, progress)
 
 
 def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:
@@ -88,10 +128,11 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
 
     Raises NonFiniteError if training has diverged, DataError if an image is damaged or the run can't be saved.
     """
-    config, images = experiment.config, len(experiment.train_set)
+    config, images, ranks = experiment.config, len(experiment.train_set), experiment.ranks
     # Both also cover the writing after the last epoch, which takes a moment.
-    with standard_streams(announce=True), Interrupt() as interrupt:
-        events, lacking = _open_event_files(run, progress)  # its messages belong above the bar
+    with standard_streams(announce=True), Interrupt(ranks) as interrupt:
+        # Its messages belong above the bar.
+        events, lacking = _open_event_files(run, progress) if ranks.first else (None, {})
         display = Display(
             config.epochs,
             total=config.epochs * images,
@@ -103,9 +144,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             evaluations = fit(experiment, run, progress, display, events, interrupt)
             if evaluations is None:
                 return False
-            predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
-            run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
-            run.remove_older(config.keep_last, config.keep_every)
+            ranks.on_first(partial(_write_results, experiment, run, progress, evaluations["test"]))
             if events is not None:
                 events.finished = True
         except OSError as error:
@@ -114,6 +153,8 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             if events is not None:
                 with contextlib.suppress(OSError):  # a full disk: the curves end earlier
                     events.close()
+        if not ranks.first:
+            return True
         if progress.epoch < config.epochs:
             patience = counted(config.patience, "epoch")
             print(f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {patience} (--patience).")
@@ -121,6 +162,13 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
         if "report.html" not in lacking:
             _write_report(run, curves=events is not None)
         return True
+
+
+def _write_results(experiment: Experiment, run: Run, progress: Progress, test: Evaluation) -> None:
+    """What a finished run leaves: the answers on the test side, and the weights."""
+    predictions_of(test, experiment.test_set).write(run.predictions_path)
+    run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+    run.remove_older(experiment.config.keep_last, experiment.config.keep_every)
 
 
 def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, dict[str, str]]:

@@ -22,9 +22,11 @@ from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.prepare import SAMPLE, Settings, cache
 from scratchnet.prepare.folder import require_outside
 from scratchnet.prepare.options import add_options, chosen_settings, given_settings
+from scratchnet.ranks import Alone, joined
 from scratchnet.terminal.command_line import add_class_labels, as_option, one_line
 from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run
+from scratchnet.training.agreement import require_same_facts, require_same_options
 from scratchnet.training.config import PRESETS, Config, from_toml
 from scratchnet.training.messages import announcement
 from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
@@ -38,60 +40,85 @@ NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that i
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
-    opened = begun(options) if options.resume is None else resumed(options)
-    with opened as (experiment, run, progress):
-        resuming = command("train", "--resume", run.folder)
-        try:
-            if train_to_the_end(experiment, run, progress):
-                return 0
-        except NonFiniteError as error:
-            print(f"{options.prog}: {error}", file=sys.stderr)
-            return 1
-        except DataError as error:
-            print(f"{options.prog}: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
-            return 2
-        print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
-        return 130
+    """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    with joined(options.prog) as ranks:
+        require_same_options(ranks, options)
+        opened = begun(options, ranks) if options.resume is None else resumed(options, ranks)
+        with opened as (experiment, run, progress):
+            resuming = command("train", "--resume", run.folder)
+            resuming = f"{ranks.started_by} {resuming}".lstrip()
+            try:
+                if train_to_the_end(experiment, run, progress):
+                    return 0
+            except NonFiniteError as error:
+                print(f"{options.prog}: {error}", file=sys.stderr)
+                return 1
+            except DataError as error:
+                print(f"{options.prog}: {one_line(str(error))} Then go on with: {resuming}", file=sys.stderr)
+                return 2
+            print(f"\nStopped in epoch {min(progress.epoch + 1, experiment.config.epochs)}. Go on with:\n  {resuming}")
+            return 130
 
 
 @contextlib.contextmanager
-def begun(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
-    """A new run, locked, with its experiment; its name is free again if nothing was saved."""
-    settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
-    if options.config:
-        settings = from_toml(Path(options.config), settings)
-        repeated = fill_in(options, (*SETTINGS, "fold"))
-    settings |= given_hyper_parameters(options)
-    config = Config(**settings)
-    plain = options.name is None or (options.name.isprintable() and Path(options.name).name == options.name != "..")
-    if not plain:
-        raise ConfigError(f"--name must be a plain name without slashes, got {options.name!r}; --runs is the folder")
+def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experiment, Run, Progress]]:
+    """A new run, locked, with what there is to do; its name is free again where nothing was saved."""
+    with ranks.each():
+        settings, repeated = dict(PRESETS[options.preset]) if options.preset else {}, None
+        if options.config:
+            settings = from_toml(Path(options.config), settings)
+            repeated = fill_in(options, (*SETTINGS, "fold"))
+        settings |= given_hyper_parameters(options)
+        config = Config(**settings)
+        name = options.name
+        if not (name is None or (name.isprintable() and Path(name).name == name != "..")):
+            raise ConfigError(f"--name must be a plain name without slashes, got {name!r}; --runs is the folder")
+        require_form(options.class_label)
+        threads = set_threads(ranks.threads(options.threads))
     runs = Path(options.runs or "runs")
-    if options.name is not None:
-        Run.require_free(runs / options.name)
-    require_form(options.class_label)
-    threads = set_threads(options.threads)
-    shards, name, made = find_data(options, config, runs)
-    manifest = read_manifest(shards)
-    if repeated is not None:
-        require_same(repeated, manifest.dataset_id, options.config)
-    if "image_size" not in settings:
-        config = Config(**settings, image_size=manifest.image_shape[0])
-    folder = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-    if options.name is not None:
-        Run.require_free(folder)
-    labels = parse_class_labels(options.class_label, manifest.class_names)
-    called = command(*options.arguments)
-    experiment = Experiment(config, shards, command=called, class_labels=labels, prepared_from=made)
-    print(announcement(experiment, threads, folder, Progress(), verbose=options.verbose), flush=True)
-    compile_first(config)
-    run = _create(folder, experiment, named=options.name is not None)
+    found = ranks.on_first(lambda: _find(options, config, runs), patient=True)
+    shards, name, made = Path(found[0]), found[1], found[2]
+    with ranks.each():
+        manifest = read_manifest(shards)
+        if repeated is not None:
+            require_same(repeated, manifest.dataset_id, options.config)
+        if "image_size" not in settings:
+            config = Config(**settings, image_size=manifest.image_shape[0])
+        labels = parse_class_labels(options.class_label, manifest.class_names)
+        called = command(*options.arguments)
+        experiment = Experiment(
+            config, shards, command=called, class_labels=labels, prepared_from=made, ranks=ranks, choose_cut=True
+        )
+    require_same_facts(ranks, experiment)
+    wanted = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    print(announcement(experiment, threads, wanted, Progress(), verbose=options.verbose), flush=True)
+    compile_first(experiment.config, ranks=ranks)
+    folder = ranks.on_first(lambda: str(_create(wanted, experiment, named=options.name is not None).folder))
+    run = Run(Path(folder))
     try:
-        with run.lock():
+        with locked(run, ranks):
             yield experiment, run, Progress()
     finally:
-        run.discard_if_empty()
+        if ranks.first:
+            run.discard_if_empty()
+
+
+def _find(options: argparse.Namespace, config: Config, runs: Path) -> tuple[str, str, dict[str, Any]]:
+    """`find_data`, once it is clear that the run's name is free, and still is afterwards."""
+    if options.name is not None:
+        Run.require_free(runs / options.name)
+    shards, name, made = find_data(options, config, runs)
+    if options.name is not None:
+        Run.require_free(runs / options.name)
+    return str(shards), name, made
+
+
+@contextlib.contextmanager
+def locked(run: Run, ranks: Alone) -> Iterator[None]:
+    """The right to write the run, which rank 0 holds for all. Raises LockedError on all where another process has it."""
+    with contextlib.ExitStack() as held:
+        ranks.on_first(lambda: held.enter_context(run.lock()) and None)
+        yield
 
 
 def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
@@ -110,23 +137,26 @@ def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
 
 
 @contextlib.contextmanager
-def resumed(options: argparse.Namespace) -> Iterator[tuple[Experiment, Run, Progress]]:
-    """A run to resume, locked, in the state of its newest undamaged checkpoint."""
+def resumed(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experiment, Run, Progress]]:
+    """A run to go on with, locked, as its newest checkpoint that is whole has left it; any number of ranks may have begun it."""
     senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
     if senseless:
         raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
     run = Run(Path(options.resume))
-    run.require_there()
-    with run.lock():
-        threads = set_threads(options.threads)
-        experiment, progress, changed = reopen(run, given_hyper_parameters(options), options.data, options.class_label)
+    ranks.on_first(run.require_there)
+    with locked(run, ranks):
+        with ranks.each():
+            threads = set_threads(ranks.threads(options.threads))
+        asked = given_hyper_parameters(options)
+        experiment, progress, changed = reopen(run, asked, options.data, options.class_label, ranks)
+        require_same_facts(ranks, experiment)
         print(announcement(experiment, threads, run.folder, progress, verbose=options.verbose), flush=True)
         if changed:
             print(
                 f"CAUTION: not as it was: {', '.join(changed)}. The weights may differ in the last bits from those of a run\n"
                 "that was never interrupted, and from there on in more.\n"
             )
-        compile_first(experiment.config)
+        compile_first(experiment.config, ranks=ranks)
         yield experiment, run, progress
 
 

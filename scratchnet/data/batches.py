@@ -23,15 +23,17 @@ class Batch:
     """What one training step sees.
 
     images (N, H, W, 3) scaled, of the network's dtype. labels (N,) int64. indices (N,) int64: the images' numbers in the dataset,
-    which draws of dropout and augmentation depend on.
+    which draws of dropout and augmentation depend on. whole: images of the batch that these are a part of, where they are one
+    rank's; 0 where these are all. `len(batch)` counts them all.
     """
 
     images: NDArray[Any]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
+    whole: int = 0
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return self.whole or len(self.labels)
 
 
 class Batches:

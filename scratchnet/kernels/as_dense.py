@@ -15,6 +15,7 @@ import itertools
 
 import numpy as np
 
+from scratchnet.kernels.elementwise import add_to
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.matmul import dense_backward_input, dense_backward_weight, dense_forward
 
@@ -59,7 +60,7 @@ def backward_weight(x, dy, stride, top, left, dweight, accumulate):
     for p, q, i, j, u, v in taps_between(height, width, out_height, out_width, dweight.shape[:2], stride, top, left):
         sums[u, v] += dmatrix[p, q, :, i, j]
     if accumulate:
-        dweight += sums
+        add_to(dweight, sums)
 
 
 def backward_input(dy, weight, stride, top, left, height, width):

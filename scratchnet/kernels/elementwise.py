@@ -90,3 +90,18 @@ def sum_of_squares(x):
     sums = np.empty(-(-x.size // BLOCK), np.float64)
     block_squares(x.reshape(-1), sums)
     return float(sums.sum())
+
+
+@kernel
+def add_flat(sums, more):
+    """`np.add`: sums += more, denormal numbers as zeros, as wherever a kernel adds to what is there."""
+    for task in prange((sums.size + BLOCK - 1) // BLOCK):
+        rules = flush_denormals()
+        for i in range(task * BLOCK, min(sums.size, (task + 1) * BLOCK)):
+            sums[i] += more[i]
+        restore(rules)
+
+
+def add_to(sums, more):
+    """sums += more, two arrays of one shape and dtype, C-contiguous."""
+    add_flat(sums.reshape(-1), more.reshape(-1))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
-from scratchnet.kernels.elementwise import all_finite
+from scratchnet.kernels.elementwise import add_to, all_finite
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.nn.thread_check import ThreadCheck
 from scratchnet.reference import Array
@@ -37,7 +37,10 @@ class Parameter:
 
     def take(self, gradient: Array, accumulate: bool) -> None:
         """Writes the gradient, or adds it to the previous one."""
-        self.grad[...] = self.grad + gradient if accumulate else gradient
+        if accumulate:
+            add_to(self.grad, gradient)
+        else:
+            self.grad[...] = gradient
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.value.shape}, {self.value.dtype}, decay={self.decay})"

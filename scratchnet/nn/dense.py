@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class Dense(Layer):
     """
 
     kind = "dense"
+    # Who makes dW of its factors, (x, dy), in place of this layer: where the weight belongs to other processes.
+    hand_over: Callable[[Array, Array], None] | None = None
 
     def __init__(
         self, units: int, *, weight_init: str | Initializer = "xavier_uniform", name: str | None = None
@@ -65,7 +68,10 @@ class Dense(Layer):
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
         x = self._x
-        dense_backward_weight(x, dy, self.weight.grad, accumulate)
+        if self.hand_over is None:
+            dense_backward_weight(x, dy, self.weight.grad, accumulate)
+        else:
+            self.hand_over(x, dy)
         dbias = column_sums(dy)
         self.bias.take(dbias, accumulate)
         return dense_backward_input(dy, self.weight.value) if need_dx else None

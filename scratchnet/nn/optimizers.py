@@ -64,10 +64,14 @@ class Optimizer:
         (5.0, [0.6, 0.8])
         """
         norm = math.sqrt(sum(sum_of_squares(parameter.grad) for parameter in self.parameters))
+        self.shorten(norm, largest_norm)
+        return norm
+
+    def shorten(self, norm: float, largest_norm: float) -> None:
+        """The second half of `clip`, for gradients whose norm is known: that of these and, it may be, of other processes'."""
         if norm > largest_norm:
             for parameter in self.parameters:
                 parameter.grad *= parameter.grad.dtype.type(largest_norm / norm)
-        return norm
 
     def penalty(self) -> float:
         """The L2 term of the loss as it stands: l2/2 · Σ w² over the weights."""

@@ -29,6 +29,19 @@ from scratchnet.nn.fused import ConvReluPool
 from scratchnet.nn.thread_check import ThreadCheck
 
 
+class Watcher:
+    """Is told between the layers of a training step; number: of the layer, in `Sequential.steps`. Here it does nothing."""
+
+    def before_forward(self, number: int) -> None:
+        """Its weights are about to be read."""
+
+    def before_backward(self, number: int) -> None:
+        """Its gradients are about to be written."""
+
+    def after_backward(self, number: int) -> None:
+        """Its gradients are there."""
+
+
 class Sequential(ThreadCheck):
     """Layers in a row: the output of each is the input of the next. It is a layer itself.
 
@@ -49,6 +62,7 @@ class Sequential(ThreadCheck):
 
     kind = "network"
     name = "network"
+    watcher = Watcher()
 
     def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
         if not isinstance(layers, Iterable):
@@ -147,6 +161,8 @@ class Sequential(ThreadCheck):
         self._require_built()
         with alone() if training else contextlib.nullcontext():
             for i, step in enumerate(self._steps):
+                if training:
+                    self.watcher.before_forward(i)
                 try:
                     y = step.forward(x, training=training)
                 except NonFiniteError as error:
@@ -179,6 +195,7 @@ class Sequential(ThreadCheck):
                     return None
                 more = {"accumulate": True} if accumulate and parameters_of(step) else {}
                 wanted = need_dx or i > first
+                self.watcher.before_backward(i)
                 try:
                     gradient = step.backward(gradient, need_dx=wanted, **more)
                 except Exception as error:
@@ -186,6 +203,7 @@ class Sequential(ThreadCheck):
                     raise
                 if wanted:
                     self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
+                self.watcher.after_backward(i)
         return gradient
 
     def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:
@@ -239,6 +257,12 @@ class Sequential(ThreadCheck):
             raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
         if not np.isfinite(dy).all():
             raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected finite numbers")
+
+    @property
+    def steps(self) -> list[Any]:
+        """The layers as they are run: three that are fused count as one."""
+        self._require_built()
+        return list(self._steps)
 
     def parameters(self) -> list[Parameter]:
         """All parameters, from the first layer to the last."""

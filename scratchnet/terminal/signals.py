@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break: those of them that the system has.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+# Ctrl-C, a request to end, a terminal that was closed, Ctrl-Break, and Slurm's warning that a job's time is nearly up: those
+# of them that the system has.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1")
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 Handler = Callable[[int, FrameType | None], Any]
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scratchnet.errors import ScratchnetError
+from scratchnet.terminal.launcher import is_first
 
 NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
@@ -65,7 +66,7 @@ class Output:
     """
 
     def __init__(self, stream: Any, name: str) -> None:
-        self.stream, self.name = stream, name
+        self.stream, self.before, self.name = stream, stream, name
         self.lost: Exception | None = None
         self.users = 0  # blocks of `standard_streams` that it serves
         self.announces = False  # whether a failure is said on the other stream
@@ -146,6 +147,8 @@ def standard_streams(*, announce: bool = False) -> Iterator[None]:
         for name in NAMES:
             if not isinstance(current := getattr(sys, name), Output):
                 setattr(sys, name, current := Output(current, name))
+                if not is_first():  # of the ranks that an MPI launcher has started one prints
+                    current.stream = None
             current.users += 1
             mine.append(current)
     if announce:
@@ -159,7 +162,7 @@ def standard_streams(*, announce: bool = False) -> Iterator[None]:
             for output in mine:
                 output.users -= 1
                 if output.users == 0 and getattr(sys, output.name) is output:
-                    setattr(sys, output.name, output.stream)
+                    setattr(sys, output.name, output.before)
 
 
 def require_output() -> None:

@@ -23,6 +23,7 @@ from scratchnet.kernels.machine.jit import cache_directory, compiled_before, rem
 from scratchnet.kernels.matmul import LONG
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.models import MODELS
+from scratchnet.terminal.launcher import without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
 
@@ -88,7 +89,7 @@ def _nothing_to_share(config: Config) -> bool:
 def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
     """The second process; None if it can't be started."""
     found = [str(Path(scratchnet.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
+    environment = {**without_launcher(os.environ), "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
     code = f"from scratchnet.training.compilation import help_compiling; help_compiling({json.dumps(asdict(config))!r})"
     quiet = subprocess.DEVNULL
     try:

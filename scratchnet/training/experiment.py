@@ -6,7 +6,8 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,20 @@ from scratchnet.data.familiar import Familiar
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES
 from scratchnet.measures.evaluation import Evaluation
+from scratchnet.nn.base import Parameter
 from scratchnet.nn.losses import SoftmaxCrossEntropy, balanced_class_weights
 from scratchnet.nn.models import MODELS
 from scratchnet.nn.optimizers import SGD, Adam, Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
+from scratchnet.ranks import ALONE, Alone
+from scratchnet.ranks.together import Together
 from scratchnet.training.checkpoint import Checkpoint, Progress
 from scratchnet.training.config import Config
 from scratchnet.training.origin import PREPARED_FROM
-from scratchnet.training.trainer import Trainer
+from scratchnet.training.shared.dealt import Rounds, Shares
+from scratchnet.training.shared.trainer import SharedTrainer
+from scratchnet.training.trainer import Trainer, micro_batch_size
 from scratchnet.version import __version__
 
 SIDES = ("train", "validation", "test")  # the second only where the preparation has set one aside
@@ -52,14 +58,13 @@ class Training:
     """What a configuration asks for, built on the images to learn from: everything but other sides and files.
 
     scaling: measured on `train_set`. train_batches: shuffled and augmented. network, trainer: ready for the first step,
-    with the weights of the seed. about: what every file of weights says of itself.
+    with the weights of the seed. about: what every file of weights says of itself. ranks: who trains together. choose_cut:
+    for a new run of several ranks whose `micro_batch` is 0, it becomes a rank's part of the batch.
     """
 
-    def __init__(self, config: Config, train_set: ImageSet) -> None:
-        self.config = config
+    def __init__(self, config: Config, train_set: ImageSet, ranks: Alone = ALONE, *, choose_cut: bool = False) -> None:
+        self.ranks = ranks
         self.scaling = PixelScaling.measured(config.pixels, train_set.channel_mean, train_set.channel_std)
-        augment = Augmentation(config.augment, config.brightness)
-        self.train_batches = self._batches(train_set, shuffle=True, augment=augment)
         self.network = MODELS[config.model](
             config.image_size,
             classes=len(train_set.class_names),
@@ -67,13 +72,21 @@ class Training:
             weight_init=config.weight_init,
         )
         self.network.build(seed=config.seed, dtype=config.dtype)
+        if choose_cut and ranks.size > 1 and not config.micro_batch:
+            # What a batch is cut into decides the last bits, so it becomes part of the configuration.
+            leaf = min(micro_batch_size(self.network), -(-config.batch_size // ranks.size))
+            config = replace(config, micro_batch=leaf)
+        self.config = config
+        augment = Augmentation(config.augment, config.brightness)
+        self.train_batches = self._batches(train_set, Shares, shuffle=True, augment=augment)
         weights = None
         if config.class_weights == "balanced":
             weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
-        self.trainer = make_trainer(config, self.network, len(self.train_batches), class_weights=weights)
+        steps = len(self.train_batches)
+        self.trainer = make_trainer(config, self.network, steps, class_weights=weights, ranks=ranks)
         familiar = None
         with contextlib.suppress(DataError):  # a damaged image, which training will name when it reads it
-            familiar = Familiar.measured(train_set)
+            familiar = Familiar.measured(train_set) if ranks.first else None
         self.about: dict[str, Any] = {
             "config": asdict(config),
             "class_names": list(train_set.class_names),
@@ -90,9 +103,12 @@ class Training:
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
 
-    def _batches(self, dataset: ImageSet, *, shuffle: bool = False, augment: Augmentation | None = None) -> Batches:
+    def _batches(
+        self, dataset: ImageSet, dealt: type[Shares], *, shuffle: bool = False, augment: Augmentation | None = None
+    ) -> Batches:
+        """All of a side's batches; of several ranks, this one's part, as `dealt` cuts it."""
         config = self.config
-        return Batches(
+        whole = Batches(
             dataset,
             config.batch_size,
             self.scaling,
@@ -100,6 +116,11 @@ class Training:
             augment=augment,
             seed=config.seed,
             dtype=config.dtype,
+        )
+        return (
+            whole
+            if self.ranks.size == 1
+            else dealt(whole, config.micro_batch or micro_batch_size(self.network), self.ranks)
         )
 
 
@@ -121,6 +142,8 @@ class Experiment(Training):
         command: str = "",
         class_labels: Mapping[str, str] | None = None,
         prepared_from: Mapping[str, Any] | None = None,
+        ranks: Alone = ALONE,
+        choose_cut: bool = False,
     ) -> None:
         self.folder = folder
         there = read_manifest(folder).splits
@@ -132,10 +155,10 @@ class Experiment(Training):
                 f"{folder} holds images of {size}×{size} pixels, image_size is {config.image_size}: "
                 "leave out --image-size, or prepare the images again"
             )
-        super().__init__(config, self.train_set)
+        super().__init__(config, self.train_set, ranks, choose_cut=choose_cut)
         self.data = Data(
             train=self.train_batches,
-            checks={name: self._batches(side) for name, side in self.sides.items()},
+            checks={name: self._batches(side, Rounds) for name, side in self.sides.items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
         self.about |= {
@@ -188,8 +211,7 @@ class Experiment(Training):
             )
         if checkpoint.optimizer is None or checkpoint.progress is None:
             raise DataError("the checkpoint holds weights alone, from which a run cannot go on")
-        self.network.load_state_dict(checkpoint.weights)
-        self.trainer.optimizer.load_state_dict(checkpoint.optimizer)
+        self.trainer.load_state(checkpoint.weights, checkpoint.optimizer)
         return checkpoint.progress
 
     def other_arithmetic(self, checkpoint: Checkpoint) -> list[str]:
@@ -203,29 +225,41 @@ class Experiment(Training):
 
 
 def make_trainer(
-    config: Config, network: Sequential, steps_per_epoch: int, class_weights: NDArray[np.float64] | None = None
+    config: Config,
+    network: Sequential,
+    steps_per_epoch: int,
+    class_weights: NDArray[np.float64] | None = None,
+    ranks: Alone = ALONE,
 ) -> Trainer:
     """Loss, optimiser and schedule as the configuration says, around a network that has been built.
 
-    class_weights (classes,): of the loss; None if all images count the same.
+    class_weights (classes,): of the loss; None if all images count the same. ranks: who trains it together.
     """
-    optimizer: Optimizer
-    rate, decay, parameters = config.learning_rate, config.weight_decay, network.parameters()
-    if config.optimizer == "sgd":
-        optimizer = SGD(parameters, rate, momentum=config.beta1, l2=decay)
-    elif config.optimizer == "adamw":
-        optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, weight_decay=decay)
-    else:
-        optimizer = Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)
     steps: dict[str, Any] = {}
     if config.schedule == "step":
         steps = {"every": config.step_epochs * steps_per_epoch, "factor": config.step_factor}
     total = config.epochs * steps_per_epoch
-    return Trainer(
+    loss = SoftmaxCrossEntropy(class_weights)
+    schedule = Schedule(config.schedule, peak=config.learning_rate, warmup=config.warmup, total=total, **steps)
+    if not isinstance(ranks, Together):
+        optimizer, micro_batch = make_optimizer(config, network.parameters()), config.micro_batch
+        return Trainer(network, loss, optimizer, schedule, micro_batch=micro_batch, clip_norm=config.clip_norm)
+    return SharedTrainer(
         network,
-        SoftmaxCrossEntropy(class_weights),
-        optimizer,
-        Schedule(config.schedule, peak=rate, warmup=config.warmup, total=total, **steps),
-        micro_batch=config.micro_batch,
+        loss,
+        partial(make_optimizer, config),
+        schedule,
+        micro_batch=config.micro_batch or micro_batch_size(network),
         clip_norm=config.clip_norm,
+        ranks=ranks,
     )
+
+
+def make_optimizer(config: Config, parameters: list[Parameter]) -> Optimizer:
+    """The optimiser that the configuration names, for these parameters."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return SGD(parameters, rate, momentum=config.beta1, l2=decay)
+    if config.optimizer == "adamw":
+        return Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, weight_decay=decay)
+    return Adam(parameters, rate, beta1=config.beta1, beta2=config.beta2, l2=decay)

@@ -42,19 +42,18 @@ def fit(
 
     Raises NonFiniteError, with what to try, if training has diverged; the run's trouble.txt then says how. Raises
     DataError if an image is damaged, after saving; OSError if the first or the last checkpoint can't be written. What
-    was saved before stays whole in all cases.
+    was saved before stays whole in all cases. Several ranks run it side by side: what one decides by its clock, its
+    signals or its disk, all do.
     """
     config, trainer, data = experiment.config, experiment.trainer, experiment.data.train
     metric, saver = config.best_metric, Saver(experiment, run, progress, display)
     evaluations: dict[str, Evaluation] | None = None
     batch: Batch | None
     with (
-        contextlib.nullcontext(interrupt) if interrupt else Interrupt() as interrupt,
+        contextlib.nullcontext(interrupt) if interrupt else Interrupt(experiment.ranks) as interrupt,
         _whole_at_the_end(experiment, run, progress, display, saver),
     ):
-        if not run.checkpoints():
-            run.write_config(config, experiment.about)
-            saver.save_or_raise()
+        saver.begin()
         while progress.epoch < config.epochs and not out_of_patience(progress.rows, metric, config.patience):
             display.start_epoch(progress.epoch)
             mark = time.perf_counter()
@@ -67,6 +66,7 @@ def fit(
                 saver.save_if_due()
                 mark = time.perf_counter()
             batch = None  # the evaluation needs the memory
+            trainer.gather()
 
             began = time.perf_counter()
             evaluations = evaluate(experiment, display, interrupt)
@@ -107,7 +107,9 @@ def _whole_at_the_end(
             saver.save(last=True)
             raise
     except NonFiniteError as error:
-        run.write_trouble(report_of_divergence(experiment, progress, error))
+        experiment.trainer.gather()
+        report = report_of_divergence(experiment, progress, error)
+        experiment.ranks.on_first(lambda: run.write_trouble(report))
         raise NonFiniteError(message_of_divergence(experiment, progress, error, run.trouble_path)) from error
     finally:
         display.close()

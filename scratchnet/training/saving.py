@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from typing import Any
 
 from scratchnet.errors import NonFiniteError
@@ -19,19 +18,26 @@ class Saver:
     """Saves a run after each epoch, and inside an epoch when `checkpoint_minutes` have passed since the last time.
 
     A full disk, or a folder that can't be written for another reason, doesn't end the training: the previous
-    checkpoint stays, the user is told, and the next save tries again.
+    checkpoint stays, the user is told, and the next save tries again. Of several ranks the first one writes; all decide alike.
     """
 
     def __init__(self, experiment: Experiment, run: Run, progress: Progress, display: Display) -> None:
         self.experiment, self.run, self.progress, self.display = experiment, run, progress, display
-        self._saved = time.monotonic()
+        self._saved = self.experiment.ranks.clock()
         self._best: tuple[Arrays, dict[str, Any]] | None = None  # the best weights, until they are on the disk
         self.failed = False  # whether the last attempt has failed
+
+    def begin(self) -> None:
+        """Saves a run that has no checkpoint yet. Raises OSError if the disk refuses."""
+        experiment, run = self.experiment, self.run
+        if experiment.ranks.on_first(lambda: not run.checkpoints()):
+            experiment.ranks.on_first(lambda: run.write_config(experiment.config, experiment.about))
+            self.save_or_raise()
 
     def save_if_due(self) -> None:
         """Inside an epoch: saves if it is time to."""
         minutes = self.experiment.config.checkpoint_minutes
-        if minutes and time.monotonic() - self._saved >= 60 * minutes:
+        if minutes and self.experiment.ranks.clock() - self._saved >= 60 * minutes:
             self.save()
 
     def save_or_raise(self) -> None:
@@ -39,21 +45,24 @@ class Saver:
 
         Raises OSError if the disk refuses; NonFiniteError, and saves nothing, if a weight is NaN or infinite.
         """
-        self.failed, self._saved = True, time.monotonic()
-        experiment, config = self.experiment, self.experiment.config
-        weights, state = experiment.network.state_dict(), experiment.trainer.optimizer.state_dict()
+        self.failed, self._saved = True, self.experiment.ranks.clock()
+        weights, state = self.experiment.trainer.state()
+        self.experiment.ranks.on_first(lambda: self._write(weights, state))
+        self.failed = False
+
+    def _write(self, weights: Arrays, state: Arrays) -> None:
         for name, value in (weights | state).items():
             if value.dtype.kind == "f" and not all_finite(value):
                 raise NonFiniteError(f"{name} holds a NaN or an infinity.")
         if self._best is not None:
             self.run.save_best(*self._best)
             self._best = None
-        self.run.save(weights, state, experiment.about, self.progress, keep_every=config.keep_every)
-        self.failed = False
+        keep_every = self.experiment.config.keep_every
+        self.run.save(weights, state, self.experiment.about, self.progress, keep_every=keep_every)
 
     def save(self, *, is_best: bool = False, last: bool = False) -> None:
         """Saves now. If the disk refuses, it says so, and the next save tries again. last: there will be no next one."""
-        if is_best:
+        if is_best and self.experiment.ranks.first:
             self._best = self.experiment.network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch}
         try:
             self.save_or_raise()

@@ -8,6 +8,7 @@ import numpy as np
 
 from scratchnet.data import Batch
 from scratchnet.measures.evaluation import Evaluation
+from scratchnet.nn.base import Array
 from scratchnet.nn.losses import SoftmaxCrossEntropy
 from scratchnet.nn.optimizers import Optimizer
 from scratchnet.nn.schedules import Schedule
@@ -57,14 +58,31 @@ class Trainer:
     def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
         """Loss and logits over all batches, without dropout and class weights; if asked, averaged over the 8 symmetries."""
         self.network.forget()
-        loss = SoftmaxCrossEntropy()
         logits, labels, total = [], [], 0.0
         for batch in batches:
             for part in slices(len(batch.labels), self.micro_batch):
-                logits.append(logits_of(self.network, batch.images[part], symmetries=symmetries))
+                answer, loss = self._judged(batch.images[part], batch.labels[part], symmetries=symmetries)
+                logits.append(answer)
                 labels.append(batch.labels[part])
-                total += loss.forward(logits[-1], labels[-1]) * len(labels[-1])
+                total += loss
         return Evaluation(total / sum(map(len, labels)), np.concatenate(logits), np.concatenate(labels))
+
+    def _judged(self, images: Array, labels: Array, *, symmetries: bool) -> tuple[Array, float]:
+        """The logits of a few images, and their summed loss."""
+        logits = logits_of(self.network, images, symmetries=symmetries)
+        return logits, SoftmaxCrossEntropy().forward(logits, labels) * len(labels)
+
+    def gather(self) -> None:
+        """Brings together what ranks hold of the weights and gradients: nothing to do for one process (`SharedTrainer`)."""
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The weights and the optimiser's state, by name; nothing on ranks other than the first."""
+        return self.network.state_dict(), self.optimizer.state_dict()
+
+    def load_state(self, weights: dict[str, Array], state: dict[str, Array]) -> None:
+        """Takes over what `state` returned. Raises ConfigError or ShapeError if it is another network's."""
+        self.network.load_state_dict(weights)
+        self.optimizer.load_state_dict(state)
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

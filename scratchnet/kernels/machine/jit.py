@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
-import llvmlite.binding as llvm
 import numba
 
 from scratchnet.kernels.machine.threads import one_at_a_time
-from scratchnet.kernels.machine.vectors import cpu_features
+from scratchnet.kernels.machine.vectors import processor
 
 # All flags of fastmath that leave a NaN a NaN. `fastmath=True` would also promise that no NaN occurs, and a check for
 # NaN would compile to "no".
@@ -75,12 +74,18 @@ def cache_directory() -> Path | None:
 
 
 def _fingerprint() -> str:
-    processor = f"{numba.config.CPU_NAME or llvm.get_host_cpu_name()} {sorted(cpu_features())}"
     here = _kernels()
-    digest = hashlib.sha256(f"{here} {sys.version} {numba.__version__} {llvmlite.__version__} {processor}".encode())
+    versions = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
+    digest = hashlib.sha256(f"{here} {versions} {processor()} {sources_digest()}".encode())
+    return f"scratchnet-{digest.hexdigest()[:16]}"
+
+
+def sources_digest() -> str:
+    """SHA-256 of every kernel's source, wherever it lies."""
+    here, digest = _kernels(), hashlib.sha256()
     for source in sorted(here.rglob("*.py")):
         digest.update(source.relative_to(here).as_posix().encode() + source.read_bytes())
-    return f"scratchnet-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()
 
 
 def _kernels() -> Path:

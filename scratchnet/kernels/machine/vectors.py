@@ -37,6 +37,11 @@ def cpu_features() -> set[str]:
     return features
 
 
+def processor() -> str:
+    """The processor that Numba compiles for, with the vector extensions that it will use."""
+    return " ".join([numba.config.CPU_NAME or llvm.get_host_cpu_name(), *sorted(cpu_features())])
+
+
 def tile_shape(features: set[str]) -> tuple[int, int]:
     """Bytes in a vector, and rows of the register tile, which is two vectors wide.
 

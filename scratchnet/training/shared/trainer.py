@@ -1,0 +1,179 @@
+"""`Trainer` for one of several ranks: each computes its leaves, and owns its part of the optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from scratchnet.data import Batch
+from scratchnet.errors import ConfigError, NonFiniteError
+from scratchnet.measures.evaluation import Evaluation
+from scratchnet.nn.base import Array, Parameter
+from scratchnet.nn.losses import SoftmaxCrossEntropy
+from scratchnet.nn.optimizers import Optimizer
+from scratchnet.nn.schedules import Schedule
+from scratchnet.nn.sequential import Sequential
+from scratchnet.ranks.together import Together
+from scratchnet.training.shared.dealt import leaves_of
+from scratchnet.training.shared.exchange import Exchange
+from scratchnet.training.trainer import Trainer
+
+MOMENTS = 2000  # tag of the messages that bring the optimiser's state together
+
+
+class SharedTrainer(Trainer):
+    """Moves a network's weights together with other ranks, to the bits of one process.
+
+    make_optimizer: of the parameters that this rank owns. Batches are this rank's `Shares`, and for evaluation its `Rounds`.
+    Every method is a meeting of all ranks.
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        loss: SoftmaxCrossEntropy,
+        make_optimizer: Callable[[list[Parameter]], Optimizer],
+        schedule: Schedule,
+        *,
+        micro_batch: int,
+        clip_norm: float,
+        ranks: Together,
+        factors: bool = True,
+    ) -> None:
+        self.exchange = Exchange(network, ranks, micro_batch, factors=factors)
+        optimizer = make_optimizer(self.exchange.parameters)
+        super().__init__(network, loss, optimizer, schedule, micro_batch=micro_batch, clip_norm=clip_norm)
+        self.ranks = ranks
+
+    def step(self, batch: Batch, epoch: int) -> float:
+        """One step of the optimiser on one batch, of which `batch` holds this rank's leaves; the loss is the whole batch's."""
+        size, images, done = self.ranks.size, len(batch), 0
+        sizes = [leaf.stop - leaf.start for leaf in leaves_of(images, self.micro_batch)]
+        losses, failed, trouble = np.zeros(len(sizes)), np.zeros(size), None
+        for first in range(0, len(sizes), size):
+            in_round = sizes[first : first + size]
+            self.exchange.begin(in_round, is_first=first == 0)
+            if self.ranks.rank < len(in_round) and trouble is None:
+                part = slice(done, done + in_round[self.ranks.rank])
+                done, leaf = part.stop, first + self.ranks.rank
+                try:
+                    losses[leaf] = self._leaf(batch, part, images, epoch)
+                except NonFiniteError as error:
+                    trouble, failed[self.ranks.rank] = error, leaf + 1
+            self.exchange.end_round()
+        self.exchange.finish()
+
+        squares = self.exchange.squares() if self.clip_norm else np.zeros(0)
+        table = self.ranks.sums(np.concatenate([losses, failed, squares]))
+        losses, failed, squares = np.split(table, [len(losses), len(losses) + size])
+        if failed.any():
+            self._raise_first(failed, trouble)
+        if self.clip_norm:
+            self.optimizer.shorten(self.exchange.norm(squares), self.clip_norm)
+        self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
+        self.optimizer.step()
+        self.exchange.send_weights()
+        total = 0.0
+        for loss in losses.tolist():  # one after the other, as in one process: Python's sum is more exact
+            total += loss
+        return total / images
+
+    def _leaf(self, batch: Batch, part: slice, images: int, epoch: int) -> float:
+        """Forward and backward of one leaf; returns its summed loss."""
+        self.network.seed_batch(epoch, batch.indices[part])
+        logits = self.network.forward(batch.images[part], training=True)
+        loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
+        self.network.backward(self.loss.backward(images), need_dx=False)
+        return loss
+
+    def _raise_first(self, failed: Array, trouble: NonFiniteError | None) -> None:
+        """Raises on all ranks what one process would have met first. failed (ranks,): each one's leaf that did, from 1; or 0."""
+        rank = min((leaf, rank) for rank, leaf in enumerate(failed.tolist()) if leaf)[1]
+        text = self.ranks.texts(str(trouble))[rank]
+        self.ranks.settle(NonFiniteError(text))
+
+    def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
+        """`Trainer.evaluate`, each round's leaves on all ranks at once; every rank gets the whole answer."""
+        self.exchange.settle()
+        self.network.forget()
+        logits, labels, losses, trouble = [], [], [], None
+        for batch in batches:
+            if len(batch.labels) and trouble is None:
+                try:
+                    answer, loss = self._judged(batch.images, batch.labels, symmetries=symmetries)
+                except NonFiniteError as error:
+                    trouble = error
+                    continue
+                logits.append(answer)
+                labels.append(batch.labels)
+                losses.append(loss)
+        self.ranks.settle(trouble)
+        classes = (self.network.output_shape or (0,))[0]
+        empty = np.empty((0, classes), self.network.dtype)
+        own_logits = np.concatenate([empty, *logits]).reshape(-1)
+        own_labels = np.concatenate([np.empty(0, np.int64), *labels])
+        sizes = self.ranks.collect(np.array([len(one) for one in labels], np.int64))
+        every = [
+            [np.split(whole, np.cumsum(count)[:-1]) for whole, count in zip(found, sizes, strict=True)]
+            for found in (
+                [one.reshape(-1, classes) for one in self.ranks.collect(own_logits)],
+                self.ranks.collect(own_labels),
+            )
+        ]
+        each_loss = self.ranks.collect(np.array(losses, np.float64))
+        total, all_logits, all_labels = 0.0, [], []
+        for leaf in range(sum(len(count) for count in sizes)):
+            turn, rank = divmod(leaf, self.ranks.size)
+            all_logits.append(every[0][rank][turn])
+            all_labels.append(every[1][rank][turn])
+            total += float(each_loss[rank][turn])
+        return Evaluation(total / sum(map(len, all_labels)), np.concatenate(all_logits), np.concatenate(all_labels))
+
+    def gather(self) -> None:
+        """The weights, and the summed gradients of the last step, on all ranks."""
+        self.exchange.settle()
+        self.exchange.gather_gradients()
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """On rank 0 what `Trainer.state` returns; nothing on the others, who send it there."""
+        self.exchange.settle()
+        names, first = self.optimizer.moment_names, self.ranks.first
+        whole: dict[str, Array] = {"steps": np.array(self.optimizer.steps)}
+        if first:
+            for name in names:
+                whole |= {f"{p.name}.{name}": np.empty_like(p.value) for p in self.network.parameters()}
+        for name in names:
+            mine = dict(zip(map(id, self.exchange.parameters), self.optimizer.moments[name], strict=True))
+            sends, receives = [], []
+            for bucket in self.exchange.buckets:
+                for piece, own in zip(bucket.pieces, bucket.owned, strict=True):
+                    if first:
+                        whole[f"{own.name}.{name}"].reshape(-1)[piece.inside] = mine[id(own)]
+                    else:
+                        sends.append((mine[id(own)], 0))
+                if first:
+                    for peer in self.ranks.others:
+                        receives += [
+                            (whole[f"{piece.parameter.name}.{name}"].reshape(-1)[piece.inside], peer)
+                            for piece in bucket.cut.pieces(peer)
+                        ]
+            self.ranks.start(sends, receives, MOMENTS).wait("the optimiser's state")
+        return (self.network.state_dict(), whole) if first else ({}, {})
+
+    def load_state(self, weights: dict[str, Array], state: dict[str, Array]) -> None:
+        """Takes over what `state` returned, whichever number of ranks did; each rank is given all of it."""
+        self.network.load_state_dict(weights)
+        expected = {
+            f"{p.name}.{name}": p.value.shape for p in self.network.parameters() for name in self.optimizer.moment_names
+        }
+        found: dict[str, Any] = {name: array.shape for name, array in state.items() if name != "steps"}
+        if found != expected:
+            raise ConfigError("the state of another optimiser, or of another network: start a new run")
+        for name, moments in self.optimizer.moments.items():
+            of = {id(one): moment for one, moment in zip(self.exchange.parameters, moments, strict=True)}
+            for bucket in self.exchange.buckets:
+                for piece, own in zip(bucket.pieces, bucket.owned, strict=True):
+                    of[id(own)][:] = state[f"{own.name}.{name}"].reshape(-1)[piece.inside]
+        self.optimizer.steps = int(state["steps"])
