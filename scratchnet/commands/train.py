@@ -30,6 +30,7 @@ from scratchnet.training.agreement import require_same_facts, require_same_optio
 from scratchnet.training.config import PRESETS, Config, from_toml
 from scratchnet.training.messages import announcement
 from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
+from scratchnet.training.shared.opening import get_ready
 
 SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop",
@@ -93,6 +94,8 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
     wanted = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     print(announcement(experiment, threads, wanted, Progress(), verbose=options.verbose), flush=True)
     compile_first(experiment.config, ranks=ranks)
+    if said := get_ready(experiment, threads):
+        print(said, flush=True)
     folder = ranks.on_first(lambda: str(_create(wanted, experiment, named=options.name is not None).folder))
     run = Run(Path(folder))
     try:
@@ -157,6 +160,8 @@ def resumed(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experim
                 "that was never interrupted, and from there on in more.\n"
             )
         compile_first(experiment.config, ranks=ranks)
+        if said := get_ready(experiment, threads):
+            print(said, flush=True)
         yield experiment, run, progress
 
 

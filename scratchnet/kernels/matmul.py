@@ -294,15 +294,32 @@ def transposed(matrix):
 def dense_forward(x, weight, bias):
     """y = x · W + b: x (N, in), weight (in, out), bias (out,) → (N, out)."""
     images, features = x.shape
+    if chunks := chunk_count(images, features):
+        return sum_of_chunks(products_of_chunks(x, weight, chunks), bias)
     y = empty((images, weight.shape[1]), x.dtype)
     rows = whole_tiles(np.arange(images) * features)
-    if features >= LONG and images <= FEW:
-        partial = empty((CHUNKS, *y.shape), y.dtype)
-        chunks_of_product(x.reshape(-1), rows, np.arange(features), weight, partial)
-        with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel; who asks for it is told by all_finite
-            np.add(partial.sum(axis=0), bias, out=y)
-        return y
     gathered_product(x.reshape(-1), rows, np.arange(features), weight, bias, False, y)
+    return y
+
+
+def chunk_count(images, features):
+    """Into how many chunks of equal size, if features is a multiple of it, a dense layer's forward product is cut; 0 if it isn't."""
+    return CHUNKS if features >= LONG and images <= FEW else 0
+
+
+def products_of_chunks(x, weight, chunks):
+    """(chunks, N, out): the parts of x · W that the chunks of W's rows make. Some chunks alone give the same bits as among all."""
+    images, features = x.shape
+    partial = empty((chunks, images, weight.shape[1]), x.dtype)
+    chunks_of_product(x.reshape(-1), whole_tiles(np.arange(images) * features), np.arange(features), weight, partial)
+    return partial
+
+
+def sum_of_chunks(partial, bias):
+    """y (N, out) of the parts (chunks, N, out) and the bias."""
+    y = empty(partial.shape[1:], partial.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel; who asks for it is told by all_finite
+        np.add(partial.sum(axis=0), bias, out=y)
     return y
 
 

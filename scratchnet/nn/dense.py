@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +10,16 @@ from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.matmul import column_sums, dense_backward_input, dense_backward_weight, dense_forward
 from scratchnet.nn.base import Array, Layer, Parameter, Shape, is_whole
 from scratchnet.nn.initializers import Initializer, initializer
+
+
+class Keeper(Protocol):
+    """Computes a dense layer's products while it trains, if other processes own parts of its weight."""
+
+    def forward(self, x: Array) -> Array:
+        """y."""
+
+    def backward(self, x: Array, dy: Array) -> Array:
+        """dx; what becomes of dW is the keeper's business."""
 
 
 class Dense(Layer):
@@ -30,8 +39,7 @@ class Dense(Layer):
     """
 
     kind = "dense"
-    # Who makes dW of its factors, (x, dy), in place of this layer: where the weight belongs to other processes.
-    hand_over: Callable[[Array, Array], None] | None = None
+    keeper: Keeper | None = None
 
     def __init__(
         self, units: int, *, weight_init: str | Initializer = "xavier_uniform", name: str | None = None
@@ -63,17 +71,17 @@ class Dense(Layer):
     def _forward(self, x: Array, training: bool) -> Array:
         if training:
             self._x = x
+            if self.keeper is not None:
+                return self.keeper.forward(x)
         return dense_forward(x, self.weight.value, self.bias.value)
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
         x = self._x
-        if self.hand_over is None:
-            dense_backward_weight(x, dy, self.weight.grad, accumulate)
-        else:
-            self.hand_over(x, dy)
-        dbias = column_sums(dy)
-        self.bias.take(dbias, accumulate)
+        self.bias.take(column_sums(dy), accumulate)
+        if self.keeper is not None:
+            return self.keeper.backward(x, dy)
+        dense_backward_weight(x, dy, self.weight.grad, accumulate)
         return dense_backward_input(dy, self.weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:

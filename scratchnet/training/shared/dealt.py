@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.data import Batch, Batches
-from scratchnet.data.prefetch import in_order
 from scratchnet.data.batches import AHEAD
+from scratchnet.data.prefetch import in_order
 from scratchnet.ranks import Alone
 
 Indices = NDArray[np.int64]

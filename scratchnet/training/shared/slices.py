@@ -69,7 +69,7 @@ class Cut:
 
     def __init__(self, flat: Flat, parameters: list[Parameter], ranks: int, row: int = 1) -> None:
         self.parameters = parameters
-        grain = math.lcm(BLOCK, row)
+        grain = self.grain(row)
         edges: list[int] = []
         for parameter in parameters:
             first = flat.first[parameter.name]
@@ -78,6 +78,11 @@ class Cut:
         edges.append(self.stop)
         self.cuts = [edges[(len(edges) - 1) * rank // ranks] for rank in range(ranks + 1)]
         self._firsts = {parameter.name: flat.first[parameter.name] for parameter in parameters}
+
+    @staticmethod
+    def grain(row: int) -> int:
+        """Numbers between two places where a matrix with such rows may be cut."""
+        return math.lcm(BLOCK, row)
 
     def of(self, rank: int) -> slice:
         """The rank's slice of the flat arrays."""

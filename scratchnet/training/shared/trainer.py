@@ -20,7 +20,7 @@ from scratchnet.training.shared.dealt import leaves_of
 from scratchnet.training.shared.exchange import Exchange
 from scratchnet.training.trainer import Trainer
 
-MOMENTS = 2000  # tag of the messages that bring the optimiser's state together
+MOMENTS = 9000  # tag of the messages that bring the optimiser's state together
 
 
 class SharedTrainer(Trainer):
@@ -40,12 +40,22 @@ class SharedTrainer(Trainer):
         micro_batch: int,
         clip_norm: float,
         ranks: Together,
-        factors: bool = True,
     ) -> None:
-        self.exchange = Exchange(network, ranks, micro_batch, factors=factors)
-        optimizer = make_optimizer(self.exchange.parameters)
-        super().__init__(network, loss, optimizer, schedule, micro_batch=micro_batch, clip_norm=clip_norm)
+        self.exchange: Exchange
+        self._make_optimizer = make_optimizer
+        self._to_load: dict[str, Array] = {}
+        super().__init__(network, loss, make_optimizer([]), schedule, micro_batch=micro_batch, clip_norm=clip_norm)
         self.ranks = ranks
+
+    def prepare(self, way: str) -> None:
+        """Deals out the parameters, before the first step. way: how gradients and weights travel, see `Exchange`."""
+        steps = self.optimizer.steps
+        self.exchange = Exchange(self.network, self.ranks, self.micro_batch, way)
+        self.optimizer = self._make_optimizer(self.exchange.parameters)
+        self.optimizer.steps = steps
+        if self._to_load:
+            self._load(self._to_load)
+            self._to_load = {}
 
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser on one batch, of which `batch` holds this rank's leaves; the loss is the whole batch's."""
@@ -163,17 +173,20 @@ class SharedTrainer(Trainer):
         return (self.network.state_dict(), whole) if first else ({}, {})
 
     def load_state(self, weights: dict[str, Array], state: dict[str, Array]) -> None:
-        """Takes over what `state` returned, whichever number of ranks did; each rank is given all of it."""
+        """Takes over what `state` returned, whichever number of ranks it was; each rank is given all of it, before `prepare`."""
         self.network.load_state_dict(weights)
-        expected = {
-            f"{p.name}.{name}": p.value.shape for p in self.network.parameters() for name in self.optimizer.moment_names
-        }
+        names = self.optimizer.moment_names
+        expected = {f"{p.name}.{name}": p.value.shape for p in self.network.parameters() for name in names}
         found: dict[str, Any] = {name: array.shape for name, array in state.items() if name != "steps"}
         if found != expected:
             raise ConfigError("the state of another optimiser, or of another network: start a new run")
+        self.optimizer.steps = int(state["steps"])
+        self._to_load = state
+
+    def _load(self, state: dict[str, Array]) -> None:
+        """This rank's part of the optimiser's state."""
         for name, moments in self.optimizer.moments.items():
             of = {id(one): moment for one, moment in zip(self.exchange.parameters, moments, strict=True)}
             for bucket in self.exchange.buckets:
                 for piece, own in zip(bucket.pieces, bucket.owned, strict=True):
                     of[id(own)][:] = state[f"{own.name}.{name}"].reshape(-1)[piece.inside]
-        self.optimizer.steps = int(state["steps"])

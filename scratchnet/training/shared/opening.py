@@ -1,0 +1,74 @@
+"""The paragraph that a training on several ranks begins with: who takes part, what travels, and what it will gain."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+
+from scratchnet.measures.scores import counted
+from scratchnet.terminal.text_table import wrapped
+from scratchnet.training.experiment import Experiment
+from scratchnet.training.shared.forecast import Forecast, forecast, leaf_seconds, probe
+from scratchnet.training.shared.trainer import SharedTrainer
+
+REASONS = {
+    "plain": "gradients travel whole",
+    "factors": "dense layers travel by their factors",
+    "hybrid": "the largest dense layer stays with its owners",
+}
+WORTH = 1.1  # a speed-up below it isn't worth several machines
+
+
+def get_ready(experiment: Experiment, threads: int) -> str:
+    """Measures network and computing, deals out the parameters, and says in a paragraph what to expect; "" for one process.
+
+    A meeting of all ranks; the kernels must be compiled.
+    """
+    trainer = experiment.trainer
+    if not isinstance(trainer, SharedTrainer):
+        return ""
+    ranks = trainer.ranks
+    config, images = experiment.config, min(trainer.micro_batch, experiment.config.batch_size)
+    batch = min(config.batch_size, len(experiment.train_set))
+    found, leaf = probe(ranks), leaf_seconds(trainer, ranks, images)
+    leaves = math.ceil(batch / trainer.micro_batch)
+    with ranks.each():
+        expected = forecast(trainer.network, found, leaf, leaves, images, list(ranks.hosts))
+    trainer.prepare(expected.way)
+    places = [json.loads(text) for text in ranks.texts(json.dumps([os.getpid(), threads]))]
+    return "\n".join(_paragraph(expected, list(ranks.hosts), places, leaves, images))
+
+
+def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leaves: int, images: int) -> list[str]:
+    machines = list(dict.fromkeys(hosts))
+    who = ", ".join(
+        f"rank {rank} on {host} ({counted(threads, 'thread')}, process {process})"
+        for rank, (host, (process, threads)) in enumerate(zip(hosts, places, strict=True))
+    )
+    mega = found.load.total / 1e6
+    others = ", ".join(f"{way} {1e3 * seconds:,.0f}" for way, seconds in found.others.items())
+    why = "as the variable asks" if found.forced else "the fastest by the model"
+    lines = [
+        f"{counted(len(hosts), 'rank')} on {counted(len(machines), 'machine')}: {who}.",
+        f"A batch is {counted(leaves, 'part')} of {counted(images, 'image')} at most, dealt out in turn: the weights are those of one "
+        "process, to the bit.",
+        f"Network: {found.network.bandwidth * 8 / 1e9:.2g} Gbit/s from each rank, {1e3 * found.network.latency:.1f} ms for a word to "
+        f"all. A rank sends {mega:,.3g} MB a step; {REASONS[found.way]}, {why} (ms a step: {others}).",
+        f"Expected: {found.speed_up:.2g} times one machine.",
+    ]
+    cautions = []
+    if leaves < len(hosts):
+        idle = counted(len(hosts) - leaves, "rank")
+        cautions.append(
+            f"CAUTION: {idle} of {len(hosts)} will have nothing to do: a smaller --micro-batch gives each a part."
+        )
+    if len(machines) > 1 and found.speed_up < WORTH:
+        cautions.append(
+            "CAUTION: several machines don't pay here: sending takes longer than they save. Larger images, a larger "
+            "--batch-size or a faster network would change that."
+        )
+    if len(machines) == 1 and found.speed_up < WORTH:
+        cautions.append("One process with all threads of this machine is as fast.")
+    text = wrapped(f"{'ranks':<9} {' '.join(lines)}", indent=" " * 10)
+    return [*text, *(line for caution in cautions for line in wrapped(caution, indent="  ")), ""]

@@ -1,0 +1,66 @@
+"""mpiexec beside this Python, for tests of training on several ranks; they are skipped where it is missing."""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BESIDE = Path(sys.executable).parent / "mpiexec"
+MPIEXEC = str(BESIDE) if BESIDE.is_file() else shutil.which("mpiexec")
+REASON = "mpi4py or mpiexec is missing: the extra [distributed] brings both"
+needs_mpi = pytest.mark.skipif(
+    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None or not hasattr(signal, "SIGUSR1"), reason=REASON
+)
+
+
+def environment(**more):
+    """One thread a rank, as the tests' machines have few cores; and a deadline that is over soon."""
+    quick = {"NUMBA_NUM_THREADS": "1", "SCRATCHNET_DEADLINE": "60", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
+    as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **quick, **as_root, **more}
+
+
+def start(ranks, *arguments, folder=None, program=(str(ROOT / "train.py"),), **variables):
+    """mpiexec with so many ranks of a program."""
+    return launch([["-n", str(ranks), sys.executable, *program, *arguments]], folder, **variables)
+
+
+def launch(parts, folder=None, **variables):
+    """mpiexec with parts that differ: each a list of its arguments."""
+    words = [word for part in parts for word in (":", *part)][1:]
+    return subprocess.Popen(
+        [MPIEXEC, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        env=environment(**variables),
+    )  # fmt: skip
+
+
+def finished(process, timeout=240):
+    """Exit code, standard output and standard error; nothing is left running."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, out, err
+
+
+def until(process, beginning):
+    """Reads the output up to a line that begins so; returns what was read."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(beginning):
+            return "".join(lines)
+    raise AssertionError("".join(lines) + process.stderr.read())
+
+
+def process_of(text, rank):
+    """The number of a rank's process, as the announcement tells it."""
+    return int(re.search(rf"rank {rank} .*?process (\d+)", " ".join(text.split()))[1])
