@@ -44,8 +44,8 @@ def contents(path):
     return re.sub(r"(?m)^command = .*$", "", path.read_text())
 
 
-def require_same(run, other):
-    for name in SAME:
+def require_same(run, other, names=SAME):
+    for name in names:
         assert contents(other / name) == contents(run / name), name
 
 
@@ -249,5 +249,5 @@ def ranks_of(process):
 def test_ranks_are_killed_at_random_moments(shards, alone, rng, tmp_path):
     kills, longest = kill_and_resume(shards, tmp_path, rng, 2)
     assert longest < 5
-    require_same(alone, tmp_path / "killed")
+    require_same(alone, tmp_path / "killed", SAME[:-1])  # its settings say that it saves more often
     print(f"{kills} kills, the slowest end after {longest:.1f} s")

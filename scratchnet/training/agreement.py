@@ -70,7 +70,7 @@ def _instructions_of_numpy() -> str:
 
 def _require_same(ranks: Alone, mine: dict[str, Any]) -> None:
     """Compares with rank 0's."""
-    text = json.dumps(mine, sort_keys=True, default=str)
+    text = json.dumps(mine, default=str)
     first = json.loads(ranks.texts(text)[0])
     with ranks.each():
         for name, value in json.loads(text).items():
