@@ -51,12 +51,12 @@ def finished(process, timeout=240):
     return process.returncode, out, err
 
 
-def until(process, beginning):
-    """Reads the output up to a line that begins so; returns what was read."""
+def until(process, pattern):
+    """Reads the output up to a line with this pattern; returns what was read."""
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith(beginning):
+        if re.search(pattern, line):
             return "".join(lines)
     raise AssertionError("".join(lines) + process.stderr.read())
 

@@ -7,9 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from scratchnet.errors import ConfigError, ScratchnetError
+from scratchnet.ranks import witness
 from scratchnet.ranks.alone import ALONE, Alone
+from scratchnet.ranks.mail import Mail
+from scratchnet.ranks.together import Together
 from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.launcher import launched
 
@@ -28,22 +32,33 @@ def joined(name: str) -> Iterator[Alone]:
     if place is None:
         yield ALONE
         return
-    from scratchnet.ranks.mail import Mail
-    from scratchnet.ranks.together import Together
-
     mail = Mail(place, deadline())
     ranks: Together | None = None
+    folder: Path | None = None
     try:
         ranks = Together(mail, place.by)
+        folder = _witness(ranks, name)
         yield ranks
+        witness.leave(folder, mail.rank)
     except BaseException as error:
         if isinstance(error, Exception) and ranks is not None and ranks.has_agreed_on(error):
+            witness.leave(folder, mail.rank)
             raise
+        witness.leave(folder, mail.rank, aborting=True)
         code = _say(name, f"rank {mail.rank} on {mail.host}", error, first=mail.rank == 0)
         mail.abort(code)
         raise
     finally:
         mail.close()
+
+
+def _witness(ranks: Together, name: str) -> Path | None:
+    """The folder of this machine's witness, which its first rank starts."""
+    processes = [int(text) for text in ranks.texts(str(os.getpid()))]
+    here = {rank: one for rank, one in enumerate(processes) if ranks.hosts[rank] == ranks.hosts[ranks.rank]}
+    mine = witness.start(name, ranks.hosts[ranks.rank], here) if ranks.compiles else None
+    folder = ranks.texts(str(mine or ""))[min(here)]
+    return Path(folder) if folder else None
 
 
 def _say(name: str, who: str, error: BaseException, *, first: bool) -> int:
