@@ -28,8 +28,8 @@ class Alone:
         """Threads for this rank's kernels: as many as were asked for; else its part of the machine's cores, 0 for all."""
         return asked
 
-    def clock(self) -> float:
-        """Seconds that all ranks agree on, so that they decide alike what is due."""
+    def clock(self, *, fresh: bool = False) -> float:
+        """Seconds that all ranks agree on, so that they decide alike what is due. fresh: as of now, and not of the last step."""
         return time.monotonic()
 
     def in_step(self, items: Iterable[Item], asked: Callable[[], bool]) -> Iterator[tuple[Item, bool]]:

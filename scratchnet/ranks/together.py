@@ -42,8 +42,10 @@ class Together(Alone):
         """As many as were asked for, else the cores that this rank may run on, divided among the ranks that may run there too."""
         return asked or max(1, self._cores // self._sharing)
 
-    def clock(self) -> float:
-        """Rank 0's, as it was at the last `in_step`."""
+    def clock(self, *, fresh: bool = False) -> float:
+        """Rank 0's; where it needn't be fresh, as it was at the last `in_step`, which costs no message."""
+        if fresh:
+            self._clock = float(self.rows(np.array([time.monotonic()]))[0, 0])
         return self._clock
 
     def in_step(self, items: Iterable[Item], asked: Callable[[], bool]) -> Iterator[tuple[Item, bool]]:

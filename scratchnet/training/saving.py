@@ -23,7 +23,7 @@ class Saver:
 
     def __init__(self, experiment: Experiment, run: Run, progress: Progress, display: Display) -> None:
         self.experiment, self.run, self.progress, self.display = experiment, run, progress, display
-        self._saved = self.experiment.ranks.clock()
+        self._saved = experiment.ranks.clock(fresh=True)
         self._best: tuple[Arrays, dict[str, Any]] | None = None  # the best weights, until they are on the disk
         self.failed = False  # whether the last attempt has failed
 
