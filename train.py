@@ -3,20 +3,20 @@
 The experiment from top to bottom stands in scratchnet/commands/train.py, the loop in scratchnet/training/loop.py.
 """
 
-import argparse
+import sys
 
-from scratchnet.terminal.entry_point import enter_alone, parser_of, program
+from scratchnet.commands import load, parse
+from scratchnet.terminal.entry_point import answering, own_process
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
-    return enter_alone("train", "train.py", arguments)
-
-
-def command_line() -> argparse.ArgumentParser:
-    """All options."""
-    return parser_of("train", "train.py")
+    with answering("train.py") as answer:
+        options = parse("train", "train.py", arguments)
+        answer.code = load("train").run(options)
+    return answer.code
 
 
 if __name__ == "__main__":
-    program(main)
+    own_process()
+    sys.exit(main())

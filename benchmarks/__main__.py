@@ -20,7 +20,7 @@ from benchmarks.systems import PEERS
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.entry_point import enter, program
+from scratchnet.terminal.entry_point import enter, own_process
 
 DESCRIPTION = """\
 Measures scratchnet beside PyTorch and TensorFlow (pip install -e ".[bench]"; a peer that is not installed is left out) and
@@ -140,4 +140,5 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    program(main)
+    own_process()
+    sys.exit(main())

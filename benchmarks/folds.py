@@ -30,7 +30,7 @@ from scratchnet.extras import require
 from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.entry_point import enter, program
+from scratchnet.terminal.entry_point import enter, own_process
 from scratchnet.training import Evaluation
 from scratchnet.training.config import PRESETS
 
@@ -218,4 +218,5 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    program(main)
+    own_process()
+    sys.exit(main())

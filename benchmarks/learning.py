@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 import tomllib
 from dataclasses import asdict
@@ -24,7 +25,7 @@ from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.measures.scores import counted
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.entry_point import enter, program
+from scratchnet.terminal.entry_point import enter, own_process
 from scratchnet.training import Experiment, compile_kernels
 from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.selection import choosing_side
@@ -217,4 +218,5 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
-    program(main)
+    own_process()
+    sys.exit(main())

@@ -3,9 +3,9 @@
 import sys
 from typing import NoReturn
 
-from scratchnet.commands import COMMANDS
+from scratchnet.commands import COMMANDS, load
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.entry_point import add_arguments, answering, module_of, program
+from scratchnet.terminal.entry_point import answering, own_process
 from scratchnet.terminal.invocation import package
 
 
@@ -15,13 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     with answering(" ".join([package(), *arguments[:1]])) as answer:
         options = command_line(arguments).parse_args(arguments)
         options.arguments = arguments
-        answer.code = module_of(options.command).run(options)
+        answer.code = load(options.command).run(options)
     return answer.code
 
 
 def console() -> NoReturn:
     """The console script `scratchnet`."""
-    program(main)
+    own_process()
+    sys.exit(main())
 
 
 def command_line(arguments: list[str]) -> Parser:
@@ -31,7 +32,7 @@ def command_line(arguments: list[str]) -> Parser:
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help, description=help)
         if arguments[:1] == [name]:
-            add_arguments(name, command)
+            load(name).add_arguments(command)
     return parser
 
 

@@ -33,7 +33,11 @@ def conv2d(x: Array, weight: Array, bias: Array, stride: int) -> Array:
 
 
 def conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Array, Array, Array]:
-    """dx, dweight, dbias: each product x · weight in the sum hands dy · weight to its x, and dy · x to its weight."""
+    """dx, dweight, dbias: each product x · weight in the sum hands dy · weight to its x, and dy · x to its weight.
+
+    dx[n, p, q, c] = Σ over i, j, f of dy[n, i, j, f] · weight[p − i·stride, q − j·stride, c, f], where those indices exist;
+    dweight[u, v, c, f] = Σ over n, i, j of x[n, i·stride + u, j·stride + v, c] · dy[n, i, j, f]; dbias[f] = Σ over n, i, j of dy.
+    """
     dx, dweight = np.zeros_like(x), np.zeros_like(weight)
     out_height, out_width = dy.shape[1:3]
     for u, v in np.ndindex(weight.shape[:2]):

@@ -144,7 +144,7 @@ def test_the_course_stands_on_the_package_alone():
 
 @each_module
 def test_nothing_imports_an_entry_point(module):
-    if module not in ("scratchnet.__main__", "scratchnet.terminal.entry_point", "data_prep", "train"):
+    if module not in ("scratchnet.__main__", "data_prep", "train"):
         above = {name for name in imports(module) if within(name, *ENTRY_POINTS)}
         assert not above or within(module, *ENTRY_POINTS), f"{module} imports {above}"
 

@@ -111,7 +111,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, cap
 
 def test_a_place_below_a_file(tmp_path):
     (tmp_path / "FILE").write_text("x")
-    with pytest.raises(DataError, match=r"FILE.inside: cannot be made, because .*FILE is not a folder\. Choose"):
+    with pytest.raises(DataError, match=r"FILE.inside cannot be made, because .*FILE is not a folder\. Choose"):
         prepare(make_cnmc(tmp_path / "source"), tmp_path / "FILE" / "inside", SMALL)
 
 

@@ -94,7 +94,7 @@ def test_import_says_so_too(foreign, tmp_path, capsys):
         assert main(["import", str(path), str(tmp_path / "out.h5")]) == 2
         err = capsys.readouterr().err
         assert "header too large" not in err
-        assert f"{path.name}: is " in err
+        assert f"{path.name} is " in err
 
 
 def test_what_may_be_ours_is_damaged_and_not_foreign(tmp_path):
@@ -130,7 +130,7 @@ def test_a_run_of_pointers_is_named(tmp_path, capsys):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "weights.h5").write_text(POINTER)
     assert main(["summary", str(tmp_path)]) == 2
-    assert "weights.h5: is a pointer of Git LFS" in capsys.readouterr().err
+    assert "weights.h5 is a pointer of Git LFS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -342,7 +342,7 @@ def in_place(x):
     [
         (Function(np.square, lambda x, dy: None), GradientError, "backward returned None: it must return dx"),
         (Function(in_place, lambda x, dy: 2 * dy), GradientError, "the layer changes x in place"),
-        (Function(lambda x: None, lambda x, dy: dy), DtypeError, "forward returned nothing"),
+        (Function(lambda x: None, lambda x, dy: dy), DtypeError, "forward returned None"),
         (Function(lambda x: x.astype("float32"), lambda x, dy: dy), DtypeError, "forward returned float32"),
         (Function(lambda x: x * np.inf, lambda x, dy: dy), NonFiniteError, "forward made a NaN or an infinity"),
         (ReLU, ConfigError, r"ReLU is a class: write ReLU\(\)"),
@@ -547,3 +547,38 @@ def test_the_error_names_the_array(change, name, rng):
     with pytest.raises(GradientError) as refused:
         gradient_check(mistake(change), rng.normal(size=(2, 3)))
     assert refused.value.name == name
+
+
+@pytest.mark.parametrize("tolerance", [np.nan, 0, 1, 2, np.inf, -1e-6, "a", None, True])
+def test_a_tolerance_that_would_accept_anything_or_nothing_is_refused(tolerance, rng):
+    with pytest.raises(ConfigError, match="tolerance must be a number above 0 and below 1"):
+        gradient_check(Own(), rng.normal(size=(2, 3)), tolerance=tolerance)
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 1.5])
+def test_a_seed_that_is_not_one_is_refused(seed, rng):
+    with pytest.raises(ConfigError, match="seed must be a whole number"):
+        gradient_check(Own(), rng.normal(size=(2, 3)), seed=seed)
+
+
+def test_a_forward_that_answers_differently_each_time_is_named(rng):
+    class Random(Own):
+        def forward(self, x, *, training):
+            return super().forward(x, training=training) + rng.normal()
+
+    with pytest.raises(GradientError, match="two different results for one x"):
+        gradient_check(Random(), rng.normal(size=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("dx", "message"),
+    [
+        (lambda x: [[1.0], [1.0, 2.0]], "dx that is not an array"),
+        (lambda x: x.astype(np.float32), "gradient of x is float32, its value float64"),
+        (lambda x: x + 0j, "gradient of x is complex128"),
+    ],
+)
+def test_a_dx_that_is_no_array_of_float64_is_named(dx, message, rng):
+    layer = mistake(lambda layer, right: dx(right))
+    with pytest.raises(GradientError, match=message):
+        gradient_check(layer, rng.normal(size=(2, 3)))

@@ -129,7 +129,7 @@ def test_other_kinds_of_hdf5_files_are_named(tmp_path, options):
         file["x"] = np.zeros(3)
     with pytest.raises(
         DataError,
-        match=r"a\.h5: (damaged, or not a file of scratchnet: .*Get another|is an HDF5 file of another program: .*)\.",
+        match=r"a\.h5(: damaged, or not a file of scratchnet: .*Get another| is an HDF5 file of another program: .*)\.",
     ):
         opened(tmp_path / "a.h5")
 

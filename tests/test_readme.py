@@ -16,8 +16,8 @@ from benchmarks.__main__ import main as benchmarks_main
 from data_prep import main as prepare_main
 from scratchnet.__main__ import command_line as scratchnet_parser
 from scratchnet.__main__ import main as scratchnet_main
+from scratchnet.commands import parser_of
 from scratchnet.prepare import SAMPLE
-from scratchnet.terminal.entry_point import parser_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -184,7 +184,10 @@ def test_blocks_may_be_nested_and_in_threads(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="a pipe of another process, as POSIX has them")
 def test_a_process_whose_reader_left_ends_without_a_word(repository):
     """What is still in Python's own buffer must not fail once more when Python ends."""
-    program = "from scratchnet.terminal.entry_point import program, enter; program(lambda: enter(lambda: print('x' * 70000) or 0, 'x'))"
+    program = (
+        "import sys; from scratchnet.terminal.entry_point import enter, own_process; own_process(); "
+        "sys.exit(enter(lambda: print('x' * 70000) or 0, 'x'))"
+    )
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(

@@ -99,7 +99,7 @@ def test_a_name_that_several_files_have(tmp_path):
 
 
 def test_rows_that_give_one_file_two_subjects(tmp_path):
-    with pytest.raises(DataError, match=r"line 3: gives 'all\\\\b.png' a second subject, 'P2' after 'P1'"):
+    with pytest.raises(DataError, match=r"line 3 gives 'all\\\\b.png' a second subject, 'P2' after 'P1'"):
         found(tmp_path, written([("all/b.png", "P1"), ("all\\b.png", "P2")]))
     with pytest.raises(
         DataError, match=r"lines 2 and 3: both mean 'all/b.png', and give it the subjects 'P1' and 'P2'"

@@ -1,8 +1,17 @@
-"""The commands of `python -m scratchnet`: one file each, named like the command.
+"""The commands of `python -m scratchnet`, each in the file of its name; what several of them need, in session and shared.
 
 Each has `add_arguments(parser)`, which describes its command line, and `run(options)`, which returns the exit code. A
 command is an entry point, like train.py. It may import everything; only entry points import it.
 """
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import Any
+
+from scratchnet.terminal.command_line import Parser
 
 COMMANDS = {
     "train": "trains the network of the report: as python train.py does",
@@ -19,3 +28,23 @@ COMMANDS = {
     "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",
 }
 """Every command with one line of help, in the order that `python -m scratchnet --help` lists them."""
+
+
+def load(command: str) -> Any:
+    """A command's module. Only that one is imported, so that its answer comes at once."""
+    return importlib.import_module(f"scratchnet.commands.{command}")
+
+
+def parser_of(command: str, name: str) -> Parser:
+    """The command line of a program, such as "train.py", that is one command and nothing else."""
+    parser = Parser(prog=name)
+    load(command).add_arguments(parser)
+    return parser
+
+
+def parse(command: str, name: str, arguments: list[str] | None) -> argparse.Namespace:
+    """What was given to such a program, with `arguments`: the command and all of it. arguments: None for this process's own."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser_of(command, name).parse_args(given)
+    options.arguments = [command, *given]
+    return options

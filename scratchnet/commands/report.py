@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=WEIGHTS,
         default="last",
-        help="of which epoch: the last, or the best, whose test images are asked anew (last)",
+        help="of which epoch: the last, or the best, whose test images are evaluated again (last)",
     )
     parser.add_argument(
         "--out", metavar="FILE.html", help="where to write it (report.html, or report-best.html, in the run's folder)"

@@ -87,9 +87,9 @@ def require_writable(*files: str | None) -> None:
         if name is None:
             continue
         if Path(name).is_dir():
-            raise ConfigError(f"{name}: is a folder: name the file to write in it")
+            raise ConfigError(f"{name} is a folder: name the file to write in it")
         if not Path(name).parent.is_dir():
-            raise ConfigError(f"{name}: cannot be written, as {Path(name).parent} is not a folder: make it first")
+            raise ConfigError(f"{name} cannot be written, as {Path(name).parent} is not a folder: make it first")
 
 
 def require_ending(name: str | None, option: str, endings: Sequence[str], written: str) -> None:
@@ -109,7 +109,7 @@ def require_writable_folder(name: str) -> None:
     """Raises ConfigError unless there is a folder of that name, or one can be made with the folders above it."""
     there = next(path for path in (Path(name), *Path(name).absolute().parents) if path.exists())
     if not there.is_dir():
-        raise ConfigError(f"{name}: cannot be a folder, as {there} is a file: choose another name")
+        raise ConfigError(f"{name} cannot be a folder, as {there} is a file: choose another name")
 
 
 def say(line: str) -> None:

@@ -40,7 +40,7 @@ class Dataset:
         self.split = split
         self.manifest = read_manifest(folder)
         if split not in self.manifest.splits:
-            raise DataError(f"{folder}: has no split {split!r}; it has {', '.join(self.manifest.splits)}.")
+            raise DataError(f"{folder} has no split {split!r}; it has {', '.join(self.manifest.splits)}.")
         files = self.manifest.splits[split].shards
         if not files:
             raise DataError(f"{folder}: its split {split!r} holds no image. {remedy()}")
@@ -129,7 +129,7 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
     except FileNotFoundError as error:
         raise DataError(f"{path}: this shard is missing. {remedy()}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}. {remedy()}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. {remedy()}") from error
     if size != file.bytes:
         raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {remedy()}")
     shard = Shard(path)

@@ -5,9 +5,9 @@ weights, and an image is as far from these as its Mahalanobis distance
 
     d² = (x − m)ᵀ C⁻¹ (x − m)
 
-It is called unlike them where d is more than `limit`: FACTOR times the distance that all but one in a hundred of the training
-images stay below, each measured against the others without itself. Images of new subjects lie a little further out than
-that, and other things by far. docs/using.md says how often that is wrong on cells of new subjects, and how often it is
+It counts as unlike them if d exceeds `limit`: FACTOR times the distance that all but one in a hundred of the training
+images stay below, each measured against the others (leave-one-out). Images of new subjects lie a little further out than
+that, unrelated images much further. docs/using.md says how often that is wrong on cells of new subjects, and how often it is
 right on other things.
 
 It notices what looks different as a whole: another stain, microscope or background, a screenshot, a photograph. It does not

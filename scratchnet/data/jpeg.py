@@ -48,7 +48,7 @@ def parse(data: bytes) -> Container:
             break
         if marker in LOSSLESS or marker == JPEG_LS:
             raise UnusableImage(
-                f"a JPEG without loss{' (JPEG-LS)' if marker == JPEG_LS else ''}, which is not read: {SAVE}"
+                f"a lossless JPEG{' (JPEG-LS)' if marker == JPEG_LS else ''}, which is not supported: {SAVE}"
             )
         if marker in FRAMES and body:
             bits = body[0]

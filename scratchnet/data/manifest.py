@@ -111,7 +111,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
             size = os.fstat(stream.fileno()).st_size  # asked for more, `read` would take that much at once
             content = parse_json(stream.read(min(size, MAX_BYTES + 1)), max_bytes=MAX_BYTES)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     except JsonError as error:
         raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {remedy()}") from error
     if not isinstance(content, dict) or not {"format", "version", "checksum"} <= set(content):
@@ -125,9 +125,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
             "Prepare the images again, or use the version of scratchnet that wrote it."
         )
     if checksum != _checksum({"format": form, "version": version, **content}):
-        raise DataError(
-            f"{path}: does not agree with its checksum: it was damaged or edited. Prepare the images again."
-        )
+        raise DataError(f"{path} does not agree with its checksum: it was damaged or edited. Prepare the images again.")
     try:
         return _parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""The directories of a TIFF: what each of its pages is; and one page cut out, without what stands beside its pixels.
+"""The directories of a TIFF: what each of its pages is; and one page cut out, keeping only its pixels.
 
 A TIFF is a chain of directories of tags, one a page. Pillow decodes the pixels. The tags that tell what a file is are read
 here, so that the answer is the same with every version of Pillow; Pillow gets only the tags that describe pixels.
@@ -61,7 +61,7 @@ class Directory:
     def numbers(self, tag: int, *default: int) -> tuple[int, ...]:
         """The whole numbers of a tag, or the default where it is missing, empty or of another type.
 
-        Raises TiffError if they lie outside the file, or are very many.
+        Raises TiffError if they lie outside the file, or there are too many.
         """
         kind, count, offset = self.tags.get(tag, (0, 0, 0))
         if kind not in WHOLE or not count:
@@ -71,7 +71,7 @@ class Directory:
         return struct.unpack_from(f"{self.order}{count}{WHOLE[kind]}", self.content, offset)
 
     def bytes_of(self, tag: int, most: int) -> bytes:
-        """The first bytes of a tag's value, at most so many; empty if the tag is missing."""
+        """The first bytes of a tag's value, at most `most`; empty if the tag is missing."""
         kind, count, offset = self.tags.get(tag, (0, 0, 0))
         return self.content[offset : offset + min(count * SIZES.get(kind, 0), most)]
 
@@ -171,7 +171,7 @@ def one_page(page: Directory, changed: Mapping[int, Sequence[int]]) -> bytes:
 
 def _order(content: bytes) -> str:
     if content[:4] not in (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+"):
-        raise TiffError("it has no header of a TIFF")
+        raise TiffError("it has no TIFF header")
     return "<" if content[:2] == b"II" else ">"
 
 

@@ -163,7 +163,7 @@ def roc(
                 axes.plot(*point, marker="D" if k % 2 else "o", linestyle="none", zorder=5, clip_on=False, **dot)
         if any(point is not None for point in marks):
             colour = several[0] if len(curves) == 1 else GUIDE
-            axes.plot([], [], "o", color=colour, markersize=8, label="where it decides")
+            axes.plot([], [], "o", color=colour, markersize=8, label="decision threshold")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.set_title(_literal(title, longest=44))
         axes.set_xlabel("false positives (1 − specificity)")
@@ -191,7 +191,7 @@ def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") 
         axes.set_xticks(range(len(matrix)), names)
         axes.set_yticks(range(len(matrix)), names, rotation=90, va="center")
         axes.set_xlabel("predicted")
-        axes.set_ylabel("is")
+        axes.set_ylabel("actual")
         axes.tick_params(length=0)
         return _bytes(axes, form)
 

@@ -25,7 +25,9 @@ class Conv2D(Layer):
     s⌋ + 1. OW likewise. weight_init: "xavier_uniform", "xavier_normal", "he_uniform", "he_normal".
 
     Shapes: (N, H, W, C) → (N, OH, OW, F); weight (KH, KW, C, F), bias (F,), which starts at zero.
-    Gradient: dweight[u, v, c, f] = Σ over n, i, j of x · dy; dbias = Σ dy; dx is the convolution of dy with the filters turned by 180°.
+    Gradient: dweight[u, v, c, f] = Σ over n, i, j of x[n, i·s + u − top, j·s + v − left, c] · dy[n, i, j, f]; dbias[f] = Σ over
+    n, i, j of dy[n, i, j, f]; dx[n, p, q, c] = Σ over i, j, f of dy[n, i, j, f] · weight[p + top − i·s, q + left − j·s, c, f], over
+    those indices of the weight that exist. With s = 1 dx is the convolution of dy with the filters turned by 180°.
     Raises ShapeError if the filter is larger than the padded image.
     Source: LeCun et al. 1998, section II.A; output sizes as in Dumoulin & Visin 2016, section 2.
 

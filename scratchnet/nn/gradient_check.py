@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ScratchnetError, ShapeError
-from scratchnet.nn.base import Array, Parameter, is_whole, parameters_of, require_array, require_layer
+from scratchnet.nn.base import Array, Parameter, is_number, is_whole, parameters_of, require_array, require_layer
 
 Index = tuple[int, ...]
 
@@ -74,6 +74,7 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     layer: any object with the layer protocol, a network, or a layer of your own, whose forward need not take `training`. If
     it has not been built, it is built here, for the shape of x, in float64. x (N, …) float64: the check needs its digits.
     Dropout masks are held fixed. Returns a GradientCheck, which prints as a table.
+    tolerance: the largest relative error that is right, between 0 and 1.
     Raises GradientError, naming the number that is wrong; or if the layer changes x, dy or a parameter in place; or if the
     outputs are so large compared with their slope that their rounding hides it. Raises DtypeError if x, y or the parameters
     are not float64; ConfigError, ShapeError or NonFiniteError for a layer or an x that cannot be checked.
@@ -84,8 +85,10 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
     >>> result.max_error < 1e-6
     True
     """
+    if not is_whole(seed, 0):
+        raise ConfigError(f"seed must be a whole number from 0 up, got {seed!r}")
     rng = np.random.default_rng(seed)
-    parameters = _check_arguments(layer, x, samples, rng)
+    parameters = _check_arguments(layer, x, tolerance, samples, rng)
     loss = _Loss(layer, x.copy(), rng)
     values = {"x": loss.x} | {parameter.name: parameter.value for parameter in parameters}
     gradients = _run_backward(layer, loss, values, parameters)
@@ -114,10 +117,13 @@ def gradient_check(layer: Any, x: Array, *, tolerance: float = 1e-6, samples: in
 # The arguments.
 
 
-def _check_arguments(layer: Any, x: Array, samples: int, rng: np.random.Generator) -> list[Parameter]:
+def _check_arguments(layer: Any, x: Array, tolerance: float, samples: int, rng: np.random.Generator) -> list[Parameter]:
     """The layer's parameters, after making sure that layer and x can be checked; builds the layer if needed."""
     require_layer(layer)
     _check_x(x)
+    # No relative error is above 2: a larger tolerance would accept anything.
+    if not is_number(tolerance, 0, below=1) or tolerance == 0:
+        raise ConfigError(f"tolerance must be a number above 0 and below 1, got {tolerance!r}")
     if not is_whole(samples, 2):
         raise ConfigError(f"samples must be a whole number from 2 up, got {samples!r}")
     if getattr(layer, "output_shape", False) is None:
@@ -162,10 +168,16 @@ class _Loss:
         if not np.array_equal(x, before):
             raise GradientError(_changed("the layer", "x"), name="x")
         if self.y.dtype != np.float64:
-            came = "nothing" if self.y.dtype == object else self.y.dtype
+            came = "None" if self.y.dtype == object else self.y.dtype
             raise DtypeError(f"gradient_check needs float64, forward returned {came}")
+        if self.y.size == 0:
+            raise ShapeError(f"forward returned an empty y of shape {self.y.shape}: nothing to check")
         if not np.isfinite(self.y).all():
             raise NonFiniteError("forward made a NaN or an infinity out of an x of finite numbers")
+        if not np.array_equal(self._forward(), self.y):
+            raise GradientError(
+                "forward returns two different results for one x: hold its random numbers and its state fixed"
+            )
         self.r = rng.normal(size=self.y.shape)
         self.noise = 8 * np.finfo(np.float64).eps * float(np.abs(self.r * self.y).sum()) / STEPS[0]
 
@@ -213,12 +225,20 @@ def _run_backward(layer: Any, loss: _Loss, values: dict[str, Array], parameters:
     for name, value in values.items():
         if not np.array_equal(value, before[name]):
             raise GradientError(_changed("backward", name), name=name)
-    gradients = {"x": np.array(dx)} | {parameter.name: np.array(parameter.grad) for parameter in parameters}
+    try:
+        dx = np.array(dx)
+    except ValueError:
+        raise GradientError(
+            "backward returned a dx that is not an array: its rows differ in length", name="x"
+        ) from None
+    gradients = {"x": dx} | {parameter.name: np.array(parameter.grad) for parameter in parameters}
     for name, gradient in gradients.items():
         if gradient.shape != values[name].shape:
             raise GradientError(
                 f"the gradient of {name} has shape {gradient.shape}, its value {values[name].shape}", name=name
             )
+        if gradient.dtype != np.float64:
+            raise GradientError(f"the gradient of {name} is {gradient.dtype}, its value float64", name=name)
         if not np.isfinite(gradient).all():
             raise GradientError(
                 f"the gradient of {name} holds a NaN or an infinity: backward must write all of it, and not add to it",

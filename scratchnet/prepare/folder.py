@@ -40,7 +40,7 @@ def new_folder(out: Path) -> Iterator[Path]:
                 folder.mkdir()
                 yield folder
                 if os.path.lexists(out):
-                    raise DataError(f"{out}: has appeared meanwhile, made by another process. {_advice(folder, out)}")
+                    raise DataError(f"{out} has appeared meanwhile, made by another process. {_advice(folder, out)}")
                 os.rename(folder, out)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -99,5 +99,5 @@ def require_outside(out: Path, source: Path) -> None:
     """Raises DataError if `out` lies inside `source`: what is written there would be read as images the next time."""
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(
-            f"{out}: lies inside {source}, where it would be taken for images the next time. Choose a folder outside."
+            f"{out} lies inside {source}, where it would be taken for images the next time. Choose a folder outside."
         )

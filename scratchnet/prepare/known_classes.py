@@ -87,7 +87,7 @@ def _require_classes(
     sides = sorted({first for path in chosen if side_of(first := path.split("/")[0]) and _folded(first) not in classes})
     if len(sides) > 1:
         raise DataError(
-            f"{source}: holds the sides {', '.join(sides)}: judge one of them, such as {source / sides[0]}, or leave the "
+            f"{source} holds the sides {', '.join(sides)}: judge one of them, such as {source / sides[0]}, or leave the "
             f"others out with --without {sides[-1]}"
         )
 

@@ -115,7 +115,7 @@ def _prepare(
         reason = _reason(error)
         if not reason:
             raise
-        raise DataError(f"{out}: cannot be written: {reason}") from error
+        raise DataError(f"{out} cannot be written: {reason}") from error
     return tuple(manifests)
 
 
@@ -138,7 +138,7 @@ def _require_free(out: Path, source: Path) -> None:
         raise DataError(f"{out}: exists already, and is never overwritten. Choose another name, or remove it first.")
     above = next((folder for folder in out.parents if os.path.lexists(folder)), None)
     if above and not above.is_dir():
-        raise DataError(f"{out}: cannot be made, because {above} is not a folder. Choose a path below a folder.")
+        raise DataError(f"{out} cannot be made, because {above} is not a folder. Choose a path below a folder.")
     require_outside(out, source)
 
 

@@ -88,7 +88,7 @@ def find_images(
 
     subject_pattern: of `SubjectPattern`. subjects: from `read_subjects`; goes before the pattern, and both go before what
     folders and C-NMC's names say. prelim: list C-NMC's preliminary test set too. layout: of `Layout`; None to recognise it.
-    known: the classes of a network that is to be judged, which then are the class names; without: folders to leave
+    known: the classes of a network that is to be judged, used as the class names; without: folders to leave
     out. `known_classes` says which files are of which class then, unless the tree is C-NMC's.
 
     Raises DataError if `source` is not a folder, its layout can't be told, it lacks the preliminary test set that is asked
@@ -107,7 +107,7 @@ def find_images(
         layout = "known classes"
         class_names, chosen, outside = _choose_known(source, files, known, without)
     elif prelim:
-        raise DataError(f"{source}: has no fold_0/all, fold_0/hem, … as C-NMC has, which --split prelim trains on.")
+        raise DataError(f"{source} has no fold_0/all, fold_0/hem, … as C-NMC has, which --split prelim trains on.")
     else:
         layout, sides, (class_names, chosen, outside) = _choose_by_class(source, files, layout)
     left_out += outside
@@ -150,7 +150,7 @@ def require_images(source: Path) -> None:
         "empty": "A download seems to have failed: fetch the images anew.",
     }
     name = kind.name if kind.group != "unknown" else "a file"
-    raise DataError(f"{source}: is {name}; {expected}. {steps.get(kind.group, 'Give the folder.')}")
+    raise DataError(f"{source} is {name}; {expected}. {steps.get(kind.group, 'Give the folder.')}")
 
 
 def _why_none(refused: list[Remark], pattern: SubjectPattern | None, table: SubjectTable | None) -> str:

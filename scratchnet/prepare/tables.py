@@ -102,7 +102,7 @@ def read_subjects(table: Path) -> SubjectTable:
     file_column, subject_column = _column(names, FILE_COLUMNS), _column(names, SUBJECT_COLUMNS)
     if file_column is None or subject_column is None:
         raise DataError(
-            f"{table}: needs the columns 'file' and 'subject' (or 'patient'), separated by commas; it has {', '.join(written) or 'none'}."
+            f"{table} needs the columns 'file' and 'subject' (or 'patient'), separated by commas; it has {', '.join(written) or 'none'}."
         )
     label_column = names.index("label") if "label" in names else None
     for line, row in cells:
@@ -113,11 +113,11 @@ def read_subjects(table: Path) -> SubjectTable:
             raise DataError(f"{table}, line {line}: {wrong}.")
         first = seen.setdefault(_path(file), subject)
         if first != subject:
-            raise DataError(f"{table}, line {line}: gives {file!r} a second subject, {subject!r} after {first!r}.")
+            raise DataError(f"{table}, line {line} gives {file!r} a second subject, {subject!r} after {first!r}.")
         rows.append(Row(line, file, unicodedata.normalize("NFC", subject), label))
     if not rows:
         raise DataError(
-            f"{table}: has no rows below the names of its columns, {', '.join(written)}. Save the whole sheet."
+            f"{table} has no rows below the names of its columns, {', '.join(written)}. Save the whole sheet."
         )
     return SubjectTable(table.name, tuple(rows))
 
@@ -321,7 +321,7 @@ def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     except DataError as error:
         raise UnreadableTableError(str(error)) from error
     if what := next((what for beginning, what in BEGINNINGS if lines and beginning.match("".join(lines[:2]))), None):
-        raise UnreadableTableError(f'{table}: is {what}; expected a table. In Excel: Save As, "CSV UTF-8".')
+        raise UnreadableTableError(f'{table} is {what}; expected a table. In Excel: Save As, "CSV UTF-8".')
     announced = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
     above = 1 if announced else 0
     while above < len(lines) and not lines[above].strip(SEPARATORS + " \r\n"):
@@ -336,7 +336,7 @@ def _table(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
             rows.append((line + 1, [cell.strip() for cell in row]))
             line = above + reader.line_num
     except (csv.Error, TypeError, ValueError) as error:  # the latter two for an invalid separator
-        raise UnreadableTableError(f"{table}: cannot be read as a table (CSV), line {line + 1}: {error}.") from error
+        raise UnreadableTableError(f"{table} cannot be read as a table (CSV), line {line + 1}: {error}.") from error
     number, last = rows.pop()
     if last != [END]:
         raise UnreadableTableError(

@@ -39,11 +39,11 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
     path = Path(path)
     try:
         if path.exists() and not path.is_file():  # reading a named pipe would block
-            raise DataError(f"{path}: cannot be read: it is not a regular file.")
+            raise DataError(f"{path} cannot be read: it is not a regular file.")
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(content) > max_bytes:
         raise DataError(f"{path}: larger than {max_bytes} bytes, which no such text is.")
     mark, encoding = next((one for one in MARKS if content.startswith(one[0])), (b"", "utf-8"))
@@ -52,7 +52,7 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {_why_not(path, content, encoding, error)}") from error
     if "\0" in text:
-        raise DataError(f"{path}: is {_no_text(path)}; expected a text. {REMEDY}.")
+        raise DataError(f"{path} is {_no_text(path)}; expected a text. {REMEDY}.")
     return text
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from scratchnet.errors import ScratchnetError
-from scratchnet.terminal.command_line import Parser, notes, one_line
+from scratchnet.terminal.command_line import notes, one_line
 from scratchnet.terminal.signals import end_when_asked
 from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
 
@@ -58,44 +55,10 @@ def enter(work: Callable[[], int], name: str, stopped: str = "stopped") -> int:
     return answer.code
 
 
-def enter_alone(command: str, name: str, arguments: list[str] | None) -> int:
-    """Enters a program that is one command of `scratchnet.commands` and nothing else; returns the exit code.
-
-    command: the command, such as "train". name: the program, such as "train.py". arguments: None for those of this process.
-    """
-    given = sys.argv[1:] if arguments is None else arguments
-    with answering(name) as answer:
-        options = parser_of(command, name).parse_args(given)
-        options.arguments = [command, *given]
-        answer.code = module_of(command).run(options)
-    return answer.code
-
-
-def parser_of(command: str, name: str) -> Parser:
-    """The command line of such a program."""
-    parser = Parser(prog=name)
-    add_arguments(command, parser)
-    return parser
-
-
-def add_arguments(command: str, parser: argparse.ArgumentParser) -> None:
-    """Describes a command's own command line. Only that command is imported, so that the answer comes at once."""
-    module_of(command).add_arguments(parser)
-
-
-def module_of(command: str) -> Any:
-    """A command's module, which has `add_arguments(parser)` and `run(options)`, which returns the exit code.
-
-    options: as the parser has understood them, with `arguments`: the command and what was given it.
-    """
-    return importlib.import_module(f"scratchnet.commands.{command}")
-
-
-def program(main: Callable[[], int]) -> NoReturn:
-    """Runs `main` as the program that this process is, and ends with its exit code."""
+def own_process() -> None:
+    """Prepares this process for a program that it is to run and nothing else: its standard streams, and how it is stopped."""
     _fill_descriptors()
     end_when_asked()
-    sys.exit(main())
 
 
 def _fill_descriptors() -> None:

@@ -107,7 +107,7 @@ class Output:
         return int(self.stream.fileno())
 
     def announce(self) -> None:
-        """From now on (or at once, if it has happened) a failure is reported on standard error: the work goes on for hours."""
+        """From now on (or at once, if it has already happened) a failure is reported on standard error: the work goes on for hours."""
         if not self.announces:
             self.announces = True
             if self.lost is not None:

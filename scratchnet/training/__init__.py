@@ -1,6 +1,6 @@
 """Training a network: its hyper-parameters, the loop, checkpoints, and what the user sees.
 
-It may import ranks, drawing, measures, data, nn, kernels, storage, terminal, and what stands at the top of scratchnet.
+It may import ranks, drawing, measures, data, nn, kernels, storage, terminal, and the top-level modules of scratchnet.
 """
 
 from scratchnet.measures.evaluation import Evaluation

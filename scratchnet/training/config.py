@@ -33,7 +33,7 @@ def option(
     """A field of Config: its default here, its meaning, the report's value (None if the report is silent), and the
     possible choices.
 
-    choices: for a word. least ≤ value ≤ most, above < value < below: for a number; NaN is in no range.
+    choices: for a string. least ≤ value ≤ most, above < value < below: for a number; NaN is in no range.
     """
     bounds = {"at least": least, "at most": most, "greater than": above, "less than": below}
     return field(default=default, metadata={"help": help, "report": report, "choices": choices, "bounds": bounds})
@@ -75,7 +75,7 @@ class Config:
     learning_rate: float = option(0.0003, "of the optimiser, after the warm-up", report=0.001, above=0, below=math.inf)
     schedule: str = option(
         "constant",
-        "how the learning rate goes on after the warm-up; step: falls every step_epochs; cosine: down to 0 at the last "
+        "what the learning rate does after the warm-up; step: falls every step_epochs; cosine: down to 0 at the last "
         "epoch, so that a resumed run with more epochs rises to a longer cosine",
         report="constant",
         choices=Schedule.SHAPES,
@@ -130,18 +130,14 @@ class Config:
         "what makes an epoch the best, measured on the validation side, or on the test side where there is no other",
         choices=("balanced_accuracy", "accuracy", "loss"),
     )
-    patience: int = option(
-        0, "epochs without a better one after which training ends early (0: never)", least=0, most=COUNT
-    )
+    patience: int = option(0, "epochs without improvement before training ends early (0: never)", least=0, most=COUNT)
     checkpoint_minutes: float = option(
-        10.0, "a checkpoint so often inside an epoch too (0: only after each epoch)", least=0, below=math.inf
+        10.0, "minutes between checkpoints within an epoch (0: only after each epoch)", least=0, below=math.inf
     )
-    keep_every: int = option(
-        0, "each checkpoint of so many epochs is kept (0: only the newest two)", least=0, most=COUNT
-    )
+    keep_every: int = option(0, "keep every Nth epoch's checkpoint (0: only the newest two)", least=0, most=COUNT)
     keep_last: int = option(
         1,
-        "checkpoints that stay once the run has finished: from one, --resume goes on with more epochs (0: none, which can't)",
+        "checkpoints that stay once the run has finished: from one, --resume goes on with more epochs (0: none; the run can't go on)",
         least=0,
         most=2,
     )
@@ -210,7 +206,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(str(error)) from error
     except (ValueError, RecursionError) as error:
         # Not TOML, a number of 5,000 digits (both ValueError), brackets nested too deep.
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from error
 
 
 def toml(value: Any) -> str:
@@ -241,7 +237,7 @@ def _checked_type(name: str, value: Any, kind: type) -> Any:
         return float(value)
     if type(value) is not kind:
         raise ConfigError(
-            f"{name} must be {'an integer' if kind is int else 'a number' if kind is float else 'a word'}, got {value!r}"
+            f"{name} must be {'an integer' if kind is int else 'a number' if kind is float else 'a string'}, got {value!r}"
         )
     return value
 
@@ -308,7 +304,7 @@ RECOMMENDED: dict[str, Any] = {
     "brightness": 0.1,
     "test_symmetries": "average",
 }
-"""Ours: the report's network with a recipe that is meant to start. docs/report.md says what each value is for. It is made for
+"""Ours: the report's network with a recipe that starts reliably. docs/report.md says what each value is for. It is made for
 64×64 pixels, the default, and takes shards of any size."""
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,4 +1,8 @@
-"""Divergence and collapse: how they are noticed, and what the user is told."""
+"""Divergence and collapse: what the user is told.
+
+A NaN or an infinity is noticed where it arises: in a layer's input (nn/base.py), in the loss (nn/losses.py), or before weights
+are saved (saving.py). Each raises NonFiniteError, and the loop (loop.py) ends the training. A collapsed start is noticed here.
+"""
 
 from __future__ import annotations
 

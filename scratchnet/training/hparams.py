@@ -15,7 +15,7 @@ PLUGIN = "tensorboard.plugins.hparams"  # but not its `summary`, which needs Ten
 
 
 def experiment(settings: Mapping[str, Any], sides: Iterable[str]) -> Any:
-    """Which columns the tab has: the settings by name, and the measures of each side. It is the same for all runs."""
+    """The tab's columns: the settings by name, and the measures of each side. It is the same for all runs."""
     api = require(f"{PLUGIN}.api_pb2")
     kinds = {bool: api.DATA_TYPE_BOOL, str: api.DATA_TYPE_STRING}
     columns = [
@@ -31,7 +31,7 @@ def experiment(settings: Mapping[str, Any], sides: Iterable[str]) -> Any:
 
 
 def begun(settings: Mapping[str, Any], name: str) -> Any:
-    """The settings of a run. name: of its row; runs of one name are one row, with the means of their measures."""
+    """The settings of a run. name: the row's name; runs of one name are one row, with the means of their measures."""
     info = require(f"{PLUGIN}.plugin_data_pb2").SessionStartInfo(group_name=name)
     for setting, value in settings.items():
         if isinstance(value, bool):
@@ -44,7 +44,7 @@ def begun(settings: Mapping[str, Any], name: str) -> Any:
 
 
 def ended() -> Any:
-    """That the run has come to its end."""
+    """Marks the run as finished."""
     status = require(f"{PLUGIN}.api_pb2").STATUS_SUCCESS
     info = require(f"{PLUGIN}.plugin_data_pb2").SessionEndInfo(status=status)
     return _summary("SESSION_END_INFO_TAG", session_end_info=info)

@@ -150,7 +150,7 @@ def _apart(experiment: Experiment) -> str:
         return "CAUTION: the subjects are not known; images of one subject may stand on both sides."
     shared = experiment.shared_subjects()
     if shared:
-        return f"CAUTION: {len(shared)} subjects stand on both sides: the test accuracy says little about new subjects."
+        return f"CAUTION: {counted(len(shared), 'subject')} on both sides: the test accuracy says little about new subjects."
     return "no subject stands on both sides"
 
 

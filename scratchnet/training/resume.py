@@ -30,7 +30,7 @@ def resumed_config(run: Run, checkpoint: Checkpoint, asked: dict[str, Any]) -> C
         edited = from_toml(run.config_path) if run.config_path.is_file() else {}
         Config(**{**recorded, **edited})
     except ConfigError as error:
-        said = str(error).removeprefix(f"{run.config_path}: ").rstrip(".")
+        said = str(error).removeprefix(str(run.config_path)).removeprefix(":").lstrip().rstrip(".")
         raise ConfigError(
             f"{run.config_path}: {said}. Correct it, or delete it: the checkpoint holds the run's settings"
         ) from error

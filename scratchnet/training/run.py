@@ -70,7 +70,7 @@ class Run:
             raise DataError(f"{self.folder}: there is no such run")
         if not self.config_path.is_file() and not self.checkpoints_folder.is_dir():
             raise DataError(
-                f"{self.folder}: is not a run: it holds neither config.toml nor checkpoints; give the run's own folder"
+                f"{self.folder} is not a run: it holds neither config.toml nor checkpoints; give the run's own folder"
             )
 
     @classmethod
@@ -114,12 +114,12 @@ class Run:
         paths = self.checkpoints()
         if not paths and self.weights_path.is_file():
             raise DataError(
-                f"{self.folder}: has finished and kept no checkpoint (--keep-last 0), so it cannot go on: start anew with "
+                f"{self.folder} has finished and kept no checkpoint (--keep-last 0), so it cannot go on: start anew with "
                 f"--config {self.config_path} and more --epochs"
             )
         if not paths:
             raise DataError(
-                f"{self.folder}: has no checkpoint yet, so there is nothing to resume: delete it, or start anew under "
+                f"{self.folder} has no checkpoint yet, so there is nothing to resume: delete it, or start anew under "
                 "another --name"
             )
         damaged: list[Path] = []

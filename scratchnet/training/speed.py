@@ -35,7 +35,7 @@ class Speed:
 def measure_speed(config: Config) -> Speed:
     """Times the training step and the evaluation of the network that this configuration asks for, on images of noise.
 
-    The kernels must be compiled. A step has as many images as are in memory together; the optimiser's part, which comes once a
+    The kernels must be compiled. A step has as many images as fit in memory together; the optimiser's part, which comes once a
     batch, is timed separately. Each time is the shorter of two. Reading the images, which goes on meanwhile, is not included.
     """
     network = MODELS[config.model](config.image_size)

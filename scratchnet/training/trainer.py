@@ -88,8 +88,7 @@ class Trainer:
 def slices(count: int, size: int) -> Iterator[slice]:
     """0 … count cut into pieces of `size`, the last one perhaps shorter.
 
-    Training, its evaluation and `Predictor` all cut by it, into batches and then into micro-batches, so that they get the
-    same bits.
+    Training, its evaluation and `Predictor` cut a batch into micro-batches by it, so that they get the same bits.
 
     >>> list(slices(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]

@@ -27,9 +27,7 @@ def require_numbered(files: Iterable[Path], class_names: Iterable[str]) -> None:
     for file in files:
         number = _number(file)
         if number in seen:
-            raise DataError(
-                f"{file}: has the same number as {seen[number]}; the challenge's images are numbered 1 to N"
-            )
+            raise DataError(f"{file} has the same number as {seen[number]}; the challenge's images are numbered 1 to N")
         seen[number] = file
     missing = next((k for k in range(1, len(seen) + 1) if k not in seen), None)
     if missing:

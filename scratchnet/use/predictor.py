@@ -286,21 +286,19 @@ def weights_file(path: Path, weights: str | None = None) -> Path:
         raise DataError(f"{path}: there is no such run or file")
     if not path.is_dir():
         if weights is not None:
-            raise ConfigError(
-                f"{path}: is one file of weights, not a run's folder: leave out the choice of {weights!r}"
-            )
+            raise ConfigError(f"{path} is one file of weights, not a run's folder: leave out the choice of {weights!r}")
         return path  # load_checkpoint says what is wrong with it
     run = Run(path)
     if weights == "best":
         if not run.best_path.is_file():
-            raise DataError(f"{path}: has no best.h5; take the last weights instead")
+            raise DataError(f"{path} has no best.h5; take the last weights instead")
         return run.best_path
     checkpoints = run.checkpoints()
     if run.weights_path.is_file() and not (checkpoints and _is_further(checkpoints[0], run.weights_path)):
         return run.weights_path
     if not checkpoints:
         raise DataError(
-            f"{path}: holds no weights: give the folder of a run that has saved something, or a file of weights"
+            f"{path} holds no weights: give the folder of a run that has saved something, or a file of weights"
         )
     return checkpoints[0]
 

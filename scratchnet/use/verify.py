@@ -63,7 +63,7 @@ def verify(path: str | os.PathLike[str], advance: Advance = lambda size: None) -
             return _verify_dataset(path, advance)
         if "config.toml" in names or "checkpoints" in names or any(name.endswith(".h5") for name in names):
             return _verify_folder(path, advance)
-        raise ConfigError(f"{path}: holds neither shards nor a run: give the folder with {FILE_NAME}, or the run's own")
+        raise ConfigError(f"{path} holds neither shards nor a run: give the folder with {FILE_NAME}, or the run's own")
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder")
     if path.suffix not in (".h5", ".toml", ".json", ".csv"):
@@ -190,7 +190,7 @@ def _judging(path: Path) -> Iterator[list[Verdict]]:
 
 
 def _damaged(path: Path, error: Exception) -> Verdict:
-    return Verdict(path, DAMAGED, str(error).removeprefix(f"{path}: "))
+    return Verdict(path, DAMAGED, str(error).removeprefix(f"{path}").removeprefix(":").lstrip())
 
 
 def _unknown(path: Path, text: str) -> Verdict:

@@ -15,7 +15,7 @@ import numba
 from scratchnet.errors import ConfigError, OrderError
 
 _lock = threading.RLock()
-_chosen = 0  # threads for each kernel, whichever thread calls it; 0: as Numba has it
+_chosen = 0  # threads for each kernel, whichever thread calls it; 0: Numba's default
 _of_this_thread = threading.local()  # Numba keeps a number of threads for each Python thread
 _have_run = False
 _forked = False
@@ -47,9 +47,9 @@ def one_at_a_time(compiled):
 
 
 def set_threads(count: int) -> int:
-    """Lets kernels use `count` threads (0: all), whichever thread calls them; returns how many these are.
+    """Lets kernels use `count` threads (0: all), whichever thread calls them; returns that number.
 
-    Raises ConfigError for more than Numba has started with.
+    Raises ConfigError for more threads than Numba was started with.
     """
     global _chosen
     most: int = numba.config.NUMBA_NUM_THREADS
@@ -80,7 +80,7 @@ def _why_none_start(error: ValueError) -> str:
     asked = str(numba.config.THREADING_LAYER)
     if asked == "default":
         return f"Numba cannot start threads: {' '.join(str(error).split())}"
-    remedy = "remove the variable, and Numba takes what is there, or say workqueue, which is always there"
+    remedy = "remove the variable, and Numba takes what is there, or set it to workqueue, which is always there"
     if asked.lower() == "tbb":
         remedy += "; if tbb is installed, its library is not where the loader looks for it"
     return f"NUMBA_THREADING_LAYER is {asked!r}, which Numba cannot load here: {remedy}"

@@ -13,7 +13,7 @@ from scratchnet.kernels.machine.jit import helper
 from scratchnet.kernels.machine.vectors import lanes
 
 CUT = 4
-# Instead of `winner`: the array beside it was not pooled. An empty array and not None, for which Numba would compile
+# Stands in for `winner` when the array was not pooled. An empty array and not None, for which Numba would compile
 # every kernel once more.
 NOT_POOLED = np.empty((0, 0, 0, 0), np.uint8)
 

@@ -110,7 +110,7 @@ class HDF5File:
         except DamagedError as error:
             self.close()
             if other := foreign_file(self.path):
-                raise DataError(f"{self.path}: is {other}.") from error
+                raise DataError(f"{self.path} is {other}.") from error
             raise
         except BaseException:
             self.close()
@@ -145,7 +145,7 @@ class HDF5File:
             raise DataError(f"{self.path}: there is no such {self.what}. {self._remedy}") from error
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise DataError(f"{self.path}: is {kind}, not a {self.what}. {self._remedy}")
+            raise DataError(f"{self.path} is {kind}, not a {self.what}. {self._remedy}")
 
     def _member(self, path: str, address: int) -> Member:
         if address in self._headers or len(self._headers) >= form.MAX_OBJECTS:
@@ -226,11 +226,11 @@ class HDF5File:
             raise
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise DataError(f"{self.path}: cannot be read: {reason}. {self._remedy}") from error
+            raise DataError(f"{self.path} cannot be read: {reason}. {self._remedy}") from error
         except FormatError as error:
             raise self.refusal(f"damaged, or not a {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
-            raise DataError(f"{self.path}: needs more memory than there is. {self._remedy}") from error
+            raise DataError(f"{self.path} needs more memory than there is. {self._remedy}") from error
         except Exception as error:  # a structure that ends too early, bytes that are not text, …
             raise self.refusal(f"damaged, or not a {self.what} of scratchnet ({first_line(error)})") from error
 

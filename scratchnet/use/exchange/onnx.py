@@ -159,5 +159,5 @@ def _layer(graph: _Graph, x: str, layer: Any) -> str:
     if isinstance(layer, Dropout):
         return x
     raise ConfigError(
-        f"{layer}: cannot be written as ONNX; it knows Conv2D, MaxPool2D, Dense, ReLU, Flatten and Dropout"
+        f"{layer} cannot be written as ONNX; it knows Conv2D, MaxPool2D, Dense, ReLU, Flatten and Dropout"
     )

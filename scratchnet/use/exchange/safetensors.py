@@ -71,7 +71,7 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     if not is_safetensors(Path(path)):
         expected = "expected a file of safetensors, as export and PyTorch's safetensors.torch.save_file write it"
         other = foreign_file(Path(path), expected) or f"{kind_of(Path(path)).name}: {expected}"
-        raise DataError(f"{path}: is {other}")
+        raise DataError(f"{path} is {other}")
     try:
         with library.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -79,15 +79,15 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     except (library.SafetensorError, AttributeError, TypeError, ValueError) as error:
         if "bfloat16" in str(error).lower() or "bf16" in str(error).lower():
             raise DataError(
-                f"{path}: holds bfloat16, which NumPy has not: save the model as model.float() before"
+                f"{path} holds bfloat16, which NumPy does not have: save the model as model.float() before"
             ) from error
         raise DataError(f"{path}: not a readable safetensors file ({error})") from error
     ours = metadata.get("format") == FORMAT
     if ours and like is not None:
-        raise ConfigError(f"{path}: was written by scratchnet and says all about itself: leave the other network out")
+        raise ConfigError(f"{path} was written by scratchnet and says all about itself: leave the other network out")
     if not ours and like is None:
         raise ConfigError(
-            f"{path}: does not say which classes and scaling it has: name a run that is like it with --like"
+            f"{path} does not say which classes and scaling it has: name a run that is like it with --like"
         )
     try:
         if like is None:
