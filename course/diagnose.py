@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def diagnose(mine: Array, right: Array, *, tolerance: float = 1e-9, images: int = 0) -> str:
+def diagnose(mine: Array, right: Array, *, tolerance: float = 1e-9, least: float = 0.0, images: int = 0) -> str:
     """One line on what `mine` is beside `right`, arrays of one shape, finite, float64; "" where they agree.
 
-    tolerance: the largest difference that passes, relative to the root mean square of `right`. images: how many images both
-    were made of, where that is known: a factor of 1/images or images has then a likely reason.
+    tolerance: the largest difference that passes, relative to the root mean square of `right`, or to `least` where that is
+    larger. images: how many images both were made of, where that is known: a factor of 1/images or images has then a likely
+    reason.
 
     >>> diagnose(np.array([1.0, 2.0]), np.array([2.0, 4.0]), images=2)
     '0.5 times the right one, everywhere: divided by the number of images?'
     """
-    scale = max(float(np.sqrt(np.mean(right**2))), 1e-300) if right.size else 1.0
+    scale = max(float(np.sqrt(np.mean(right**2))), least, 1e-300) if right.size else 1.0
     wrong = np.abs(mine - right) > tolerance * scale
     if not wrong.any():
         return ""
@@ -89,21 +90,25 @@ def _constant(mine: Array, right: Array, near: float) -> str:
 
 
 def _part(wrong: NDArray[np.bool_]) -> str:
-    """A part of the places that has a name: the border, some images, some channels."""
-    if wrong.ndim == 4 and min(wrong.shape[1:3]) > 2 and not wrong[:, 1:-1, 1:-1].any():
-        return "right inside, wrong on the border"
+    """A part of the places that has a name, where all wrong ones are and a quarter is wrong: the border, some images or channels."""
     if wrong.ndim < 2:
         return ""
-    for axis, what in (
-        (0, "image" if wrong.ndim != 2 else "row"),
-        (wrong.ndim - 1, "channel" if wrong.ndim != 2 else "column"),
-    ):
-        by = np.asarray(wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis)))
-        if len(by) > 1 and not by[0] and by[1:].all():
-            return f"right in {what} 0, wrong in the others"
-        if len(by) > 1 and not by[-1] and by[:-1].all():
-            return f"right in the last {what}, wrong in the others"
+    if wrong.ndim == 4 and min(wrong.shape[1:3]) > 2:
+        border = np.ones(wrong.shape, bool)
+        border[:, 1:-1, 1:-1] = False
+        if _all_in(wrong, border):
+            return "right inside, wrong on the border"
+    names = ("row", "column") if wrong.ndim == 2 else ("image", "channel")
+    for axis, what in zip((0, wrong.ndim - 1), names, strict=True):
+        numbers = np.arange(wrong.shape[axis]).reshape([-1 if a == axis else 1 for a in range(wrong.ndim)])
+        for right, words in ((0, f"{what} 0"), (wrong.shape[axis] - 1, f"the last {what}")):
+            if _all_in(wrong, np.broadcast_to(numbers != right, wrong.shape)):
+                return f"right in {words}, wrong in the others"
     return ""
+
+
+def _all_in(wrong: NDArray[np.bool_], part: NDArray[np.bool_]) -> bool:
+    return bool(part.any() and not wrong[~part].any() and wrong[part].mean() > 0.25)
 
 
 def _permuted(mine: Array, right: Array, near: float) -> str:

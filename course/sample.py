@@ -66,13 +66,13 @@ def _sample() -> Path:
 
 def _fingerprint() -> str:
     """Of all that decides the pixels but the size: the files, and how they are scaled."""
-    return hashlib.sha256((_sample() / "index.csv").read_bytes() + SHRINK.encode()).hexdigest()[:12]
+    return hashlib.sha256((_sample() / "index.csv").read_bytes() + f"{SHRINK} 2".encode()).hexdigest()[:12]
 
 
 def _kept(file: Path, size: int) -> Cells | None:
     """What an earlier call has kept; None where there is nothing, or nothing whole."""
     try:
-        with np.load(file) as held:
+        with open(file, "rb") as opened, np.load(opened) as held:
             images, labels, subjects = held["images"], held["labels"], held["subjects"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -92,5 +92,5 @@ def _decoded(size: int) -> Cells:
     return (
         np.stack([read_pixels(file, how) for file in files]),
         np.array([int(file.parent.name == "all") for file in files]),
-        np.array([name["subject"] for name in names if name is not None]),
+        np.array([name["subject"].upper() for name in names if name is not None]),
     )

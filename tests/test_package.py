@@ -31,6 +31,8 @@ def loaded_by(code):
         "from scratchnet import reference",
         "import scratchnet as sn; sn.reference.relu, sn.ScratchnetError, sn.Schedule, sn.__version__, dir(sn)",
         "from scratchnet.errors import ScratchnetError",
+        "import scratchnet.textbook",
+        "import course; course.judge, course.exercises",
     ],
 )
 def test_what_needs_no_kernels_loads_no_numba(code):

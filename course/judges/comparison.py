@@ -17,10 +17,12 @@ def generator(seed: int, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([seed, *numbers])
 
 
-def differ(mine: Any, right: Any, what: str = "", *, tolerance: float = 1e-9, images: int = 0) -> str:
+def differ(
+    mine: Any, right: Any, what: str = "", *, tolerance: float = 1e-9, least: float = 0.0, images: int = 0
+) -> str:
     """What is wrong with one array that was returned, as one line; "" where it is right.
 
-    mine: whatever came. right: the array expected. what: its name, such as "dx". images: as for `diagnose`.
+    mine: whatever came. right: the array expected. what: its name, such as "dx". The rest: as for `diagnose`.
     """
     lead = f"{what}: " if what else ""
     right = np.asarray(right, np.float64)
@@ -42,7 +44,7 @@ def differ(mine: Any, right: Any, what: str = "", *, tolerance: float = 1e-9, im
         at = place(~np.isfinite(values)) if values.ndim else ()
         where = f" at [{', '.join(map(str, at))}]" if at else ""
         return f"{lead}{number(values[at])}{where}, expected {number(right[at])}"
-    found = diagnose(values, right, tolerance=tolerance, images=images)
+    found = diagnose(values, right, tolerance=tolerance, least=least, images=images)
     return lead + found if found else ""
 
 
@@ -55,6 +57,7 @@ def twin(
     outputs: Sequence[str] = (),
     suspects: Suspects | None = None,
     tolerance: float = 1e-9,
+    least: float = 0.0,
 ) -> str:
     """Gives both functions each of the cases; returns the first complaint, or "" where all results agree.
 
@@ -75,9 +78,9 @@ def twin(
         images = len(case[0]) if isinstance(case[0], np.ndarray) and case[0].ndim else 0
         pairs = zip(got, wanted, outputs, strict=True) if several else [(got, wanted, "")]
         for one, expected, what in pairs:
-            complaint = differ(one, expected, what, tolerance=tolerance, images=images)
+            complaint = differ(one, expected, what, tolerance=tolerance, least=least, images=images)
             if complaint:
-                known = _suspected(suspects or {}, case, got, wanted)
+                known = _suspected(suspects or {}, case, got, wanted, tolerance)
                 return f"{known or complaint}; for {described(name, case)}"
     return ""
 
@@ -107,13 +110,15 @@ def names_of(name: str) -> list[str]:
     return [word.partition("=")[0].strip() for word in inner.split(",")]
 
 
-def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any) -> str:
+def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any, tolerance: float) -> str:
     """The sentence of the suspect whose result this is. What a suspect leaves None, or makes right, is no evidence."""
     for sentence, function in suspects.items():
         result = function(*map(_copy, case))
         rows = zip(got, result, wanted, strict=True) if isinstance(result, tuple) else [(got, result, wanted)]
-        evidence = [(one, made) for one, made, right in rows if made is not None and differ(made, right)]
-        if evidence and all(not differ(one, made) for one, made in evidence):
+        evidence = [
+            (one, made) for one, made, right in rows if made is not None and differ(made, right, tolerance=tolerance)
+        ]
+        if evidence and all(not differ(one, made, tolerance=tolerance) for one, made in evidence):
             return sentence
     return ""
 

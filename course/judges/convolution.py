@@ -110,6 +110,10 @@ CONV_GRADIENT: dict[str, Function] = {
 def conv2d_gradient(mine: Function, seed: int) -> str:
     """Twin: the shapes of conv2d."""
     return twin(
-        "conv2d_gradient", mine, ref.conv2d_gradient, _cases(seed, gradient=True),
-        outputs=("dx", "dweight", "dbias"), suspects=CONV_GRADIENT,
-    )  # fmt: skip
+        "conv2d_gradient",
+        mine,
+        ref.conv2d_gradient,
+        _cases(seed, gradient=True),
+        outputs=("dx", "dweight", "dbias"),
+        suspects=CONV_GRADIENT,
+    )

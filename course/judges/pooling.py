@@ -90,6 +90,4 @@ GRADIENT: dict[str, Function] = {
 
 def max_pool2d_gradient(mine: Function, seed: int) -> str:
     """Twin: as for max_pool2d; with stride 1 a place wins several windows, and whole numbers have equals."""
-    return twin(
-        "max_pool2d_gradient", mine, ref.max_pool2d_gradient, _cases(seed, gradient=True), suspects=GRADIENT
-    )  # fmt: skip
+    return twin("max_pool2d_gradient", mine, ref.max_pool2d_gradient, _cases(seed, gradient=True), suspects=GRADIENT)

@@ -126,6 +126,4 @@ def dense_gradient(mine: Function, seed: int) -> str:
     for case, (n, i, o) in enumerate([(1, 3, 2), (4, 4, 4), (5, 4, 4), (2, 7, 3)]):
         rng = generator(seed, 3, 2, case)
         cases.append((rng.normal(size=(n, i)), rng.normal(size=(i, o)), rng.normal(size=(n, o))))
-    return twin(
-        "dense_gradient", mine, ref.dense_gradient, cases, outputs=("dx", "dweight", "dbias"), suspects=DENSE
-    )  # fmt: skip
+    return twin("dense_gradient", mine, ref.dense_gradient, cases, outputs=("dx", "dweight", "dbias"), suspects=DENSE)

@@ -33,13 +33,15 @@ def _distribution(weights: np.ndarray, shape: tuple[int, ...]) -> str:
     taps = math.prod(shape[:-2])
     variance = 2 / (taps * (shape[-2] + shape[-1]))
     limit, count = math.sqrt(3 * variance), weights.size
-    if abs(weights.mean()) > 5 * math.sqrt(variance / count):
-        return f"the mean is {number(weights.mean())}, expected 0: draw from −limit to +limit"
+    if weights.min() >= 0:
+        return "no weight is negative: draw from −limit to +limit"
     if abs(weights.var() - variance) > 5 * variance * math.sqrt(
         0.8 / count
     ):  # a uniform distribution's kurtosis is 1.8
         times = weights.var() / variance
-        return f"the variance is {times:.3g} times the right one{_reason(times, shape)}"
+        return f"the variance is {times:.2g} times the right one{_reason(times, shape)}"
+    if abs(weights.mean()) > 5 * math.sqrt(variance / count):
+        return f"the mean is {number(weights.mean())}, expected 0: draw from −limit to +limit"
     if np.abs(weights).max() > limit:
         return f"the largest is {number(np.abs(weights).max())}, the limit {number(limit)}: this distribution is not uniform"
     return ""

@@ -87,7 +87,9 @@ def verdict_on(name: str, function: Callable[..., Any], *, seed: int = 0) -> Ver
             complaint = find(function, seed)
         except NotImplementedError:
             complaint = NOT_WRITTEN
-        except Exception as error:  # whatever a student's function may raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a student's function may raise, SystemExit too
             complaint = raised(error)
     if complaint and is_empty(function):
         complaint = NOT_WRITTEN
@@ -117,7 +119,7 @@ def is_empty(function: Callable[..., Any]) -> bool:
     """Whether a function has nothing but a docstring, `pass` or `...` in its body."""
     code = getattr(function, "__code__", None)
     empty = [_nothing.__code__, _documented.__code__]
-    if code is None or not all(constant is None or isinstance(constant, str) for constant in code.co_consts):
+    if code is None or not all(constant is None or constant == function.__doc__ for constant in code.co_consts):
         return False
     return any(code.co_code == other.co_code and not code.co_names for other in empty)
 

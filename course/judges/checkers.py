@@ -1,0 +1,148 @@
+"""Lesson 4: the student writes the judge, and it is judged by layers that are broken on purpose."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from course.judges.comparison import Function, generator
+from scratchnet import reference as ref
+from scratchnet import textbook
+
+Maker = Callable[[], textbook.Layer]
+
+
+def _pool(**wrong: Function) -> textbook.Layer:
+    return textbook.MaxPool2D(3, 1, functions=wrong)
+
+
+def _conv(**wrong: Function) -> textbook.Layer:
+    return textbook.Conv2D(2, 3, padding="valid", functions=wrong)
+
+
+def _dense(**wrong: Function) -> textbook.Layer:
+    return textbook.Dense(4, functions=wrong)
+
+
+def _relu(**wrong: Function) -> textbook.Layer:
+    return textbook.ReLU(functions=wrong)
+
+
+def _pool_assigned(x: Any, dy: Any, size: int, stride: int) -> Any:
+    dx = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(dy.shape):
+        window = x[n, i * stride : i * stride + size, j * stride : j * stride + size, c]
+        u, v = np.unravel_index(window.argmax(), window.shape)
+        dx[n, i * stride + u, j * stride + v, c] = dy[n, i, j, c]
+    return dx
+
+
+def _conv_assigned(x: Any, weight: Any, dy: Any, stride: int) -> Any:
+    right = ref.conv2d_gradient(x, weight, dy, stride)
+    dx = np.zeros_like(x)
+    for u, v in np.ndindex(weight.shape[:2]):
+        dx[:, u : u + dy.shape[1], v : v + dy.shape[2]] = dy @ weight[u, v].T
+    return dx, *right[1:]
+
+
+def _turned(x: Any, weight: Any, dy: Any, stride: int) -> Any:
+    dx = ref.conv2d_gradient(x, weight[::-1, ::-1], dy, stride)[0]
+    return dx, *ref.conv2d_gradient(x, weight, dy, stride)[1:]
+
+
+def _last_number(x: Any, weight: Any, dy: Any) -> Any:
+    dx, dweight, dbias = ref.dense_gradient(x, weight, dy)
+    dbias[-1] *= 2
+    return dx, dweight, dbias
+
+
+def _changed(place: int, function: Function, gradient: Function) -> Function:
+    """`gradient` with its result number `place` put through `function`."""
+
+    def wrong(*arguments: Any) -> Any:
+        results = list(gradient(*arguments))
+        results[place] = function(results[place])
+        return tuple(results)
+
+    return wrong
+
+
+# What is wrong with each, and the layer. Everything is found by a difference quotient with a dy drawn at random, at all numbers.
+BROKEN: dict[str, Maker] = {
+    "max-pooling whose shared places keep the last window's gradient (= for +=)": lambda: _pool(max_pool2d_gradient=_pool_assigned),
+    "a convolution whose dx keeps the last window's share (= for +=)": lambda: _conv(conv2d_gradient=_conv_assigned),
+    "a convolution that sends dx back by turned filters": (
+        lambda: _conv(conv2d_gradient=_turned)
+    ),
+    "a convolution whose dweight is the mean over the images": (
+        lambda: _conv(conv2d_gradient=_changed(1, lambda dweight: dweight / 2, ref.conv2d_gradient))
+    ),
+    "a dense layer that multiplies by dy's mean over its outputs": (
+        lambda: _dense(dense_gradient=lambda x, w, dy: ref.dense_gradient(x, w, np.broadcast_to(dy.mean(axis=1, keepdims=True), dy.shape)))
+    ),
+    "a dense layer whose dbias is the mean over the images": (
+        lambda: _dense(dense_gradient=_changed(2, lambda dbias: dbias / 2, ref.dense_gradient))
+    ),
+    "a dense layer that takes W for Wᵀ": lambda: _dense(dense_gradient=lambda x, w, dy: (dy @ w, x.T @ dy, dy.sum(axis=0))),
+    "a dense layer of whose dbias only the last number is wrong": lambda: _dense(dense_gradient=_last_number),
+    "a dense layer whose dx is 0.1 % too large": (
+        lambda: _dense(dense_gradient=_changed(0, lambda dx: 1.001 * dx, ref.dense_gradient))
+    ),
+    "ReLU that lets dy pass where dy is positive": lambda: _relu(relu_gradient=lambda x, dy: np.where(dy > 0, dy, 0)),
+    "ReLU that returns its slope and leaves dy out": lambda: _relu(relu_gradient=lambda x, dy: np.where(x > 0, 1.0, 0.0)),
+    "ReLU whose gradient is right in image 0 alone": (
+        lambda: _relu(relu_gradient=lambda x, dy: np.where(x > 0, dy, 0) * (np.arange(len(x)) == 0).reshape(-1, *[1] * (x.ndim - 1)))
+    ),
+    "max-pooling with the gradient of the mean": (
+        lambda: _pool(max_pool2d_gradient=lambda x, dy, size, stride: _mean_gradient(x, dy, size, stride))
+    ),
+}  # fmt: skip
+
+
+def _mean_gradient(x: Any, dy: Any, size: int, stride: int) -> Any:
+    dx = np.zeros_like(x)
+    for u, v in np.ndindex(size, size):
+        dx[:, u : u + (dy.shape[1] - 1) * stride + 1 : stride, v : v + (dy.shape[2] - 1) * stride + 1 : stride] += (
+            dy / size**2
+        )
+    return dx
+
+
+RIGHT: dict[str, Maker] = {
+    "a convolution": _conv,
+    "max-pooling": _pool,
+    "a dense layer": _dense,
+    "ReLU": _relu,
+    "a convolution with a stride": lambda: textbook.Conv2D(3, 2, stride=2, padding="same"),
+}
+INPUTS = {"conv": (5, 4, 2), "pool": (5, 4, 2), "relu": (3, 2), "dense": (4,)}
+
+
+def built(make: Maker, seed: int) -> textbook.Layer:
+    """The layer, with weights drawn at random, biases too."""
+    layer, rng = make(), generator(seed, 4)
+    layer.build(INPUTS[layer.kind], rng)
+    for parameter in layer.parameters():
+        parameter.value[...] = rng.normal(size=parameter.value.shape)
+    return layer
+
+
+def check(mine: Function, seed: int) -> str:
+    """Every right layer must pass, and every broken one must not."""
+    for make, expected, words in [
+        *((make, True, f"refuses {name}, which is right") for name, make in RIGHT.items()),
+        *((make, False, f"lets {name} pass") for name, make in BROKEN.items()),
+    ]:
+        layer = built(make, seed)
+        before = {p.name: p.value.copy() for p in layer.parameters()}
+        try:
+            answer: Any = mine(layer)
+        except AssertionError:
+            answer = False
+        if any(not np.array_equal(p.value, before[p.name]) for p in layer.parameters()):
+            return "leaves a parameter changed: put back every number that was moved"
+        if not isinstance(answer, bool | np.bool_):
+            return f"must return True or False, got {type(answer).__name__}"
+        if bool(answer) is not expected:
+            return words
+    return ""

@@ -1,0 +1,81 @@
+"""Lesson 10: dropout."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from course.judges.comparison import Function, differ, generator
+
+IMAGES, FEATURES = 300, 60
+
+
+def dropout(mine: Function, seed: int) -> str:
+    """Properties: the share to 5 standard errors, the scale, the mask, x itself at test, fresh masks from the generator."""
+    for case, rate in enumerate((0.3, 0.6, 0.0)):
+        x = generator(seed, 10, case).normal(size=(IMAGES, FEATURES)) + 3
+        complaint = _at_test(mine, x, rate, seed) or _in_training(mine, x, rate, seed)
+        if complaint:
+            return f"{complaint}; for rate {rate}"
+    return ""
+
+
+def _called(mine: Function, x: Any, rate: float, rng: np.random.Generator, training: bool) -> tuple[Any, Any, str]:
+    """y, kept, and the first complaint about their kind."""
+    given = x.copy()
+    answer = mine(given, rate, rng, training)
+    if not np.array_equal(given, x):
+        return None, None, "changes its arguments in place: x is no longer what it was; work on a copy"
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return None, None, "must return (y, kept)"
+    y, kept = np.asarray(answer[0]), np.asarray(answer[1])
+    if y.shape != x.shape or kept.shape != x.shape:
+        return None, None, f"y has shape {y.shape} and kept {kept.shape}, expected {x.shape} for both"
+    if kept.dtype != np.bool_:
+        return None, None, f"kept is of {kept.dtype}, expected bool"
+    return y, kept, ""
+
+
+def _at_test(mine: Function, x: Any, rate: float, seed: int) -> str:
+    y, kept, complaint = _called(mine, x, rate, generator(seed, 10, 50), False)
+    if complaint:
+        return complaint
+    if not np.array_equal(y, x):
+        return f"without training y must be x itself: {differ(y, x)}"
+    return "" if kept.all() else "without training everything is kept: kept must be True everywhere"
+
+
+def _in_training(mine: Function, x: Any, rate: float, seed: int) -> str:
+    rng = generator(seed, 10, 51)
+    y, kept, complaint = _called(mine, x, rate, rng, True)
+    if complaint:
+        return complaint
+    if rate and (kept == kept[0]).all():
+        return "one mask for all images: each has its own"
+    if rate and (kept == kept[:, :1]).all():
+        return "an image is left out whole: each feature has its own coin"
+    share, error = float((y == 0).mean()), math.sqrt(rate * (1 - rate) / x.size)
+    if abs(share - rate) > 5 * error:
+        swapped = ": rate is the share that is left out" if abs(share - 1 + rate) <= 5 * error else ""
+        return f"{share:.1%} of the features are left out, expected {rate:.0%}{swapped}"
+    if not np.array_equal(kept, y != 0):
+        return (
+            "kept is the wrong way round: True where a feature stays"
+            if np.array_equal(kept, y == 0)
+            else "kept is not where y is not 0"
+        )
+    complaint = differ(y[kept], (x / (1 - rate))[kept])
+    if complaint:
+        return f"the features that stay must be x / (1 − rate), so that the mean stays: {complaint}"
+    return _freshness(mine, x, rate, rng, kept, seed) if rate else ""
+
+
+def _freshness(mine: Function, x: Any, rate: float, rng: np.random.Generator, kept: Any, seed: int) -> str:
+    again = _called(mine, x, rate, rng, True)[1]
+    if np.array_equal(again, kept):
+        return "the same mask in every step: draw a new one from rng"
+    if not np.array_equal(_called(mine, x, rate, generator(seed, 10, 51), True)[1], kept):
+        return "the same generator gives another mask: draw it from rng, nothing from np.random"
+    columns = kept.mean(axis=0)
+    spread = 6 * math.sqrt(rate * (1 - rate) / IMAGES)
+    return "some features are left out more often than others" if np.abs(columns - 1 + rate).max() > spread else ""

@@ -1,0 +1,167 @@
+"""Lesson 9: Adam with L2, for one parameter and for all of a network.
+
+`adam` is the textbook's pure function: value and moments go in, new ones come out. `adam_step` is the loop around it, which
+has a memory: the number of the step, and two moments for each parameter. Mistakes live in both, and are told apart.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from course.judges.comparison import Function, differ, generator, twin
+from scratchnet import reference as ref
+from scratchnet.textbook.parameter import Parameter
+
+
+def _cases(seed: int) -> list[tuple[Any, ...]]:
+    """First and later steps; usual, tiny and zero gradients; with L2 and without; and the defaults."""
+    cases: list[tuple[Any, ...]] = []
+    for number, (step, size, l2) in enumerate(
+        [(1, 1.0, 0.0), (2, 1.0, 0.0), (3, 1e-8, 0.0), (25, 0.0, 0.0), (4, 1.0, 0.1), (1000, 0.1, 0.01)]
+    ):
+        rng = generator(seed, 9, number)
+        value, grad, mean = (
+            rng.normal(size=(4, 3)),
+            size * rng.normal(size=(4, 3)),
+            0.3 * size * rng.normal(size=(4, 3)),
+        )
+        square = size**2 * rng.uniform(0.1, 1, size=(4, 3))
+        if step == 1:
+            mean, square = np.zeros((4, 3)), np.zeros((4, 3))
+        cases.append((value, grad, mean, square, step, 0.05, 0.8, 0.99, 1e-8, l2))
+    rng = generator(seed, 9, 99)
+    cases.append((rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), rng.uniform(0.1, 1, size=5), 7))
+    return cases
+
+
+def _with(change: str) -> Function:
+    """adam with one mistake."""
+
+    def wrong(
+        value: Any, grad: Any, mean: Any, square: Any, step: int, learning_rate: float = 1e-3, beta1: float = 0.9,
+        beta2: float = 0.999, epsilon: float = 1e-8, l2: float = 0.0,
+    ) -> Any:  # fmt: skip
+        decayed = change == "decoupled"
+        if not decayed and change != "no l2":
+            grad = grad + l2 * value
+        mean, square = beta1 * mean + (1 - beta1) * grad, beta2 * square + (1 - beta2) * grad**2
+        step = step + 1 if change == "late" else step
+        unbiased = (mean, square) if change == "biased" else (mean / (1 - beta1**step), square / (1 - beta2**step))
+        root = np.sqrt(unbiased[1] + epsilon) if change == "epsilon" else np.sqrt(unbiased[1]) + epsilon
+        ratio = unbiased[0] / (unbiased[1] + epsilon) if change == "root" else unbiased[0] / root
+        moved = value + learning_rate * ratio if change == "uphill" else value - learning_rate * ratio
+        if decayed:
+            moved = moved - learning_rate * l2 * value
+        kept = unbiased if change == "kept" else (mean, square)
+        return moved, *kept
+
+    return wrong
+
+
+ADAM: dict[str, Function] = {
+    "the moments are not divided by 1 − βᵗ: they begin at 0, and are too small at first": _with("biased"),
+    "the number of the step is one too large: `step` is 1 at the first": _with("late"),
+    "ε stands under the root: √v + ε": _with("epsilon"),
+    "divided by v and not by its root": _with("root"),
+    "uphill: the learning rate's sign": _with("uphill"),
+    "l2 shrinks the value itself, as AdamW does: here l2 · value is added to the gradient, before the moments": _with(
+        "decoupled"
+    ),
+    "l2 is missing": _with("no l2"),
+    "the corrected moments are returned: return m and v as they were before the division by 1 − βᵗ": _with("kept"),
+}
+
+
+def adam(mine: Function, seed: int) -> str:
+    """Twin: value, mean and square."""
+    return twin(
+        "adam", mine, ref.adam, _cases(seed), outputs=("value", "mean", "square"), suspects=ADAM, tolerance=1e-10
+    )
+
+
+class _Path:
+    """Where parameters go by the textbook's adam, with a mistake in the loop around it, or with none.
+
+    number: from the count of steps, a parameter's place and how many there are, the number that adam is given. decays: from
+    `decay`, whether l2 applies. remembers: whether the moments are kept.
+    """
+
+    def __init__(self, number: Any = lambda steps, i, n: steps, decays: Any = bool, remembers: bool = True) -> None:
+        self.number, self.decays, self.remembers = number, decays, remembers
+        self.places: list[tuple[Any, Any, Any]] = []
+
+    def begin(self, parameters: list[Parameter]) -> None:
+        """From the values that they have."""
+        self.places = [(p.value.copy(), np.zeros_like(p.value), np.zeros_like(p.value)) for p in parameters]
+
+    def step(self, steps: int, parameters: list[Parameter], learning_rate: float, l2: float) -> None:
+        """One step by the gradients that they have."""
+        for i, p in enumerate(parameters):
+            value, mean, square = self.places[i] if self.remembers else (self.places[i][0], 0 * p.value, 0 * p.value)
+            number, decay = self.number(steps, i, len(parameters)), l2 if self.decays(p.decay) else 0.0
+            self.places[i] = ref.adam(value, p.grad, mean, square, number, learning_rate, l2=decay)
+
+
+def _mistakes() -> dict[str, _Path]:
+    return {
+        "l2 is for weights, whose decay is true; a bias has none": _Path(decays=lambda decay: True),
+        "l2 is missing": _Path(decays=lambda decay: False),
+        "the steps are counted for each parameter: there is one count for all": (
+            _Path(number=lambda steps, i, n: (steps - 1) * n + i + 1)
+        ),
+        "the number of the step is 1 again: count the steps in `state`": _Path(number=lambda steps, i, n: 1),
+        "the number of the step is one too large: the first is 1": _Path(number=lambda steps, i, n: steps + 1),
+        "the moments are forgotten from step to step: keep them in `state`": _Path(remembers=False),
+    }
+
+
+class _Run:
+    """Parameters that a student's adam_step moves, beside what the textbook makes of them."""
+
+    def __init__(self, mine: Function, seed: int, learning_rate: float, l2: float) -> None:
+        self.rng = generator(seed, 9, 50, int(1000 * learning_rate))
+        self.mine, self.rates = mine, (learning_rate, l2)
+        shapes = {"conv1.weight": (3, 2, 2, 3), "conv1.bias": (3,), "dense1.weight": (4, 3), "dense1.bias": (3,)}
+        self.parameters = [
+            Parameter(name, self.rng.normal(size=shape), decay=name.endswith("weight"))
+            for name, shape in shapes.items()
+        ]
+        self.state: dict[Any, Any] = {}
+        self.right, self.mistakes, self.steps = _Path(), _mistakes(), 0
+        for path in (self.right, *self.mistakes.values()):
+            path.begin(self.parameters)
+
+    def step(self) -> str:
+        """One step of both; the first complaint."""
+        self.steps += 1
+        size = 0.0 if self.steps % 7 == 0 else 1e-8 if self.steps % 5 == 0 else 1.0
+        for p in self.parameters:
+            p.grad[...] = size * self.rng.normal(size=p.value.shape)
+        before, gradients = [p.value.copy() for p in self.parameters], [p.grad.copy() for p in self.parameters]
+        for path in (self.right, *self.mistakes.values()):
+            path.step(self.steps, self.parameters, *self.rates)
+        self.mine(self.parameters, self.state, *self.rates)
+        if not self.state:
+            return "`state` is empty after a step: all that must be remembered belongs into it, and nowhere else"
+        for i, p in enumerate(self.parameters):
+            if not np.array_equal(p.grad, gradients[i]):
+                return f"changes the gradient of {p.name} in place: others may still need it"
+            right = self.right.places[i][0]
+            if np.array_equal(p.value, before[i]) and not np.array_equal(before[i], right):
+                return f"{p.name} does not move: write into it, parameter.value[...] = …"
+            complaint = differ(p.value, right)
+            if complaint:
+                known = [words for words, path in self.mistakes.items() if not differ(p.value, path.places[i][0])]
+                return f"step {self.steps}, {p.name}: {known[0] if known else complaint}"
+        return ""
+
+
+def adam_step(mine: Function, seed: int) -> str:
+    """Two networks take turns, 25 steps each: two weights and two biases, tiny and zero gradients among the usual."""
+    runs = [_Run(mine, seed, 0.05, 0.1), _Run(mine, seed, 0.01, 0.0)]
+    for _ in range(25):
+        for run in runs:
+            complaint = run.step()
+            if complaint:
+                return complaint
+    return ""
