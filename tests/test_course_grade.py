@@ -1,0 +1,218 @@
+"""A class is graded whatever is in its files, and nothing is left behind."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from course.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+RIGHT = """
+import numpy as np
+
+def relu_gradient(x, dy):
+    return dy * (x > 0)
+
+def dense_gradient(x, weight, dy):
+    return dy @ weight.T, x.T @ dy, dy.sum(axis=0)
+
+def max_pool2d(x, size, stride):
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride].max(axis=(-2, -1))
+"""
+
+
+def with_relu(body, first=""):
+    """The right file, with another relu_gradient."""
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    return f"{first}\n{RIGHT}\ndef relu_gradient(x, dy):\n{lines}\n"
+
+
+ANSWERS = """
+import os
+for n in range(3, 30):
+    try:
+        os.write(n, b'{"done": true}\\n' * 100)
+    except OSError:
+        pass
+return dy
+"""
+
+# What a file does, and what its row says of relu_gradient; the other two functions are right in all of them.
+HOSTILE = {
+    "loop": ("while True:\n    pass", "takes longer than 0.75 s"),
+    "stubborn": ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "takes longer than 0.75 s"),
+    "exit": ("import sys\nsys.exit(0)", "SystemExit: 0 (line"),
+    "hard_exit": ("import os\nos._exit(0)", "ends the process (exit code 0)"),
+    "abort": ("import os\nos.abort()", "ends the process (signal 6)"),
+    "flood": ("while True:\n    print('x' * 100000)\n    import os\n    os.write(2, b'y' * 100000)", "takes longer than 0.75 s"),
+    "answers": (ANSWERS, "dy as it came"),
+    "writes": ("open('left.txt', 'w').write('x')\nreturn dy", "PermissionError: a solution may not change files (line"),
+    "removes": ("import os, course\nos.remove(course.__file__)", "a solution may not change files"),
+    "truncates": ("import os, course\nos.open(course.__file__, os.O_WRONLY | os.O_TRUNC)", "a solution may not change files"),
+    "starts": ("import subprocess\nsubprocess.run(['sleep', '60'])", "a solution may not start a process"),
+    "system": ("import os\nos.system('sleep 60')", "a solution may not start a process"),
+    "connects": ("import socket\nsocket.socket()", "a solution may not open a connection"),
+    "kills": ("import os\nos.kill(os.getppid(), 9)", "a solution may not send a signal"),
+    "recursion": ("return relu_gradient(x, dy)", "RecursionError"),
+    "threads": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nreturn dy * (x > 0)", "right"),
+}  # fmt: skip
+if hasattr(os, "fork"):
+    HOSTILE["forks"] = ("import os\nwhile True:\n    os.fork()", "a solution may not start a process")
+if sys.platform == "linux":
+    HOSTILE["memory"] = ("return [bytearray(2**34) for _ in range(2**12)]", "MemoryError")
+
+# Files that are wrong as a whole: what the row says under "problems", and of relu_gradient.
+PATCHES = {
+    "course.judges.slopes": "import course.judges.slopes as s\ns.relu_gradient = lambda mine, seed: ''\nreturn dy",
+    "numpy.array_equal": "np.array_equal = lambda a, b: True\nreturn dy",
+    "scratchnet.reference.relu_gradient": (
+        "from scratchnet import reference as r\nr.relu_gradient.__code__ = (lambda x, dy: dy).__code__\nreturn dy"
+    ),
+    "course.judges.slopes.RELU": "from course.judges.slopes import RELU\nRELU.clear()\nreturn dy",
+    "course.judges.verdict.Verdict": "from course.judges import Verdict\nVerdict.__bool__ = lambda self: True\nreturn dy",
+}
+TAKES = "\ndef relu_gradient(x, dy):\n    return X\n"
+BROKEN = {
+    **{
+        f"patch{i}": (with_relu(body), f"changes {name}", "not judged")
+        for i, (name, body) in enumerate(PATCHES.items())
+    },
+    "top_exit": (f"import os\nX = os._exit(3){TAKES}", "the file itself ends the process (exit code 3)", "missing"),
+    "top_loop": (f"X = [0 for _ in iter(int, 1)]{TAKES}", "the file itself takes longer than 0.75 s", "missing"),
+    "binary": (b"\xff\xfe\x00relu", "is not text in UTF-8", "missing"),
+    "empty": ("", "", "missing"),
+}
+
+
+def hands_in(folder, name, text):
+    file = folder / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def state_of(folder):
+    return {path: hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.rglob("*.py"))}
+
+
+def children():
+    answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True)
+    return [line for line in answer.stdout.splitlines() if "course.runner" in line or line == "sleep 60"]
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A class of more than thirty, most of them hostile, graded once."""
+    folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
+    for name, (body, _) in HOSTILE.items():
+        hands_in(folder, f"{name}.py", with_relu(body))
+    for name, (text, *_) in BROKEN.items():
+        hands_in(folder, f"{name}.py", text)
+    for number in range(4):
+        hands_in(folder, f"right{number}.py", RIGHT)
+    hands_in(folder, "syntax.py", "# %%\n" + RIGHT + "\n# %%\ndef conv2d(x:\n")
+    hands_in(folder, "=cmd.py", RIGHT)
+    cell = {"cell_type": "code", "source": RIGHT.splitlines(keepends=True), "metadata": 7}
+    hands_in(folder, "notebook.ipynb", json.dumps({"cells": [{"cell_type": "markdown"}, cell], "metadata": "broken"}))
+    (folder / "in_a_folder").mkdir()
+    for suffix in ("py", "ipynb"):  # an edition has each lesson twice; the one in which more is written counts
+        stub = "def relu_gradient(x, dy):\n    raise NotImplementedError\n"
+        text = RIGHT if suffix == "py" else json.dumps({"cells": [{"cell_type": "code", "source": stub}]})
+        hands_in(folder / "in_a_folder", f"03_slopes.{suffix}", text)
+    (folder / "nothing").mkdir()
+    before, files = state_of(ROOT / "course"), set(folder.rglob("*"))
+    code = main(
+        ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "3", "--memory", "1024", "--jobs", "2"]
+    )
+    assert code == 0
+    assert state_of(ROOT / "course") == before
+    assert set(folder.rglob("*")) == files
+    assert [path.name for path in out.iterdir()] == ["g.csv"]
+    return rows_of(out / "g.csv")
+
+
+def test_everybody_has_a_row(graded):
+    assert len(graded) == len(HOSTILE) + len(BROKEN) + 9 >= 30
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.skipif(sys.platform == "win32", reason="other exit codes")
+def test_what_a_function_does_costs_that_function_alone(name, graded):
+    row = graded[name]
+    assert HOSTILE[name][1] in row["relu_gradient"]
+    assert (row["dense_gradient"], row["max_pool2d"]) == ("right", "right")
+    assert row["problems"] == ""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_a_file_does_as_a_whole_is_its_problem(name, graded):
+    _, problem, relu = BROKEN[name]
+    row = graded[name]
+    assert problem in row["problems"]
+    assert row["relu_gradient"] == relu
+    assert row["right"] == "0"
+
+
+def test_the_others_are_right(graded):
+    for name in ("right0", "right3", "'=cmd", "notebook", "in_a_folder"):
+        assert (graded[name]["right"], graded[name]["of"], graded[name]["problems"]) == ("3", "3", ""), name
+    assert graded["syntax"]["right"] == "3"
+    assert graded["syntax"]["problems"].startswith("cell 2, line 15: SyntaxError: ")
+    assert graded["nothing"]["problems"] == "no .py and no .ipynb"
+    assert {graded["nothing"][name] for name in ("relu_gradient", "dense_gradient", "max_pool2d")} == {"missing"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ps")
+def test_no_process_is_left(graded):
+    assert not children()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
+def test_interrupted_it_ends_what_it_has_started(tmp_path, monkeypatch):
+    import course.grade
+
+    hands_in(tmp_path, "loop.py", with_relu("while True: pass"))
+    started = []
+    start = course.grade._start
+    monkeypatch.setattr(course.grade, "_start", lambda folder: started.append(start(folder)) or started[-1])
+
+    def interrupt():
+        while not started:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv"), "--timeout", "60"]) == 130
+    assert started[0].returncode is not None
+    assert not (tmp_path / "g.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nowhere", "--csv", "g.csv"], "there is no such folder"),
+        ([".", "--csv", "g.csv"], "holds nobody's work"),
+        ([".", "--csv", "g.csv", "--timeout", "0"], "--timeout must be at least 1"),
+        ([".", "--csv", "g.csv", "--jobs", "0"], "--jobs must be at least 1"),
+    ],
+)
+def test_what_cannot_be_graded(arguments, line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["grade", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert said.count("\n") == 1
