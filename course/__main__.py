@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.front_door import answering, program
+from scratchnet.terminal.entry_point import answering, program
 
 PROGRAM = "python -m course"
 

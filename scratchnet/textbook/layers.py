@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from scratchnet import random
 from scratchnet.errors import OrderError, ShapeError
-from scratchnet.textbook.parameter import Parameter
 from scratchnet.reference import Array
+from scratchnet.textbook.parameter import Parameter
 from scratchnet.textbook.table import Function, table
 
 Shape = tuple[int, ...]

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from scratchnet import random
 from scratchnet.errors import ConfigError, OrderError, ShapeError
-from scratchnet.textbook.parameter import Parameter
 from scratchnet.reference import Array
 from scratchnet.textbook.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Shape
+from scratchnet.textbook.parameter import Parameter
 from scratchnet.textbook.table import Function, table
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from scratchnet.textbook.parameter import Parameter
 from scratchnet.reference import Array
+from scratchnet.textbook.parameter import Parameter
 from scratchnet.textbook.table import Function, table
 
 
