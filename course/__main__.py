@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from scratchnet.terminal.command_line import Parser
-from scratchnet.terminal.entry_point import answering, program
+from scratchnet.terminal.entry_point import answering, own_process
 
 PROGRAM = "python -m course"
 
@@ -49,4 +49,5 @@ def module_of(command: str) -> Any:
 
 
 if __name__ == "__main__":
-    program(main)
+    own_process()
+    sys.exit(main())
