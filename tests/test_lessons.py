@@ -1,16 +1,19 @@
 """The lessons of the course: their form, their exercises, and that each runs, alone, in time, and as it says."""
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from course.exercises import of_lesson
 from course.judges import judge
+from course.written import written
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {int(path.name[:2]): path for path in sorted((ROOT / "course" / "lessons").glob("[0-9][0-9]_*.py"))}
@@ -20,10 +23,11 @@ SECONDS = {11: 60, 13: 60}  # of the processor, warm; 10 for all others
 each_lesson = pytest.mark.parametrize("number", FILES)
 
 
-def written(number):
+def prose(number):
     """The text of a lesson, without its code: what stands in its markdown cells."""
     cells = re.split(r"^# %%", TEXTS[number], flags=re.MULTILINE)[1:]
-    return "\n".join(cell.removeprefix(" [markdown]") for cell in cells if cell.startswith(" [markdown]"))
+    text = "".join(cell.removeprefix(" [markdown]\n") for cell in cells if cell.startswith(" [markdown]"))
+    return re.sub(r"^# ?", "", text, flags=re.MULTILINE)
 
 
 def functions(number):
@@ -32,16 +36,15 @@ def functions(number):
 
 @each_lesson
 def test_form(number):
-    text, prose = TEXTS[number], written(number)
+    text, said = TEXTS[number], prose(number)
     assert text.startswith(f"# %% [markdown]\n# # {number} · "), "the number and the question are the title"
-    title = prose.partition("\n")[2].partition("\n")[0]
-    assert title.endswith("?")
+    assert said.partition("\n")[0].endswith("?")
     for head in ("**Question.**", "**You write**", "**Time**", "**You need**"):
-        assert " ".join(prose.split()).count(head) == 1, head
+        assert " ".join(said.split()).count(head) == 1, head
     for part in ("## Break it", "## What comes next", "**Sources.**"):
-        assert prose.count(part) == 1, part
-    assert prose.index("## Exercise") < prose.index("## Break it") < prose.index("## What comes next")
-    assert re.search(r"Goodfellow, Bengio & Courville 2016", prose.partition("**Sources.**")[2])
+        assert said.count(part) == 1, part
+    assert said.index("## Exercise") < said.index("## Break it") < said.index("## What comes next")
+    assert "Goodfellow, Bengio & Courville 2016" in " ".join(said.partition("**Sources.**")[2].split())
     assert "pictures.show(" in text
     assert re.search(r"\bcells\(\d+\)", text), "real cells"
     assert not re.search(r"^#.* $", text, re.MULTILINE), "no spaces at the end of a line"
@@ -54,7 +57,8 @@ def test_exercises_stand_in_their_lesson_as_the_table_has_them(number):
     text, found = TEXTS[number], functions(number)
     for exercise in of_lesson(number):
         node = found[exercise.name]
-        assert f"({ast.unparse(node.args)})".replace(" ", "") == exercise.signature.replace(" ", ""), exercise.name
+        expected = ast.parse(f"def f{exercise.signature}: pass").body[0].args
+        assert ast.unparse(node.args) == ast.unparse(expected), exercise.name
         lines = text.splitlines()[node.lineno - 1 : node.end_lineno + 2]
         marks = [line.strip() for line in lines if "SOLUTION" in line]
         assert marks == ["# BEGIN SOLUTION", "# END SOLUTION"], exercise.name
@@ -62,7 +66,7 @@ def test_exercises_stand_in_their_lesson_as_the_table_has_them(number):
         begin = next(i for i, line in enumerate(lines) if "BEGIN SOLUTION" in line)
         assert node.body[1].lineno > node.lineno + begin, f"{exercise.name}: code before the solution"
         assert f'judge("{exercise.name}", {exercise.name})' in text
-        assert f"`{exercise.name}" in written(number)
+        assert f"`{exercise.name}" in prose(number)
     assert of_lesson(number)
     assert text.count("BEGIN SOLUTION") == text.count("END SOLUTION") == len(of_lesson(number))
 
@@ -96,17 +100,23 @@ def test_lessons_know_nothing_of_each_other(number):
     assert not re.search(r"import scratchnet as|from scratchnet import (?!reference)", TEXTS[number]) or number > 7
 
 
+@pytest.fixture(scope="session")
+def fonts(tmp_path_factory):
+    """A folder in which Matplotlib keeps its list of fonts: that of this machine may be of another installation."""
+    return tmp_path_factory.mktemp("matplotlib")
+
+
 @pytest.mark.parametrize(
     "number", [number if number in QUICK else pytest.param(number, marks=pytest.mark.slow) for number in FILES]
 )
-def test_runs(number, tmp_path):
+def test_runs(number, tmp_path, fonts):
     """Alone in an empty folder, with warnings as errors, in the time that it has; its pictures are written where asked for."""
     lesson = tmp_path / FILES[number].name
     lesson.write_text(TEXTS[number], encoding="utf-8")
     pictures = tmp_path / "pictures"
     code = "import runpy, sys, time; runpy.run_path(sys.argv[1], run_name='__main__'); "
     code += "print(time.process_time(), 'numba' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "MPLCONFIGDIR": str(fonts)}
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(lesson), "--pictures", str(pictures)],
         env=environment,
@@ -127,3 +137,45 @@ def test_runs(number, tmp_path):
     )  # kernels may still have to be compiled, and cells to be decoded
     assert number > 10 or numba == "False"
     assert [path.suffix for path in pictures.iterdir()] == [".png"] * TEXTS[number].count("pictures.show(")
+
+
+@pytest.mark.parametrize("kind", ["py", "ipynb"])
+def test_what_is_written_so_far_is_found(kind, tmp_path):
+    """Lesson 11 takes the functions that are right; one that is wrong, not written, or of a later lesson, is the textbook's."""
+    sources = {
+        "02_a": "import numpy as np\n%matplotlib inline\nprint(1 / 0)\n"
+        "def conv2d(x, weight, bias, stride):\n    raise NotImplementedError",
+        "03_b": "def relu_gradient(x, dy):\n    return dy * (x > 0)\n"
+        "def dense_gradient(x, weight, dy):\n    return dy @ weight.T, x.T @ dy, dy.mean(axis=0)",
+        "06_c": "def max_pool2d(x, size, stride) return x",
+        "10_d": "def dropout(x, rate, rng, training):\n    return x, x == x",
+    }
+    for name, source in sources.items():
+        if kind == "ipynb":
+            text = json.dumps(
+                {
+                    "cells": [
+                        {"cell_type": "markdown", "source": ["# 1"]},
+                        {"cell_type": "code", "source": source.splitlines(True)},
+                    ]
+                }
+            )
+        else:
+            text = source.replace("%matplotlib inline\n", "")
+        (tmp_path / f"{name}.{kind}").write_text(text, encoding="utf-8")
+    found = written(tmp_path)
+    assert list(found) == ["relu_gradient"]
+    assert found["relu_gradient"](np.array([-1.0, 2.0]), np.ones(2)).tolist() == [0, 1]
+
+
+def test_the_readme_lists_every_lesson():
+    readme = (ROOT / "course" / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) == len(FILES) == 14
+    for (number, path), row in zip(FILES.items(), rows, strict=True):
+        title = re.search(r"# # \d+ · (.+)", TEXTS[number])[1]
+        assert row.startswith(f"| {number} | [{title}](lessons/{path.name}) | ")
+        minutes = re.search(r"Time\*\* (\d+)", " ".join(prose(number).split()))[1]
+        assert row.endswith(f" | {minutes} |")
+        for exercise in of_lesson(number)[:1]:
+            assert f"`{exercise.name}`" in row

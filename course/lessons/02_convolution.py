@@ -12,7 +12,7 @@
 import numpy as np
 
 from course import cells, judge, pictures
-from scratchnet import reference as textbook
+from scratchnet import reference
 
 images, labels, subjects = cells(64)
 green = images[0, :, :, 1] / 255
@@ -29,7 +29,7 @@ crop = images[0, 18:25, 16:23, 1].astype(float)
 edge = np.array([[-1.0, 0.0, 1.0]] * 3)
 row, column = 2, 2
 window = crop[row : row + 3, column : column + 3]
-answers = textbook.conv2d(crop[None, :, :, None], edge[:, :, None, None], np.zeros(1), stride=1)[0, :, :, 0]
+answers = reference.conv2d(crop[None, :, :, None], edge[:, :, None, None], np.zeros(1), stride=1)[0, :, :, 0]
 
 figure, axes = pictures.figure(columns=4, width=12, height=3.4)
 pictures.numbers(axes[0], crop, "green channel, 7 × 7")
@@ -95,7 +95,7 @@ filters = np.zeros((3, 3, 1, 3))
 filters[..., 0, 0] = edge
 filters[..., 0, 1] = edge.T
 filters[..., 0, 2] = [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]
-maps = conv2d(textbook.pad(green[None, :, :, None], 1, 1, 1, 1), filters, np.zeros(3), 1)[0]
+maps = conv2d(reference.pad(green[None, :, :, None], 1, 1, 1, 1), filters, np.zeros(3), 1)[0]
 figure, axes = pictures.figure(columns=4, width=12, height=2.8)
 pictures.image(axes[0], green, "green channel")
 for f, title in enumerate(("left to right", "top to bottom", "a number against its neighbours")):
@@ -124,7 +124,7 @@ print(
 # **Turn the filter around**, as a mathematician would. What happens to the edges?
 
 # %%
-turned = conv2d(textbook.pad(green[None, :, :, None], 1, 1, 1, 1), filters[::-1, ::-1], np.zeros(3), 1)[0]
+turned = conv2d(reference.pad(green[None, :, :, None], 1, 1, 1, 1), filters[::-1, ::-1], np.zeros(3), 1)[0]
 for f, title in enumerate(("left to right", "top to bottom", "against neighbours")):
     opposite, same = np.allclose(turned[..., f], -maps[..., f]), np.allclose(turned[..., f], maps[..., f])
     print(f"{title:<20} times -1: {opposite}, unchanged: {same}")

@@ -13,7 +13,7 @@
 import numpy as np
 
 from course import cells, judge, pictures
-from scratchnet import reference as textbook
+from scratchnet import reference
 
 images, labels, subjects = cells(64)
 
@@ -37,7 +37,7 @@ for place, value in stamps.items():
 
 def dx_of(dy):
     """dx of a 7 × 7 image, for the filter above."""
-    return textbook.conv2d_gradient(np.zeros((1, 7, 7, 1)), weight[:, :, None, None], dy, 1)[0][0, :, :, 0]
+    return reference.conv2d_gradient(np.zeros((1, 7, 7, 1)), weight[:, :, None, None], dy, 1)[0][0, :, :, 0]
 
 
 figure, axes = pictures.figure(columns=4, width=12, height=3.3)
@@ -103,7 +103,7 @@ judge("conv2d_gradient", conv2d_gradient)
 # %%
 x = images[:1, :, :, 1:2] / 255
 edge = np.array([[-1.0, 0.0, 1.0]] * 3)[:, :, None, None]
-y = textbook.conv2d(x, edge, np.zeros(1), 1)
+y = reference.conv2d(x, edge, np.zeros(1), 1)
 dx, dweight, dbias = conv2d_gradient(x, edge, 2 * y, 1)
 figure, axes = pictures.figure(columns=3, width=10, height=3.2)
 pictures.image(axes[0], images[0], "a cell")
@@ -111,7 +111,7 @@ pictures.gradient(axes[1], y[0, :, :, 0], "answers to edges", "y")
 pictures.gradient(axes[2], dx[0, :, :, 0], "blame at the pixels", "dx")
 pictures.show(figure, "A cell, an edge filter's answers, and the gradient of the sum of their squares at each pixel.")
 
-lower = np.sum(textbook.conv2d(x - 0.01 * dx, edge, np.zeros(1), 1) ** 2)
+lower = np.sum(reference.conv2d(x - 0.01 * dx, edge, np.zeros(1), 1) ** 2)
 print(f"sum of squares {np.sum(y**2):.3f}; after a small step against dx {lower:.3f}")
 print(f"the black corner: |dx| is at most {np.abs(dx[0, :8, :8]).max():.1f}")
 assert lower < np.sum(y**2)
@@ -143,14 +143,14 @@ def training(gradient, steps=40):
     first, second = 2 * rng.normal(size=(5, 5, 3, 4)) / 5, rng.normal(size=(5, 5, 4, 1)) / 5
     losses = []
     for _ in range(steps):
-        h = textbook.relu(textbook.conv2d(some, first, np.zeros(4), 2))
-        y = textbook.conv2d(h, second, np.zeros(1), 2)
+        h = reference.relu(reference.conv2d(some, first, np.zeros(4), 2))
+        y = reference.conv2d(h, second, np.zeros(1), 2)
         away = y.mean(axis=(1, 2, 3)) - target
         losses.append(np.mean(away**2))
         dy = np.broadcast_to((2 * away / len(away))[:, None, None, None], y.shape) / y[0].size
-        dh, dsecond, _ = textbook.conv2d_gradient(h, second, dy, 2)
+        dh, dsecond, _ = reference.conv2d_gradient(h, second, dy, 2)
         dh = gradient(h, second, dy, 2)
-        _, dfirst, _ = textbook.conv2d_gradient(some, first, textbook.relu_gradient(h, dh), 2)
+        _, dfirst, _ = reference.conv2d_gradient(some, first, reference.relu_gradient(h, dh), 2)
         first, second = first - 0.5 * dfirst, second - 0.5 * dsecond
     return np.array(losses)
 
