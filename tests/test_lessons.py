@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from course.check import verdicts_on
+from course.lesson_file import read
 
 from course.exercises import of_lesson
-from course.judges import judge
 from course.written import written
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,20 +73,10 @@ def test_exercises_stand_in_their_lesson_as_the_table_has_them(number):
 
 
 @each_lesson
-def test_solutions_are_right_and_stand_by_themselves(number, capsys):
-    """With the lesson's imports and nothing else, for so `python -m course check` takes them from a file."""
-    tree = ast.parse(TEXTS[number])
-    names = {exercise.name for exercise in of_lesson(number)}
-    kept = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.FunctionDef) and node.name in names)
-    ]
-    namespace = {}
-    exec(compile(ast.Module(kept, []), str(FILES[number]), "exec"), namespace)
-    for name in names:
-        judge(name, namespace[name])
-        assert capsys.readouterr().out.strip() == f"{name}: right"
+def test_solutions_are_right(number):
+    lesson = read(FILES[number])
+    assert lesson.problems == []
+    assert [str(verdict) for verdict in verdicts_on(lesson, seed=1)] == [f"{e.name}: right" for e in of_lesson(number)]
 
 
 @each_lesson

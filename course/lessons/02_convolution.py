@@ -136,7 +136,7 @@ assert np.allclose(turned[..., 2], maps[..., 2])
 # its filters would learn turned ones and be as good. One that *loads* weights from elsewhere would be wrong. So a test
 # with one symmetric filter proves little. The judge uses random ones.
 #
-# **Add the bias inside the sum.** A teacher's guide of another course rates the next function as excellent.
+# **Add the bias inside the sum.** One misplaced bracket does it.
 
 
 # %%

@@ -176,7 +176,11 @@ right = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": poo
 #
 # Let $r$ be random and $L = \sum r \odot \text{forward}(x)$, one number. Then $\partial L / \partial y = r$. So
 # `backward(r)` must return $\partial L / \partial x$, and write $\partial L / \partial p$ for every parameter $p$.
-# Measure some of these slopes as in lesson 3, and compare. Think about this:
+# Measure some of these slopes as in lesson 3, and compare.
+#
+# One way: draw $x$ and $r$ at random, for three images, say. Call forward and backward, and keep copies of all
+# gradients. Then, for x and each parameter: move one number by $+h$ and by $-h$, compute $L$ both times, put the number
+# back, compare. Think about this:
 #
 # - Why must $r$ be random? Let the layer be a softmax and $r = 1$: what is $L$, whatever $x$ is?
 # - How many numbers do you compare, and how closely? How many good digits has the measurement?

@@ -85,8 +85,8 @@ assert found["images at random"].mean() > 0.55
 assert found["copies at random"].mean() > 0.8
 
 # %% [markdown]
-# All of what is above 50 % is **leakage**: it comes from the split. The report augmented its images and then split them
-# at random. Its test accuracy is the third row's kind.
+# All of what is above 50 % is **leakage**: it comes from the split. In its section 2, the report augments its images
+# and then splits them at random: that is the third kind.
 #
 # So whole people go to one side. Beside that we want both classes on both sides, about the wanted share of images, and
 # another choice of people for another seed: the lucky split is a mistake too.
