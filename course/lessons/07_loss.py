@@ -61,7 +61,7 @@ print(f"at a gap of 0, which is chance: {np.log(2):.4f} = ln 2")
 #   full strength.
 # - $\log(p + 10^{-7})$ is found in many programs. It is flat where the network is sure and wrong. **No slope, no
 #   learning.**
-# - The plain formula overflows: in float32, $e^{89}$ is infinite, in float64 $e^{710}$.
+# - The plain formula overflows, and its curve ends: in float32, $e^{89}$ is infinite, in float64 $e^{710}$.
 #
 # What helps: subtract the largest logit of each row first. The probabilities stay the same, every $e^{z}$ is at most 1,
 # and one of them is 1. And never take the log of a softmax, but write $\log p_l = z_l - \log \sum_j e^{z_j}$.

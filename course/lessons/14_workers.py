@@ -86,7 +86,7 @@ axes[0].plot(places, whole[:, 0], "k_", markersize=32, markeredgewidth=3, label=
 axes[0].axhline(0, color=pictures.GREY, linewidth=0.8)
 axes[0].set_xticks(places, names)
 axes[0].set(xlabel="weight of a cell's mean colour, or its deviation ±", ylabel="gradient", ylim=(None, 0.34))
-axes[0].legend(fontsize=9, loc="upper left", ncols=2)
+axes[0].legend(fontsize=9, loc="upper left", ncols=2, markerscale=0.5)
 
 sizes = np.arange(1, 124)
 errors = {"mean of means": [], "yours": []}
