@@ -48,6 +48,9 @@ def test_form(number):
     assert "Goodfellow, Bengio & Courville 2016" in " ".join(said.partition("**Sources.**")[2].split())
     assert "pictures.show(" in text
     assert re.search(r"\bcells\(\d+\)", text), "real cells"
+    assert not [line for line in text.splitlines() if line.startswith("#") and line.count("$") % 2], (
+        "formulas keep to a line"
+    )
     assert not re.search(r"^#.* $", text, re.MULTILINE), "no spaces at the end of a line"
     assert [len(line) for line in text.splitlines() if len(line) > 140] == []
 

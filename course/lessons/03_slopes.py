@@ -56,8 +56,8 @@ assert errors["central"].min() < errors["forward"].min()
 # %% [markdown]
 # On the right of the picture the secant is too long. On the left it is too short: the two values of $f$ agree in nearly
 # all their 16 digits, and the difference of two nearly equal numbers has few digits left. The rounding error grows like
-# $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. It balances $h^2$ near $h \approx \varepsilon^{1/3} \approx
-# 10^{-5}$.
+# $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. It balances $h^2$ near
+# $h \approx \varepsilon^{1/3} \approx 10^{-5}$.
 #
 # (Goodfellow et al. 2016, section 11.5; CS231n's notes, *Neural Networks Part 3*, "Gradient checks".)
 #
@@ -87,14 +87,15 @@ judge("slope", slope)
 # ## Computing
 #
 # Measuring costs two runs of the network *for each weight*. The report's network has millions. The chain rule gets all
-# slopes for about the price of two runs. Let $L$ be the loss, one number. Each operation $y = g(x)$ is told $dy =
-# \partial L / \partial y$, and answers with $dx = \partial L / \partial x$. That is all that **backpropagation** is.
+# slopes for about the price of two runs. Let $L$ be the loss, one number. Each operation $y = g(x)$ is told
+# $dy = \partial L / \partial y$, and answers with $dx = \partial L / \partial x$. That is all that **backpropagation**
+# is.
 #
 # **ReLU** is $y = \max(x, 0)$. Where $x > 0$ it passes on what it is told; elsewhere nothing. At 0 itself there is no
 # slope; we say 0.
 #
-# **A dense layer** is $y = x W + b$, with one image in each row of $x$. Write one number out: $y_{nk} = \sum_i x_{ni}
-# W_{ik} + b_k$. So $W_{ik}$ is met by every image $n$:
+# **A dense layer** is $y = x W + b$, with one image in each row of $x$. Write one number out:
+# $y_{nk} = \sum_i x_{ni} W_{ik} + b_k$. So $W_{ik}$ is met by every image $n$:
 #
 # $$ dx = dy\, W^\top, \qquad dW = x^\top dy, \qquad db_k = \sum_n dy_{nk}. $$
 #
@@ -133,8 +134,8 @@ judge("dense_gradient", dense_gradient)
 # %% [markdown]
 # ## The two agree
 #
-# Now on cells: their mean red, green and blue go through a small network, $L = \sum \big(\text{relu}(xW + b) -
-# \text{label}\big)^2$. Your `slope` measures what your gradients compute.
+# Now on cells: their mean red, green and blue go through a small network,
+# $L = \sum \big(\text{relu}(xW + b) - \text{label}\big)^2$. Your `slope` measures what your gradients compute.
 
 # %%
 images, labels, subjects = cells(32)

@@ -158,8 +158,8 @@ assert softmax_cross_entropy(x @ W + b, labels).mean() > 1
 # One NaN in a loss makes every weight NaN one step later. And who forgets to divide by $N$ has a learning rate that is
 # 246 times as large.
 #
-# **A floor under p.** A network that begins sure and wrong, once with the right gradient and once with that of $\log(p
-# + 10^{-7})$:
+# **A floor under p.** A network that begins sure and wrong, once with the right gradient and once with that of
+# $\log(p + 10^{-7})$:
 
 
 # %%

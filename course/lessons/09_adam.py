@@ -18,9 +18,9 @@ from scratchnet import reference
 # ## A landscape made of real cells
 #
 # Two weights are enough to see it. Each cell is described by two numbers in the units that they happen to have: how
-# many per cent of the image the cell fills, and its mean blue in tens of bytes. The score of "leukaemic" is $w_1 \cdot
-# \text{size} + w_2 \cdot \text{blue}$, each less its mean, plus a constant for the classes' frequency. The loss of
-# lesson 7, over all cells, is a landscape over $(w_1, w_2)$.
+# many per cent of the image the cell fills, and its mean blue in tens of bytes. The score of "leukaemic" is
+# $w_1 \cdot \text{size} + w_2 \cdot \text{blue}$, each less its mean, plus a constant for the classes' frequency. The
+# loss of lesson 7, over all cells, is a landscape over $(w_1, w_2)$.
 
 # %%
 images, labels, subjects = cells(32)

@@ -182,8 +182,8 @@ assert fast == slow
 # %% [markdown]
 # ## In two dimensions
 #
-# Do the same along rows and along columns. With matrices, for a tile $d$ of $4 \times 4$ numbers and a filter $g$ of $3
-# \times 3$:
+# Do the same along rows and along columns. With matrices, for a tile $d$ of $4 \times 4$ numbers and a filter $g$ of
+# $3 \times 3$:
 #
 # $$ Y = A^\top \big[ (G g G^\top) \odot (B^\top d B) \big] A. $$
 #
