@@ -19,7 +19,9 @@ SOURCES = {
     for path in sorted(
         [
             *(ROOT / "scratchnet").rglob("*.py"),
-            *(path for path in (ROOT / "course").rglob("*.py") if "lessons" not in path.parts),  # they are a reader's
+            *(
+                path for path in (ROOT / "course").rglob("*.py") if "lessons" not in path.relative_to(ROOT).parts
+            ),  # they are a reader's
             ROOT / "train.py",
             ROOT / "data_prep.py",
         ]
