@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from course.check import verdicts_on
 from course.lesson_file import read
+from course.site.mathematics import mathml
 
 from course.exercises import of_lesson
 from course.written import written
@@ -73,6 +74,15 @@ def test_exercises_stand_in_their_lesson_as_the_table_has_them(number):
         assert f"`{exercise.name}" in prose(number)
     assert of_lesson(number)
     assert text.count("BEGIN SOLUTION") == text.count("END SOLUTION") == len(of_lesson(number))
+
+
+@each_lesson
+def test_the_site_can_read_every_formula(number):
+    pytest.importorskip("math_core")
+    found = re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", prose(number), re.DOTALL)
+    for block, inline in found:
+        assert "</math>" in mathml(block or inline, block=bool(block))
+    assert found or number == 4
 
 
 @each_lesson
