@@ -18,7 +18,7 @@ def written(folder: Path) -> dict[str, Callable[..., Any]]:
     Lessons are .py files and notebooks whose names begin with a number of two digits. What is not written yet, or wrong, is
     left out, and so is a file that cannot be read: its own judges say more about it.
     """
-    found = {}
+    found: dict[str, Callable[..., Any]] = {}
     for path in sorted(path for suffix in SUFFIXES for path in folder.glob(f"[0-9][0-9]_*{suffix}")):
         try:
             lesson = read(path)
