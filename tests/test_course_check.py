@@ -245,7 +245,7 @@ def test_without_jupytext_nothing_is_written(tmp_path, monkeypatch):
 
 
 def test_the_courses_own_editions(tmp_path, capsys):
-    """No marker, no line of a solution, no output; every exercise is not written yet; the teacher's are right."""
+    """No marker, no output, nothing of a solution but what other functions of the lesson need too; every exercise is not written yet; the teacher's are right."""
     pytest.importorskip("jupytext")
     student, teacher = tmp_path / "student", tmp_path / "teacher"
     files = make("student", student)
@@ -260,11 +260,14 @@ def test_the_courses_own_editions(tmp_path, capsys):
     for file in files:
         text = file.read_text(encoding="utf-8")
         source = (LESSONS / f"{file.stem}.py").read_text(encoding="utf-8")
-        given = {line.strip() for line in edition(source, "student", file.name).split("\n")}
         assert "SOLUTION" not in text
-        for line in (line.strip() for lines in solutions_of(source, file.name) for line in lines):
-            written = json.dumps(line, ensure_ascii=False)[1:-1] if file.suffix == ".ipynb" else line
-            assert len(line) < 12 or line in given or written not in text, (file.name, line)
+        if file.suffix == ".ipynb":
+            text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+        written = {line.strip() for line in text.split("\n")}
+        for solution in solutions_of(source, file.name):
+            lines = {line.strip() for line in solution} - {""}
+            assert len(lines & written) <= len(lines) / 2, (file.name, lines & written)
+            assert not any(line in written for line in lines if len(line) > 60), (file.name, lines & written)
 
 
 def test_lessons_1_to_10_are_judged_at_once_and_nothing_is_compiled(tmp_path):
