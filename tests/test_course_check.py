@@ -245,7 +245,7 @@ def test_without_jupytext_nothing_is_written(tmp_path, monkeypatch):
 
 
 def test_the_courses_own_editions(tmp_path, capsys):
-    """No marker, no output, nothing of a solution but what other functions of the lesson need too; every exercise is not written yet; the teacher's are right."""
+    """Nothing of a solution but single lines that other functions need too; no output; nothing is written yet."""
     pytest.importorskip("jupytext")
     student, teacher = tmp_path / "student", tmp_path / "teacher"
     files = make("student", student)
