@@ -1,17 +1,21 @@
 """What all tests share: how hypothesis runs, random numbers, other processes, and real images beside the repository."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from scratchnet.storage import files
+from tests.small_networks import report_is_small
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -23,6 +27,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # A shell starts what runs in its background with Ctrl-C ignored, and the programs under test respect that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Threads that wait for one another sleep. By themselves they turn in circles for a while, which is quicker where each has a
+# processor to itself, and takes it from the others where programs run side by side: kernels that take 0.2 ms then take 1 to 20.
+# Programs that tests start inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 # Tables are as wide as the terminal; tests read them as they are where there is room.
@@ -56,6 +66,35 @@ class TrainedRun:
 
     folder: Path
     data: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disk_sync() -> Iterator[Callable[[int], None]]:
+    """Nobody waits for the disk: files are forced to it only in the programs that tests start, and in tests of that itself,
+    which get the function that does it from here."""
+    with pytest.MonkeyPatch.context() as patch:
+        sync = files._sync
+        patch.setattr(files, "_sync", lambda descriptor: None)
+        yield sync
+
+
+@pytest.fixture
+def small_model(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The model "report" is a small one, in this process, for tests that are not about the network: its checkpoints are of
+    0.4 MB and not of 71. For all of a module: `pytestmark = pytest.mark.usefixtures("small_model")`."""
+    whole = request.node.get_closest_marker("whole_model")
+    with contextlib.nullcontext() if whole else report_is_small():
+        yield
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, prepared at 32 × 32 pixels, which tests read and do not change."""
+    from scratchnet.prepare import Settings, prepare_sample
+
+    folder = tmp_path_factory.mktemp("shards") / "sample"
+    prepare_sample(folder, Settings(image_size=32), quiet=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

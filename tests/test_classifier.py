@@ -14,7 +14,9 @@ from scratchnet.training import load_checkpoint
 from scratchnet.training.config import Config
 from tests.small_data import random_images
 
-QUICK = {"epochs": 3, "batch_size": 8, "warmup": 0, "dropout": 0.0}
+pytestmark = pytest.mark.usefixtures("small_model")
+
+QUICK = {"epochs": 3, "batch_size": 8, "warmup": 0, "dropout": 0.0, "learning_rate": 0.003}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,7 @@ def spots():
     return X, y, np.arange(24) // 4
 
 
+@pytest.mark.whole_model
 def test_the_weights_of_train_py(trained_run):
     """To the bit: the same images in the same order, the same settings."""
     with Dataset(trained_run.data, "train") as dataset:
@@ -41,9 +44,11 @@ def test_the_weights_of_train_py(trained_run):
     np.testing.assert_array_equal(classifier.predict_proba(X), sn.load(trained_run.folder).predict_proba(X))
 
 
+@pytest.mark.whole_model
 def test_it_learns_and_answers_in_y_s_words(spots, tmp_path):
     X, y, _ = spots
-    classifier = sn.Classifier(**QUICK)
+    quick = QUICK | {"learning_rate": 0.0003}
+    classifier = sn.Classifier(**quick)
     assert classifier.fit(X, y) is classifier
     assert classifier.classes_.tolist() == ["dark", "light"]
     assert classifier.score(X, y) == 1
@@ -56,7 +61,7 @@ def test_it_learns_and_answers_in_y_s_words(spots, tmp_path):
     np.testing.assert_array_equal(sn.load(tmp_path / "spots.h5").predict_proba(X), p)
     # Classes that are numbers stay numbers, in whatever order they come.
     numbers = np.where(y == "dark", 7, 3)
-    again = sn.Classifier(**QUICK).fit(X, numbers)
+    again = sn.Classifier(**quick).fit(X, numbers)
     assert again.classes_.tolist() == [3, 7]
     assert again.predict(X).tolist() == numbers.tolist()
 
@@ -225,7 +230,7 @@ def test_a_rate_that_is_far_too_high_is_said_with_what_to_try(spots):
     """As train.py says it, in the words of the class."""
     X, y, _ = spots
     with pytest.raises(NonFiniteError) as caught:
-        sn.Classifier(**QUICK, learning_rate=1e9).fit(X, y)
+        sn.Classifier(**QUICK | {"learning_rate": 1e9}).fit(X, y)
     said = str(caught.value)
     assert said.startswith("training has diverged in epoch 1, after 1 step: ")
     assert said.endswith("Next time, try learning_rate=0.0003.")

@@ -30,6 +30,8 @@ from tests.small_runs import make_sides
 pytest.importorskip("tensorboard")
 pytest.importorskip("matplotlib")
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 
 def row(epoch, train_loss=0.5):
     return {

@@ -11,6 +11,12 @@ from scratchnet.storage import files
 from scratchnet.storage.files import write_atomically, write_text_atomically
 
 
+@pytest.fixture(autouse=True)
+def synced(monkeypatch, disk_sync):
+    """Here files are forced to the disk."""
+    monkeypatch.setattr(files, "_sync", disk_sync)
+
+
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):
     path = tmp_path / "weights.h5"
     path.write_text("old")

@@ -16,21 +16,15 @@ from scratchnet.training.messages import announcement
 from scratchnet.training.origin import Origin
 from scratchnet.use.verify import DAMAGED, verify
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 CONFIG = {"image_size": 32, "epochs": 2, "batch_size": 64}
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared") / "sample"
-    prepare_sample(folder, Settings(image_size=32), quiet=True)
-    return folder
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Without pages and curves, and without waiting for the disk."""
+    """Without pages and curves."""
     monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
-    monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 
 def finished(shards, folder, **settings):
@@ -50,7 +44,8 @@ def test_one_checkpoint_stays_and_the_run_goes_on_from_it(shards, tmp_path, caps
     assert checkpoints(run) == ["epoch-0002.h5"]
     said = " ".join(capsys.readouterr().out.split())
     again = command("train", "--resume", run.folder, "--epochs", "N")  # as Python was typed, such as .venv/bin/python
-    assert f"from the checkpoint of 71 MB that stayed there (--keep-last 0 keeps none): {again}" in said
+    size = round(run.checkpoints()[0].stat().st_size / 1e6)
+    assert f"from the checkpoint of {size} MB that stayed there (--keep-last 0 keeps none): {again}" in said
     assert again.endswith(f"train.py --resume {run.folder} --epochs N")
     with run.lock():
         experiment, progress, changed = reopen(run, {"epochs": 3})
@@ -80,6 +75,7 @@ def test_more_of_them_stay_where_that_is_asked_for(shards, tmp_path):
     assert checkpoints(every) == ["epoch-0002.h5", "epoch-0001.h5"]
 
 
+@pytest.mark.whole_model
 def test_a_run_without_checkpoints_is_of_use_and_cannot_go_on(shards, tmp_path, capsys):
     run = finished(shards, tmp_path / "run", keep_last=0)
     assert checkpoints(run) == []
@@ -101,11 +97,12 @@ def test_the_announcement_is_one_screen(shards, tmp_path, monkeypatch):
     assert len(lines) <= 20
     assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
     flat = " ".join(text.split())
+    weights = sum(parameter.value.size for parameter in experiment.network.parameters())
     for expected in (
         "train 197 images (141 all, 56 hem) of 43 subjects",
         "no subject stands on both sides",
         "4 left out",
-        "5 convolutions, 3 dense layers, 5,932,354 weights; images of 32 × 32 pixels",
+        f"5 convolutions, 3 dense layers, {weights:,} weights; images of 32 × 32 pixels",
         "2 epochs of 4 steps with 64 images; 2 threads",
         "changed image_size 32 (default 64), epochs 2 (default 30), batch_size 64 (default 32), brightness 0.1 (default 0.0)",
         "report for its 256 × 256 images it has image_size 256, epochs 14, batch_size 256, learning_rate 0.001, warmup 0",
@@ -116,6 +113,7 @@ def test_the_announcement_is_one_screen(shards, tmp_path, monkeypatch):
     assert "beta1" not in text
 
 
+@pytest.mark.whole_model
 def test_all_of_it_is_there_for_who_asks(shards, tmp_path):
     text = announcement(Experiment(Config(**CONFIG), shards), 1, tmp_path / "r", Progress(), verbose=True)
     for expected in ("conv5", "beta1", "default", "does not say", "1,024 images at most (micro_batch)", "; 1 thread\n"):

@@ -8,21 +8,15 @@ import pytest
 
 from scratchnet import reference
 from scratchnet.data import Augmentation, symmetry
-from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.training import Display, Experiment, Progress, Run, fit
 from scratchnet.training.config import Config
+
+pytestmark = pytest.mark.usefixtures("small_model")
 
 ALL = Config(
     image_size=32, epochs=9, batch_size=64, warmup=0, schedule="step", step_epochs=2, step_factor=0.5,
     augment="rotations", brightness=0.3, class_weights="balanced", test_symmetries="average",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared") / "sample"
-    prepare_sample(folder, Settings(image_size=32), quiet=True)
-    return folder
 
 
 def test_each_option_reaches_what_it_is_for(shards):

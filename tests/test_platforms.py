@@ -20,6 +20,12 @@ from scratchnet.terminal import invocation
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def synced(monkeypatch, disk_sync):
+    """Here files are forced to the disk."""
+    monkeypatch.setattr(files, "_sync", disk_sync)
+
+
 def loaded_anew(module, monkeypatch):
     """The module's source run once more, under another name, on the system that is pretended."""
     spec = importlib.util.spec_from_file_location("pretended", ROOT.joinpath(*module.split(".")).with_suffix(".py"))
@@ -80,7 +86,8 @@ def test_windows_says_where_it_cannot_lock(tmp_path, monkeypatch):
 
 
 def test_windows_has_other_signals(monkeypatch):
-    monkeypatch.delattr(signal, "SIGHUP", raising=False)
+    for name in ("SIGHUP", "SIGUSR1"):
+        monkeypatch.delattr(signal, name, raising=False)
     monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
     assert loaded_anew("scratchnet.terminal.signals", monkeypatch).SIGNALS == [signal.SIGINT, signal.SIGTERM, 21]
 

@@ -12,6 +12,8 @@ from scratchnet.training import load_checkpoint
 from scratchnet.training.config import Config, from_toml
 from scratchnet.training.origin import Origin
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 QUICK = ("--image-size", "32", "--epochs", "1", "--batch-size", "16", "--warmup", "0")
 
 
@@ -22,7 +24,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": "takes seconds"})
     )
-    monkeypatch.setattr("scratchnet.storage.files._sync", lambda _: None)
 
 
 def refused(capsys, *arguments):

@@ -17,6 +17,9 @@ from scratchnet.pages.table1 import HEAD, REPORT, Entry, Table1
 from scratchnet.terminal.invocation import command
 from scratchnet.training import read_about
 from tests.small_data import make_cnmc
+from tests.small_networks import report_is_small
+
+pytestmark = pytest.mark.usefixtures("small_model")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +42,8 @@ def arguments(cells, folder, *more):
 def made(cells, tmp_path_factory):
     """The row of 32 × 32, shortened to one epoch, under both splits."""
     folder = tmp_path_factory.mktemp("table1")
-    assert main(arguments(cells, folder, "--rows", "32", "--epochs", "1")) == 0
+    with report_is_small():
+        assert main(arguments(cells, folder, "--rows", "32", "--epochs", "1")) == 0
     return folder / "out"
 
 
@@ -111,7 +115,9 @@ def test_a_dry_run_only_says_how_long_it_takes(cells, tmp_path, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
 def test_what_was_stopped_goes_on(cells, made, tmp_path):
     """Stopped inside the first row, and then carried out: the same metrics as of a run that nobody stopped."""
-    command = [sys.executable, "-m", "scratchnet", *arguments(cells, tmp_path, "--rows", "32", "--epochs", "300")]
+    program = "from tests.small_networks import report_is_small; from scratchnet.__main__ import console\n"
+    asked = arguments(cells, tmp_path, "--rows", "32", "--epochs", "300")
+    command = [sys.executable, "-c", f"{program}with report_is_small(): console()", *asked]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment
@@ -128,9 +134,7 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
     assert done
     assert "| 0 |" in text  # the second row has not begun
     more = int(done[1]) + 1
-    command[-1] = str(more)
-    again = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=240)
-    assert again.returncode == 0, again.stderr
+    assert main([*asked[:-1], str(more)]) == 0
     rows = [(tmp_path / f"out/report-32-{split}/metrics.csv").read_text() for split in ("report", "subject")]
     assert [len(row.splitlines()) for row in rows] == [1 + more, 1 + more]
     for row, split in zip(rows, ("report", "subject"), strict=True):

@@ -67,8 +67,7 @@ print(numba.threading_layer(), len(answers), wrong)
 """
 
 
-@pytest.mark.parametrize("threads", [2, 8])
-@pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
+@pytest.mark.parametrize(("layer", "threads"), [("omp", 2), ("omp", 8), ("workqueue", 8), ("tbb", 8)])
 def test_threads_side_by_side_compute_what_each_computes_alone(layer, threads, run_python):
     # The wheel of TBB puts its library where the loader doesn't look by itself.
     environment = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2", "LD_LIBRARY_PATH": f"{sys.prefix}/lib"}

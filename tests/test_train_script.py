@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import train
 from scratchnet.commands.train import _create
 from scratchnet.errors import ConfigError
 from scratchnet.training.config import Config
@@ -33,15 +34,26 @@ def start(folder, *arguments):
     )
 
 
-def run(folder, *arguments):
-    process = start(folder, *arguments)
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """The program in this process, which saves the time of a start: its exit code, and what it wrote to either stream."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = train.main(list(arguments))
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_sample_from_nothing(run, tmp_path):
+    process = start(tmp_path, *QUICK, "--name", "first")
     out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
-
-
-def test_the_sample_from_nothing(tmp_path):
-    code, out, err = run(tmp_path, *QUICK, "--name", "first")
-    assert code == 0, err
+    assert process.returncode == 0, err
     for expected in (
         "Preparing the images",
         "no subject stands on both sides",
@@ -78,18 +90,18 @@ def test_the_sample_from_nothing(tmp_path):
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-0002.h5"]  # enough to go on from
 
     # The folder is taken: nothing is overwritten.
-    code, out, err = run(tmp_path, *QUICK, "--name", "first")
+    code, out, err = run(*QUICK, "--name", "first")
     assert code == 2
     assert "not overwritten" in err
 
     # The configuration repeats the run, to the bit, and the prepared images are used again.
-    code, out, err = run(tmp_path, "--config", str(folder / "config.toml"), "--name", "again")
+    code, out, err = run("--config", str(folder / "config.toml"), "--name", "again")
     assert code == 0, err
     assert "Preparing" not in out
     assert (tmp_path / "runs/again/metrics.csv").read_bytes() == (folder / "metrics.csv").read_bytes()
 
     # A finished run goes on when it is given more epochs.
-    code, out, err = run(tmp_path, "--resume", str(folder), "--epochs", "3")
+    code, out, err = run("--resume", str(folder), "--epochs", "3")
     assert code == 0, err
     assert "going on from epoch 3" in out
     assert len((folder / "metrics.csv").read_text().splitlines()) == 4
@@ -109,7 +121,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert list((tmp_path / "runs/long/checkpoints").glob("epoch-*.h5"))
 
 
-def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
+@pytest.mark.usefixtures("small_model")
+def test_a_folder_of_images_is_prepared_and_kept(run, tmp_path, rng):
     from PIL import Image
 
     for name, shade in (("dark", 40), ("light", 200)):
@@ -117,34 +130,35 @@ def test_a_folder_of_images_is_prepared_and_kept(tmp_path, rng):
         for i in range(12):
             pixels = rng.integers(0, 40, (40, 50, 3)) + shade
             Image.fromarray(pixels.astype("uint8")).save(tmp_path / "cells" / name / f"p{i % 6}_{i}.png")
-    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK)
+    code, out, err = run("--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK)
     assert code == 0, err
     assert "no subject stands on both sides" in out
     (prepared,) = (tmp_path / "prepared").iterdir()
     assert (prepared / "manifest.json").is_file()
     # The same images are prepared once; another image makes another preparation.
-    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "second")
+    code, out, err = run("--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "second")
     assert code == 0, err
     assert "Using the images prepared before" in out
     Image.fromarray(pixels.astype("uint8") // 2).save(tmp_path / "cells/dark/p5_99.png")
-    code, out, err = run(tmp_path, "--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "third")
+    code, out, err = run("--data", "cells", "--subject-pattern", r"/(p\d)_", *QUICK, "--name", "third")
     assert code == 0, err
     assert "Preparing the images" in out
     assert len(list((tmp_path / "prepared").iterdir())) == 2
     # What means nothing for shards is refused, not ignored.
-    code, _, err = run(tmp_path, "--data", str(prepared), "--split", "report")
+    code, _, err = run("--data", str(prepared), "--split", "report")
     assert code == 2
     assert "is prepared already: leave out --split" in err
-    code, _, err = run(tmp_path, "--data", "cells", "--runs", "cells/runs", *QUICK)
+    code, _, err = run("--data", "cells", "--runs", "cells/runs", *QUICK)
     assert code == 2
     assert "lies inside cells" in err
     # Shards are taken as they are, and bring their image size with them.
-    code, out, err = run(tmp_path, "--data", str(prepared), "--epochs", "1")
+    code, out, err = run("--data", str(prepared), "--epochs", "1")
     assert code == 0, err
     assert "images of 32 × 32 pixels" in out.replace("\n          ", " ")
 
 
-def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
+@pytest.mark.usefixtures("small_model")
+def test_the_folds_of_a_cross_validation_are_prepared_together(run, tmp_path, rng):
     from PIL import Image
 
     for name, shade in (("dark", 40), ("light", 200)):
@@ -153,17 +167,17 @@ def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
             pixels = rng.integers(0, 40, (32, 32, 3)) + shade
             Image.fromarray(pixels.astype("uint8")).save(tmp_path / "cells" / name / f"p{i % 3}_{i}.png")
     asked = ("--data", "cells", "--subject-pattern", r"/(p\d)_", "--split", "kfold", "--folds", "3", *QUICK)
-    code, out, err = run(tmp_path, *asked, "--fold", "0", "--validation-fraction", "0.3", "--epochs", "1")
+    code, out, err = run(*asked, "--fold", "0", "--validation-fraction", "0.3", "--epochs", "1")
     assert code == 0, err
     assert "Preparing the images" in out
     assert "validation" in out
-    code, out, err = run(tmp_path, *asked, "--fold", "2", "--validation-fraction", "0.3", "--epochs", "1")
+    code, out, err = run(*asked, "--fold", "2", "--validation-fraction", "0.3", "--epochs", "1")
     assert code == 0, err
     assert "Using the images prepared before" in out
     (prepared,) = (tmp_path / "prepared").iterdir()
     assert sorted(path.name for path in prepared.iterdir()) == ["fold-0", "fold-1", "fold-2"]
     assert [path.name[:12] for path in sorted((tmp_path / "runs").iterdir())] == ["cells-fold-0", "cells-fold-2"]
-    code, _, err = run(tmp_path, "--data", str(prepared))
+    code, _, err = run("--data", str(prepared))
     assert code == 2
     assert "holds the folds of a cross-validation: give one of them" in err
 
@@ -196,8 +210,8 @@ def test_the_folds_of_a_cross_validation_are_prepared_together(tmp_path, rng):
         (["--data", __file__], "is a text; expected a folder of images"),
     ],
 )
-def test_wrong_arguments_get_one_line_and_exit_code_2(tmp_path, arguments, expected):
-    code, _, err = run(tmp_path, *arguments)
+def test_wrong_arguments_get_one_line_and_exit_code_2(run, tmp_path, arguments, expected):
+    code, _, err = run(*arguments)
     assert code == 2
     assert expected in err
     assert "Traceback" not in err
@@ -205,8 +219,14 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(tmp_path, arguments, expec
     assert not (tmp_path / "runs").exists()
 
 
-def test_help_names_the_reports_values(tmp_path):
-    code, out, _ = run(tmp_path, "--help")
+def test_a_wrong_argument_by_the_shell(tmp_path):
+    process = start(tmp_path, "--epochs", "0")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (2, "", "train.py: epochs must be at least 1, got 0\n")
+
+
+def test_help_names_the_reports_values(run):
+    code, out, _ = run("--help")
     assert code == 0
     text = " ".join(out.split())
     for expected in ("(0.0003; the report: 0.001)", "(64; the report: 256)", "--resume", "--weight-decay", "--threads"):

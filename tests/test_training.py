@@ -24,16 +24,12 @@ from scratchnet.training.config import Config
 from scratchnet.training.divergence import advice, just_found_stuck
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.selection import best_epoch
+from tests.small_networks import report_is_small
+
+pytestmark = pytest.mark.usefixtures("small_model")
 
 # A learning rate that is another one at every step, so that a resumed run shows it where it is lost.
 CONFIG = Config(image_size=32, epochs=2, batch_size=32, warmup=4, schedule="cosine")
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared") / "sample"
-    prepare_sample(folder, Settings(image_size=32), quiet=True)
-    return folder
 
 
 def train(config, shards, folder, stop_after=None, step=None):
@@ -59,10 +55,17 @@ def train(config, shards, folder, stop_after=None, step=None):
     return fit(experiment, run, progress, Display(config.epochs, total=1)), run
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(shards, tmp_path_factory):
+    """What the training of CONFIG ends with, and its run."""
+    with report_is_small():
+        return train(CONFIG, shards, tmp_path_factory.mktemp("whole") / "run")
+
+
 @pytest.mark.parametrize("stops", [[1], [3, 5], [7, 7]])
-def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, stops):
+def test_resumed_runs_end_with_the_same_bits(shards, tmp_path, uninterrupted, stops):
     """197 images in batches of 32 are 7 steps an epoch: the run stops inside the first epoch, at its end, and later."""
-    whole, whole_run = train(CONFIG, shards, tmp_path / "whole")
+    whole, whole_run = uninterrupted
     for stop in stops:
         evaluations, _ = train(CONFIG, shards, tmp_path / "cut", stop_after=stop)
         assert evaluations is None

@@ -156,14 +156,18 @@ assert abs(gaps.mean() - answer) < 5 * error
 # %%
 def unscaled(x, rate, rng, training):
     """What is kept stays as it is."""
-    y, kept = dropout(x, rate, rng, training)
-    return (y * (1 - rate) if training else y), kept
+    if not training:
+        return x, np.ones(x.shape, bool)
+    kept = rng.random(x.shape) >= rate
+    return np.where(kept, x, 0), kept
 
 
 def same_every_step(x, rate, rng, training):
     """The same coins for all images and steps."""
-    kept = np.broadcast_to(dropout(x[:1], rate, np.random.default_rng(7), training)[1], x.shape)
-    return x * kept / (1 - rate * training), kept
+    if not training:
+        return x, np.ones(x.shape, bool)
+    kept = np.broadcast_to(np.random.default_rng(7).random(x.shape[1:]) >= rate, x.shape)
+    return np.where(kept, x / (1 - rate), 0), kept
 
 
 weak = gap(unscaled(np.repeat(hidden, 2000, axis=0), 0.5, np.random.default_rng(1), True)[0]).mean()
