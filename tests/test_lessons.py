@@ -14,6 +14,7 @@ import pytest
 from course.check import verdicts_on
 from course.exercises import of_lesson
 from course.lesson_file import read
+from course.right import SOLUTIONS
 from course.site.mathematics import mathml
 from course.written import written
 
@@ -141,6 +142,22 @@ def test_runs(number, tmp_path, fonts):
     )  # kernels may still have to be compiled, and cells to be decoded
     assert number > 10 or numba == "False"
     assert [path.suffix for path in pictures.iterdir()] == [".png"] * TEXTS[number].count("pictures.show(")
+
+
+@pytest.mark.parametrize(
+    "number", [number if number == 4 else pytest.param(number, marks=pytest.mark.slow) for number in FILES]
+)
+def test_runs_with_right_solutions_written_in_other_ways(number):
+    """What a lesson says after its exercises holds for whatever its judges call right."""
+    ways = max(len(SOLUTIONS[exercise.name]) for exercise in of_lesson(number))
+    for way in range(ways):
+        tree, namespace = ast.parse(TEXTS[number]), {"__name__": "lesson"}
+        for exercise in of_lesson(number):
+            solutions = SOLUTIONS[exercise.name]
+            namespace[f"other_{exercise.name}"] = solutions[min(way, len(solutions) - 1)]
+            at = next(i for i, n in enumerate(tree.body) if isinstance(n, ast.FunctionDef) and n.name == exercise.name)
+            tree.body[at] = ast.parse(f"{exercise.name} = other_{exercise.name}").body[0]
+        exec(compile(tree, str(FILES[number]), "exec"), namespace)
 
 
 @pytest.mark.parametrize("kind", ["py", "ipynb"])

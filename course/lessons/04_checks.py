@@ -200,7 +200,7 @@ def check(layer):
     for parameter in layer.parameters():
         parameter.grad[...] = np.nan  # to be written, not to be added to
     x_before, r_before = x.copy(), r.copy()
-    layer.forward(x, training=True)
+    _ = layer.forward(x, training=True)
     dx = layer.backward(r)
     if not (np.array_equal(x, x_before) and np.array_equal(r, r_before)):
         return False
@@ -272,6 +272,14 @@ def with_ones(layer, numbers, tolerance):
     return True
 
 
+def mine(layer):
+    """What your check says; one that fails an assertion has said no."""
+    try:
+        return bool(check(layer))
+    except AssertionError:
+        return False
+
+
 def same_as_twin(layer, twin):
     """Outputs and gradients equal the textbook's, on whole numbers."""
     rng = np.random.default_rng(4)
@@ -288,7 +296,7 @@ checks = {
     "the loss falls": loss_falls,
     "one number, dy = 1, 1 %": lambda layer, twin: with_ones(layer, 1, 1e-2),
     "all numbers, dy = 1": lambda layer, twin: with_ones(layer, None, 1e-6),
-    "yours: random dy": lambda layer, twin: check(layer),
+    "yours: random dy": lambda layer, twin: mine(layer),
     "twin, with equals": same_as_twin,
 }
 twins = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": pool()}
@@ -310,7 +318,8 @@ for name, column in zip(checks, caught.T, strict=True):
 # - **The loss falls** with every one of these bugs. That a network learns says little about its gradients.
 # - **$dy = 1$** can't see a $dy$ whose numbers got mixed up: they are all equal.
 # - **Yours** can't see a layer that is *consistently* wrong: the gradient that fits a wrong forward is a gradient. Nor
-#   can it see what happens at ties and at exact zeros, where there is no slope to measure.
+#   can it see what happens at ties and at exact zeros, where there is no slope to measure. If yours also misses the
+#   layer that changes $dy$ in place, compare $dy$ before and after.
 # - **The twin** sees those, if it really is independent, if you have one, and if you feed it ties on purpose.
 #
 # So a good test has two halves: a difference quotient with random $dy$, and an independent implementation on awkward
@@ -319,9 +328,8 @@ for name, column in zip(checks, caught.T, strict=True):
 
 # %%
 missed = [name for name, found in zip(broken, caught[:, 3], strict=True) if not found]
-print("the difference quotient cannot see:", *missed, sep="\n  ")
-assert len(missed) == 3
-assert (caught[:, 3] | caught[:, 4]).all()
+print("your check does not see:", *missed, sep="\n  ")
+assert caught[:, 4].all()
 assert not caught[:, 0].any()
 assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"), 2]
 
@@ -333,10 +341,10 @@ assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"
 
 # %%
 for size, stride in ((2, 2), (3, 1)):
-    said = check(pool(pool_overwrites, size, stride))
+    said = mine(pool(pool_overwrites, size, stride))
     print(f"= for += at size {size}, stride {stride}: your check says {'right' if said else 'wrong'}")
-assert check(pool(pool_overwrites, 2, 2))
-assert not check(pool(pool_overwrites, 3, 1))
+assert mine(pool(pool_overwrites, 2, 2))
+assert not mine(pool(pool_overwrites, 3, 1))
 
 # %% [markdown]
 # At 2 and 2 no number stands in two windows, so nothing is ever added. There the bug is no bug, and no check can see
