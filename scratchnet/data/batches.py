@@ -15,7 +15,8 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
-AHEAD = 3  # batches kept ready
+AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
+AHEAD_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,6 @@ class Batches:
             order[first : first + self.batch_size]
             for first in range(start * self.batch_size, len(order), self.batch_size)
         )
-        return in_order(lambda indices: self.batch(number, indices), cuts, threads=1, ahead=AHEAD)
+        batch_bytes = self.batch_size * math.prod(self.dataset.image_shape) * np.dtype(self.dtype).itemsize
+        ahead = max(1, min(AHEAD, AHEAD_BYTES // batch_bytes))
+        return in_order(lambda indices: self.batch(number, indices), cuts, threads=1, ahead=ahead)
