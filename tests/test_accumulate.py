@@ -9,7 +9,7 @@ import scratchnet as sn
 from scratchnet.kernels import convolution
 from scratchnet.kernels.convolution import Geometry, algorithm, can_use_winograd
 from scratchnet.kernels.matmul import DEPTH, dense_backward_weight
-from scratchnet.kernels.winograd.passes import SMALL
+from scratchnet.kernels.winograd import gradient
 from tests.small_networks import small
 
 DTYPES = ("float32", "float64")
@@ -65,13 +65,14 @@ def test_any_convolution(seed, dtype, images, size, channels, filters, taps, str
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_each_algorithm(dtype):
-    """Direct over more than DEPTH pixels, the matrix of a few pixels, and Winograd with a small and a large dU."""
+def test_each_algorithm(dtype, monkeypatch):
+    """Direct over more than DEPTH pixels, the taps inside a few pixels, and Winograd with a small and a large dU."""
     check_convolution(1, dtype, 4, 40, 3, 9, 5, 2, "direct")
-    check_convolution(2, dtype, 30, 2, 64, 33, 5, 1, "dense")
+    check_convolution(2, dtype, 30, 2, 64, 33, 5, 1, "inside")
     if can_use_winograd((5, 5), 1):
         check_convolution(3, dtype, 6, 12, 3, 8, 5, 1, "winograd")
-        assert SMALL < 64 * 40 * 64 * 4
+        check_convolution(4, dtype, 6, 16, 40, 64, 5, 1, "winograd")
+        monkeypatch.setattr(gradient, "SMALL", 0)
         check_convolution(4, dtype, 6, 16, 40, 64, 5, 1, "winograd")
 
 

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "storage": ["terminal", "errors"],
     "terminal": ["errors", "version"],
     "kernels.machine": ["errors"],
-    "kernels.winograd": ["kernels.machine", "kernels.matmul"],
+    "kernels.winograd": ["kernels.machine", "kernels.matmul", "kernels.transpose"],
     "kernels": ["errors"],
     "textbook": ["reference", "random", "errors"],
     "nn.thread_check": ["errors"],

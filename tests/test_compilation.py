@@ -26,8 +26,8 @@ print(*Compilations.names)
 
 def test_a_second_process_compiles_nothing(run_python, tmp_path):
     names = run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)).split()
-    assert {"convolve_tiles", "transform_group", "gathered_product", "chunks_of_product", "adam_step"} <= set(names)
-    for kernel in ("convolve_tiles", "transform_group", "gathered_product", "chunks_of_product", "adam_step"):
+    assert {"convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"} <= set(names)
+    for kernel in ("convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"):
         assert names.count(kernel) == 1, kernel  # one specialisation is enough
     assert run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)) == ""
 

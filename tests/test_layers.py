@@ -10,7 +10,7 @@ from numba import float32, float64
 from small_layers import IMAGE, LAYERS, built, each_layer
 
 from scratchnet import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, reference
-from scratchnet.kernels import direct, elementwise, matmul, pool
+from scratchnet.kernels import direct, elementwise, matmul, pool, transpose
 
 # Shapes
 
@@ -156,7 +156,7 @@ def every_second(x):
 def test_one_compilation_a_dtype():
     """Each kernel is compiled once for float32 and once for float64, whatever the layout of the arrays that come."""
     kernels = [
-        matmul.gathered_product, matmul.turn, matmul.block_sums, direct.place,
+        matmul.gathered_product, transpose.turn, matmul.block_sums, direct.place,
         pool.max_pool2d_forward, pool.max_pool2d_backward, elementwise.relu_forward,
         elementwise.relu_backward, elementwise.dropout_forward,
     ]  # fmt: skip

@@ -184,7 +184,7 @@ def test_damaged_machine_code_is_compiled_anew(run_python, tmp_path):
     program = """
 import numpy as np
 from scratchnet.kernels.elementwise import all_finite
-assert all_finite(np.ones(5, np.float32))
+assert all_finite(np.ones(2**15, np.float32))
 """
     run_python(program, NUMBA_CACHE_DIR=str(tmp_path))
     for damage in (b"", b"neither pickle nor code"):

@@ -86,7 +86,7 @@ from scratchnet.errors import ConfigError
 from scratchnet.kernels.elementwise import all_finite
 from scratchnet.kernels.machine.threads import set_threads
 import numpy as np
-for call in (lambda: all_finite(np.ones(3, np.float32)), lambda: set_threads(1), lambda: all_finite(np.ones(3))):
+for call in (lambda: all_finite(np.ones(2**15, np.float32)), lambda: set_threads(1), lambda: all_finite(np.ones(2**15))):
     try:
         call()
     except ConfigError as error:

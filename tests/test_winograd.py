@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
-from scratchnet.kernels import as_dense
+from scratchnet.kernels import corners, inside
 from scratchnet.kernels.convolution import Geometry, algorithm, can_use_winograd
+from scratchnet.kernels.machine.vectors import TILE_ROWS
+from scratchnet.kernels.winograd import gradient, tiles, toom_cook
 from scratchnet.kernels.winograd import passes as winograd
-from scratchnet.kernels.winograd import tiles, toom_cook
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
 from scratchnet.nn.fused import ConvReluPool
 
@@ -84,9 +85,40 @@ def test_five_by_five(seed, shape, dtype):
 @pytest.mark.parametrize("shape", [(3, 19, 19, 3, 5), (3, 19, 19, 20, 40)])
 def test_a_sum_over_several_blocks_of_tiles(shape, monkeypatch):
     """As with large images: each task's share of the tiles, or the group that is transformed at once, is one of several."""
-    monkeypatch.setattr(winograd, "SLOTS", 1)
-    monkeypatch.setattr(winograd, "backward_tiles", lambda channels, filters, dtype: winograd.MOST_TILES)
+    small_blocks(monkeypatch)
     check_three_passes(1, shape, 5, "float32")
+
+
+def small_blocks(monkeypatch):
+    """As on a machine with tiny caches; and all filters are transformed at once."""
+    monkeypatch.setattr(winograd, "forward_tiles", lambda channels, itemsize: TILE_ROWS)
+    monkeypatch.setattr(winograd, "FEW", 0)
+    for name in ("slot_tiles", "group_tiles"):
+        monkeypatch.setattr(gradient, name, lambda channels, filters, itemsize: 2 * TILE_ROWS)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("shape", [(3, 20, 20, 3, 40), (2, 18, 18, 40, 72), (2, 16, 16, 72, 136)])
+def test_the_sizes_of_blocks_change_no_bit(shape, pooled, monkeypatch):
+    """Caches of any size, filters that are transformed at once or where they are used: the same sums in the same order."""
+    rng, x, weight, bias, (top, _, left, _) = problem(5, shape, 5, "float32")
+    size = shape[1] // 2 if pooled else shape[1]
+    dy = rng.normal(size=(shape[0], size, size, shape[4])).astype("float32")
+    found = []
+    for tiny in (False, True):
+        if tiny:
+            small_blocks(monkeypatch)
+        y, dx, dweight, winner = np.empty_like(dy), np.empty_like(x), np.empty_like(weight), NOT_POOLED
+        if pooled:
+            winner = np.empty(dy.shape, np.uint8)
+            winograd.forward_pooled(x, weight, bias, top, left, y, winner)
+        else:
+            winograd.forward(x, weight, bias, top, left, y)
+        winograd.backward_input(dy, winner, weight, top, left, dx)
+        winograd.backward_weight(x, dy, winner, top, left, *shape[1:3], dweight, False)
+        found.append([y, dx, dweight])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +153,9 @@ def test_more_padding_than_the_filter_is_large(rng):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(2, 16, 16, 32, 64), (3, 9, 7, 3, 24), (1, 13, 10, 20, 40), (2, 2, 2, 4, 3)])
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 16, 32, 64), (3, 9, 7, 3, 24), (1, 13, 10, 20, 40), (2, 2, 2, 4, 3), (5, 20, 22, 1, 9)]
+)
 def test_pooled(shape, dtype):
     check_pooled(shape, 5, dtype)
 
@@ -148,6 +182,12 @@ def check_pooled(shape, taps, dtype):
     winograd.backward_weight(x, dy, winner, top, left, *z.shape[1:3], found, False)
     assert_close(found, dweight)
     assert_close(winograd.backward_bias(dy, winner), dbias)
+    if corners.fits((taps, taps), x.shape[3], dtype):
+        found = np.ones_like(weight)
+        corners.backward_weight(x, dy, winner, top, left, found, False)
+        assert_close(found, dweight)
+        corners.backward_weight(x, dy, winner, top, left, found, True)
+        assert_close(found, 2 * dweight)
 
 
 def small_network():
@@ -224,8 +264,8 @@ def test_the_choice(monkeypatch):
     assert algorithm(geometry(5, 1, *large), 16) == "winograd"
     assert algorithm(geometry(5, 1, *deep), 1) == "direct"  # transforming the filters would cost more than it saves
     assert algorithm(geometry(5, 1, *deep), 16) == "winograd"
-    assert algorithm(geometry(5, 1, *tiny), 64) == "dense"  # most of the filter lies beside the image
-    assert algorithm(geometry(3, 1, *tiny), 64) != "dense"  # its matrix would be larger than the filters
+    assert algorithm(geometry(5, 1, *tiny), 64) == "inside"  # most of the filter lies beside the image
+    assert algorithm(geometry(3, 1, *deep), 64) == "winograd"
     assert algorithm(geometry(5, 2, *halved), 16) == "direct"
     assert not can_use_winograd((1, 1), 1)
     assert not can_use_winograd((9, 9), 1)
@@ -242,9 +282,14 @@ def test_the_choice(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("size", "taps", "stride", "pads"),
-    [((2, 2), (5, 5), 1, (2, 2, 2, 2)), ((1, 3), (3, 5), 1, (1, 1, 2, 2)), ((3, 2), (5, 4), 2, (2, 2, 1, 2))],
+    [
+        ((2, 2), (5, 5), 1, (2, 2, 2, 2)),
+        ((1, 3), (3, 5), 1, (1, 1, 2, 2)),
+        ((3, 2), (5, 4), 2, (2, 2, 1, 2)),
+        ((1, 1), (3, 3), 1, (3, 1, 1, 1)),
+    ],
 )
-def test_a_tiny_image_is_convolved_by_a_dense_layer(dtype, size, taps, stride, pads):
+def test_of_a_tiny_image_only_the_taps_inside(dtype, size, taps, stride, pads):
     rng = np.random.default_rng(3)
     x, bias = rng.normal(size=(3, *size, 4)).astype(dtype), rng.normal(size=6).astype(dtype)
     weight = rng.normal(size=(*taps, 4, 6)).astype(dtype) / 10
@@ -254,12 +299,12 @@ def test_a_tiny_image_is_convolved_by_a_dense_layer(dtype, size, taps, stride, p
     dy = rng.normal(size=y.shape).astype(dtype)
     dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), stride)
     top, left = pads[0], pads[2]
-    assert_close(as_dense.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
-    assert_close(as_dense.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
+    assert_close(inside.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
+    assert_close(inside.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
     found = np.ones_like(weight)
-    as_dense.backward_weight(x, dy, stride, top, left, found, False)
+    inside.backward_weight(x, dy, stride, top, left, found, False)
     assert_close(found, dweight)
-    as_dense.backward_weight(x, dy, stride, top, left, found, True)
+    inside.backward_weight(x, dy, stride, top, left, found, True)
     assert_close(found, 2 * dweight)
 
 

@@ -4,7 +4,7 @@ There are three, and `algorithm` chooses the one of the smallest cost for a batc
 
     "direct"    25 products for each output of a 5 × 5 filter, as `reference.conv2d` says     direct.py
     "winograd"  the same from 64 products for 16 outputs, for square filters at stride 1      winograd/passes.py
-    "dense"     a matrix that repeats the filters, for images of a few pixels                 as_dense.py
+    "inside"    the products of "direct" without those by the zeros around small images       inside.py
 
 All compute what `reference.conv2d` and `reference.conv2d_gradient` say, to rounding. `forward_pooled` computes ReLU and a
 2 × 2 max-pooling in the same pass over memory.
@@ -17,20 +17,20 @@ import numba
 import numpy as np
 
 from scratchnet.errors import ConfigError
-from scratchnet.kernels import as_dense, direct
+from scratchnet.kernels import corners, direct, inside
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import NOT_POOLED
 from scratchnet.kernels.winograd.toom_cook import TILE, outputs
 
 # The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
-# 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back, 11 ms to transform
-# 512 × 256 filters; 3 ms to spread these out to the matrix of a dense layer on 2 × 2 pixels, and 3 ms to gather its
-# gradient.
+# 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back.
 TRANSFORM_INPUTS = 530  # for each tile and channel
 TRANSFORM_OUTPUTS = 440  # for each tile and filter
-TRANSFORM_FILTERS = 4200  # for each channel and filter
-SPREAD_FILTERS = 75  # for each entry of the matrix
+TRANSFORM_FILTERS = 1000  # for each channel and filter
+PACK_FILTERS = 8  # for each channel, filter, and pair of pixels
+ROWS = 8  # of a register tile, which are multiplied even where fewer are wanted
+FEW_PIXELS = 9  # of outputs: for each the images are a product of their own
 
 
 class Geometry(NamedTuple):
@@ -59,8 +59,8 @@ def forward(geometry, x, weight, bias):
     if how == "winograd":
         y = empty((len(x), out_height, out_width, filters), x.dtype)
         winograd.forward(x, weight, bias, top, left, y)
-    elif how == "dense":
-        y = as_dense.forward(x, weight, bias, geometry.stride, top, left, out_height, out_width)
+    elif how == "inside":
+        y = inside.forward(x, weight, bias, geometry.stride, top, left, out_height, out_width)
     else:
         x = direct.pad(x, top, bottom, left, right)
         y = direct.forward(x, weight, bias, geometry.stride)
@@ -89,10 +89,12 @@ def backward_weight(geometry, remembered, dy, dweight, accumulate):
     how, x, winner = remembered
     out_height, out_width, _ = geometry.output_shape
     top, _, left, _ = geometry.pads
-    if how == "winograd":
+    if winner.size and corners.fits(dweight.shape[:2], dweight.shape[2], dweight.dtype):
+        corners.backward_weight(x, dy, winner, top, left, dweight, accumulate)
+    elif how == "winograd":
         winograd.backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate)
-    elif how == "dense":
-        as_dense.backward_weight(x, dy, geometry.stride, top, left, dweight, accumulate)
+    elif how == "inside":
+        inside.backward_weight(x, dy, geometry.stride, top, left, dweight, accumulate)
     else:
         direct.backward_weight(x, dy, geometry.stride, dweight, accumulate)
 
@@ -105,8 +107,8 @@ def backward_input(geometry, remembered, dy, weight):
         dx = empty((len(dy), height, width, channels), dy.dtype)
         winograd.backward_input(dy, remembered.winner, weight, top, left, dx)
         return dx
-    if remembered.how == "dense":
-        return as_dense.backward_input(dy, weight, geometry.stride, top, left, height, width)
+    if remembered.how == "inside":
+        return inside.backward_input(dy, weight, geometry.stride, top, left, height, width)
     return direct.backward_input(dy, weight, geometry.stride, top, left, height, width)
 
 
@@ -129,7 +131,7 @@ def pools_inside(geometry: Geometry, images: int) -> bool:
 
 
 def algorithm(geometry: Geometry, images: int) -> str:
-    """The algorithm of the smallest cost for a batch of so many images: "direct", "winograd" or "dense".
+    """The algorithm of the smallest cost for a batch of so many images: "direct", "winograd" or "inside".
 
     The variable SCRATCHNET_CONV, `direct` or `winograd`, decides instead if it is set and that algorithm applies. The
     answer depends only on the arguments, so that the same training takes the same path.
@@ -137,21 +139,18 @@ def algorithm(geometry: Geometry, images: int) -> str:
     forced = os.environ.get("SCRATCHNET_CONV", "")
     if forced not in ("", "direct", "winograd"):
         raise ConfigError(f"the variable SCRATCHNET_CONV must be direct or winograd, got {forced!r}")
-    (kernel_height, kernel_width), channels, filters = (
-        geometry.kernel_size, geometry.input_shape[2], geometry.output_shape[2],
-    )  # fmt: skip
+    channels, filters = geometry.input_shape[2], geometry.output_shape[2]
     costs = {"direct": multiplications("direct", geometry, images)}
     if can_use_winograd(geometry.kernel_size, geometry.stride):
-        products = multiplications("winograd", geometry, images)
-        tiles = images * tiles_of_image(kernel_height, geometry.output_shape)
+        tiles = images * tiles_of_image(geometry.kernel_size[0], geometry.output_shape)
+        products = -(-tiles // ROWS) * ROWS * TILE**2 * channels * filters
         transforms = tiles * (TRANSFORM_INPUTS * channels + TRANSFORM_OUTPUTS * filters)
         costs["winograd"] = products + transforms + TRANSFORM_FILTERS * channels * filters
     if forced:
         return forced if forced in costs else "direct"
-    entries = multiplications("dense", geometry, 1)
-    weights = kernel_height * kernel_width * channels * filters
-    if entries <= weights:  # a matrix no larger than the filters
-        costs["dense"] = (images + SPREAD_FILTERS) * entries
+    if geometry.output_shape[0] * geometry.output_shape[1] <= FEW_PIXELS:
+        rows = -(-images // ROWS) * ROWS
+        costs["inside"] = multiplications("inside", geometry, rows + PACK_FILTERS)
     return min(costs, key=lambda name: costs[name])
 
 
@@ -160,8 +159,10 @@ def multiplications(name: str, geometry: Geometry, images: int) -> int:
     (height, width, channels), (out_height, out_width, filters) = geometry.input_shape, geometry.output_shape
     if name == "winograd":
         for_each_pair = tiles_of_image(geometry.kernel_size[0], geometry.output_shape) * TILE**2
-    elif name == "dense":
-        for_each_pair = height * width * out_height * out_width
+    elif name == "inside":
+        top, _, left, _ = geometry.pads
+        sizes = (height, width), (out_height, out_width), geometry.kernel_size
+        for_each_pair = len(inside.pairs_inside(*sizes, geometry.stride, top, left))
     else:
         for_each_pair = out_height * out_width * geometry.kernel_size[0] * geometry.kernel_size[1]
     return images * for_each_pair * channels * filters

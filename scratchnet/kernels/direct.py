@@ -8,7 +8,8 @@ import numpy as np
 from numba import prange
 
 from scratchnet.kernels.machine.jit import kernel
-from scratchnet.kernels.matmul import column_sums, gathered_product, turn, whole_tiles
+from scratchnet.kernels.matmul import column_sums, gathered_product, whole_tiles
+from scratchnet.kernels.transpose import turn
 
 
 @kernel
@@ -74,7 +75,10 @@ def forward(x_padded, weight, bias, stride):
     pixels = pixel_offsets(images, out_height, out_width, stride, x_padded.shape[1:])
     taps = tap_offsets(kernel_height, kernel_width, x_padded.shape[1:])
     matrix = weight.reshape(-1, filters)
-    gathered_product(x_padded.reshape(-1), whole_tiles(pixels), taps, matrix, bias, False, y.reshape(-1, filters))
+    every = np.arange(taps.size)
+    gathered_product(
+        x_padded.reshape(-1), whole_tiles(pixels), taps, matrix, every, bias, False, y.reshape(-1, filters)
+    )
     return y
 
 
@@ -89,8 +93,16 @@ def backward_weight(x_padded, dy, stride, dweight, accumulate):
     taps = tap_offsets(*dweight.shape[:2], x_padded.shape[1:])
     no_bias = np.zeros(filters, dy.dtype)
     matrix = dy.reshape(-1, filters)
+    every = np.arange(pixels.size)
     gathered_product(
-        x_padded.reshape(-1), whole_tiles(taps), pixels, matrix, no_bias, accumulate, dweight.reshape(-1, filters)
+        x_padded.reshape(-1),
+        whole_tiles(taps),
+        pixels,
+        matrix,
+        every,
+        no_bias,
+        accumulate,
+        dweight.reshape(-1, filters),
     )
 
 
@@ -120,6 +132,7 @@ def backward_input(dy, weight, stride, top, left, height, width):
         whole_tiles(pixels),
         taps,
         matrix.reshape(-1, channels),
+        np.arange(taps.size),
         no_bias,
         False,
         dx.reshape(-1, channels),

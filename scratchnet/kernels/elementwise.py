@@ -61,13 +61,16 @@ def block_finite(x, largest, finite):
     doesn't."""
     for i in prange(finite.size):
         outside = 0
-        for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
-            outside += not (-largest <= x[k] <= largest)
+        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
+        for k in range(here.size):
+            outside += not (-largest <= here[k] <= largest)
         finite[i] = outside == 0
 
 
 def all_finite(x):
-    """Whether x, of any shape, is free of NaN and infinity."""
+    """Whether x, of any shape, holds no NaN and no infinity."""
+    if x.size <= BLOCK:  # NumPy is through before threads would have begun, and nothing needs compiling
+        return bool(np.isfinite(x).all())
     finite = np.empty(-(-x.size // BLOCK), np.bool_)
     block_finite(x.reshape(-1), np.finfo(x.dtype).max, finite)
     return bool(finite.all())
@@ -79,8 +82,9 @@ def block_squares(x, sums):
     for i in prange(sums.size):
         rules = flush_denormals()
         total = 0.0
-        for k in range(i * BLOCK, min(x.size, (i + 1) * BLOCK)):
-            total += np.float64(x[k]) * np.float64(x[k])
+        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
+        for k in range(here.size):
+            total += np.float64(here[k]) * np.float64(here[k])
         sums[i] = total
         restore(rules)
 
@@ -105,3 +109,14 @@ def add_flat(sums, more):
 def add_to(sums, more):
     """sums += more, two arrays of one shape and dtype, C-contiguous."""
     add_flat(sums.reshape(-1), more.reshape(-1))
+
+
+@kernel
+def scale(x, factor):
+    """`np.multiply(x, factor, out=x)`; factor of the dtype of x."""
+    for i in prange((x.size + BLOCK - 1) // BLOCK):
+        rules = flush_denormals()
+        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
+        for k in range(here.size):
+            here[k] *= factor
+        restore(rules)

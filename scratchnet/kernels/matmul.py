@@ -25,12 +25,13 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, lanes_of
+from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
-LONG, FEW = 4096, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
-CHUNKS = 32  # into which a product is cut whose b is read once
+LONG, FEW = 1024, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
+CHUNKS, ROWS_OF_CHUNK = 32, 256  # a product whose b is read once is cut into so many, of at least so many rows
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
 
@@ -45,20 +46,22 @@ ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 #     a[rows[row + 7] + cols[k]]   →  sum 7:   [  V  ] [  V  ]      16 multiply-and-add instructions for 10 loads
 
 
-def tile_product_in_numpy(a, rows, row, cols, start, stop, b, panel, tile):
+def tile_product_in_numpy(a, rows, row, cols, start, stop, b, panel, add, tile):
     """tile[r, f] = Σ over start ≤ k < stop of a[rows[row + r] + cols[k]] · b[panel, k, f], for TILE_ROWS rows and one panel's width.
 
+    With `add` the sum goes on from what tile holds: cut into pieces, it is still one sum in the order of k, to the last bit.
     The twin of what follows, which is `tile_product` where Numba is switched off (NUMBA_DISABLE_JIT), as in a debugger.
     """
-    tile[:] = a[rows[row : row + TILE_ROWS, None] + cols[start:stop]] @ b[panel, start:stop]
+    product = a[rows[row : row + TILE_ROWS, None] + cols[start:stop]] @ b[panel, start:stop]
+    tile[:TILE_ROWS] = tile[:TILE_ROWS] + product if add else product
 
 
-def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, tile):
+def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add, tile):
     """`tile_product_in_numpy`, in LLVM's language because no compiler finds the register tile by itself.
 
     Multiplication and addition carry the flag `contract`: one instruction where the machine has a fused one, two elsewhere.
     """
-    signature = types.void(a, rows, types.intp, cols, types.intp, types.intp, b, types.intp, tile)
+    signature = types.void(a, rows, types.intp, cols, types.intp, types.intp, b, types.intp, types.boolean, tile)
 
     def generate(context, builder, signature, arguments):
         dtype = signature.args[0].dtype
@@ -70,7 +73,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
         def memory(position):
             return context.make_array(signature.args[position])(context, builder, arguments[position])
 
-        a_data, rows_data, cols_data, tile_data = (memory(position).data for position in (0, 1, 3, 8))
+        a_data, rows_data, cols_data, tile_data = (memory(position).data for position in (0, 1, 3, 9))
         row, start, stop, panel = (arguments[position] for position in (2, 4, 5, 7))
         depth = builder.extract_value(memory(6).shape, 1)
         first = builder.mul(builder.add(builder.mul(panel, depth), start), index(2 * count))
@@ -80,9 +83,19 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
             for r in range(TILE_ROWS)
         ]
 
+        align = scalar.get_abi_alignment(context.target_data)
+        out = builder.bitcast(tile_data, vector.as_pointer())
+        places = [builder.gep(out, [index(i)]) for i in range(2 * TILE_ROWS)]
+        zero = ir.Constant(vector, [0.0] * count)
+
         before = builder.block
+        go_on = builder.append_basic_block("from_what_tile_holds")
         loop = builder.append_basic_block("over_k")
         after = builder.append_basic_block("after_k")
+        builder.cbranch(context.is_true(builder, types.boolean, arguments[8]), go_on, loop)
+
+        builder.position_at_end(go_on)
+        held = [builder.load(place, align=align) for place in places]
         builder.branch(loop)
 
         builder.position_at_end(loop)
@@ -91,10 +104,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
         sums = [builder.phi(vector, f"sum{i}") for i in range(2 * TILE_ROWS)]
         col = builder.load(builder.gep(cols_data, [k]))
         b_vectors = builder.bitcast(b_here, vector.as_pointer())
-        b_pair = [
-            builder.load(builder.gep(b_vectors, [index(v)]), align=scalar.get_abi_alignment(context.target_data))
-            for v in (0, 1)
-        ]
+        b_pair = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in (0, 1)]
         new_sums = []
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
         nothing = ir.Constant(vector, ir.Undefined)
@@ -110,21 +120,18 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, til
         next_b = builder.gep(b_here, [index(2 * count)])
         builder.cbranch(builder.icmp_signed("<", next_k, stop), loop, after)
 
-        zero = ir.Constant(vector, [0.0] * count)
-        for phi, at_first, again in [
-            (k, start, next_k),
-            (b_here, b_start, next_b),
-            *((s, zero, n) for s, n in zip(sums, new_sums, strict=True)),
+        for phi, at_first, going_on, again in [
+            (k, start, start, next_k),
+            (b_here, b_start, b_start, next_b),
+            *((s, zero, h, n) for s, h, n in zip(sums, held, new_sums, strict=True)),
         ]:
             phi.add_incoming(at_first, before)
+            phi.add_incoming(going_on, go_on)
             phi.add_incoming(again, loop)
 
         builder.position_at_end(after)
-        out = builder.bitcast(tile_data, vector.as_pointer())
-        for i, vector_of_sums in enumerate(new_sums):
-            builder.store(
-                vector_of_sums, builder.gep(out, [index(i)]), align=scalar.get_abi_alignment(context.target_data)
-            )
+        for vector_of_sums, place in zip(new_sums, places, strict=True):
+            builder.store(vector_of_sums, place, align=align)
         return context.get_dummy_value()
 
     return signature, generate
@@ -161,20 +168,19 @@ def add_rows(tile, rows, c, first):
 
 
 @kernel
-def gathered_product(a, rows, cols, b, bias, accumulate, c):
-    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[k, f]; or, with accumulate, what c holds plus the sum over k.
+def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
+    """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[picks[k], f]; or, with accumulate, what c holds plus the sum over k.
 
     It computes `reference.dense` and `reference.conv2d`, and each of their gradients, by the offsets that it is given.
 
-    a (any length), b (K, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole tiles,), cols (K,):
-    int64 offsets into a. A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it
-    needs; each number of c is summed by one thread, in the order of k, so that the number of threads changes no bit. What
-    accumulate adds has the bits that a bias of zero writes, however deep the sum: it is made apart, then added once.
+    a (any length), b (any number of rows, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole
+    tiles,), cols (K,): int64 offsets into a. picks (K,): int64, the rows of b. A task is one panel of columns and a few
+    tiles of rows, and packs the pieces of b that it needs; each number of c is summed by one thread, in the order of k, so
+    that the number of threads changes no bit. The sum is made apart, and then added once to the bias or to what c holds.
     """
     height, width = c.shape
     depth = cols.size
     columns = 2 * lanes_of(c)
-    apart = accumulate and depth > DEPTH
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
@@ -186,24 +192,19 @@ def gathered_product(a, rows, cols, b, bias, accumulate, c):
         top = task // panels * block * TILE_ROWS
         bottom = min(height, top + block * TILE_ROWS)
         piece = scratch(min(depth, DEPTH) * columns, c).reshape(1, -1, columns)
-        tile = scratch(TILE_ROWS * columns, c).reshape(TILE_ROWS, columns)
-        sums = scratch((bottom - top) * columns if apart else 0, c).reshape(-1, columns)
-        sums[:] = 0
+        sums = scratch(block * TILE_ROWS * columns, c).reshape(-1, columns)
+        if depth == 0:
+            sums[:] = 0
         for start in range(0, depth, DEPTH):
             stop = min(depth, start + DEPTH)
             for k in range(start, stop):
-                pack_line(b, k, first, piece[0, k - start])
+                pack_line(b, picks[k], first, piece[0, k - start])
             for row in range(top, bottom, TILE_ROWS):
-                tile_product(a, rows, row, cols[start:], 0, stop - start, piece, 0, tile)
-                used = min(TILE_ROWS, bottom - row)
-                if apart:
-                    add_rows(tile, used, sums[row - top :], 0)
-                elif start > 0 or accumulate:
-                    add_rows(tile, used, c[row:], first)
-                else:
-                    write_rows(tile, used, c[row:], first, bias)
-        if apart:
+                tile_product(a, rows, row, cols[start:], 0, stop - start, piece, 0, start > 0, sums[row - top :])
+        if accumulate:
             add_rows(sums, bottom - top, c[top:], first)
+        else:
+            write_rows(sums, bottom - top, c[top:], first, bias)
         restore(rules)
 
 
@@ -232,28 +233,9 @@ def chunks_of_product(a, rows, cols, b, partial):
                     pack_line(b, k, panel * columns, piece[panel, k - start])
             for panel in range(panels):
                 for row in range(0, height, TILE_ROWS):
-                    tile_product(a, rows, row, cols[start:], 0, stop - start, piece, panel, tile)
+                    tile_product(a, rows, row, cols[start:], 0, stop - start, piece, panel, False, tile)
                     add_rows(tile, min(TILE_ROWS, height - row), sums[row:], panel * columns)
         restore(rules)
-
-
-@kernel
-def turn(matrices, turned):
-    """`np.transpose(matrices[::-1], (0, 2, 1))`: matrices (T, C, F) transposed, and in reverse order.
-
-    Filters with T taps become those of the backward pass; with T = 1 it is a plain transposition. A task turns squares
-    of 16 × 16, whose lines all stay in the first cache.
-    """
-    count, height, width = matrices.shape
-    side = 16
-    bands = (width + side - 1) // side
-    for task in prange(count * bands):
-        t, left = task // bands, task % bands * side
-        for top in range(0, height, side):
-            for f in range(left, min(width, left + side)):
-                line = turned[t, f, top : min(height, top + side)]
-                for c in range(line.size):
-                    line[c] = matrices[count - 1 - t, top + c, f]
 
 
 @kernel
@@ -273,22 +255,18 @@ def block_sums(matrix, partial):
 
 def column_sums(matrix):
     """Σ over rows: matrix (M, F) → (F,), the gradient of a bias. The same bits on any number of threads."""
-    partial = np.empty((min(64, matrix.shape[0]), matrix.shape[1]), matrix.dtype)
-    block_sums(matrix, partial)
-    return partial.sum(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
+        if matrix.size <= LITTLE:
+            return matrix.sum(axis=0)
+        partial = np.empty((min(64, matrix.shape[0]), matrix.shape[1]), matrix.dtype)
+        block_sums(matrix, partial)
+        return partial.sum(axis=0)
 
 
 def whole_tiles(rows):
     """Offsets of rows, the last one repeated until they fill whole register tiles; the results of the extra rows are
     thrown away."""
     return np.concatenate([rows, np.repeat(rows[-1:], -rows.size % TILE_ROWS)])
-
-
-def transposed(matrix):
-    """A copy of the matrix (M, F) with its axes exchanged: (F, M)."""
-    out = empty(matrix.shape[::-1], matrix.dtype)
-    turn(matrix[None], out[None])
-    return out
 
 
 def dense_forward(x, weight, bias):
@@ -298,13 +276,14 @@ def dense_forward(x, weight, bias):
         return sum_of_chunks(products_of_chunks(x, weight, chunks), bias)
     y = empty((images, weight.shape[1]), x.dtype)
     rows = whole_tiles(np.arange(images) * features)
-    gathered_product(x.reshape(-1), rows, np.arange(features), weight, bias, False, y)
+    every = np.arange(features)
+    gathered_product(x.reshape(-1), rows, every, weight, every, bias, False, y)
     return y
 
 
 def chunk_count(images, features):
     """Into how many chunks of equal size, if features is a multiple of it, a dense layer's forward product is cut; 0 if it isn't."""
-    return CHUNKS if features >= LONG and images <= FEW else 0
+    return min(CHUNKS, features // ROWS_OF_CHUNK) if features >= LONG and images <= FEW else 0
 
 
 def products_of_chunks(x, weight, chunks):
@@ -332,7 +311,8 @@ def dense_backward_input(dy, weight):
     dx_transposed = empty((features, len(dy)), dy.dtype)
     rows = whole_tiles(np.arange(features) * units)
     no_bias = np.zeros(len(dy), dy.dtype)
-    gathered_product(weight.reshape(-1), rows, np.arange(units), transposed(dy), no_bias, False, dx_transposed)
+    every = np.arange(units)
+    gathered_product(weight.reshape(-1), rows, every, transposed(dy), every, no_bias, False, dx_transposed)
     return transposed(dx_transposed)
 
 
@@ -343,4 +323,5 @@ def dense_backward_weight(x, dy, dweight, accumulate):
     x_transposed = transposed(x)
     rows = whole_tiles(np.arange(features) * images)
     no_bias = np.zeros(dy.shape[1], dy.dtype)
-    gathered_product(x_transposed.reshape(-1), rows, np.arange(images), dy, no_bias, accumulate, dweight)
+    every = np.arange(images)
+    gathered_product(x_transposed.reshape(-1), rows, every, dy, every, no_bias, accumulate, dweight)

@@ -26,6 +26,11 @@ class ConvReluPool:
         self.conv, self.relu, self.pool = conv, relu, pool
         self._remembered: Any = None
 
+    @property
+    def name(self) -> str:
+        """The convolution's."""
+        return self.conv.name
+
     @staticmethod
     def fits(layers: list[Any]) -> bool:
         """Whether these are three layers that can be fused."""

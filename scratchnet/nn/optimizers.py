@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from scratchnet.errors import ConfigError, OrderError
-from scratchnet.kernels.elementwise import sum_of_squares
+from scratchnet.kernels.elementwise import scale, sum_of_squares
 from scratchnet.kernels.machine.threads import alone
 from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
 from scratchnet.nn.base import Array, Parameter, is_number
@@ -71,7 +71,7 @@ class Optimizer:
         """The second half of `clip`, for gradients whose norm is known: that of these and, it may be, of other processes'."""
         if norm > largest_norm:
             for parameter in self.parameters:
-                parameter.grad *= parameter.grad.dtype.type(largest_norm / norm)
+                scale(parameter.grad.reshape(-1), parameter.grad.dtype.type(largest_norm / norm))
 
     def penalty(self) -> float:
         """The L2 term of the loss as it stands: l2/2 · Σ w² over the weights."""

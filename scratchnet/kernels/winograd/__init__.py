@@ -1,4 +1,4 @@
 """Convolution with few multiplications, on tiles of 8 × 8 inputs: begin with `passes.py`.
 
-It may import the register tile of `kernels.matmul`, and `kernels.machine`.
+It may import the register tile of `kernels.matmul`, `kernels.transpose`, and `kernels.machine`.
 """

@@ -25,55 +25,31 @@ are computed with zeros and cut off.
 """
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
-from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, lanes_of, panel_width
-from scratchnet.kernels.matmul import add_rows, tile_product, whole_tiles
-from scratchnet.kernels.winograd.filters import filters_back, transformed_filters, turned
+from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
+from scratchnet.kernels.matmul import tile_product
+from scratchnet.kernels.winograd import gradient
+from scratchnet.kernels.winograd.blocks import forward_tiles
+from scratchnet.kernels.winograd.filters import BLOCK, transform_block, transformed_filters
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
-from scratchnet.kernels.winograd.tiles import (
-    GAP,
-    POINTS,
-    Tiling,
-    gradients_of_tiles,
-    inputs_of_tiles,
-    outputs_of_tiles,
-)
+from scratchnet.kernels.winograd.tiles import GAP, POINTS, Tiling, inputs_of_tiles, outputs_of_tiles, places
 from scratchnet.kernels.winograd.toom_cook import TILE, outputs
 
-BLOCK_BYTES = 400 << 10  # of V and M of the tiles that a task takes through all steps: they stay in a core's own cache
-MOST_TILES = 4 * TILE_ROWS  # in such a block
 # The point (1, 1): Aᵀ and A are all ones there, so that a bias added to it reaches every output alike.
 EVERYWHERE = TILE + 1
-SMALL = 128 << 10  # bytes of dU: so few that many tasks may have one each, in the core's own cache beside V and dM
-SLOTS = 32  # such tasks, whatever the number of threads
-GROUP_BYTES = 6 << 20  # of V and dM: stays in the cache that the cores share
-
-
-class Places(NamedTuple):
-    """Where in one point of V each channel lies, and each tile: int64 offsets that are added."""
-
-    channels: np.ndarray
-    tiles: np.ndarray
-
-
-def places(channels, tiles, dtype):
-    """Of so many: V is cut into slices of one vector of channels; in a slice lie the tiles, in a tile the slice's channels."""
-    vector = lanes(dtype)
-    c = np.arange(channels)
-    return Places(c // vector * (tiles + GAP) * vector + c % vector, np.arange(tiles) * vector)
+FEW = 4  # groups of tiles, of which each makes the transformed filters anew: for more they are made once, and read
 
 
 def forward(x, weight, bias, top, left, y):
     """Fills y (N, OH, OW, F) with the convolution of x (N, H, W, C), around which stand zeros; `reference.conv2d`."""
-    _convolve(x, NOT_POOLED, transformed_filters(weight), bias, weight.shape[0], top, left, y, NOT_POOLED)
+    _convolve(x, NOT_POOLED, weight, False, bias, top, left, y, NOT_POOLED)
 
 
 def forward_pooled(x, weight, bias, top, left, y, winner):
@@ -81,26 +57,23 @@ def forward_pooled(x, weight, bias, top, left, y, winner):
 
     It computes `reference.max_pool2d` of `reference.relu` of `reference.conv2d`; winner is what backward needs of it.
     """
-    _convolve(x, NOT_POOLED, transformed_filters(weight), bias, weight.shape[0], top, left, y, winner)
+    _convolve(x, NOT_POOLED, weight, False, bias, top, left, y, winner)
 
 
 def backward_input(dy, winner, weight, top, left, dx):
     """Fills dx (N, H, W, C), the gradient of the inputs; dy that of y, or with `winner` that of the pooled y."""
     taps, _, channels, _ = weight.shape
-    u, no_bias = transformed_filters(turned(weight)), np.zeros(channels, dy.dtype)
-    _convolve(dy, winner, u, no_bias, taps, taps - 1 - top, taps - 1 - left, dx, NOT_POOLED)
+    no_bias = np.zeros(channels, dy.dtype)
+    _convolve(dy, winner, weight, True, no_bias, taps - 1 - top, taps - 1 - left, dx, NOT_POOLED)
 
 
 def backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate):
     """Writes dweight (T, T, C, F), the gradient of the filters, or adds to it; dy that of y, or with `winner` that of the pooled y."""
-    taps, _, channels, filters = dweight.shape
-    m = outputs(taps)
+    m = outputs(dweight.shape[0])
     tiling = Tiling(-(-out_height // m), -(-out_width // m), top, left)
     total = len(x) * tiling.rows * tiling.columns
-    du_shape = (-(-filters // panel_width(dy.dtype)), POINTS, channels + GAP, panel_width(dy.dtype))
-    small = np.prod(du_shape) * dy.itemsize <= SMALL
-    sums = _sums_in_tasks if small else _sums_over_groups
-    filters_back(sums(x, dy, winner, tiling, total, taps, du_shape), dweight, accumulate)
+    sums = gradient.in_tasks if gradient.is_small(dweight) else gradient.over_groups
+    sums(x, dy, winner, tiling, total, dweight, accumulate)
 
 
 def backward_bias(dy, winner):
@@ -112,64 +85,20 @@ def backward_bias(dy, winner):
     return partial.sum(axis=0)
 
 
-def _convolve(x, x_winner, u, bias, taps, top, left, y, winner):
+def _convolve(x, x_winner, weight, backward, bias, top, left, y, winner):
     """Fills y, and winner if it is pooled; x (N, H, W, C), or with x_winner what max-pooling has left of it."""
+    taps, channels, filters = weight.shape[0], x.shape[3], bias.size
     m = outputs(taps)
     step = m // 2 if winner.size > 0 else m
     tiling = Tiling(-(-y.shape[1] // step), -(-y.shape[2] // step), top, left)
-    tiles = block_of_tiles(x.shape[3], x.dtype)
-    blocks = -(-len(x) * tiling.rows * tiling.columns // tiles)
-    parts = max(1, min(u.shape[0], 4 * thread_count() // blocks))
-    convolve_kernel(taps)(x, x_winner, tiling, u, places(x.shape[3], tiles, x.dtype), bias, parts, y, winner)
-
-
-def _sums_in_tasks(x, dy, winner, tiling, total, taps, du_shape):
-    """dU where it is small: each task has one of its own, for its share of the tiles; then they are added up."""
-    slots = min(SLOTS, total)
-    v, dm = _v_and_dm(slots, MOST_TILES, x, dy)
-    du = empty((slots, *du_shape), dy.dtype)
-    channels, tiles = places(x.shape[3], MOST_TILES, x.dtype)
-    du[:, :, :, channels.size :] = 0  # the gap is summed with the rest
-    sums_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, total, whole_tiles(channels), tiles, v, dm, du)
-    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
-        return du.sum(axis=0)
-
-
-def _sums_over_groups(x, dy, winner, tiling, total, taps, du_shape):
-    """dU where it is large: groups of tiles go through V and dM and are added to the one dU."""
-    most = min(total, backward_tiles(x.shape[3], dy.shape[3], dy.dtype))
-    v, dm = _v_and_dm(1, most, x, dy)
-    du = empty(du_shape, dy.dtype)
-    channels, tiles = places(x.shape[3], most, x.dtype)
-    for first in range(0, total, most):
-        count = min(most, total - first)
-        group_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, first, count, v[0], dm[0])
-        multiply_transposed(v[0], dm[0], whole_tiles(channels), tiles[:count], first > 0, du)
-    return du
-
-
-def _v_and_dm(slots, tiles, x, dy):
-    """Memory: V (slots, 64, slices of channels, tiles and a gap, vector), dM (slots, panels, 64, tiles and a gap, panel width)."""
-    vector, columns = lanes(dy.dtype), panel_width(dy.dtype)
-    v = empty((slots, POINTS, -(-x.shape[3] // vector), tiles + GAP, vector), x.dtype)
-    return v, empty((slots, -(-dy.shape[3] // columns), POINTS, tiles + GAP, columns), dy.dtype)
-
-
-def backward_tiles(channels, filters, dtype):
-    """So many that V and dM fill a part of the shared cache, or, where dU is large, that reading it costs no more than they do."""
-    bytes_per_tile = POINTS * (channels + filters) * np.dtype(dtype).itemsize
-    return whole(max(GROUP_BYTES // bytes_per_tile, channels * filters // (channels + filters)), MOST_TILES)
-
-
-def block_of_tiles(channels, dtype):
-    """So many that V and one panel of M take BLOCK_BYTES; whole register tiles, one at least."""
-    bytes_per_tile = POINTS * (whole(channels, lanes(dtype)) + panel_width(dtype)) * np.dtype(dtype).itemsize
-    return min(MOST_TILES, max(1, BLOCK_BYTES // bytes_per_tile // TILE_ROWS) * TILE_ROWS)
-
-
-def whole(count, size):
-    """count rounded up to a multiple of size."""
-    return -(-count // size) * size
+    total = len(x) * tiling.rows * tiling.columns
+    tiles = min(forward_tiles(channels, x.itemsize), -(-total // TILE_ROWS) * TILE_ROWS)
+    groups = -(-total // tiles)
+    parts = max(1, min(-(-filters // panel_width(x.dtype)), 4 * thread_count() // groups))
+    u = transformed_filters(weight, backward) if groups > FEW else empty((0, 0, 0, 0), x.dtype)
+    convolve_kernel(taps)(
+        x, x_winner, tiling, weight, backward, u, places(channels, tiles, x.dtype), bias, parts, y, winner
+    )
 
 
 @functools.cache
@@ -178,19 +107,22 @@ def convolve_kernel(taps):
     m = outputs(taps)
 
     @kernel
-    def convolve_tiles(x, x_winner, tiling, u, at, bias, parts, y, winner):
-        """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one block of tiles after another; computes `reference.conv2d`.
+    def convolve_tiles(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner):
+        """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one group of tiles after another; computes `reference.conv2d`.
 
-        x (N, H, W, C), u (panels, 64, C and a gap, panel width), bias (F,), y (N, OH, OW, F). x_winner, winner:
-        NOT_POOLED, or the corners of the windows where x, or y, is what max-pooling leaves. at: the places of a block. A
-        task is one block of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
+        x (N, H, W, C), weight (T, T, C, F), bias (F,), y (N, OH, OW, F). u (panels, 64, C and a gap, panel width): the
+        transformed filters, or empty, and then each task makes those it needs, block by block. x_winner, winner:
+        NOT_POOLED, or the corners of the windows where x, or y, is what max-pooling leaves. at: the places of a group. A
+        task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
         """
-        panels, _, _, columns = u.shape
+        columns = 2 * lanes_of(x)
+        panels = (bias.size + columns - 1) // columns
         channels, tiles_at = at
         tiles = tiles_at.size
-        vector = lanes_of(y)
-        slices = (x.shape[3] + vector - 1) // vector
+        vector = lanes_of(x)
+        slices = (channels.size + vector - 1) // vector
+        ready = u.size > 0
         total = x.shape[0] * tiling.rows * tiling.columns
         for task in prange((total + tiles - 1) // tiles * parts):
             rules = flush_denormals()
@@ -198,13 +130,31 @@ def convolve_kernel(taps):
             count = min(tiles, total - begin)
             v = scratch(POINTS * slices * (tiles + GAP) * vector, x).reshape(POINTS, slices, tiles + GAP, vector)
             products = scratch(POINTS * (tiles + GAP) * columns, y).reshape(POINTS, tiles + GAP, columns)
+            made = scratch(POINTS * (BLOCK + GAP) * columns, y).reshape(POINTS, BLOCK + GAP, columns)
             inputs_of_tiles(x, x_winner, tiling, m, begin, 0, count, v)
             for panel in range(part * panels // parts, (part + 1) * panels // parts):
-                for point in range(POINTS):
-                    for row in range(0, tiles, TILE_ROWS):
-                        tile_product(
-                            v[point], tiles_at, row, channels, 0, channels.size, u[panel], point, products[point, row:]
-                        )
+                for first in range(0, channels.size, BLOCK):
+                    last = min(channels.size, first + BLOCK)
+                    filters, start = made, 0
+                    if ready:
+                        filters, start = u[panel], first
+                    else:
+                        transform_block(weight, backward, taps, panel, first, last, made, 0)
+                    cols, stop = channels[first - start :], start + last - first
+                    for point in range(POINTS):
+                        for row in range(0, count, TILE_ROWS):
+                            tile_product(
+                                v[point],
+                                tiles_at,
+                                row,
+                                cols,
+                                start,
+                                stop,
+                                filters,
+                                point,
+                                first > 0,
+                                products[point, row:],
+                            )
                 bias_here = bias[panel * columns : (panel + 1) * columns]
                 for t in range(count):
                     reached = products[EVERYWHERE, t]
@@ -214,97 +164,6 @@ def convolve_kernel(taps):
             restore(rules)
 
     return convolve_tiles
-
-
-@functools.cache
-def sums_kernel(taps):
-    """The kernel for a small dU of filters of taps × taps; compiled when it is first called."""
-    m = outputs(taps)
-
-    @kernel
-    def sum_in_tasks(x, dy, winner, x_winner, tiling, total, channels, tiles, v, dm, du):
-        """du[slot] = Vᵀ · dM over the slot's share of the tiles, block by block: V and dM never leave the core's own cache.
-
-        x (N, H, W, C), dy (N, OH, OW, F), v (slots, 64, slices, tiles and a gap, vector), dm (slots, panels, 64, tiles and
-        a gap, panel width), du (slots, panels, 64, C and a gap, panel width). channels, tiles: the places of a block. The
-        sum of all du, brought back, is the dweight of `reference.conv2d_gradient`.
-        """
-        slots, panels, _, distance, _ = dm.shape
-        for task in prange(slots):
-            rules = flush_denormals()
-            slot = np.int64(task)  # prange counts in uint64, which with int64 would make a float
-            begin, end = slot * total // slots, (slot + 1) * total // slots
-            for start in range(begin, end, distance - GAP):
-                count = min(distance - GAP, end - start)
-                inputs_of_tiles(x, x_winner, tiling, m, start, 0, count, v[slot])
-                for panel in range(panels):
-                    gradients_of_tiles(dy, winner, tiling, taps, m, panel, start, 0, count, dm[slot, panel])
-                    for point in range(POINTS):
-                        sums = du[slot, panel, point]
-                        product_of_point(
-                            v[slot, point], channels, tiles[:count], dm[slot, panel], point, start > begin, sums
-                        )
-            restore(rules)
-
-    return sum_in_tasks
-
-
-@functools.cache
-def group_kernel(taps):
-    """The kernel for V and dM of a group of tiles, for filters of taps × taps; compiled when it is first called."""
-    m = outputs(taps)
-
-    @kernel
-    def transform_group(x, dy, winner, x_winner, tiling, first, count, v, dm):
-        """V = Bᵀ d B and dM = A dY Aᵀ of `count` tiles from number `first` on: a step of `reference.conv2d_gradient`.
-
-        x (N, H, W, C) → v (64, slices, tiles and a gap, vector): the channels are cut into slices of one vector.
-        dy (N, OH, OW, F) → dm (panels, 64, tiles and a gap, panel width).
-        """
-        for task in prange((count + TILE - 1) // TILE):
-            rules = flush_denormals()
-            begin = np.int64(task) * TILE  # prange counts in uint64, which with int64 would make a float
-            end = min(count, begin + TILE)
-            inputs_of_tiles(x, x_winner, tiling, m, first, begin, end, v)
-            for panel in range(dm.shape[0]):
-                gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm[panel])
-            restore(rules)
-
-    return transform_group
-
-
-@kernel
-def multiply_transposed(v, dm, channels, tiles, add, du):
-    """du = Vᵀ · dM point by point, or the same added to it: a step of `reference.conv2d_gradient`.
-
-    v (64, …), dm (panels, 64, tiles and a gap, panel width), du (panels, 64, C and a gap, panel width). channels, tiles:
-    their places in a point of v. A task owns the sums of one point and panel, and adds the tiles up in their order: the
-    number of threads changes no bit.
-    """
-    panels, points, _, _ = dm.shape
-    for task in prange(panels * points):
-        rules = flush_denormals()
-        point, panel = task // panels, task % panels
-        product_of_point(v[point], channels, tiles, dm[panel], point, add, du[panel, point])
-        restore(rules)
-
-
-@helper
-def product_of_point(v, channels, tiles, dm, point, add, du):
-    """du = Vᵀ · dM of one point and panel of filters, or the same added to it; du (C and a gap, panel width).
-
-    channels, tiles: where each channel, and each tile, lies in this point of V.
-    """
-    distance, columns = du.shape
-    count = distance - GAP
-    tile = scratch(TILE_ROWS * columns, du).reshape(TILE_ROWS, columns)
-    for row in range(0, count, TILE_ROWS):
-        tile_product(v, channels, row, tiles, 0, tiles.size, dm, point, tile)
-        used = min(TILE_ROWS, count - row)
-        if add:
-            add_rows(tile, used, du[row:], 0)
-        else:
-            du[row : row + used] = tile[:used]
 
 
 @kernel

@@ -5,13 +5,14 @@ and where a 2 × 2 max-pooling stands between. Distances in memory are called st
 `column_step` to the one beside.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
 from scratchnet.kernels.machine.jit import helper
 from scratchnet.kernels.machine.memory import scratch
-from scratchnet.kernels.machine.vectors import lanes_of
+from scratchnet.kernels.machine.vectors import lanes, lanes_of
 from scratchnet.kernels.winograd.pooled import CUT, is_pooled, pool_window, share_of_corner
 from scratchnet.kernels.winograd.toom_cook import TILE
 from scratchnet.kernels.winograd.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, transform_square
@@ -28,9 +29,24 @@ class Tiling(NamedTuple):
     left: int
 
 
+class Places(NamedTuple):
+    """Where in one point of V each channel lies, and each tile: int64 offsets that are added."""
+
+    channels: np.ndarray
+    tiles: np.ndarray
+
+
 GAP = (
     2  # rows left empty between two points: at a distance of a power of two all 64 would share a few lines of the cache
 )
+
+
+@functools.lru_cache(64)
+def places(channels, tiles, dtype):
+    """Of so many: V is cut into slices of one vector of channels; in a slice lie the tiles, in a tile the slice's channels."""
+    vector = lanes(dtype)
+    c = np.arange(channels)
+    return Places(c // vector * (tiles + GAP) * vector + c % vector, np.arange(tiles) * vector)
 
 
 @helper

@@ -1,0 +1,193 @@
+"""The gradient of the filters where a 2 × 2 max-pooling follows and the image has few channels: that of the first layer.
+
+Of the four gradients in a window three are zero, and the fourth stands where the window's winner was. With few channels all
+that one row of a filter sees of the image, KW · C numbers side by side, is a vector or two. So nothing is transformed:
+
+    dweight[u, :, :, f] += dy[n, i, j, f] · x[n, 2i + a + u − top, 2j + b − left : 2j + b − left + KW, :]
+
+with (a, b) the winner's corner, for each window and filter. A filter's KH rows of sums stay in registers while the windows of
+a row go by: KH multiplications of a vector for each, where the fast convolution would transform zeros.
+
+Sizes: N images of H × W pixels and C channels, filters KH × KW, F filters, pooled outputs OH × OW.
+"""
+
+import functools
+
+import numpy as np
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
+
+from scratchnet.kernels.elementwise import add_to
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.vectors import lanes
+from scratchnet.kernels.winograd.pooled import CUT
+
+SLOTS = 32  # tasks with sums of their own, whatever the number of threads
+MOST_SUMS = 12  # vectors of sums that registers hold beside what is multiplied
+
+
+def vectors_of(kernel_size, channels, dtype):
+    """Vectors that hold one row of a filter."""
+    return -(-kernel_size[1] * channels // lanes(dtype))
+
+
+def fits(kernel_size, channels, dtype):
+    """Whether a filter's sums fit into registers."""
+    return kernel_size[0] * vectors_of(kernel_size, channels, dtype) <= MOST_SUMS
+
+
+def backward_weight(x, dy, winner, top, left, dweight, accumulate):
+    """Writes dweight (KH, KW, C, F), or adds to it: x (N, H, W, C), dy and winner (N, OH, OW, F) of the pooled outputs."""
+    kernel_height, kernel_width, channels, filters = dweight.shape
+    vectors = vectors_of((kernel_height, kernel_width), channels, dy.dtype)
+    slots = min(SLOTS, len(dy) * dy.shape[1])
+    partial = empty((slots, filters, kernel_height, vectors * lanes(dy.dtype)), dy.dtype)
+    sum_kernel(kernel_height, vectors)(x, dy, winner, top, left, partial)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
+        sums = partial.sum(axis=0)[:, :, : kernel_width * channels]
+        sums = sums.reshape(filters, kernel_height, kernel_width, channels).transpose(1, 2, 3, 0)
+        if accumulate:
+            add_to(dweight, np.ascontiguousarray(sums))
+        else:
+            dweight[...] = sums
+
+
+@intrinsic(prefer_literal=True)
+def add_windows(typingctx, taps, vectors, lines, length, channels, dy, winner, start, step, count, sums):
+    """sums[u] += Σ over `count` windows j of dy[j] · lines[a + u, 2j + b], for the `taps` rows u of one filter.
+
+    lines: rows of pixels, flat, each `length` numbers long. dy, winner: flat, of window j at start + j · step; (a, b) is the
+    winner's corner. sums (taps, vectors of numbers), contiguous. taps and vectors must be constants.
+    """
+    signature = types.void(
+        taps, vectors, lines, types.intp, types.intp, dy, winner, types.intp, types.intp, types.intp, sums
+    )
+    rows, across = taps.literal_value, vectors.literal_value
+
+    def generate(context, builder, signature, arguments):
+        dtype = signature.args[5].dtype
+        scalar = context.get_value_type(dtype)
+        vector, align = ir.VectorType(scalar, lanes(dtype.name)), scalar.get_abi_alignment(context.target_data)
+        index, byte = ir.IntType(64), ir.IntType(8)
+
+        def data(position):
+            return context.make_array(signature.args[position])(context, builder, arguments[position]).data
+
+        lines_data, dy_data, winner_data = data(2), data(5), data(6)
+        length, channels, start, step, count = (arguments[position] for position in (3, 4, 7, 8, 9))
+        pair = builder.mul(channels, index(2))
+        out = builder.bitcast(data(10), vector.as_pointer())
+        places = [builder.gep(out, [index(i)]) for i in range(rows * across)]
+        held = [builder.load(place, align=align) for place in places]
+        zero, nothing = ir.Constant(scalar, 0.0), ir.Constant(vector, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+
+        before = builder.block
+        loop, after = builder.append_basic_block("over_windows"), builder.append_basic_block("after_windows")
+        builder.cbranch(builder.icmp_signed("<", index(0), count), loop, after)
+
+        builder.position_at_end(loop)
+        j, pixel, place = (builder.phi(index) for _ in range(3))
+        added = [builder.phi(vector) for _ in held]
+        won = builder.load(builder.gep(winner_data, [place]))
+        gradient = builder.load(builder.gep(dy_data, [place]))
+        gradient = builder.select(builder.icmp_unsigned("<", won, byte(CUT)), gradient, zero)
+        below = builder.zext(builder.and_(builder.lshr(won, byte(1)), byte(1)), index)
+        beside = builder.zext(builder.and_(won, byte(1)), index)
+        corner = builder.add(builder.mul(below, length), builder.add(pixel, builder.mul(beside, channels)))
+        many = builder.shuffle_vector(builder.insert_element(nothing, gradient, ir.IntType(32)(0)), nothing, everywhere)
+        sums_now = []
+        line = builder.gep(lines_data, [corner])
+        for u in range(rows):
+            here = builder.bitcast(line, vector.as_pointer())
+            for v in range(across):
+                seen = builder.load(builder.gep(here, [index(v)]), align=align)
+                product = builder.fmul(many, seen, flags=("contract",))
+                sums_now.append(builder.fadd(added[u * across + v], product, flags=("contract",)))
+            line = builder.gep(line, [length])
+        next_j = builder.add(j, index(1))
+        next_pixel, next_place = builder.add(pixel, pair), builder.add(place, step)
+        builder.cbranch(builder.icmp_signed("<", next_j, count), loop, after)
+
+        for phi, at_first, again in [
+            (j, index(0), next_j),
+            (pixel, index(0), next_pixel),
+            (place, start, next_place),
+            *zip(added, held, sums_now, strict=True),
+        ]:
+            phi.add_incoming(at_first, before)
+            phi.add_incoming(again, loop)
+
+        builder.position_at_end(after)
+        totals = [builder.phi(vector) for _ in held]
+        for total, at_first, again, target in zip(totals, held, sums_now, places, strict=True):
+            total.add_incoming(at_first, before)
+            total.add_incoming(again, loop)
+            builder.store(total, target, align=align)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@helper
+def copy_lines(x, n, row, column, lines, count, length):
+    """lines (count, length), flat: rows of image n from (row, column) on, all channels; zeros outside the image."""
+    _, height, width, channels = x.shape
+    x_flat = x.reshape(-1)
+    lines[:] = 0
+    begin = max(0, -column)
+    for a in range(max(0, -row), min(count, height - row)):
+        source = x_flat[
+            ((n * height + row + a) * width + column + begin) * channels : (n * height + row + a + 1) * width * channels
+        ]
+        target = lines[a * length + begin * channels : (a + 1) * length]
+        for i in range(min(source.size, target.size)):
+            target[i] = source[i]
+
+
+@functools.cache
+def sum_kernel(taps, vectors):
+    """The kernel for filters of so many rows, each of so many vectors; compiled when it is first called."""
+
+    @kernel
+    def sum_of_corners(x, dy, winner, top, left, partial):
+        """partial[i] = Σ over the i-th share of all rows of windows of dy · x, row by row of a filter.
+
+        It computes the dweight of `reference.conv2d_gradient` of `reference.max_pool2d_gradient`. x (N, H, W, C), dy, winner
+        (N, OH, OW, F), partial (slots, F, KH, whole vectors). The shares are fixed, and each is added up in order: the
+        number of threads changes no bit.
+        """
+        slots, filters, _, width = partial.shape
+        _, down, across, _ = dy.shape
+        channels = x.shape[3]
+        length = (2 * across + 1) * channels + width
+        dy_flat, winner_flat = dy.reshape(-1), winner.reshape(-1)
+        for task in prange(slots):
+            rules = flush_denormals()
+            slot = np.int64(task)  # prange counts in uint64, which with int64 would make a float
+            lines = scratch((taps + 1) * length, x)
+            partial[slot] = 0
+            total = dy.shape[0] * down
+            for number in range(slot * total // slots, (slot + 1) * total // slots):
+                copy_lines(x, number // down, 2 * (number % down) - top, -left, lines, taps + 1, length)
+                for f in range(filters):
+                    start = number * across * filters + f
+                    add_windows(
+                        taps,
+                        vectors,
+                        lines,
+                        length,
+                        channels,
+                        dy_flat,
+                        winner_flat,
+                        start,
+                        filters,
+                        across,
+                        partial[slot, f],
+                    )
+            restore(rules)
+
+    return sum_of_corners

@@ -1,0 +1,49 @@
+"""How many tiles go together: the caches decide (`machine/caches.py`), and no bit of a result hangs on it.
+
+Each number should come from the far cache once and be used often while it is near. C channels, F filters, 4 bytes each:
+
+    forward       V of T tiles    64 · T · C       read once for each panel of filters, from L2 or L3
+                  M of one panel  64 · T · 32      added to once for each block of channels: L2
+                  U of one block  64 · 32 · 32     made, or read, once for each group of T tiles: L2
+                  → T so large that M fills a quarter of L2, and V beside it as much or more. Where a panel of U
+                    alone outgrows half of L2 it is read anew for each group: then M fills half, for fewer groups
+
+    gradient of   V and dM of T tiles, and the     64 · (T · C + T · F + C · F): where C · F is small, all of it in L2,
+    the filters   sums dU, C × F for each point    T being what dU leaves room for
+                  V and dM of a group of tiles     64 · T · (C + F): else in a quarter of L3, dU block by block in L2
+
+Sums run on in one order, whatever T is: `tile_product` goes on from what the tile holds.
+"""
+
+from scratchnet.kernels.machine.caches import caches
+from scratchnet.kernels.machine.threads import thread_count
+from scratchnet.kernels.machine.vectors import TILE_ROWS, VECTOR_BYTES
+from scratchnet.kernels.winograd.toom_cook import TILE
+
+PANEL_BYTES = TILE**2 * 2 * VECTOR_BYTES  # of one tile's M, for one panel of filters; of one channel's U
+MOST = 32 * TILE_ROWS  # tiles: more bring nothing
+
+
+def forward_tiles(channels: int, itemsize: int) -> int:
+    """Tiles of a group in the forward pass; whole register tiles."""
+    panel_of_u = channels * PANEL_BYTES
+    by_l2 = caches().l2 // (2 if panel_of_u > caches().l2 // 2 else 4) // PANEL_BYTES
+    by_l3 = caches().l3 // 2 // thread_count() // (TILE**2 * channels * itemsize)
+    return _whole(min(by_l2, by_l3))
+
+
+def slot_tiles(channels: int, filters: int, itemsize: int) -> int:
+    """Tiles of a block where each task sums up a dU of its own; whole register tiles."""
+    room = caches().l2 * 7 // 8 - TILE**2 * channels * filters * itemsize
+    return _whole(min(room // (TILE**2 * (channels + filters) * itemsize), 4 * TILE_ROWS))
+
+
+def group_tiles(channels: int, filters: int, itemsize: int) -> int:
+    """Tiles of a group whose V and dM wait in the shared cache, or so many that dU, once read and written, costs no more."""
+    by_l3 = caches().l3 // 4 // (TILE**2 * (channels + filters) * itemsize)
+    return _whole(max(by_l3, channels * filters // (channels + filters)), most=1 << 20)
+
+
+def _whole(tiles: int, most: int = MOST) -> int:
+    """Cut off to whole register tiles, one at least."""
+    return max(1, min(tiles, most) // TILE_ROWS) * TILE_ROWS

@@ -1,0 +1,189 @@
+"""The gradient of the filters: dM = A dY Aᵀ, dU = Vᵀ · dM point by point, dW = Gᵀ dU G; a sum over all tiles.
+
+Where dU is small, each task has one of its own, and takes its share of the tiles through V and dM to it: nothing leaves the
+core's cache before the end, when the sums of all tasks are added up. Where dU is large, V and dM of a group of tiles are
+made first; then each task sums up one block of dU over them, and brings it back to dW right where it lies.
+"""
+
+import functools
+
+import numpy as np
+from numba import prange
+
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, panel_width
+from scratchnet.kernels.matmul import tile_product, whole_tiles
+from scratchnet.kernels.winograd.blocks import group_tiles, slot_tiles
+from scratchnet.kernels.winograd.filters import BLOCK, transform_block_back
+from scratchnet.kernels.winograd.pooled import NOT_POOLED
+from scratchnet.kernels.winograd.tiles import GAP, POINTS, gradients_of_tiles, inputs_of_tiles, places
+from scratchnet.kernels.winograd.toom_cook import TILE, outputs
+
+# The order of the sums, and so their last bits, hang on these: they are the same on every machine.
+SMALL = 640 << 10  # bytes of dU, so few that it stays in a core's own cache beside V and dM
+SLOTS = 32  # tasks with a dU of their own, at most
+SHARE = 256  # tiles that are worth a dU
+
+
+def in_tasks(x, dy, winner, tiling, total, dweight, accumulate):
+    """Where dU is small: each task has one of its own, for its share of the tiles; then they are added up."""
+    taps, _, channels, filters = dweight.shape
+    slots = max(1, min(SLOTS, total // SHARE))
+    tiles = slot_tiles(channels, filters, dy.itemsize)
+    v, dm = _v_and_dm(slots, tiles, x, dy)
+    du = empty((slots, *_blocks_of_du(dweight)), dy.dtype)
+    channels_at, tiles_at = places(channels, tiles, x.dtype)
+    rows = whole_tiles(channels_at)
+    tiles_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, 0, total, tiles, rows, tiles_at, v, dm, du)
+    back_kernel(taps)(du, dweight, accumulate)
+
+
+def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
+    """Where dU is large: groups of tiles go through V and dM and are added to the one dU, block by block."""
+    taps, _, channels, filters = dweight.shape
+    most = min(total, group_tiles(channels, filters, dy.itemsize))
+    v, dm = _v_and_dm(1, most, x, dy)
+    du = empty(_blocks_of_du(dweight) if most < total else (0, 0, 0, 0, 0), dy.dtype)
+    channels_at, tiles_at = places(channels, most, x.dtype)
+    rows, no_du = whole_tiles(channels_at), empty((0,) * 6, dy.dtype)
+    for first in range(0, total, most):
+        count = min(most, total - first)
+        tiles_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, first, count, TILE, rows, tiles_at, v, dm, no_du)
+        last = first + count == total
+        multiply_kernel(taps)(v[0], dm[0], rows, tiles_at[:count], first > 0, last, du, dweight, accumulate)
+
+
+def is_small(dweight):
+    """Whether its dU is."""
+    taps = dweight.shape[0]
+    return dweight.nbytes // taps**2 * POINTS <= SMALL
+
+
+def _blocks_of_du(dweight):
+    """The shape of dU, cut into blocks: (panels, blocks, 64, channels of a block and a gap, panel width)."""
+    _, _, channels, filters = dweight.shape
+    columns = panel_width(dweight.dtype)
+    rows = min(BLOCK, -(-channels // TILE_ROWS) * TILE_ROWS) + GAP
+    return -(-filters // columns), -(-channels // BLOCK), POINTS, rows, columns
+
+
+def _v_and_dm(slots, tiles, x, dy):
+    """Memory: V (slots, 64, slices of channels, tiles and a gap, vector), dM (slots, panels, 64, tiles and a gap, panel width)."""
+    vector, columns = lanes(dy.dtype), panel_width(dy.dtype)
+    v = empty((slots, POINTS, -(-x.shape[3] // vector), tiles + GAP, vector), x.dtype)
+    return v, empty((slots, -(-dy.shape[3] // columns), POINTS, tiles + GAP, columns), dy.dtype)
+
+
+@functools.cache
+def tiles_kernel(taps):
+    """The kernel for V and dM, and for a dU of each task's own, of filters of taps × taps; compiled when it is first called."""
+    m = outputs(taps)
+
+    @kernel
+    def transform_tiles(x, dy, winner, x_winner, tiling, first, count, step, channels, tiles, v, dm, du):
+        """V = Bᵀ d B and dM = A dY Aᵀ of `count` tiles from number `first` on: steps of `reference.conv2d_gradient`.
+
+        x (N, H, W, C), dy (N, OH, OW, F). With an empty du, V and dM of all of them: v (1, 64, slices, tiles and a gap,
+        vector), dm (1, panels, 64, tiles and a gap, panel width), a task for each `step` tiles. Else du (slots, panels, blocks,
+        64, rows, panel width) = Vᵀ · dM over each slot's share of the tiles, `step` of them at a time, and v and dm hold as many
+        for each slot, which never leave the core's own cache. channels, tiles: their positions in a point of v.
+        """
+        own = du.size > 0
+        tasks = du.shape[0] if own else (count + step - 1) // step
+        for task in prange(tasks):
+            rules = flush_denormals()
+            slot = np.int64(task)  # prange counts in uint64, which with int64 would make a float
+            begin, end, memory = slot * step, min(count, (slot + 1) * step), 0
+            if own:
+                begin, end, memory = slot * count // tasks, (slot + 1) * count // tasks, slot
+            for start in range(begin, end, step):
+                here = min(step, end - start)
+                at = 0 if own else start
+                number = first + start - at
+                inputs_of_tiles(x, x_winner, tiling, m, number, at, at + here, v[memory])
+                for panel in range(dm.shape[1]):
+                    gradients_of_tiles(dy, winner, tiling, taps, m, panel, number, at, at + here, dm[memory, panel])
+                    for point in range(POINTS if own else 0):
+                        for block in range(du.shape[2]):
+                            product_of_point(
+                                v[memory, point], channels[block * BLOCK :], tiles[:here], dm[memory, panel], point,
+                                start > begin, du[slot, panel, block, point],
+                            )  # fmt: skip
+            restore(rules)
+
+    return transform_tiles
+
+
+@functools.cache
+def back_kernel(taps):
+    """The kernel that adds up the dU of tasks and brings it back; compiled when it is first called."""
+
+    @kernel
+    def bring_back(du, dweight, accumulate):
+        """dweight = Gᵀ (Σ over slots of dU) G, a step of `reference.conv2d_gradient`, or the same added to it.
+
+        du (slots, panels, blocks, 64, rows, panel width), dweight (T, T, C, F).
+        """
+        slots, panels, _, _, _, columns = du.shape
+        channels = dweight.shape[2]
+        for task in prange(panels * channels):
+            rules = flush_denormals()
+            panel, c = np.int64(task) // channels, np.int64(task) % channels
+            block, row = c // BLOCK, c % BLOCK
+            sums = scratch(POINTS * columns, du).reshape(POINTS, 1, columns)
+            for point in range(POINTS):
+                total = sums[point, 0]
+                total[:] = du[0, panel, block, point, row]
+                for slot in range(1, slots):
+                    one = du[slot, panel, block, point, row]
+                    for f in range(columns):
+                        total[f] += one[f]
+            transform_block_back(sums, taps, panel, c, c + 1, dweight, accumulate)
+            restore(rules)
+
+    return bring_back
+
+
+@functools.cache
+def multiply_kernel(taps):
+    """The kernel for dU = Vᵀ · dM of a group of tiles, and its way back; compiled when it is first called."""
+
+    @kernel
+    def multiply_transposed(v, dm, channels, tiles, add, last, du, dweight, accumulate):
+        """du = Vᵀ · dM point by point, or the same added to it; with `last` brought back: steps of `reference.conv2d_gradient`.
+
+        v (64, …), dm (panels, 64, tiles and a gap, panel width), du (panels, blocks, 64, rows, panel width), or empty where
+        this group is all. dweight (T, T, C, F). channels, tiles: their places in a point of v. A task owns the sums of one
+        block and panel, and adds the tiles up in their order: the number of threads changes no bit, nor does the size of
+        a group.
+        """
+        panels, _, _, columns = dm.shape
+        count = dweight.shape[2]
+        blocks = (count + BLOCK - 1) // BLOCK
+        rows = BLOCK + GAP
+        for task in prange(panels * blocks):
+            rules = flush_denormals()
+            panel, block = np.int64(task) // blocks, np.int64(task) % blocks
+            sums = (
+                du[panel, block] if du.size > 0 else scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns)
+            )
+            first = block * BLOCK
+            for point in range(POINTS):
+                product_of_point(v[point], channels[first:], tiles, dm[panel], point, add, sums[point])
+            if last:
+                transform_block_back(sums, taps, panel, first, min(count, first + BLOCK), dweight, accumulate)
+            restore(rules)
+
+    return multiply_transposed
+
+
+@helper
+def product_of_point(v, channels, tiles, dm, point, add, du):
+    """du = Vᵀ · dM of one point, panel and block of channels, or the same added to it; du (rows, panel width).
+
+    channels, tiles: where each channel, and each tile, lies in this point of V.
+    """
+    for row in range(0, min(BLOCK, channels.size), TILE_ROWS):
+        tile_product(v, channels, row, tiles, 0, tiles.size, dm, point, add, du[row:])
