@@ -29,7 +29,9 @@ long, and meanwhile the machine should do nothing else; name sections to run a p
 """
 
 SECTION_HELP = """\
-what to measure, all if none is named. steps: training steps of all systems; inference: forward passes of all systems;
+what to measure, all if none is named. steps: training steps of all systems; batches: the same
+at one batch for all, that of train.py first; inference: forward passes of all systems; trained:
+both from weights that PyTorch has trained by the report's recipe;
 limit: our training step by layer, against the machine's sgemm rate; threads: our training step on 1, 2, 4, … threads and on
 all; memory: peak memory of a training on batches of 256; start: launch to first step, and compilation; reader: images from
 shards and memory, without training; accuracy: the fast path against float64

@@ -26,7 +26,11 @@ def draw(measurement: dict[str, Any], path: Path) -> None:
 
 def _draw(measurement: dict[str, Any], path: Path) -> None:
     sections = measurement["sections"]
-    works = [work for name in ("steps", "inference") for work in sections.get(name, {}).get("works", [])]
+    works = [
+        work
+        for name in ("steps", "batches", "inference", "trained")
+        for work in sections.get(name, {}).get("works", [])
+    ]
     works = [work for work in works if any("median" in one for one in work["systems"].values())]
     panels = [
         (len(works) > 0, lambda figure: rates(figure, works)),

@@ -14,7 +14,11 @@ def markdown(measurement: dict[str, Any]) -> str:
     parts = [heading(measurement)]
     lines = [[row.work, row.target, row.reached, row.verdict] for row in rows(sections)]
     parts.append(table(["work", "target", "reached", "verdict"], lines))
-    works = [work for name in ("steps", "inference") for work in sections.get(name, {}).get("works", [])]
+    works = [
+        work
+        for name in ("steps", "batches", "inference", "trained")
+        for work in sections.get(name, {}).get("works", [])
+    ]
     if works:
         header = ["work", "system", "batch", "images/s", "scratchnet is faster by", "peak memory"]
         parts.append(table(header, [line for work in works for line in systems(work)]))

@@ -15,9 +15,11 @@ from benchmarks.machine import memory as machine_memory
 from benchmarks.process import Worker, WorkerError
 from benchmarks.rounds import compare, paired, take_turns
 from benchmarks.settings import Settings, processors, say
+from benchmarks.trained import trained
 from benchmarks.work import Work
 
 STEPS = (("report", 256), ("report-wide", 256), ("report", 64), ("report", 32))
+USUAL = ((64, 32), (32, 32), (256, 16))  # image size and batch, of people who leave the batch as it is
 SIZES = (32, 64, 128, 256)  # of the images that are read
 READS = {  # whether images are kept in memory, and whether they are augmented
     "shards": {"kept": False, "augmented": False},
@@ -33,9 +35,20 @@ def steps(settings: Settings) -> dict[str, Any]:
     return {"works": [compare(Work("train", model, size, 0), settings) for model, size in works]}
 
 
+def batches(settings: Settings) -> dict[str, Any]:
+    """The training step of all systems at one batch for all, that of `train.py` first."""
+    asked = USUAL[1:2] if settings.tiny else USUAL
+    works = []
+    for size, batch in asked:
+        one = compare(Work("train", "report", size, 0), replace(settings, batch=4 if settings.tiny else batch))
+        works.append({**one, "title": f"{one['title']}, batch {batch} for all", "batch": batch})
+    return {"works": works}
+
+
 def inference(settings: Settings) -> dict[str, Any]:
     """The forward pass of all systems."""
-    return {"works": [compare(Work("infer", "report", settings.size(256), 0), settings)]}
+    sizes = (32,) if settings.tiny else (256, 64)
+    return {"works": [compare(Work("infer", "report", size, 0), settings) for size in sizes]}
 
 
 def limit(settings: Settings) -> dict[str, Any]:
@@ -174,7 +187,9 @@ def accuracy(settings: Settings) -> dict[str, Any]:
 
 SECTIONS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "steps": steps,
+    "batches": batches,
     "inference": inference,
+    "trained": trained,
     "limit": limit,
     "threads": threads,
     "memory": memory,

@@ -24,7 +24,7 @@ BATCHES = {256: (8, 16, 32, 64), 64: (32, 64, 128, 256), 32: (64, 128, 256, 512)
 class Work:
     """One kind of step, over and over: forward, backward and Adam ("train"), or forward alone ("infer").
 
-    image_size: height and width in pixels. batch: images in one step.
+    image_size: height and width in pixels. batch: images in one step. weights: a file of `trained.py`, or fresh ones.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class Work:
     image_size: int
     batch: int
     dropout: float = 0.5
+    weights: str = ""
 
     @property
     def title(self) -> str:

@@ -21,6 +21,8 @@ ROLES = {
     "torch": "benchmarks.systems.pytorch:PyTorch",
     "torch-channels-last": "benchmarks.systems.pytorch:ChannelsLast",
     "torch-compile": "benchmarks.systems.pytorch:Compiled",
+    "torch-flush": "benchmarks.systems.pytorch:Flushing",
+    "torch-bfloat16": "benchmarks.systems.pytorch:BFloat16",
     "tensorflow": "benchmarks.systems.tensorflow:TensorFlow",
     "layers": "benchmarks.layers:Layers",
     "reader": "benchmarks.reader:Reader",

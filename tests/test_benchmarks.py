@@ -41,13 +41,26 @@ def measured(repository, tmp_path_factory):
 def test_every_section_leaves_sensible_figures(measured):
     _, path = measured
     sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
-    assert list(sections) == ["steps", "inference", "limit", "threads", "memory", "start", "reader", "accuracy"]
-    for name in ("steps", "inference"):
+    assert list(sections) == [
+        "steps",
+        "batches",
+        "inference",
+        "trained",
+        "limit",
+        "threads",
+        "memory",
+        "start",
+        "reader",
+        "accuracy",
+    ]
+    for name in ("steps", "batches", "inference"):
         (one,) = sections[name]["works"]
         ours = one["systems"]["scratchnet"]
         assert ours["median"] > 0
         assert ours["batch"] in (2, 4)
-        assert [tried["batch"] for tried in ours["tried"]][:1] == [2]
+        assert [tried["batch"] for tried in ours["tried"]][:1] == [4 if name == "batches" else 2]
+    assert [bool(one["work"]["weights"]) for one in sections["trained"]["works"]] == [False, True] * 2
+    assert sections["trained"]["shrunken"].keys() >= {"conv5.weight", "dense1.weight"}
     layers = {layer["layer"]: layer for layer in sections["limit"]["layers"]}
     assert [*layers][:5] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
     assert {"dense1", "dense2", "dense3"} < layers.keys()
@@ -134,12 +147,28 @@ def compared(ours, **peers):
 
 
 def test_a_verdict_needs_both_peers_and_the_best_of_each():
-    assert compared(28, torch=6, torch_compile=6.9, tensorflow=8.7) is True
-    assert compared(28, torch=6, torch_compile=7.1, tensorflow=8.7) is False
-    assert compared(28, torch=6, tensorflow=9.5) is False
-    assert compared(28, torch=6) is None
-    assert compared(28, torch=10) is False
-    assert compared(28) is None
+    assert compared(32, torch=6, torch_compile=7.1, tensorflow=10) is True
+    assert compared(32, torch=6, torch_compile=7.2, tensorflow=10) is False
+    assert compared(32, torch=6, tensorflow=11) is False
+    assert compared(32, torch=6) is None
+    assert compared(32, torch=12) is False
+    assert compared(32) is None
+
+
+def test_lower_precision_is_shown_and_never_judged_by():
+    assert compared(32, torch=6, torch_bfloat16=27, tensorflow=10) is True
+
+
+def test_at_one_batch_for_all_other_targets_count():
+    about = asdict(Work("train", "report", 64, 0))
+    one = {
+        "work": about,
+        "title": "",
+        "systems": {"scratchnet": {"median": 3}},
+        "ratios": {"torch": {"median": 3.1, "min": 3, "max": 4}},
+    }
+    assert targets.faster({**one, "batch": 32}).met is True
+    assert targets.faster(one).met is False
 
 
 def test_the_share_of_the_limit():

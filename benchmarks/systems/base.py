@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from benchmarks.work import Work
 
@@ -32,6 +35,32 @@ class System:
         self.prepare(Work(**work))  # type: ignore[arg-type]
         self.once()
         return time.perf_counter() - began
+
+    def learn(self, path: str, steps: int, image_size: int, batch: int) -> None:
+        """Trains on the sample by the report's recipe, and keeps the weights: arrays by our names, in our layout."""
+        from benchmarks.trained import sample
+
+        images, labels = sample(image_size)
+        self.prepare(Work("train", "report", image_size, batch))
+        self.set_rate(1e-3)
+        rng = np.random.default_rng(0)
+        for _ in range(steps):
+            chosen = rng.choice(len(images), batch, replace=False)
+            self.give(images[chosen], labels[chosen])
+            self.once()
+        np.savez(path, **self.learnt())
+
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate; for who can learn."""
+        raise NotImplementedError
+
+    def give(self, images: Any, labels: Any) -> None:
+        """Images (N, H, W, 3) and labels (N,) for the next step."""
+        raise NotImplementedError
+
+    def learnt(self) -> dict[str, Any]:
+        """As of now."""
+        raise NotImplementedError
 
     def run(self, steps: int) -> float:
         """Seconds for so many steps."""

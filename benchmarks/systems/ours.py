@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,27 @@ class Ours(System):
     def prepare(self, work: Work) -> None:
         """Builds network, trainer and batch."""
         self.work, self.trainer, self.batch = work, make_trainer(work), make_batch(work)
+        if work.weights:
+            with np.load(work.weights) as arrays:
+                self.trainer.network.load_state_dict(dict(arrays))
 
     def once(self) -> float:
         """One step."""
         if self.work.trains:
             return self.trainer.step(self.batch, epoch=0)
         return float(self.trainer.network.forward(self.batch.images).flat[0])
+
+    def set_rate(self, rate: float) -> None:
+        """Of every step."""
+        self.trainer.schedule = Schedule("constant", peak=rate, warmup=0, total=1)
+
+    def give(self, images: Any, labels: Any) -> None:
+        """As the trainer takes them."""
+        self.batch = Batch(images, labels, np.arange(len(labels)))
+
+    def learnt(self) -> dict[str, Any]:
+        """As they are."""
+        return self.trainer.network.state_dict()
 
     def compile(self) -> float:
         """Seconds to compile all kernels that training needs."""

@@ -1,10 +1,12 @@
-"""PyTorch in three ways: as it comes, with channels last in memory, and compiled."""
+"""PyTorch in four ways: as it comes, with channels last in memory, compiled, and in bfloat16."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,6 +44,7 @@ class PyTorch(System):
 
     layout: Any = torch.contiguous_format
     compiled = False
+    precision: Any = None  # of products, where it is not that of the weights
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
@@ -56,6 +59,9 @@ class PyTorch(System):
         self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
         self.labels = torch.from_numpy(labels)
         self.network = make_network(work).to(memory_format=self.layout).train(work.trains)
+        if work.weights:
+            with np.load(work.weights) as arrays:
+                self._load(arrays)
         self.optimizer = make_optimizer(self.network)
         self.call = self._compiled() if self.compiled else self.network
 
@@ -67,13 +73,53 @@ class PyTorch(System):
             config.freezing = True
         return torch.compile(self.network)
 
+    def _layers(self) -> list[tuple[str, Any]]:
+        """The layers with weights, by our names."""
+        convolutions = [layer for layer in self.network if isinstance(layer, nn.Conv2d)]
+        denses = [layer for layer in self.network if isinstance(layer, nn.Linear)]
+        return [
+            *((f"conv{i}", layer) for i, layer in enumerate(convolutions, 1)),
+            *((f"dense{i}", layer) for i, layer in enumerate(denses, 1)),
+        ]
+
+    def _load(self, arrays: Any) -> None:
+        """The order of the first dense layer's inputs is another one in ours: for the clock that is all the same."""
+        with torch.no_grad():
+            for name, layer in self._layers():
+                weight = torch.from_numpy(arrays[f"{name}.weight"])
+                layer.weight.copy_(weight.permute(3, 2, 0, 1) if weight.ndim == 4 else weight.T)
+                layer.bias.copy_(torch.from_numpy(arrays[f"{name}.bias"]))
+
+    def set_rate(self, rate: float) -> None:
+        """Of every step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def give(self, images: Any, labels: Any) -> None:
+        """In this layout."""
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        self.labels = torch.from_numpy(labels).long()
+
+    def learnt(self) -> dict[str, Any]:
+        """In our layout, but for the order of the first dense layer's inputs."""
+        found = {}
+        for name, layer in self._layers():
+            weight = layer.weight.detach()
+            found[f"{name}.weight"] = (
+                (weight.permute(2, 3, 1, 0) if weight.ndim == 4 else weight.T).contiguous().numpy()
+            )
+            found[f"{name}.bias"] = layer.bias.detach().numpy()
+        return found
+
     def once(self) -> float:
         """One step."""
+        products = torch.autocast("cpu", self.precision) if self.precision else contextlib.nullcontext()
         if not self.work.trains:
-            with torch.no_grad():
+            with torch.no_grad(), products:
                 return float(self.call(self.images)[0, 0])
         self.optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(self.call(self.images), self.labels)
+        with products:
+            loss = nn.functional.cross_entropy(self.call(self.images), self.labels)
         loss.backward()
         self.optimizer.step()
         return float(loss)
@@ -89,3 +135,17 @@ class Compiled(ChannelsLast):
     """`torch.compile`, with its defaults, of the network with channels last. It needs a C++ compiler."""
 
     compiled = True
+
+
+class BFloat16(ChannelsLast):
+    """`torch.autocast`: products of numbers with 8 bits, added up in float32. Not the arithmetic of the others: a row of its own."""
+
+    precision = torch.bfloat16
+
+
+class Flushing(ChannelsLast):
+    """`torch.set_flush_denormal(True)`: denormal numbers count as zero, which few programs ask for."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        torch.set_flush_denormal(True)
