@@ -18,7 +18,7 @@ from scratchnet.commands.session import compile_first, reopen, train_to_the_end
 from scratchnet.data import read_manifest
 from scratchnet.data.class_labels import parse_class_labels, require_form
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
-from scratchnet.kernels.machine.threads import set_threads
+from scratchnet.kernels.machine.threads import most_threads, set_threads
 from scratchnet.prepare import SAMPLE, Settings, cache
 from scratchnet.prepare.folder import require_outside
 from scratchnet.prepare.options import add_options, chosen_settings, given_settings
@@ -75,7 +75,7 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
         if not (name is None or (name.isprintable() and Path(name).name == name != "..")):
             raise ConfigError(f"--name must be a plain name without slashes, got {name!r}; --runs is the folder")
         require_form(options.class_label)
-        threads = set_threads(ranks.threads(options.threads))
+        threads = set_threads(ranks.threads(options.threads, most_threads()))
     runs = Path(options.runs or "runs")
     found = ranks.on_first(lambda: _find(options, config, runs), patient=True)
     shards, name, made = Path(found[0]), found[1], found[2]
@@ -149,7 +149,7 @@ def resumed(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experim
     ranks.on_first(run.require_there)
     with locked(run, ranks):
         with ranks.each():
-            threads = set_threads(ranks.threads(options.threads))
+            threads = set_threads(ranks.threads(options.threads, most_threads()))
         asked = given_hyper_parameters(options)
         experiment, progress, changed = reopen(run, asked, options.data, options.class_label, ranks)
         require_same_facts(ranks, experiment)

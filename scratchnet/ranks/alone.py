@@ -24,8 +24,8 @@ class Alone:
     hosts: Sequence[str] = ("this machine",)  # of each rank
     compiles = True  # whether this is the one of its machine that compiles kernels, before the others load them
 
-    def threads(self, asked: int) -> int:
-        """Threads for this rank's kernels: as many as were asked for; else its part of the machine's cores, 0 for all."""
+    def threads(self, asked: int, most: int) -> int:
+        """Threads for this rank's kernels: as many as were asked for; else its part of the machine's cores, at most `most`; 0 is all."""
         return asked
 
     def clock(self, *, fresh: bool = False) -> float:

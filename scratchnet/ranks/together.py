@@ -38,9 +38,9 @@ class Together(Alone):
         self._cores, self._sharing = len(places[self.rank][1]), places.count(places[self.rank])
         self.compiles = self.hosts.index(mail.host) == self.rank
 
-    def threads(self, asked: int) -> int:
+    def threads(self, asked: int, most: int) -> int:
         """As many as were asked for, else the cores that this rank may run on, divided among the ranks that may run there too."""
-        return asked or max(1, self._cores // self._sharing)
+        return asked or min(most, max(1, self._cores // self._sharing))
 
     def clock(self, *, fresh: bool = False) -> float:
         """Rank 0's; where it needn't be fresh, as it was at the last `in_step`, which costs no message."""

@@ -2,7 +2,8 @@
 
 A launcher ends all ranks as soon as one is gone, before they can say anything, and MPICH's names the process number of any of
 them. The witness waits for their ends, which Linux (epoll over pidfds) reports in the order in which they came, and says
-which was the first. On other systems there is none.
+which was the first. And MPICH's launcher waits without end for a machine that is cut off, when the ranks have given it up: the
+witness on the launcher's own machine ends it then. On other systems there is none.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-LEFT, ABORTED = (
-    "left-{}",
-    "aborted",
-)  # files in the witness's folder: a rank has left in good order; one has said why it ended all
+# Files in the witness's folder: a rank has left in good order; one has said why it ended all, for want of an answer or else.
+LEFT, ABORTED, STALLED = "left-{}", "aborted", "stalled"
+LAUNCHERS = ("mpiexec", "mpiexec.hydra", "mpirun", "prterun", "orterun")
 # Without `site` and the environment: it takes some ten milliseconds and as many megabytes.
 PROGRAM = """
-import os, select, shutil, sys
-folder, name, host, *ranks = sys.argv[1:]
+import os, select, shutil, signal, sys
+folder, name, host, launcher, *ranks = sys.argv[1:]
 of = {}
+try:
+    launcher = os.pidfd_open(int(launcher))
+except OSError:
+    launcher = None
 poll = select.epoll()
 for one in ranks:
     rank, process = one.split(":")
@@ -44,6 +48,12 @@ while of:
             silent = True
             os.write(2, f"{name}: rank {rank} on {host} (process {process}) has died without a word: killed, or out of "
                         "memory. The launcher has ended the others with it.\\n".encode())
+if launcher is not None and os.path.exists(os.path.join(folder, "stalled")):
+    poll.register(launcher, select.EPOLLIN)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if poll.poll(1.5):
+            break
+        signal.pidfd_send_signal(launcher, number)
 shutil.rmtree(folder, ignore_errors=True)
 """
 
@@ -62,7 +72,7 @@ def start(name: str, host: str, ranks: dict[int, int]) -> Path | None:
         return None
     try:
         folder = Path(tempfile.mkdtemp(prefix="scratchnet-"))
-        words = [str(folder), name, host, *(f"{rank}:{process}" for rank, process in ranks.items())]
+        words = [str(folder), name, host, str(_launcher()), *(f"{rank}:{process}" for rank, process in ranks.items())]
         nowhere = subprocess.DEVNULL
         subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", PROGRAM, *words], stdin=nowhere, stdout=nowhere, start_new_session=True
@@ -72,8 +82,32 @@ def start(name: str, host: str, ranks: dict[int, int]) -> Path | None:
     return folder
 
 
-def leave(folder: Path | None, rank: int, *, aborting: bool = False) -> None:
-    """Notes that the rank ends in good order, or that it ends all and has said why."""
+def leave(folder: Path | None, rank: int) -> None:
+    """Notes that the rank ends in good order."""
+    _note(folder, LEFT.format(rank))
+
+
+def abort(folder: Path | None, *, stalled: bool) -> None:
+    """Notes that a rank ends all and has said why. stalled: because another has not answered."""
+    _note(folder, ABORTED)
+    if stalled:
+        _note(folder, STALLED)
+
+
+def _note(folder: Path | None, name: str) -> None:
     if folder is not None:
         with contextlib.suppress(OSError):
-            (folder / (ABORTED if aborting else LEFT.format(rank))).touch()
+            (folder / name).touch()
+
+
+def _launcher() -> int:
+    """The process number of the launcher, if it runs on this machine, else 0."""
+    process = os.getppid()
+    with contextlib.suppress(OSError, ValueError):
+        while process > 1:
+            text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+            name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 1 :].split()
+            if name in LAUNCHERS:
+                return process
+            process = int(rest[1])
+    return 0

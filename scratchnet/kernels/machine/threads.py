@@ -46,13 +46,18 @@ def one_at_a_time(compiled):
     return launch
 
 
+def most_threads() -> int:
+    """Threads that Numba has started with: all that kernels may use."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
 def set_threads(count: int) -> int:
     """Lets kernels use `count` threads (0: all), whichever thread calls them; returns that number.
 
     Raises ConfigError for more threads than Numba was started with.
     """
     global _chosen
-    most: int = numba.config.NUMBA_NUM_THREADS
+    most = most_threads()
     if not 0 <= count <= most:
         raise ConfigError(
             f"threads must be 0 (all) to {most} on this machine, got {count}; the variable NUMBA_NUM_THREADS raises the limit"
