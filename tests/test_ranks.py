@@ -13,6 +13,7 @@ import pytest
 import train
 from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.checkpoint import load_checkpoint
+from scratchnet.training.run import Run
 from tests.launching import ROOT, finished, launch, needs_mpi, process_of, start, until
 from tests.small_runs import make_sides
 
@@ -190,11 +191,7 @@ def kill_and_resume(shards, folder, rng, epochs):
     arguments = ["--data", str(shards), "--epochs", str(epochs), *SETTINGS, "--runs", str(folder), "--name", "killed"]
     while not (run / "predictions.csv").exists():
         ranks = int(rng.integers(2, 5))
-        again = (
-            ["--resume", str(run)]
-            if (run / "checkpoints").is_dir() and any((run / "checkpoints").iterdir())
-            else arguments
-        )
+        again = ["--resume", str(run)] if Run(run).checkpoints() else arguments
         if again is arguments and run.exists():
             shutil.rmtree(run)
         process = start(ranks, *again, "--checkpoint-minutes", "0.001")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.terminal.command_line import notes, one_line
+from scratchnet.terminal.launcher import is_first
 from scratchnet.terminal.signals import end_when_asked
 from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
 
@@ -22,7 +23,7 @@ class Answer:
 
 
 @contextlib.contextmanager
-def answering(name: str, stopped: str = "stopped") -> Iterator[Answer]:
+def answering(name: str, stopped: str = "stopped", *, command: str = "") -> Iterator[Answer]:
     """The work of a program, as a `with` block that sets the answer's code; it is 2 if the work can't be done as
     asked, and 130 if Ctrl-C has stopped it.
 
@@ -30,7 +31,8 @@ def answering(name: str, stopped: str = "stopped") -> Iterator[Answer]:
     Also from Python, as in a notebook or a thread: the streams are as before when the block ends.
     """
     answer = Answer()
-    with standard_streams():
+    # Of the ranks of a training one prints; other commands know no ranks.
+    with standard_streams(silent=command == "train" and not is_first()):
         try:
             yield answer
         except OutputLost:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from scratchnet.errors import ScratchnetError
-from scratchnet.terminal.launcher import is_first
 
 NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
@@ -136,18 +135,19 @@ _installing = threading.Lock()
 
 
 @contextlib.contextmanager
-def standard_streams(*, announce: bool = False) -> Iterator[None]:
+def standard_streams(*, announce: bool = False, silent: bool = False) -> Iterator[None]:
     """While the block runs, `sys.stdout` and `sys.stderr` are an `Output` each: printing can't fail.
 
     announce: standard error says so when standard output is lost. Blocks may be nested and run in several threads;
-    the last one puts back what was there before the first.
+    the last one puts back what was there before the first. silent: nothing is written, as by the ranks of a training that do
+    not print.
     """
     mine: list[Output] = []
     with _installing:
         for name in NAMES:
             if not isinstance(current := getattr(sys, name), Output):
                 setattr(sys, name, current := Output(current, name))
-                if not is_first():  # of the ranks that an MPI launcher has started one prints
+                if silent:
                     current.stream = None
             current.users += 1
             mine.append(current)
