@@ -11,7 +11,7 @@ from scratchnet.terminal.entry_point import answering, own_process
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
-    with answering("train.py") as answer:
+    with answering("train.py", command="train") as answer:
         options = parse("train", "train.py", arguments)
         answer.code = load("train").run(options)
     return answer.code
