@@ -12,7 +12,7 @@ from pathlib import Path
 from scratchnet.errors import ConfigError, ScratchnetError
 from scratchnet.ranks import witness
 from scratchnet.ranks.alone import ALONE, Alone
-from scratchnet.ranks.mail import Mail, Stalled
+from scratchnet.ranks.mail import Lost, Mail, Stalled
 from scratchnet.ranks.together import Together
 from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.launcher import launched
@@ -44,7 +44,8 @@ def joined(name: str) -> Iterator[Alone]:
         if isinstance(error, Exception) and ranks is not None and ranks.has_agreed_on(error):
             witness.leave(folder, mail.rank)
             raise
-        witness.abort(folder, stalled=isinstance(error, Stalled))
+        if not isinstance(error, Lost):  # else the witness says who has died
+            witness.abort(folder, stalled=isinstance(error, Stalled))
         code = _say(name, f"rank {mail.rank} on {mail.host}", error, first=mail.rank == 0)
         mail.abort(code)
         raise

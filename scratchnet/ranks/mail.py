@@ -29,6 +29,10 @@ class Stalled(ScratchnetError):  # noqa: N818 - what it says is the state of ano
     """Another rank has not answered within the deadline."""
 
 
+class Lost(ScratchnetError):  # noqa: N818 - likewise
+    """Another rank has gone while it was sending or getting something."""
+
+
 class Delivery:
     """Messages under way: `wait` returns when all of them have been sent and have come."""
 
@@ -40,7 +44,7 @@ class Delivery:
             self.done.set()
 
     def wait(self, what: str, *, patient: bool = False) -> None:
-        """Raises Stalled, naming the ranks that have not answered, after the deadline; patient: never."""
+        """Raises Stalled, naming the ranks that have not answered, after the deadline; patient: never. Lost if one is gone."""
         began = time.perf_counter()
         answered = self.done.wait(None if patient else self.mail.deadline)
         self.mail.waited += time.perf_counter() - began
@@ -50,7 +54,8 @@ class Delivery:
                 f"waiting for {what}: stopped, or cut off"
             )
         if self.error is not None:
-            raise Stalled(f"the connection was lost while waiting for {what}: {self.error}")
+            who = self.mail.names(self.mail.missing(self))
+            raise Lost(f"the connection to {who} was lost, waiting for {what} ({self.error})")
 
 
 class Mail:
@@ -105,10 +110,16 @@ class Mail:
         return delivery
 
     def missing(self, delivery: Delivery) -> list[int]:
-        """The ranks that have not answered yet."""
+        """The ranks that have not answered yet, or can't any more."""
         with self._lock:
-            late = {p for r, p in zip(delivery.requests, delivery.peers, strict=True) if not r.Get_status()}
-        return sorted(late)
+            pairs = zip(delivery.requests, delivery.peers, strict=True)
+            return sorted({peer for request, peer in pairs if not self._is_done(request)})
+
+    def _is_done(self, request: Any) -> bool:
+        try:
+            return bool(request.Get_status())
+        except self._mpi.Exception:
+            return False
 
     def names(self, ranks: Iterable[int]) -> str:
         """ "rank 1 on lab2, rank 3 on lab4"."""
