@@ -87,7 +87,11 @@ def train(config, ranks, way):
 def compare(ranks):
     for case in CASES:
         config = Config(image_size=32, micro_batch=LEAF, batch_size=BATCH, warmup=0, learning_rate=0.01, **case)
+        if not ranks.first:
+            ranks.wait()  # rank 0 compiles what the others load
         expected, _ = train(config, ALONE, "")
+        if ranks.first:
+            ranks.wait()
         for way, kinds in {"plain": [], "factors": [Factors], "hybrid": [Rows]}.items():
             found, trainer = train(config, ranks, way)
             used = [type(bucket) for bucket in trainer.exchange.buckets]
