@@ -67,35 +67,50 @@ def _changed(place: int, function: Function, gradient: Function) -> Function:
     return wrong
 
 
-# What is wrong with each, and the layer. Everything is found by a difference quotient with a dy drawn at random, at all numbers.
+def _relu_in_place(x: Any, dy: Any) -> Any:
+    dy[x <= 0] = 0
+    return dy
+
+
+class _AddsUp(textbook.Dense):
+    """Its gradients are added to those of the call before."""
+
+    def backward(self, dy: Any, *, accumulate: bool = False) -> Any:
+        return super().backward(dy, accumulate=True)
+
+
+# What is wrong with each, and the layer. All but the last two are found by a difference quotient with a dy drawn at random, at all
+# numbers; the last two by looking at what backward is given, and at what it leaves.
 BROKEN: dict[str, Maker] = {
-    "max-pooling whose shared places keep the last window's gradient (= for +=)": lambda: _pool(max_pool2d_gradient=_pool_assigned),
-    "a convolution whose dx keeps the last window's share (= for +=)": lambda: _conv(conv2d_gradient=_conv_assigned),
-    "a convolution that sends dx back by turned filters": (
+    "max-pooling, whose shared places keep the last window's gradient (= for +=)": lambda: _pool(max_pool2d_gradient=_pool_assigned),
+    "convolution, whose dx keeps the last window's share (= for +=)": lambda: _conv(conv2d_gradient=_conv_assigned),
+    "convolution, which sends dx back by turned filters": (
         lambda: _conv(conv2d_gradient=_turned)
     ),
-    "a convolution whose dweight is the mean over the images": (
+    "convolution, whose dweight is the mean over the images": (
         lambda: _conv(conv2d_gradient=_changed(1, lambda dweight: dweight / 2, ref.conv2d_gradient))
     ),
-    "a dense layer that multiplies by dy's mean over its outputs": (
+    "dense layer, which multiplies by dy's mean over its outputs": (
         lambda: _dense(dense_gradient=lambda x, w, dy: ref.dense_gradient(x, w, np.broadcast_to(dy.mean(axis=1, keepdims=True), dy.shape)))
     ),
-    "a dense layer whose dbias is the mean over the images": (
+    "dense layer, whose dbias is the mean over the images": (
         lambda: _dense(dense_gradient=_changed(2, lambda dbias: dbias / 2, ref.dense_gradient))
     ),
-    "a dense layer that takes W for Wᵀ": lambda: _dense(dense_gradient=lambda x, w, dy: (dy @ w, x.T @ dy, dy.sum(axis=0))),
-    "a dense layer of whose dbias only the last number is wrong": lambda: _dense(dense_gradient=_last_number),
-    "a dense layer whose dx is 0.1 % too large": (
+    "dense layer, which takes W for Wᵀ": lambda: _dense(dense_gradient=lambda x, w, dy: (dy @ w, x.T @ dy, dy.sum(axis=0))),
+    "dense layer, of whose dbias only the last number is wrong": lambda: _dense(dense_gradient=_last_number),
+    "dense layer, whose dx is 0.1 % too large": (
         lambda: _dense(dense_gradient=_changed(0, lambda dx: 1.001 * dx, ref.dense_gradient))
     ),
-    "ReLU that lets dy pass where dy is positive": lambda: _relu(relu_gradient=lambda x, dy: np.where(dy > 0, dy, 0)),
-    "ReLU that returns its slope and leaves dy out": lambda: _relu(relu_gradient=lambda x, dy: np.where(x > 0, 1.0, 0.0)),
-    "ReLU whose gradient is right in image 0 alone": (
+    "ReLU, which lets dy pass where dy is positive": lambda: _relu(relu_gradient=lambda x, dy: np.where(dy > 0, dy, 0)),
+    "ReLU, which returns its slope and leaves dy out": lambda: _relu(relu_gradient=lambda x, dy: np.where(x > 0, 1.0, 0.0)),
+    "ReLU, gradient right only in image 0": (
         lambda: _relu(relu_gradient=lambda x, dy: np.where(x > 0, dy, 0) * (np.arange(len(x)) == 0).reshape(-1, *[1] * (x.ndim - 1)))
     ),
-    "max-pooling with the gradient of the mean": (
+    "max-pooling, with the gradient of the mean": (
         lambda: _pool(max_pool2d_gradient=lambda x, dy, size, stride: _mean_gradient(x, dy, size, stride))
     ),
+    "ReLU, which changes dy in place (is dy afterwards what it was?)": lambda: _relu(relu_gradient=_relu_in_place),
+    "dense layer, which adds to grad where it should write (fill grad with other numbers first)": lambda: _AddsUp(4),
 }  # fmt: skip
 
 
@@ -109,11 +124,11 @@ def _mean_gradient(x: Any, dy: Any, size: int, stride: int) -> Any:
 
 
 RIGHT: dict[str, Maker] = {
-    "a convolution": _conv,
+    "convolution": _conv,
     "max-pooling": _pool,
-    "a dense layer": _dense,
+    "dense layer": _dense,
     "ReLU": _relu,
-    "a convolution with a stride": lambda: textbook.Conv2D(3, 2, stride=2, padding="same"),
+    "convolution with a stride": lambda: textbook.Conv2D(3, 2, stride=2, padding="same"),
 }
 INPUTS = {"conv": (5, 4, 2), "pool": (5, 4, 2), "relu": (3, 2), "dense": (4,)}
 
@@ -130,8 +145,8 @@ def built(make: Maker, seed: int) -> textbook.Layer:
 def check(mine: Function, seed: int) -> str:
     """Every right layer must pass, and every broken one must not."""
     for make, expected, words in [
-        *((make, True, f"refuses {name}, which is right") for name, make in RIGHT.items()),
-        *((make, False, f"lets {name} pass") for name, make in BROKEN.items()),
+        *((make, True, f"calls a right {name} wrong: is the tolerance too tight?") for name, make in RIGHT.items()),
+        *((make, False, f"does not notice: {name}") for name, make in BROKEN.items()),
     ]:
         layer = built(make, seed)
         before = {p.name: p.value.copy() for p in layer.parameters()}

@@ -7,7 +7,7 @@
 # need** lesson 3.
 #
 # **Before.** You measured slopes and computed them. **Now** you write the test that every later gradient must pass.
-# Your test is itself tested: twelve broken layers wait for it.
+# Your test is itself tested: the judge has fifteen broken layers for it, and this lesson shows you ten.
 
 # %%
 from types import SimpleNamespace
@@ -80,7 +80,8 @@ def relu(gradient=reference.relu_gradient):
 # %% [markdown]
 # ## Ten bugs
 #
-# They are the usual ones. Read them, and guess which of them your check will miss.
+# They are the usual ones, and half of them are among the judge's fifteen too. Read them, and guess which of them your
+# check will miss.
 
 
 # %%
@@ -184,7 +185,8 @@ right = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": poo
 #
 # - Why must $r$ be random? Let the layer be a softmax and $r = 1$: what is $L$, whatever $x$ is?
 # - How many numbers do you compare, and how closely? How many good digits has the measurement?
-# - What else may a layer do wrong? It can change what it is given. It can add to `grad` where it should write.
+# - What else may a layer do wrong? It can change the $dy$ that it is given: compare it before and after. It can add to
+#   `grad` where it should write: that shows only if something stood in `grad` before.
 
 
 # %%
@@ -304,7 +306,7 @@ caught = np.array(
     [[not c(layer, twins[name.split(":")[0]]) for c in checks.values()] for name, layer in broken.items()]
 )
 passed = np.array([[c(layer, twins[name]) for c in checks.values()] for name, layer in right.items()])
-assert passed.all(), "a check that calls a right layer wrong is worth nothing"
+assert passed.all(), "check calls a right layer wrong: first make the judge say right"
 
 figure, axes = pictures.figure(width=9, height=5.2)
 pictures.matrix(axes[0], caught, list(broken), list(checks), "✓ caught   ✗ taken for right")
@@ -318,8 +320,7 @@ for name, column in zip(checks, caught.T, strict=True):
 # - **The loss falls** with every one of these bugs. That a network learns says little about its gradients.
 # - **$dy = 1$** can't see a $dy$ whose numbers got mixed up: they are all equal.
 # - **Yours** can't see a layer that is *consistently* wrong: the gradient that fits a wrong forward is a gradient. Nor
-#   can it see what happens at ties and at exact zeros, where there is no slope to measure. If yours also misses the
-#   layer that changes $dy$ in place, compare $dy$ before and after.
+#   can it see what happens at ties and at exact zeros, where there is no slope to measure.
 # - **The twin** sees those, if it really is independent, if you have one, and if you feed it ties on purpose.
 #
 # So a good test has two halves: a difference quotient with random $dy$, and an independent implementation on awkward
@@ -329,6 +330,7 @@ for name, column in zip(checks, caught.T, strict=True):
 # %%
 missed = [name for name, found in zip(broken, caught[:, 3], strict=True) if not found]
 print("your check does not see:", *missed, sep="\n  ")
+assert len(missed) <= 3, "check misses what it can see: first make the judge say right"
 assert caught[:, 4].all()
 assert not caught[:, 0].any()
 assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"), 2]
@@ -343,8 +345,8 @@ assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"
 for size, stride in ((2, 2), (3, 1)):
     said = mine(pool(pool_overwrites, size, stride))
     print(f"= for += at size {size}, stride {stride}: your check says {'right' if said else 'wrong'}")
-assert mine(pool(pool_overwrites, 2, 2))
-assert not mine(pool(pool_overwrites, 3, 1))
+assert mine(pool(pool_overwrites, 2, 2)), "check: first make the judge say right"
+assert not mine(pool(pool_overwrites, 3, 1)), "check: first make the judge say right"
 
 # %% [markdown]
 # At 2 and 2 no number stands in two windows, so nothing is ever added. There the bug is no bug, and no check can see

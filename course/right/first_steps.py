@@ -57,7 +57,12 @@ def check_by_numbers(layer: Any) -> bool:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2, *layer.input_shape))
     dy = rng.normal(size=layer.forward(x, training=True).shape)
-    dx = layer.backward(dy)
+    for parameter in layer.parameters():
+        parameter.grad[...] = 1e3
+    given = dy.copy()
+    dx = layer.backward(given)
+    if not np.array_equal(given, dy):
+        return False
     pairs = [(x, dx.copy()), *((p.value, p.grad.copy()) for p in layer.parameters())]
     for value, gradient in pairs:
         for place in np.ndindex(value.shape):
@@ -72,8 +77,14 @@ def check_by_directions(layer: Any) -> bool:
     rng = np.random.default_rng(2)
     x = rng.normal(size=(3, *layer.input_shape))
     dy = rng.normal(size=layer.forward(x, training=True).shape)
+    before = dy.copy()
     dx = layer.backward(dy).copy()
-    gradients = [(x, dx), *((p.value, p.grad.copy()) for p in layer.parameters())]
+    np.testing.assert_array_equal(dy, before)
+    once = [p.grad.copy() for p in layer.parameters()]
+    layer.backward(dy)
+    gradients = [(x, dx), *((p.value, grad) for p, grad in zip(layer.parameters(), once, strict=True))]
+    for p, grad in zip(layer.parameters(), once, strict=True):
+        np.testing.assert_array_equal(p.grad, grad)
     for value, gradient in gradients:
         for _ in range(3):
             direction, kept = rng.normal(size=value.shape), value.copy()

@@ -85,7 +85,7 @@ def _difference(layer: Any, x: Any, value: Any, place: Any, dy: Any) -> float:
 
 def _checker(
     *, dy: str = "random", tolerance: float = 1e-6, places: str = "all", arrays: str = "all", images: int = 2, shape: Any = None,
-    restore: bool = True,
+    restore: bool = True, compared: bool = True, filled: bool = True,
 ) -> Any:  # fmt: skip
     """A checker by difference quotients with something left out."""
 
@@ -96,7 +96,12 @@ def _checker(
         given = (
             np.ones(y.shape) if dy == "ones" else np.full(y.shape, 2.0) if dy == "twos" else rng.normal(size=y.shape)
         )
+        for parameter in layer.parameters() if filled else ():
+            parameter.grad[...] = 7
+        before = given.copy()
         dx = layer.backward(given).copy()
+        if compared and not np.array_equal(given, before):
+            return False
         pairs = [(x, dx)] if arrays != "parameters" else []
         if arrays != "x":
             pairs += [(p.value, p.grad.copy()) for p in layer.parameters()]
@@ -212,19 +217,26 @@ WRONG = (
         "dweight is of the first image",
         lambda x, w, dy: (dy @ w.T, x[:1].T @ dy[:1], dy.sum(0)),
     ),
-    Wrong("check", "dy is 1 everywhere", "lets ", _checker(dy="ones")),
-    Wrong("check", "dy is 2 everywhere", "lets a dense layer that multiplies by dy's mean", _checker(dy="twos")),
-    Wrong("check", "one index, to 1e-2", "lets ", _checker(places="first", tolerance=1e-2)),
-    Wrong("check", "the first number of each array", "lets ", _checker(places="first")),
+    Wrong("check", "dy is 1 everywhere", "does not notice: ", _checker(dy="ones")),
+    Wrong(
+        "check",
+        "dy is 2 everywhere",
+        "does not notice: dense layer, which multiplies by dy's mean",
+        _checker(dy="twos"),
+    ),
+    Wrong("check", "one index, to 1e-2", "does not notice: ", _checker(places="first", tolerance=1e-2)),
+    Wrong("check", "the first number of each array", "does not notice: ", _checker(places="first")),
     Wrong("check", "to 1e-2", "0.1 % too large", _checker(tolerance=1e-2)),
     Wrong("check", "one window, no overlap", "(= for +=)", _checker(shape=_one_window)),
-    Wrong("check", "the loss falls", "lets ", _loss_falls),
+    Wrong("check", "the loss falls", "does not notice: ", _loss_falls),
     Wrong("check", "x alone", "dweight is the mean", _checker(arrays="x")),
-    Wrong("check", "parameters alone", "lets max-pooling", _checker(arrays="parameters")),
-    Wrong("check", "one image", "image 0 alone", _checker(images=1)),
+    Wrong("check", "parameters alone", "does not notice: max-pooling", _checker(arrays="parameters")),
+    Wrong("check", "one image", "right only in image 0", _checker(images=1)),
+    Wrong("check", "dy is not compared afterwards", "ReLU, which changes dy in place", _checker(compared=False)),
+    Wrong("check", "grad is 0 before", "adds to grad where it should write", _checker(filled=False)),
     Wrong("check", "leaves the weights moved", "leaves a parameter changed", _checker(restore=False)),
-    Wrong("check", "to 1e-15", "refuses ", _checker(tolerance=1e-15)),
-    Wrong("check", "always yes", "lets max-pooling whose shared places", lambda layer: True),
-    Wrong("check", "always no", "refuses a convolution", lambda layer: False),
+    Wrong("check", "to 1e-15", "wrong: is the tolerance too tight?", _checker(tolerance=1e-15)),
+    Wrong("check", "always yes", "does not notice: max-pooling, whose shared places", lambda layer: True),
+    Wrong("check", "always no", "calls a right convolution wrong", lambda layer: False),
     Wrong("check", "returns nothing", "must return True or False", lambda layer: print(end="")),
 )
