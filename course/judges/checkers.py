@@ -75,8 +75,8 @@ def _relu_in_place(x: Any, dy: Any) -> Any:
 class _AddsUp(textbook.Dense):
     """Its gradients are added to those of the call before."""
 
-    def backward(self, dy: Any, *, accumulate: bool = False) -> Any:
-        return super().backward(dy, accumulate=True)
+    def backward(self, dy: Any, *, need_dx: bool = True, accumulate: bool = False) -> Any:
+        return super().backward(dy, need_dx=need_dx, accumulate=True)
 
 
 # What is wrong with each, and the layer. All but the last two are found by a difference quotient with a dy drawn at random, at all

@@ -8,7 +8,8 @@
 #
 # **Where we are.** This is the first of fourteen lessons. At their end stands a convolutional network that you wrote
 # yourself, and you will know how far to trust it. Everything happens on real images: single white blood cells of the
-# C-NMC 2019 data set (Gupta & Gupta 2019), cut out on black. Some are leukaemic (ALL), some are normal. Which is which?
+# C-NMC 2019 data set (Gupta & Gupta 2019), cut out on black. Some are leukaemic (acute lymphoblastic leukaemia, ALL),
+# some are normal. Which is which?
 
 # %%
 import numpy as np
@@ -88,11 +89,17 @@ judge("standardise", standardise)
 # %% [markdown]
 # ## What it does
 #
-# We train on the first 40 people and look at the others.
+# We train on 40 people, drawn at random, and look at the others. (Why at random? The names are text, and sorted: all
+# that begin with H, which are the normal ones, stand at the end.)
 
 # %%
-first = np.isin(subjects, np.unique(subjects)[:40])
+people = np.random.default_rng(3).permutation(np.unique(subjects))
+first = np.isin(subjects, people[:40])
 train, others = standardise(images[first], images[first]), standardise(images[first], images[~first])
+shares = labels[first].mean(), labels[~first].mean()
+print(
+    f"leukaemic: {shares[0]:.0%} of the {first.sum()} training images, {shares[1]:.0%} of the {np.sum(~first)} others"
+)
 print(
     "training images: mean",
     np.abs(train.mean(axis=(0, 1, 2))).round(9),
@@ -100,10 +107,12 @@ print(
     train.std(axis=(0, 1, 2)).round(9),
 )
 print("other people:    mean", others.mean(axis=(0, 1, 2)).round(3), "deviation", others.std(axis=(0, 1, 2)).round(3))
-assert np.abs(others.mean(axis=(0, 1, 2))).max() > 0.01
+assert abs(shares[0] - shares[1]) < 0.02, "both groups have the same mix of classes"
+assert np.abs(others.mean(axis=(0, 1, 2))).max() > 0.01, "standardise: first make the judge say right"
 
 # %% [markdown]
-# The others' mean isn't 0, and that is as it should be: their slides differ a little, and we have not looked at them.
+# The others' mean isn't 0, and that is as it should be: they are other cells of other people, and we have not looked at
+# them. The classes are not the reason, for both groups have the same share of leukaemic cells.
 #
 # How far apart are two cells, before and after? The distance between them is all that a network has to work with.
 
@@ -146,10 +155,10 @@ train_statistics = np.abs(standardise(images, bright) - standardise(images, dim)
 print(
     f"largest difference between the two: {own:.1e} by their own statistics, {train_statistics:.1f} by the training's"
 )
-assert own < 1e-9 < train_statistics
+assert own < 1e-9 < train_statistics, "standardise: first make the judge say right"
 
 # %% [markdown]
-# By its own statistics each image looks the same: how bright it was, is gone. That may be what you want, but it is
+# By its own statistics each image looks the same: how bright it was is lost. That may be what you want, but it is
 # another method, and it should be your choice and not your mistake. And with one image for a test, "the mean of the
 # test images" would be the same mistake.
 #

@@ -59,6 +59,21 @@ def _nearly_restored(f: Any, x: Any, place: Any) -> float:
     return float((above - below) / 2e-5)
 
 
+def _no_copy(f: Any, x: Any, place: Any) -> float:
+    above = x
+    above[place] += 1e-5
+    below = x
+    below[place] -= 1e-5
+    return float((f(above) - f(below)) / 2e-5)
+
+
+def _one_copy(f: Any, x: Any, place: Any) -> float:
+    below = above = x.copy()
+    above[place] += 1e-5
+    below[place] -= 2e-5
+    return float((f(above) - f(below)) / 2e-5)
+
+
 def _all_at_once(f: Any, x: Any, place: Any) -> float:
     return float((f(x + 1e-5) - f(x - 1e-5)) / 2e-5)
 
@@ -170,6 +185,8 @@ WRONG = (
     Wrong("slope", "the other sign", "-1 times the right slope", _central(1e-5, sign=-1)),
     Wrong("slope", "x is not restored", "x is not restored", _not_restored),
     Wrong("slope", "x is restored to 13 digits", "x is not restored", _nearly_restored),
+    Wrong("slope", "no copy", "b = x is no copy", _no_copy),
+    Wrong("slope", "one copy for both", "b = x is no copy", _one_copy),
     Wrong("slope", "all numbers at once", "moves other numbers", _all_at_once),
     Wrong("slope", "returns nothing", "returned nothing", lambda f, x, place: print(end="")),
     Wrong("relu_gradient", "changes dy", "changes its arguments in place: dy", _relu_in_place),
