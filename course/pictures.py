@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,6 +71,8 @@ def show(made: Any, caption: str) -> None:
     if not notebook and folder is None:
         return
     drawn = io.BytesIO()
+    # With a formula, Matplotlib looks for the fonts of its spare set, STIX, and warns where it knows of none; no lesson uses them.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with require("matplotlib").rc_context(STYLE):
         made.savefig(drawn, format="png")
     if notebook:

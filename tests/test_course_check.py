@@ -119,7 +119,10 @@ def test_an_error_of_a_function_names_its_line(tmp_path, capsys):
     text = LESSON.replace("images = _passes(x)", "images = _pases(x)")
     _, lines = check(saved(tmp_path, text), capsys)
     line = text.split("\n").index("    images = _pases(x)") + 1
-    assert lines[0] == f"relu_gradient: NameError: name '_pases' is not defined (line {line} in relu_gradient)"
+    assert (
+        lines[0]
+        == f"relu_gradient: NameError: name '_pases' is not defined (line {line} in relu_gradient); for x 3×4×2, dy 3×4×2"
+    )
 
 
 def notebook(*sources, **more):
@@ -261,7 +264,13 @@ def test_the_courses_own_editions(tmp_path, capsys):
     code, lines = check(teacher, capsys)
     assert code == 0, lines
     assert lines[-1] == f"{len(names)} right, 0 wrong, 0 {NOT_WRITTEN}"
-    for file in files:
+    assert files[0].name == "README.md"
+    said = files[0].read_text(encoding="utf-8")
+    assert all(
+        words in said for words in ("--pictures FOLDER", "python -m course check", "NotImplementedError", "jupyter lab")
+    )
+    assert not (teacher / "README.md").exists()
+    for file in files[1:]:
         text = file.read_text(encoding="utf-8")
         source = (LESSONS / f"{file.stem}.py").read_text(encoding="utf-8")
         given = {line.strip() for line in edition(source, "student", file.name).split("\n")}

@@ -105,6 +105,19 @@ def test_whatever_a_function_does_is_one_line(mine, line, capsys):
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "mine", "case"),
+    [
+        ("max_pool2d", lambda x, size, stride: x[0] + size * np.ones(99), "; for x 2×4×4×1, size 2, stride 2"),
+        ("xavier_uniform", lambda rng, shape: rng.nothing(shape), "; for shape (300, 200)"),
+        ("slope", lambda f, x, place: x[place, 99], "; for x 5, place ("),
+        ("check", lambda layer: layer.nothing, "; for convolution"),
+    ],
+)
+def test_a_crash_names_its_case(name, mine, case):
+    assert case in str(verdict_on(name, mine))
+
+
 def test_an_unknown_exercise_is_an_error():
     with pytest.raises(ConfigError, match="no exercise 'conv3d'"):
         judge("conv3d", lambda: 0)

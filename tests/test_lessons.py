@@ -189,6 +189,14 @@ def test_what_is_written_so_far_is_found(kind, tmp_path):
     assert found["relu_gradient"](np.array([-1.0, 2.0]), np.ones(2)).tolist() == [0, 1]
 
 
+def test_lesson_4_counts_its_broken_layers():
+    from course.judges.checkers import BROKEN
+
+    said, words = " ".join(prose(4).split()), {10: "ten", 15: "fifteen"}
+    assert f"the judge has {words[len(BROKEN)]} broken layers for it, and this lesson shows you ten" in said
+    assert len(re.findall(r'^    "[\w ]+: .+": (?:dense|relu|conv|pool)\(', TEXTS[4], re.MULTILINE)) == 10
+
+
 def test_the_readme_lists_every_lesson():
     readme = (ROOT / "course" / "README.md").read_text(encoding="utf-8")
     rows = [line for line in readme.splitlines() if re.match(r"\| \d", line)]

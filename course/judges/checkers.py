@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from course.judges.comparison import Function, generator
+from course.judges.comparison import Function, generator, tried
 from scratchnet import reference as ref
 from scratchnet import textbook
 
@@ -144,14 +144,18 @@ def built(make: Maker, seed: int) -> textbook.Layer:
 
 def check(mine: Function, seed: int) -> str:
     """Every right layer must pass, and every broken one must not."""
-    for make, expected, words in [
-        *((make, True, f"calls a right {name} wrong: is the tolerance too tight?") for name, make in RIGHT.items()),
-        *((make, False, f"does not notice: {name}") for name, make in BROKEN.items()),
+    for name, make, expected, words in [
+        *(
+            (name, make, True, f"calls a right {name} wrong: is the tolerance too tight?")
+            for name, make in RIGHT.items()
+        ),
+        *((name, make, False, f"does not notice: {name}") for name, make in BROKEN.items()),
     ]:
         layer = built(make, seed)
         before = {p.name: p.value.copy() for p in layer.parameters()}
         try:
-            answer: Any = mine(layer)
+            with tried(name):
+                answer: Any = mine(layer)
         except AssertionError:
             answer = False
         if any(not np.array_equal(p.value, before[p.name]) for p in layer.parameters()):

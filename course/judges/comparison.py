@@ -1,6 +1,7 @@
 """Judging by a twin: the student's function and the right one are given the same, and must return the same."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from course.exercises import EXERCISES
 
 Function = Callable[..., Any]
 Suspects = Mapping[str, Function]
+
+NOTE = "for "  # begins what `tried` adds to an exception
 
 
 def generator(seed: int, *numbers: int) -> np.random.Generator:
@@ -67,7 +70,8 @@ def twin(
     """
     for case in cases:
         arguments = [_copy(value) for value in case]
-        got = mine(*arguments)
+        with tried(described(name, case)):
+            got = mine(*arguments)
         complaint = changed(name, case, arguments)
         if complaint:
             return complaint
@@ -83,6 +87,16 @@ def twin(
                 known = _suspected(suspects or {}, case, got, wanted, tolerance)
                 return f"{known or complaint}; for {described(name, case)}"
     return ""
+
+
+@contextmanager
+def tried(words: str) -> Iterator[None]:
+    """Where the student's function raises in here, the complaint ends with what it was called with: `words`."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{NOTE}{words}")
+        raise
 
 
 def changed(name: str, before: Sequence[Any], after: Sequence[Any]) -> str:

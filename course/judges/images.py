@@ -39,6 +39,11 @@ SUSPECTS: dict[str, Function] = {
     "divided by the variance, which is the deviation's square": _variance,
     "not divided by the deviation": lambda train, images: images - train.mean(axis=(0, 1, 2)),
     "the mean is not taken away": lambda train, images: images / train.std(axis=(0, 1, 2)),
+    "each image has a mean and a deviation of its own: take those of all pixels of train": (
+        lambda train, images: (
+            (images - images.mean(axis=(1, 2), keepdims=True)) / images.std(axis=(1, 2), keepdims=True)
+        )
+    ),
     "uint8 wraps round below 0: make the images float64 first": _wrapped,
 }
 

@@ -29,6 +29,12 @@ def _windows(x: Any, size: int, stride: int) -> Any:
 
 
 POOL: dict[str, Function] = {
+    "the stride is forgotten: window i begins at row i · stride, and H' = (H − size) // stride + 1": (
+        lambda x, size, stride: ref.max_pool2d(x, size, 1)
+    ),
+    "the windows stand one pixel apart, not stride: begin window i at row i · stride": lambda x, size, stride: (
+        ref.max_pool2d(x, size, 1)[:, : (x.shape[1] - size) // stride + 1, : (x.shape[2] - size) // stride + 1]
+    ),
     "the mean of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).mean(axis=(-2, -1)),
     "the smallest of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).min(axis=(-2, -1)),
     "the largest without its sign: compare the numbers, not their absolute values": (

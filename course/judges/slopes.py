@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from course.diagnose import Array, number
-from course.judges.comparison import Function, as_float, generator, twin
+from course.judges.comparison import Function, as_float, generator, tried, twin
 from scratchnet import reference as ref
 
 Place = tuple[int, ...]
@@ -65,7 +65,8 @@ def slope(mine: Function, seed: int) -> str:
     """Exact slopes; where f was asked says which mistake it is. x must be afterwards what it was."""
     for f, exact, x, at in _fields(seed):
         given, watched, right = x.copy(), _Watched(f, x, at), exact(x)
-        answer = mine(watched, given, at)
+        with tried(f"x {'×'.join(map(str, x.shape))}, place {at}"):
+            answer = mine(watched, given, at)
         if as_float(answer) == 0 and watched.same_twice:
             return "0: both calls of f got the same numbers: b = x is no copy, b = x.copy() is"
         if not np.array_equal(given, x):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from course.exercises import EXERCISES
+from course.judges.comparison import NOTE
 from scratchnet.errors import ConfigError
 from scratchnet.terminal.command_line import one_line
 
@@ -97,11 +98,14 @@ def verdict_on(name: str, function: Callable[..., Any], *, seed: int = 0) -> Ver
 
 
 def raised(error: BaseException) -> str:
-    """An exception as a complaint: what it says, and the last line of the student's that it came through."""
+    """An exception as a complaint: what it says, the last line of the student's that it came through, and the case."""
     said = next(filter(None, map(str.strip, str(error).splitlines())), "")
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _ours(frame.filename)]
-    return f"{line} (line {frames[-1].lineno} in {frames[-1].name})" if frames else line
+    if frames:
+        line += f" (line {frames[-1].lineno} in {frames[-1].name})"
+    case = next((note for note in getattr(error, "__notes__", ()) if note.startswith(NOTE)), "")
+    return f"{line}; {case}" if case else line
 
 
 def _ours(file: str) -> bool:

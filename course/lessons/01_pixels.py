@@ -75,7 +75,7 @@ assert unit.std(axis=(0, 1, 2)).argmin() == 1
 def standardise(train, images):
     """The images, each channel scaled so that the channel of the training images has mean 0 and standard deviation 1.
 
-    train (N, H, W, C), images (M, H, W, C): bytes or floats. Returns (M, H, W, C) of floats.
+    train (N, H, W, C), images (M, H, W, C): bytes or floats. Returns (M, H, W, C) float64.
     """
     # BEGIN SOLUTION
     pixels = train.astype(np.float64)

@@ -128,8 +128,8 @@ turned = conv2d(reference.pad(green[None, :, :, None], 1, 1, 1, 1), filters[::-1
 for f, title in enumerate(("left to right", "top to bottom", "against neighbours")):
     opposite, same = np.allclose(turned[..., f], -maps[..., f]), np.allclose(turned[..., f], maps[..., f])
     print(f"{title:<20} times -1: {opposite}, unchanged: {same}")
-assert np.allclose(turned[..., 0], -maps[..., 0])
-assert np.allclose(turned[..., 2], maps[..., 2])
+assert np.allclose(turned[..., 0], -maps[..., 0]), "conv2d: first make the judge say right"
+assert np.allclose(turned[..., 2], maps[..., 2]), "conv2d: first make the judge say right"
 
 # %% [markdown]
 # Bright and dark sides are exchanged, or nothing changes at all, if the filter is symmetric. A network that *learns*
@@ -150,10 +150,10 @@ x, weight = images[:1, 16:32, 16:32] / 255, np.random.default_rng(0).normal(size
 for bias in (np.zeros(2), np.array([0.1, 0.2])):
     difference = bias_inside(x, weight, bias, 1) - conv2d(x, weight, bias, 1)
     print(f"bias {bias}: off by {difference[0, 0, 0].round(6)}")
-assert np.allclose(difference[0, 0, 0], (5 * 5 * 3 - 1) * bias)
+assert np.allclose(difference[0, 0, 0], (5 * 5 * 3 - 1) * bias), "conv2d: first make the judge say right"
 
 # %% [markdown]
-# With a bias of zero, at which every network begins, nothing is wrong. A test that uses zeros would never see it.
+# With a bias of zero, at which most networks begin, nothing is wrong. A test that uses zeros would never see it.
 # **Test with numbers that can show a difference**: random, not zero, not one, not square, not symmetric.
 #
 # ## What comes next

@@ -56,8 +56,9 @@ assert errors["central"].min() < errors["forward"].min()
 # %% [markdown]
 # On the right of the picture the secant is too long. On the left it is too short: the two values of $f$ agree in nearly
 # all their 16 digits, and the difference of two nearly equal numbers has few digits left. The rounding error grows like
-# $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. It balances $h^2$ near
-# $h \approx \varepsilon^{1/3} \approx 10^{-5}$.
+# $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. For the central quotient it balances
+# $h^2$ near $h \approx \varepsilon^{1/3} \approx 10^{-5}$. The forward quotient's error falls only with $h$; it is balanced
+# where $\varepsilon / h = h$, near $h \approx \sqrt{\varepsilon} \approx 10^{-8}$, and is then $10^{-8}$ and not $10^{-10}$.
 #
 # (Goodfellow et al. 2016, section 11.5; CS231n's notes, *Neural Networks Part 3*, "Gradient checks".)
 #
@@ -158,7 +159,7 @@ measured = np.array([[slope(loss, W, (i, k)) for k in range(4)] for i in range(3
 print("computed\n", dW.round(4), "\nmeasured\n", measured.round(4))
 error = np.abs(dW - measured).max() / np.abs(dW).max()
 print(f"largest relative difference {error:.0e}")
-assert error < 1e-4
+assert error < 1e-4, "slope, relu_gradient, dense_gradient: first make the judge say right"
 
 # %% [markdown]
 # ## Break it
@@ -185,7 +186,7 @@ for text, h, low in (
 assert abs(measured_with(1e-15, 1) / dW[0, 0] - 1) > 1e-3
 
 # %% [markdown]
-# With the tiny step the measurement is rubbish, and a right gradient would be called wrong. With the one-sided step it
+# With the tiny step, a correct gradient would be called wrong. With the one-sided step the measurement
 # has fewer digits, and one would have to be generous with the tolerance. A generous tolerance lets small mistakes pass.
 #
 # **A measurement on a kink.** ReLU has two slopes at 0, and the central quotient takes the mean of them.

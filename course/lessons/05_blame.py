@@ -95,7 +95,7 @@ judge("conv2d_gradient", conv2d_gradient)
 # %% [markdown]
 # ## Which pixels does a filter look at?
 #
-# Let a filter answer to edges that go down (lesson 2), and let the "loss" be the sum of the squares of its answers on
+# Let a filter answer to vertical edges (lesson 2), and let the "loss" be the sum of the squares of its answers on
 # one cell. Then $dx$ says how each pixel would have to change to make that sum larger. A **gradient heat map** of a
 # whole network is made in just this way: $dx$ goes back through all layers to the pixels (Simonyan, Vedaldi & Zisserman
 # 2014).
@@ -114,7 +114,7 @@ pictures.show(figure, "A cell, an edge filter's answers, and the gradient of the
 lower = np.sum(reference.conv2d(x - 0.01 * dx, edge, np.zeros(1), 1) ** 2)
 print(f"sum of squares {np.sum(y**2):.3f}; after a small step against dx {lower:.3f}")
 print(f"the black corner: |dx| is at most {np.abs(dx[0, :8, :8]).max():.1f}")
-assert lower < np.sum(y**2)
+assert lower < np.sum(y**2), "conv2d_gradient: first make the judge say right"
 
 # %% [markdown]
 # The cell's outline is to blame, its inside hardly, the black corner not at all.
@@ -164,15 +164,15 @@ for name, losses in runs.items():
 figure, axes = pictures.figure(width=6, height=3.3)
 pictures.curves(axes[0], {k: (np.arange(len(v)), v) for k, v in runs.items()}, "step", "mean squared error")
 pictures.show(figure, "The loss falls with the right gradient, and with the wrong one too.")
-assert runs["= for +="][-10:].mean() < 0.9 * runs["= for +="][0]
-assert runs["right"][-10:].mean() < runs["= for +="][-10:].mean()
+assert runs["= for +="][-10:].mean() < 0.9 * runs["= for +="][0], "conv2d_gradient: first make the judge say right"
+assert runs["right"][-10:].mean() < runs["= for +="][-10:].mean(), "conv2d_gradient: first make the judge say right"
 
 # %% [markdown]
 # It learns too, but restlessly, and less. Who sees the orange curve alone may blame the learning rate.
 #
 # ## What comes next
 #
-# Convolutions are linear, and there is little that many of them can do which one cannot. ReLU and pooling stand between
+# Convolutions are linear: two in a row are one convolution with a larger filter. So ReLU and pooling stand between
 # them. Pooling asks in each window: *who won?*
 #
 # **Sources.** Goodfellow, Bengio & Courville 2016, *Deep Learning*, sections 6.5 and 9.5. LeCun et al. 1989,

@@ -22,8 +22,9 @@ images, labels, subjects = cells(32)
 #
 # $$ y_{n,i,j,c} = \max_{0 \le u,v < k}\; x_{n,\,is+u,\,js+v,\,c} $$
 #
-# with windows of $k \times k$, the **size**, that move $s$ steps, the **stride**. Channels stay apart. If the feature
-# moves by a pixel, the maximum often stays what it was. Most networks take $k = s = 2$: then windows touch, and each
+# with windows of $k \times k$, the **size**, that move $s$ steps, the **stride**. Channels stay apart. After a
+# convolution a large number says: here is what the filter looks for, its **feature**. If the feature moves by a pixel,
+# the maximum often stays what it was. Most networks take $k = s = 2$: then windows touch, and each
 # number is in one window. With $k > s$ they overlap, and a number can win several times (Krizhevsky, Sutskever & Hinton
 # 2012 took $k = 3$, $s = 2$). Rows and columns at the end that fill no window are left out.
 #
@@ -48,7 +49,8 @@ judge("max_pool2d", max_pool2d)
 # ## The way back
 #
 # A small change of the winner changes $y$ by as much. A small change of any other number changes nothing. So
-# $dy_{nijc}$ goes to the winner, all of it, and the others get 0. Who wins several windows **adds up** what they send.
+# $dy_{nijc}$ goes to the winner, all of it, and the others get 0. A number that wins several
+# windows gets **the sum**.
 #
 # And if two are equal? There is no slope then (lesson 3: a kink). Somebody must decide, and everybody must decide
 # alike, or two programs will never agree. Here **the first in reading order** wins, row by row.
@@ -91,7 +93,9 @@ for ax, (size, stride) in zip(axes[1:], ((2, 2), (3, 1)), strict=True):
     print(
         f"size {size}, stride {stride}: {ones.size} windows, {np.sum(wins > 0)} winners, the best won {wins.max():.0f}"
     )
-    assert wins.sum() == ones.size  # nothing is lost on the way back
+    assert wins.sum() == ones.size, (
+        "max_pool2d_gradient: first make the judge say right"
+    )  # nothing is lost on the way back
 pictures.show(figure, "Who won: each dot is a pixel that won a window; larger dots won several.")
 
 # %% [markdown]
@@ -107,7 +111,7 @@ last = max_pool2d_gradient(x[:, ::-1, ::-1], dy, 2, 2)[:, ::-1, ::-1]  # who win
 first = max_pool2d_gradient(x, dy, 2, 2)
 moved = np.sum(np.abs(first - last)) / 2 / dy.size
 print(f"first or last of equals: another winner in {moved:.0%} of all 2 × 2 windows of the sample")
-assert moved > 0.5
+assert moved > 0.5, "max_pool2d_gradient: first make the judge say right"
 
 # %% [markdown]
 # After a convolution with random weights, ties are rarer inside the cell, but black stays black: a constant in, a
@@ -134,11 +138,11 @@ for size, stride in ((2, 2), (3, 2), (3, 1)):
     dy = np.random.default_rng(0).normal(size=max_pool2d(some, size, stride).shape)
     right, wrong = max_pool2d_gradient(some, dy, size, stride), overwrites(some, dy, size, stride)
     print(f"size {size}, stride {stride}: {np.mean(wrong != right):4.0%} of dx are wrong")
-    assert np.array_equal(wrong, right) == (size == stride)
+    assert np.array_equal(wrong, right) == (size == stride), "max_pool2d_gradient: first make the judge say right"
 
 # %% [markdown]
-# With size 2 and stride 2 it is exactly right. So the bug has passed the test of a well-known course, and stood in a
-# released library (issue 205 of FluxML/NNlib.jl). What does our judge say?
+# With size 2 and stride 2 it is exactly right. The bug has stood in a released library (issue 205 of FluxML/NNlib.jl).
+# What does our judge say?
 
 # %%
 judge("max_pool2d_gradient", overwrites)
@@ -164,7 +168,7 @@ black = (images == 0).all(axis=3)
 right, wrong = max_pool2d_gradient(x, dy, 2, 2), all_equals(x, dy, 2, 2)
 on_black = wrong[black].sum() / right[black].sum()
 print(f"blame sent: {wrong.sum() / right.sum():.1f} times as much; on black pixels {on_black:.1f} times")
-assert wrong[black].sum() > 3 * right[black].sum()
+assert wrong[black].sum() > 3 * right[black].sum(), "max_pool2d_gradient: first make the judge say right"
 
 # %% [markdown]
 # ## What comes next

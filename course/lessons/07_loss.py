@@ -127,8 +127,8 @@ share = labels.mean()
 constant = -(share * np.log(share) + (1 - share) * np.log(1 - share))
 print(f"first loss {losses[0]:.4f} (ln 2 = {np.log(2):.4f}), last {losses[-1]:.4f}")
 print(f"{share:.0%} are leukaemic; the best answer that is the same for all cells has a loss of {constant:.4f}")
-assert abs(losses[0] - np.log(2)) < 1e-12
-assert losses[-1] < constant
+assert abs(losses[0] - np.log(2)) < 1e-12, "softmax_cross_entropy: first make the judge say right"
+assert losses[-1] < constant, "softmax_cross_entropy and its gradient: first make the judge say right"
 
 # %% [markdown]
 # Remember these two: **ln 2 = 0.693** is the loss of a network of two classes that knows nothing. A network that knows
@@ -152,7 +152,9 @@ for name, divisor in (("mean", len(labels)), ("sum", 1)):
         dlogits = softmax_cross_entropy_gradient(x @ W + b, labels) / divisor
         W, b = W - x.T @ dlogits, b - dlogits.sum(axis=0)
     print(f"gradient of the {name}: loss after 50 steps {softmax_cross_entropy(x @ W + b, labels).mean():.3f}")
-assert softmax_cross_entropy(x @ W + b, labels).mean() > 1
+assert softmax_cross_entropy(x @ W + b, labels).mean() > 1, (
+    "softmax_cross_entropy and its gradient: first make the judge say right"
+)
 
 # %% [markdown]
 # One NaN in a loss makes every weight NaN one step later. And who forgets to divide by $N$ has a learning rate that is
@@ -175,7 +177,7 @@ for name, gradient in (("right", softmax_cross_entropy_gradient), ("floored", fl
     for _ in range(60):
         logits = logits - gradient(logits, truth)
     print(f"{name:<8} gap from -30 to {logits[0, 1] - logits[0, 0]:6.2f} in 60 steps")
-assert logits[0, 1] - logits[0, 0] < -29
+assert logits[0, 1] - logits[0, 0] < -29, "softmax_cross_entropy_gradient: first make the judge say right"
 
 # %% [markdown]
 # ## What comes next

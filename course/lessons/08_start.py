@@ -121,7 +121,7 @@ for name, (_, x) in recipes.items():
     print(f"{name:<36} difference of the two logits: mean {margin.mean():8.4f}, from cell to cell ±{margin.std():.4f}")
 ours, better = margin_spread["the report's: Xavier, pixels 0 to 1"], margin_spread["Xavier, standardised pixels"]
 print(f"standardised pixels make it {better / ours:.0f} times as large")
-assert better > 4 * ours
+assert better > 4 * ours, "xavier_uniform: first make the judge say right"
 
 # %% [markdown]
 # Xavier keeps a signal through a *linear* layer. But each of the seven ReLUs throws away half of the mean square. He et
@@ -165,10 +165,14 @@ pictures.show(
     figure, "Left: differences between cells fade from layer to layer. Right: share of weights pulled to zero."
 )
 report_pulled = pulled["the report's: Xavier, pixels 0 to 1"]
-assert report_pulled["conv5"] > 0.6
-assert report_pulled["dense2"] > 0.6
-assert report_pulled["conv1"] > pulled["Xavier, standardised pixels"]["conv1"]
-assert abs(first_losses["the report's: Xavier, pixels 0 to 1"] - math.log(2)) < 0.01
+assert report_pulled["conv5"] > 0.6, "xavier_uniform: first make the judge say right"
+assert report_pulled["dense2"] > 0.6, "xavier_uniform: first make the judge say right"
+assert report_pulled["conv1"] > pulled["Xavier, standardised pixels"]["conv1"], (
+    "xavier_uniform: first make the judge say right"
+)
+assert abs(first_losses["the report's: Xavier, pixels 0 to 1"] - math.log(2)) < 0.01, (
+    "xavier_uniform: first make the judge say right"
+)
 
 # %% [markdown]
 # Read both together. The report's network begins at ln 2, with two logits that are nearly the same for every cell, and

@@ -99,10 +99,12 @@ for rate, (values, losses) in runs.items():
         f"rate {rate}: loss on its own cells {losses[-1, 0]:.3f}, on other people's {losses[-1, 1]:.3f}; {right:.0%} right"
     )
 print(f"always the same answer: {labels[test].mean():.0%} right")
-assert runs[0.0][1][-1, 0] < 0.1
-assert all(losses[-1, 1] > losses[:, 1].min() + 0.1 for _, losses in runs.values())
-assert runs[0.5][1][-1, 0] > runs[0.0][1][-1, 0]
-assert min(losses[-1, 1] for _, losses in runs.values()) > 0.4
+assert runs[0.0][1][-1, 0] < 0.1, "dropout: first make the judge say right"
+assert all(losses[-1, 1] > losses[:, 1].min() + 0.1 for _, losses in runs.values()), (
+    "dropout: first make the judge say right"
+)
+assert runs[0.5][1][-1, 0] > runs[0.0][1][-1, 0], "dropout: first make the judge say right"
+assert min(losses[-1, 1] for _, losses in runs.values()) > 0.4, "dropout: first make the judge say right"
 
 # %% [markdown]
 # Both know their own cells by heart, and the loss on other people's cells grows in the meantime. That is
@@ -142,7 +144,7 @@ pictures.show(
 )
 error = gaps.std() / np.sqrt(len(gaps))
 print(f"2,000 masks: {gaps.mean():.3f} ± {error:.3f}; nothing left out: {answer:.3f}")
-assert abs(gaps.mean() - answer) < 5 * error
+assert abs(gaps.mean() - answer) < 5 * error, "dropout: first make the judge say right"
 
 # %% [markdown]
 # Each mask is another, thinner network. All share their weights, and in use you ask all at once: behind the last hidden

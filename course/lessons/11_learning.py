@@ -119,9 +119,9 @@ for name, adam in (("kernels", sn.Adam), ("twin", textbook.Adam), ("yours", adam
 apart = {name: np.abs(losses[name] - losses["twin"]) for name in ("yours", "kernels")}
 print(f"the first five losses: yours and the twin's are {apart['yours'][:5].max():.0e} apart,", end=" ")
 print(f"the kernels' and the twin's {apart['kernels'][:5].max():.0e}")
-assert apart["yours"][:5].max() < 1e-12
+assert apart["yours"][:5].max() < 1e-12, "train_step: first make the judge say right"
 assert apart["kernels"][:5].max() < 1e-9
-assert losses["yours"][-20:].mean() < 0.8 * losses["yours"][:5].mean()
+assert losses["yours"][-20:].mean() < 0.8 * losses["yours"][:5].mean(), "train_step: first make the judge say right"
 
 # %% [markdown]
 # Yours is the network that others have. Here are the two curves, one upon the other:

@@ -80,9 +80,9 @@ axes[0].set(xlabel="balanced accuracy on labels by coin (%); 50 % is all there i
 pictures.show(
     figure, "100 experiments for each way to split. With labels by coin, only the split by people gives 50 %."
 )
-assert abs(found["people apart"].mean() - 0.5) < 0.03
-assert found["images at random"].mean() > 0.55
-assert found["copies at random"].mean() > 0.8
+assert abs(found["people apart"].mean() - 0.5) < 0.03, "split_subjects: first make the judge say right"
+assert found["images at random"].mean() > 0.55, "split_subjects: first make the judge say right"
+assert found["copies at random"].mean() > 0.8, "split_subjects: first make the judge say right"
 
 # %% [markdown]
 # All of what is above 50 % is **leakage**: it comes from the split. In its section 2, the report augments its images
@@ -197,7 +197,7 @@ for ax, (name, method) in zip(axes, (("over people", interval), ("over images", 
     ax.set(xlabel="study", ylabel="95 % interval of the accuracy (%)", ylim=(62, 95))
     pictures.name(ax, f"bootstrap {name}: {held} of 60 hold the truth")
     print(f"bootstrap {name}: {held} of 60 intervals hold the truth")
-    assert (held > 50) == (method is interval)
+    assert (held > 50) == (method is interval), "interval: first make the judge say right"
 pictures.show(
     figure,
     "60 simulated studies: intervals over people hold the truth nearly always, intervals over images too rarely.",

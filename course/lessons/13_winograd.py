@@ -177,7 +177,7 @@ slow = [sum(g[u] * row[i + u] for u in range(3)) for i in range(6)]
 print("row ", *row)
 print("fast", *fast)
 print("slow", *slow)
-assert fast == slow
+assert fast == slow, "winograd_f23: first make the judge say right"
 
 # %% [markdown]
 # ## In two dimensions
@@ -251,7 +251,7 @@ judge("winograd_f23_adjoint", winograd_f23_adjoint)
 d, v = rng.normal(size=(2, 4, 4))
 left, right_side = np.sum((B.T @ d @ B) * v), np.sum(d * winograd_f23_adjoint(v))
 print(f"<f(d), v> = {left:.12f}\n<d, f^T(v)> = {right_side:.12f}")
-assert abs(left - right_side) < 1e-12
+assert abs(left - right_side) < 1e-12, "winograd_f23_adjoint: first make the judge say right"
 
 # %% [markdown]
 # ## Break it

@@ -107,9 +107,9 @@ pictures.show(
     figure,
     "Left: the workers' shares add up to the gradient of all. Right: the error of a mean of means, by unevenness.",
 )
-assert max(errors["yours"]) < 1e-12
+assert max(errors["yours"]) < 1e-12, "combine: first make the judge say right"
 assert errors["mean of means"][0] > 0.1
-assert np.abs(combine(parts) - whole).max() < 1e-12
+assert np.abs(combine(parts) - whole).max() < 1e-12, "combine: first make the judge say right"
 
 # %% [markdown]
 # The mean of means is right only where both workers have as many cells. With one cell against 245 it follows that

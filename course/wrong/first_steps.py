@@ -168,7 +168,7 @@ WRONG = (
     ),
     Wrong("standardise", "centred alone", "not divided by the deviation", lambda t, i: i - t.mean(axis=CHANNELS)),
     Wrong("standardise", "scaled alone", "the mean is not taken away", lambda t, i: i / t.std(axis=CHANNELS)),
-    Wrong("standardise", "each image by itself", "of the numbers are wrong", _each_image),
+    Wrong("standardise", "each image by itself", "each image has a mean and a deviation of its own", _each_image),
     Wrong("standardise", "changes images", "changes its arguments in place: images", _in_place),
     Wrong(
         "standardise",

@@ -138,6 +138,13 @@ WRONG = (
         lambda x, k, s: np.abs(_windows(x, k, s)).max(axis=(-2, -1)),
     ),
     Wrong("max_pool2d", "begins with 0", "nothing below 0 comes out", _from_zero),
+    Wrong("max_pool2d", "stride forgotten", "the stride is forgotten", lambda x, k, s: ref.max_pool2d(x, k, 1)),
+    Wrong(
+        "max_pool2d",
+        "stride counted in the outputs alone",
+        "one pixel apart, not stride",
+        lambda x, k, s: ref.max_pool2d(x, k, 1)[:, : (x.shape[1] - k) // s + 1, : (x.shape[2] - k) // s + 1],
+    ),
     Wrong("max_pool2d", "stride taken as size", "shape", lambda x, k, s: ref.max_pool2d(x, k, k)),
     Wrong(
         "max_pool2d",
