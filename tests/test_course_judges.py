@@ -111,6 +111,9 @@ def test_whatever_a_function_does_is_one_line(mine, line, capsys):
         ("max_pool2d", lambda x, size, stride: x[0] + size * np.ones(99), "; for x 2×4×4×1, size 2, stride 2"),
         ("xavier_uniform", lambda rng, shape: rng.nothing(shape), "; for shape (300, 200)"),
         ("slope", lambda f, x, place: x[place, 99], "; for x 5, place ("),
+        ("dropout", lambda x, rate, rng, training: x.nothing, ", rate "),
+        ("im2col", lambda x, size, stride: x.nothing, ", stride "),
+        ("combine", lambda parts: parts.nothing, " workers, "),
         ("check", lambda layer: layer.nothing, "; for convolution"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from course.judges.comparison import Function, differ, generator
+from course.judges.comparison import Function, differ, generator, tried
 
 IMAGES, FEATURES = 300, 60
 
@@ -23,7 +23,8 @@ def dropout(mine: Function, seed: int) -> str:
 def _called(mine: Function, x: Any, rate: float, rng: np.random.Generator, training: bool) -> tuple[Any, Any, str]:
     """y, kept, and the first complaint about their kind."""
     given = x.copy()
-    answer = mine(given, rate, rng, training)
+    with tried(f"x {'×'.join(map(str, x.shape))}, rate {rate}, training {training}"):
+        answer = mine(given, rate, rng, training)
     if not np.array_equal(given, x):
         return None, None, "changes its arguments in place: x is no longer what it was; work on a copy"
     if not isinstance(answer, tuple | list) or len(answer) != 2:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from course.judges.comparison import Function, generator, twin
+from course.judges.comparison import Function, generator, tried, twin
 
 # Images, height, width, channels, window's height and width, stride.
 SHAPES = [
@@ -52,7 +52,8 @@ def im2col(mine: Function, seed: int) -> str:
         cases.append((generator(seed, 13, number).normal(size=(n, h, w, c)), (kh, kw), s))
     for x, size, stride in cases:
         given = x.copy()
-        columns = mine(given, size, stride)
+        with tried(f"x {'×'.join(map(str, x.shape))}, size {size}, stride {stride}"):
+            columns = mine(given, size, stride)
         if not np.array_equal(given, x):
             return "changes its arguments in place: x is no longer what it was; copy the windows before you write"
         if isinstance(columns, np.ndarray) and columns.flags.writeable and columns.size:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from course.judges.comparison import Function, differ, generator
+from course.judges.comparison import Function, differ, generator, tried
 from scratchnet import reference as ref
 
 SUSPECTS: dict[str, Function] = {
@@ -28,7 +28,8 @@ def combine(mine: Function, seed: int) -> str:
         weight, x, labels = rng.normal(size=(6, 3)), rng.normal(size=(images, 6)), rng.integers(3, size=images)
         parts = [_part(weight, x[rows], labels[rows]) for rows in np.array_split(np.arange(images), workers)]
         given = [(gradient.copy(), count) for gradient, count in parts]
-        got = mine(given)
+        with tried(f"{workers} workers, {images} images"):
+            got = mine(given)
         if len(given) != len(parts) or any(not np.array_equal(a[0], b[0]) for a, b in zip(given, parts, strict=True)):
             return "changes its arguments in place: a worker's gradient is no longer what it was; begin with zeros or a copy"
         complaint = differ(got, _part(weight, x, labels)[0])

@@ -58,7 +58,8 @@ assert errors["central"].min() < errors["forward"].min()
 # all their 16 digits, and the difference of two nearly equal numbers has few digits left. The rounding error grows like
 # $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. For the central quotient it balances
 # $h^2$ near $h \approx \varepsilon^{1/3} \approx 10^{-5}$. The forward quotient's error falls only with $h$; it is balanced
-# where $\varepsilon / h = h$, near $h \approx \sqrt{\varepsilon} \approx 10^{-8}$, and is then $10^{-8}$ and not $10^{-10}$.
+# where $\varepsilon / h = h$, near $h \approx \sqrt{\varepsilon} \approx 10^{-8}$, and is there still over a
+# hundred times the central one's.
 #
 # (Goodfellow et al. 2016, section 11.5; CS231n's notes, *Neural Networks Part 3*, "Gradient checks".)
 #
