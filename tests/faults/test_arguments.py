@@ -5,7 +5,7 @@ from small_data import make_cnmc
 
 import train
 from data_prep import main as prepare_main
-from data_prep import parser as prepare_parser
+from scratchnet.commands import parser_of
 from scratchnet.terminal.command_line import Parser
 
 NO_COUNT = ["-1", "1.5", "many", "", "9" * 5000, "9" * 400]
@@ -95,7 +95,10 @@ FLAGS = {
     "--help",
 }  # take no value, and can't be wrong
 MAIN = {"train.py": train.main, "python -m data_prep": prepare_main}
-PARSER = {"train.py": train.command_line, "python -m data_prep": prepare_parser}
+PARSER = {
+    "train.py": parser_of("train", "train.py"),
+    "python -m data_prep": parser_of("prepare", "python -m data_prep"),
+}
 CASES = [
     pytest.param(program, option, value, id=f"{program} {option}={value[:20]!r}")
     for program, options in WRONG.items()
@@ -159,7 +162,7 @@ def options_of(parser: Parser):
 
 @pytest.mark.parametrize("program", WRONG)
 def test_every_option_stands_in_the_table(program):
-    assert set(options_of(PARSER[program]())) - FLAGS == set(WRONG[program])
+    assert set(options_of(PARSER[program])) - FLAGS == set(WRONG[program])
 
 
 @pytest.mark.parametrize("program", WRONG)
