@@ -14,6 +14,7 @@ import numpy as np
 
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError
+from scratchnet.kernels.matmul import chunk_count
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.sequential import Sequential
 from scratchnet.ranks.together import Together
@@ -64,7 +65,7 @@ def load_of(network: Sequential, ranks: int, rounds: int, images: int, way: str)
         features, units = layer.weight.value.shape
         factors = images * (features + ranks * units)
         if largest is not None and layer is largest:
-            chunks = 32
+            chunks = chunk_count(images, features)
             gradients -= features * units
             weights -= features * units
             waited += factors + images * (features + chunks * units)
