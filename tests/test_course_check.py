@@ -136,7 +136,7 @@ RELU = "def relu_gradient(x, dy):\n    return dy * (x > 0)\n"
     "text",
     [
         notebook(RELU),
-        notebook("%matplotlib inline\n!pip install x\n" + RELU, "%%bash\nexit 1", metadata=None, nbformat="four"),
+        notebook("%matplotlib inline\n!ls\n" + RELU, "%%bash\nexit 1", metadata=None, nbformat="four"),
         json.dumps({"cells": [7, None, {}, {"cell_type": "code"}, {"cell_type": "code", "source": RELU.splitlines(True), "outputs": 3}]}),
         json.dumps({"worksheets": [{"cells": [{"cell_type": "code", "input": RELU}]}]}),
         "\ufeff" + notebook(RELU),

@@ -169,7 +169,7 @@ def test_of_a_camera_s_pictures_the_first_is_used(tmp_path, pixels):
 
 @pytest.mark.parametrize(
     ("marker", "precision", "said"),
-    [(0xC3, 8, "a JPEG without loss"), (0xF7, 8, "JPEG-LS"), (0xC1, 12, "12 bits a channel")],
+    [(0xC3, 8, "a lossless JPEG"), (0xF7, 8, "JPEG-LS"), (0xC1, 12, "12 bits a channel")],
 )
 def test_rare_kinds_of_jpeg_are_called_so(tmp_path, marker, precision, said):
     frame = segment(marker, struct.pack(">BHHB", precision, 12, 16, 1) + b"\1\x11\0")

@@ -26,7 +26,9 @@ SETTINGS: dict[str, Any] = {
     "nb_execution_mode": "off",  # `executed` has run them
     "nb_code_prompt_show": "Show one way to write it", "nb_code_prompt_hide": "Fold it away", "nb_merge_streams": True,
     "myst_enable_extensions": ["dollarmath", "amsmath", "colon_fence", "deflist"], "myst_dmath_double_inline": True,
-    "myst_heading_anchors": 4, "suppress_warnings": ["myst.header"],
+    "myst_heading_anchors": 4,
+    # Of two classes called Layer, the package's and the textbook's, a type in a signature may mean either.
+    "suppress_warnings": ["myst.header", "ref.python"],
     "highlight_language": "text", "html_theme": "furo", "html_title": "scratchnet",
     "html_static_path": [str(HERE / "static")], "html_css_files": ["site.css"], "html_copy_source": False,
     "html_show_sourcelink": False, "html_show_copyright": False, "html_domain_indices": False, "templates_path": [],
