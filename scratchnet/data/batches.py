@@ -1,9 +1,10 @@
 """An epoch as a sequence of batches, made ready in the background while the network computes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,20 @@ from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
 AHEAD_BYTES = 100_000_000
+
+Chosen = TypeVar("Chosen")
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """0 … count cut into pieces of `size`, the last one perhaps shorter.
+
+    An epoch is cut into batches by it, and a batch into micro-batches, in training, its evaluation and `Predictor`, on one
+    process and on many: so all get the same bits.
+
+    >>> list(slices(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return (slice(start, min(count, start + size)) for start in range(0, count, size))
 
 
 @dataclass(frozen=True)
@@ -98,10 +113,10 @@ class Batches:
         if not 0 <= start <= len(self):
             raise ConfigError(f"an epoch has batches 0 to {len(self) - 1}; asked to start at {start}")
         order = self.order(number)
-        cuts = (
-            order[first : first + self.batch_size]
-            for first in range(start * self.batch_size, len(order), self.batch_size)
-        )
-        batch_bytes = self.batch_size * math.prod(self.dataset.image_shape) * np.dtype(self.dtype).itemsize
-        ahead = max(1, min(AHEAD, AHEAD_BYTES // batch_bytes))
-        return in_order(lambda indices: self.batch(number, indices), cuts, threads=1, ahead=ahead)
+        cuts = (order[cut] for cut in islice(slices(len(order), self.batch_size), start, None))
+        return self._in_background(lambda indices: self.batch(number, indices), cuts, self.batch_size)
+
+    def _in_background(self, read: Callable[[Chosen], Batch], given: Iterable[Chosen], images: int) -> Iterator[Batch]:
+        """What `read` makes of each of `given`, of at most so many images, a few made ready while the network computes."""
+        batch_bytes = images * math.prod(self.dataset.image_shape) * np.dtype(self.dtype).itemsize
+        return in_order(read, given, threads=1, ahead=max(1, min(AHEAD, AHEAD_BYTES // batch_bytes)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
 from scratchnet.data import Batch
+from scratchnet.data.batches import slices
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Array
 from scratchnet.nn.losses import SoftmaxCrossEntropy
@@ -83,17 +84,6 @@ class Trainer:
         """Takes over what `state` returned. Raises ConfigError or ShapeError if it is another network's."""
         self.network.load_state_dict(weights)
         self.optimizer.load_state_dict(state)
-
-
-def slices(count: int, size: int) -> Iterator[slice]:
-    """0 … count cut into pieces of `size`, the last one perhaps shorter.
-
-    Training, its evaluation and `Predictor` cut a batch into micro-batches by it, so that they get the same bits.
-
-    >>> list(slices(5, 2))
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
-    """
-    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def micro_batch_size(network: Sequential) -> int:

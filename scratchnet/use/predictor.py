@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scratchnet.data.batches import slices
 from scratchnet.data.class_labels import class_labels_of
 from scratchnet.data.familiar import CAUTION, Familiar
 from scratchnet.data.images import UnusableImage, preprocess, preprocessing, read_pixels
@@ -28,7 +29,7 @@ from scratchnet.training.averaging import logits_of
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
 from scratchnet.training.run import Run
-from scratchnet.training.trainer import micro_batch_size, slices
+from scratchnet.training.trainer import micro_batch_size
 
 WEIGHTS = ("last", "best")
 Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image

@@ -10,20 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.data import Batch, Batches
-from scratchnet.data.batches import AHEAD
-from scratchnet.data.prefetch import in_order
+from scratchnet.data.batches import slices
 from scratchnet.ranks import Alone
 
 Indices = NDArray[np.int64]
-
-
-def leaves_of(count: int, micro_batch: int) -> list[slice]:
-    """Where a batch of so many images is cut: the parts that are in memory together.
-
-    >>> leaves_of(5, 2)
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    return [slice(start, min(count, start + micro_batch)) for start in range(0, count, micro_batch)]
 
 
 class Shares(Batches):
@@ -41,7 +31,7 @@ class Shares(Batches):
 
     def batch(self, epoch: int, indices: Indices) -> Batch:
         """This rank's part of the batch of these images; `whole` says how many there are."""
-        leaves = [indices[leaf] for leaf in leaves_of(len(indices), self.micro_batch)]
+        leaves = [indices[leaf] for leaf in slices(len(indices), self.micro_batch)]
         return self._read(epoch, leaves[self.ranks.rank :: self.ranks.size], len(indices))
 
     def _read(self, epoch: int, mine: list[Indices], whole: int) -> Batch:
@@ -60,15 +50,12 @@ class Rounds(Shares):
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """All rounds, of which each rank has as many."""
         order = self.order(number)
-        leaves = [
-            order[first : first + self.batch_size][leaf]
-            for first in range(0, len(order), self.batch_size)
-            for leaf in leaves_of(min(self.batch_size, len(order) - first), self.micro_batch)
-        ]
+        batches = [order[cut] for cut in slices(len(order), self.batch_size)]
+        leaves = [batch[leaf] for batch in batches for leaf in slices(len(batch), self.micro_batch)]
         size, rank = self.ranks.size, self.ranks.rank
-        rounds = [leaves[first : first + size] for first in range(start * size, len(leaves), size)]
+        rounds = [leaves[cut] for cut in slices(len(leaves), size)][start:]
 
         def read(one: list[Indices]) -> Batch:
             return self._read(number, one[rank : rank + 1], sum(map(len, one)))
 
-        return in_order(read, rounds, threads=1, ahead=AHEAD)
+        return self._in_background(read, rounds, self.micro_batch)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.data import Batch
+from scratchnet.data.batches import slices
 from scratchnet.errors import ConfigError, NonFiniteError
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Array, Parameter
@@ -16,7 +17,6 @@ from scratchnet.nn.optimizers import Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
 from scratchnet.ranks.together import Together
-from scratchnet.training.shared.dealt import leaves_of
 from scratchnet.training.shared.exchange import Exchange
 from scratchnet.training.trainer import Trainer
 
@@ -60,7 +60,7 @@ class SharedTrainer(Trainer):
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser on one batch, of which `batch` holds this rank's leaves; the loss is the whole batch's."""
         size, images, done = self.ranks.size, len(batch), 0
-        sizes = [leaf.stop - leaf.start for leaf in leaves_of(images, self.micro_batch)]
+        sizes = [leaf.stop - leaf.start for leaf in slices(images, self.micro_batch)]
         losses, failed, trouble = np.zeros(len(sizes)), np.zeros(size), None
         for first in range(0, len(sizes), size):
             in_round = sizes[first : first + size]
