@@ -6,8 +6,6 @@ computes, and play.js, which draws. Tests hold the first equal to `scratchnet.re
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy as np
 
 from scratchnet.data.images import preprocessing, read_pixels
 from scratchnet.drawing.pictures import png
-from scratchnet.pages.html import document
+from scratchnet.pages.html import data_script, data_uri, document
 from scratchnet.prepare import SAMPLE
 
 HERE = Path(__file__).resolve().parent
@@ -42,8 +40,7 @@ CHOSEN = (
 
 def page() -> str:
     """The page as HTML. It reads the sample's cells, and nothing else."""
-    crops = json.dumps([_crop(*one) for one in CHOSEN]).replace("<", "\\u003c")
-    body = _read("play.html") + f'<script type="application/json" id="crops">{crops}</script>'
+    body = _read("play.html") + data_script("crops", [_crop(*one) for one in CHOSEN])
     return document(
         "What a network does to a cell", body, style=_read("play.css"), script=_read("arithmetic.js") + _read("play.js")
     )
@@ -55,7 +52,7 @@ def _crop(name: str, file: str, top: int, left: int, said: str) -> dict[str, Any
     grey = pixels.mean(axis=2)
     values = np.round(9 * grey[top : top + SIDE, left : left + SIDE] / grey.max()).astype(int)
     bright = np.minimum(pixels * (255 / pixels.max()), 255).astype(np.uint8)
-    picture = f"data:image/png;base64,{base64.b64encode(png(bright)).decode()}"
+    picture = data_uri(png(bright), "png")
     return {"name": name, "said": said, "top": top, "left": left, "values": values.tolist(), "picture": picture}
 
 

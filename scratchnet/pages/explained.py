@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from scratchnet.drawing import heat, pictures
 from scratchnet.drawing.heat import Pixels
 from scratchnet.measures.scores import percent
-from scratchnet.pages.html import document, figure, heat_key, picture, prose, safe
+from scratchnet.pages.html import data_script, data_uri, document, figure, heat_key, picture, prose, safe
 from scratchnet.pages.steps import steps_of
 from scratchnet.reference import Array
 from scratchnet.use.explain_sheets import Decision
@@ -34,8 +32,7 @@ def explained_page(predictor: Predictor, pixels: Pixels, title: str, decision: D
             "said": "The numbers of the classes become probabilities that add up to 1.",
         }
     )
-    image = base64.b64encode(pictures.png(pixels)).decode()
-    data = {"steps": steps, "image": f"data:image/png;base64,{image}", "pixels": len(pixels)}
+    data = {"steps": steps, "image": data_uri(pictures.png(pixels), "png"), "pixels": len(pixels)}
     body = [
         f"<h1>{safe(title)}</h1>",
         f'<p class="lead">{prose(" ".join(decision.sentences()))}</p>',
@@ -45,7 +42,7 @@ def explained_page(predictor: Predictor, pixels: Pixels, title: str, decision: D
         '<nav id="steps" aria-label="layers"></nav>',
         '<section id="step" aria-live="polite" tabindex="-1"></section>',
         _answer(decision, pixels),
-        f'<script type="application/json" id="data">{json.dumps(data, allow_nan=False).replace("<", chr(92) + "u003c")}</script>',
+        data_script("data", data),
     ]
     return document(title, "".join(body), style=_read("explained.css"), script=_read("explained.js"))
 

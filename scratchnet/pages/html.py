@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from scratchnet.drawing import heat
 from scratchnet.terminal.command_line import printable
@@ -40,8 +42,19 @@ def breakable(text: object) -> str:
 
 def picture(content: bytes, alt: str, *, form: str = "svg", kind: str = "plot") -> str:
     """An <img> with the picture inside it, as a data URI: the page needs no other file."""
+    return f'<img class="{kind}" alt="{safe(alt)}" src="{data_uri(content, form)}">'
+
+
+def data_uri(content: bytes, form: str) -> str:
+    """A picture, "svg" or "png", as an address that holds it."""
     mime = {"svg": "image/svg+xml", "png": "image/png"}[form]
-    return f'<img class="{kind}" alt="{safe(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def data_script(name: str, data: Any) -> str:
+    """Data for the page's program, which finds them by this id; no text among them can end the element."""
+    held = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{held}</script>'
 
 
 def figure(image: str, caption: str = "", kind: str = "") -> str:

@@ -6,7 +6,6 @@ those without have "values". Numbers are rounded to three digits; the maps are d
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,9 @@ from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
+from scratchnet.pages.html import data_uri
 from scratchnet.reference import Array
-from scratchnet.use.explain import feature_maps
+from scratchnet.use.explain import feature_maps, sights
 
 SHOWN = 32  # maps of a layer, those that are strongest in this image
 SIDE = 64  # places along a side of a map's picture; of more, each stands for several
@@ -40,16 +40,15 @@ def steps_of(network: Sequential, x: Array, pixels: Pixels, class_names: Sequenc
     x (1, S, S, C): the image as the network gets it. pixels (S, S, 3) uint8: as people see it. class_names: of the logits.
     """
     steps = [_image(pixels)]
-    outputs, before, seen = feature_maps(network, x), x, _Seen()
+    outputs, before = feature_maps(network, x), x
     shown = _strongest(network, outputs)
     last = [layer.name for layer in network.layers if isinstance(layer, Dense)][-1:]
-    for layer in network.layers:
+    for layer, sight in zip(network.layers, sights(network), strict=True):
         after = outputs[layer.name]
         if not isinstance(layer, Dropout | Flatten):
             step: dict[str, Any] = {"name": layer.name, "kind": layer.kind, "said": _said(layer, before[0], after[0])}
             if after.ndim == 4:
-                seen.go_through(layer)
-                step |= _maps(after[0], shown[layer.name]) | {"sees": [seen.field, seen.steps, seen.start]}
+                step |= _maps(after[0], shown[layer.name]) | {"sees": list(sight)}
                 if isinstance(layer, Conv2D):
                     step["made"] = [_made(layer, before[0], after[0], int(f)) for f in shown[layer.name]]
             else:
@@ -60,19 +59,6 @@ def steps_of(network: Sequential, x: Array, pixels: Pixels, class_names: Sequenc
             steps.append(step)
         before = after
     return steps
-
-
-class _Seen:
-    """Which pixels a place of a map depends on: of place k, `field` pixels from start + k · steps on, along each axis."""
-
-    def __init__(self) -> None:
-        self.field, self.steps, self.start = 1, 1, 0
-
-    def go_through(self, layer: Any) -> None:
-        window = max(layer.kernel_size) if isinstance(layer, Conv2D) else getattr(layer, "pool_size", 1)
-        self.start -= layer.pads[0] * self.steps if isinstance(layer, Conv2D) else 0
-        self.field += (window - 1) * self.steps
-        self.steps *= getattr(layer, "stride", 1)
 
 
 def _image(pixels: Pixels) -> dict[str, Any]:
@@ -142,7 +128,7 @@ def _maps(maps: Array, shown: NDArray[np.intp], largest: float | None = None) ->
     places = [divmod(int(one.argmax()), width) for one in chosen]
     tops = [[_round(one[place]), list(place)] for one, place in zip(chosen, places, strict=True)]
     return {
-        "sheet": f"data:image/png;base64,{base64.b64encode(png(sheet)).decode()}", "columns": COLUMNS,
+        "sheet": data_uri(png(sheet), "png"), "columns": COLUMNS,
         "size": list(small.shape[1:]), "each": each, "shape": list(maps.shape), "maps": shown.tolist(), "signed": signed,
         "largest": _round(scale), "tops": tops,
     }  # fmt: skip

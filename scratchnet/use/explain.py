@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +72,26 @@ def receptive_field(network: Sequential, layer: str) -> int:
     >>> receptive_field(network, "relu1"), receptive_field(network, "relu5")
     (5, 140)
     """
-    field, steps = 1, 1
-    for one in network.layers[: _number_of(network, layer) + 1]:
-        window = max(one.kernel_size) if isinstance(one, Conv2D) else getattr(one, "pool_size", 1)
-        field += (window - 1) * steps
-        steps *= getattr(one, "stride", 1)
-    return field
+    return list(sights(network))[_number_of(network, layer)].field
+
+
+class Sight(NamedTuple):
+    """Which pixels a position of a layer's maps depends on: position k, `field` pixels from start + k · steps on, along each axis."""
+
+    field: int
+    steps: int
+    start: int
+
+
+def sights(network: Sequential) -> Iterator[Sight]:
+    """For each layer of a network that has been built, in order."""
+    field, steps, start = 1, 1, 0
+    for layer in network.layers:
+        convolves = isinstance(layer, Conv2D)
+        start -= layer.pads[0] * steps if convolves else 0
+        field += ((max(layer.kernel_size) if convolves else getattr(layer, "pool_size", 1)) - 1) * steps
+        steps *= getattr(layer, "stride", 1)
+        yield Sight(field, steps, start)
 
 
 def _number_of(network: Sequential, layer: str) -> int:
