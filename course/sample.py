@@ -58,15 +58,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "scratchnet-course"
 
 
-def _sample() -> Path:
-    import scratchnet.prepare
-
-    return Path(str(scratchnet.prepare.__file__)).parent / "sample"
-
-
 def _fingerprint() -> str:
     """Of all that decides the pixels but the size: the files, and how they are scaled."""
-    return hashlib.sha256((_sample() / "index.csv").read_bytes() + f"{SHRINK} 2".encode()).hexdigest()[:12]
+    from scratchnet.prepare import SAMPLE
+
+    return hashlib.sha256((SAMPLE / "index.csv").read_bytes() + f"{SHRINK} 2".encode()).hexdigest()[:12]
 
 
 def _kept(file: Path, size: int) -> Cells | None:
@@ -84,9 +80,10 @@ def _kept(file: Path, size: int) -> Cells | None:
 
 def _decoded(size: int) -> Cells:
     from scratchnet.data.images import preprocessing, read_pixels
+    from scratchnet.prepare import SAMPLE
     from scratchnet.prepare.cnmc import CNMC_NAME
 
-    files = sorted(_sample().glob("fold_*/*/*.png"))
+    files = sorted(SAMPLE.glob("fold_*/*/*.png"))
     how = preprocessing(size)
     names = [CNMC_NAME.fullmatch(file.stem) for file in files]
     return (

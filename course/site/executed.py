@@ -6,18 +6,17 @@ import base64
 import hashlib
 import os
 import platform
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from course.editions import BEGIN, END
 from scratchnet.errors import DataError
 from scratchnet.extras import require
 from scratchnet.storage.files import write_text_atomically
 
 SECONDS = 600  # for a cell
-BEGIN, END = re.compile(r"^\s*# BEGIN SOLUTION.*$"), re.compile(r"^\s*# END SOLUTION.*$")
 FOLDED = "hide-input"  # what MyST-NB calls a cell whose program is folded away
 
 
@@ -102,7 +101,7 @@ def _fold_solutions(notebook: Any) -> None:
         if cell.cell_type != "code":
             continue
         lines = cell.source.splitlines()
-        kept = [line for line in lines if not BEGIN.match(line) and not END.match(line)]
+        kept = [line for line in lines if line.strip() not in (BEGIN, END)]
         if len(kept) < len(lines):
             cell.source = "\n".join(kept)
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), FOLDED]

@@ -44,17 +44,15 @@ from scratchnet.training.saving import reason
 
 def compile_first(config: Config, say: Callable[..., object] = print, ranks: Alone = ALONE) -> None:
     """Compiles the kernels, and says so if it takes more than a moment. One rank of each machine does; the others load them."""
-    if ranks.size > 1:
-        if ranks.compiles:
-            compile_first(config, say)
+    if not ranks.compiles:
         ranks.wait()
-        if ranks.compiles:
-            return
     if not kernels_are_compiled(config):
         say("Compiling the kernels, once for this machine …", end=" ", flush=True)
         began = time.perf_counter()
         compile_kernels(config)
         say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
+    if ranks.compiles:
+        ranks.wait()
 
 
 def reopen(

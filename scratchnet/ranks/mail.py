@@ -45,10 +45,7 @@ class Delivery:
 
     def wait(self, what: str, *, patient: bool = False) -> None:
         """Raises Stalled, naming the ranks that have not answered, after the deadline; patient: never. Lost if one is gone."""
-        began = time.perf_counter()
-        answered = self.done.wait(None if patient else self.mail.deadline)
-        self.mail.waited += time.perf_counter() - began
-        if not answered:
+        if not self.done.wait(None if patient else self.mail.deadline):
             raise Stalled(
                 f"no answer from {self.mail.names(self.mail.missing(self))} for {self.mail.deadline:.0f} s, "
                 f"waiting for {what}: stopped, or cut off"
@@ -74,7 +71,6 @@ class Mail:
         # The lower ranks speak first, so that one line says who is missing.
         self.deadline = deadline + min(0.2 * self.rank, 3.0)
         self.hosts: Sequence[str] = [self.host] * self.size  # until they are known
-        self.bytes_sent, self.waited = 0, 0.0  # seconds that the main thread has waited
         self._comm = world.Dup()
         self._lock, self._work = threading.Lock(), threading.Event()
         self._under_way: list[Delivery] = []
@@ -102,7 +98,6 @@ class Mail:
                 if array.size:
                     requests.append(self._comm.Isend([_bytes(array), self._mpi.BYTE], peer, tag))
                     peers.append(peer)
-                    self.bytes_sent += array.nbytes
             delivery = Delivery(self, requests, peers)
             if requests:
                 self._under_way.append(delivery)

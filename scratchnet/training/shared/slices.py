@@ -29,8 +29,6 @@ class Flat:
         self.steps = [(number, found) for number, step in reversed(numbered) if (found := parameters_of(step))]
         self.first: dict[str, int] = {}
         size, line = 0, LINE // network.dtype.itemsize
-        for parameter in network.parameters():
-            self.first[parameter.name] = 0
         for _, parameters in self.steps:
             for parameter in parameters:
                 self.first[parameter.name] = size
