@@ -116,6 +116,7 @@ def fonts(tmp_path_factory):
 )
 def test_runs(number, tmp_path, fonts):
     """Alone in an empty folder, with warnings as errors, in the time that it has; its pictures are written where asked for."""
+    pytest.importorskip("matplotlib")
     lesson = tmp_path / FILES[number].name
     lesson.write_text(TEXTS[number], encoding="utf-8")
     pictures = tmp_path / "pictures"
@@ -149,6 +150,7 @@ def test_runs(number, tmp_path, fonts):
 )
 def test_runs_with_right_solutions_written_in_other_ways(number):
     """What a lesson says after its exercises holds for whatever its judges call right."""
+    pytest.importorskip("matplotlib")
     ways = max(len(SOLUTIONS[exercise.name]) for exercise in of_lesson(number))
     for way in range(ways):
         tree, namespace = ast.parse(TEXTS[number]), {"__name__": "lesson"}

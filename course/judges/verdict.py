@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import scratchnet
 from course.exercises import EXERCISES
 from course.judges.comparison import NOTE
 from scratchnet.errors import ConfigError
@@ -34,6 +36,9 @@ _JUDGES = {
     "products": ("im2col", "winograd_f23", "winograd_f23_adjoint"),
     "workers": ("combine",),
 }
+
+
+_OURS = tuple(os.path.join(os.path.dirname(os.path.abspath(str(file))), "") for file in (__file__, scratchnet.__file__))
 
 
 @dataclass(frozen=True)
@@ -109,14 +114,8 @@ def raised(error: BaseException) -> str:
 
 
 def _ours(file: str) -> bool:
-    """Whether a file is the course's, the package's or NumPy's."""
-    words = file.replace("\\", "/")
-    return (
-        "/course/judges/" in words
-        or "/scratchnet/" in words
-        or "site-packages" in words
-        or words.startswith("<__array")
-    )
+    """Whether a file is the judges', the package's or a library's. A clone may be called scratchnet, and hold a student's file."""
+    return os.path.abspath(file).startswith(_OURS) or "site-packages" in file or file.startswith("<__array")
 
 
 def is_empty(function: Callable[..., Any]) -> bool:

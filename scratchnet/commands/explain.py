@@ -53,13 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the pictures, and says where. Returns 1 if an image could not be read."""
-    if not options.page:
-        require_plots()  # before the work, not after it
     out = Path(options.out)
     if Path(options.out).suffix.lower() in EXTENSIONS or Path(options.out).suffix.lower() in (".html", ".pdf", ".svg"):
         raise ConfigError(
             f"--out {options.out}: the files for each image are written into a folder: name one without an ending"
         )
+    if not options.page:
+        require_plots()  # before the work, not after it
     require_writable_folder(options.out)
     files, _ = find_files(options.images)
     predictor = load_network(options, for_files=True)
