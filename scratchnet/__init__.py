@@ -13,6 +13,7 @@ from scratchnet.version import __version__
 __all__ = [
     "SGD",
     "Adam",
+    "BatchNorm2D",
     "Classifier",
     "Conv2D",
     "Dense",
@@ -39,6 +40,7 @@ __all__ = [
 _DEFINED_IN = {
     "scratchnet.errors": ("ScratchnetError",),
     "scratchnet.nn.base": ("Layer", "Parameter"),
+    "scratchnet.nn.batch_norm": ("BatchNorm2D",),
     "scratchnet.nn.conv": ("Conv2D",),
     "scratchnet.nn.dense": ("Dense",),
     "scratchnet.nn.dropout": ("Dropout",),
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from scratchnet.errors import ScratchnetError
     from scratchnet.nn import models
     from scratchnet.nn.base import Layer, Parameter
+    from scratchnet.nn.batch_norm import BatchNorm2D
     from scratchnet.nn.conv import Conv2D
     from scratchnet.nn.dense import Dense
     from scratchnet.nn.dropout import Dropout

@@ -88,6 +88,28 @@ def relu_gradient(x: Array, dy: Array) -> Array:
     return np.where(x > 0, dy, 0)
 
 
+def batch_moments(x: Array) -> tuple[Array, Array]:
+    """mean[c] and variance[c] over n, i, j of x[n, i, j, c]; the variance is the mean of the squared distances."""
+    return x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+
+
+def batch_norm(x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, epsilon: float) -> Array:
+    """y = gamma · (x − mean) / √(variance + epsilon) + beta, for each channel."""
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def batch_norm_gradient(x: Array, gamma: Array, dy: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """dx, dgamma, dbeta where mean and variance are those of x, and so depend on it.
+
+    With x̂ = (x − mean) / √(variance + epsilon) and means over n, i, j: dgamma = Σ dy · x̂, dbeta = Σ dy,
+    dx = gamma / √(variance + epsilon) · (dy − mean(dy) − x̂ · mean(dy · x̂)). Ioffe & Szegedy 2015, section 3.
+    """
+    (mean, variance), axes = batch_moments(x), (0, 1, 2)
+    scaled = (x - mean) / np.sqrt(variance + epsilon)
+    centred = dy - dy.mean(axis=axes) - scaled * (dy * scaled).mean(axis=axes)
+    return gamma / np.sqrt(variance + epsilon) * centred, (dy * scaled).sum(axis=axes), dy.sum(axis=axes)
+
+
 def dropout_kept(keys: NDArray[np.uint64], features: int, rate: float) -> NDArray[np.bool_]:
     """Which features of each image stay, (N, features): each with probability 1 − rate, drawn from the image's key (N,)."""
     counters = np.arange(features, dtype=np.uint64) * random.GOLDEN_GAMMA

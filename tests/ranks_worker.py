@@ -7,6 +7,7 @@ import numpy as np
 from scratchnet.data import Augmentation, Batches, PixelScaling
 from scratchnet.data.image_set import ArrayImages
 from scratchnet.errors import NonFiniteError
+from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.dropout import Dropout
@@ -35,9 +36,8 @@ CASES = [
 
 def build(config, ranks):
     """A network whose first dense layer has enough rows to stay with its owners, with a trainer and its batches."""
-    network = Sequential(
-        [Conv2D(64, 5, padding="same"), ReLU(), MaxPool2D(2), Flatten(), Dense(64), ReLU(), Dropout(0.4), Dense(2)]
-    )
+    blocks = [Conv2D(64, 5, padding="same"), ReLU(), MaxPool2D(2), Sequential([BatchNorm2D()]), Flatten()]
+    network = Sequential([*blocks, Dense(64), ReLU(), Dropout(0.4), Dense(2)])
     network.build((SIZE, SIZE, 3), seed=3, dtype=config.dtype)
     weights = np.array([0.7, 1.3]) if config.class_weights == "balanced" else None
     return make_trainer(config, network, 3, class_weights=weights, ranks=ranks)
@@ -76,11 +76,12 @@ def train(config, ranks, way):
         "labels": judged.labels,
     }
     found |= {p.name: p.value.copy() for p in trainer.network.parameters()}
+    found |= {name: array.copy() for name, array in trainer.network.buffers().items()}
     found |= {f"{p.name} gradient": p.grad.copy() for p in trainer.network.parameters()}
     state = trainer.state()
     if ranks.first:
         found |= {f"state {name}": array for name, array in state[1].items()}
-        assert list(state[0]) == [p.name for p in trainer.network.parameters()]
+        assert list(state[0]) == [p.name for p in trainer.network.parameters()] + list(trainer.network.buffers())
     return found, trainer
 
 

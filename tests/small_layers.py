@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from scratchnet import BatchNorm2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 
 IMAGE = (6, 8, 3)
 
@@ -15,6 +15,7 @@ LAYERS = [
     pytest.param(lambda: ReLU(name="this"), IMAGE, id="ReLU"),
     pytest.param(lambda: Dropout(0.5, name="this"), IMAGE, id="Dropout"),
     pytest.param(lambda: Flatten(name="this"), IMAGE, id="Flatten"),
+    pytest.param(lambda: BatchNorm2D(name="this"), IMAGE, id="BatchNorm2D"),
 ]
 each_layer = pytest.mark.parametrize(("make", "shape"), LAYERS)
 

@@ -53,9 +53,14 @@ class Layer(ThreadCheck):
     forward(x, *, training) → y                       remembers what backward needs when training, else changes nothing
     backward(dy, *, need_dx, accumulate) → dx         writes .grad of each parameter, or adds to it
     parameters() → list of Parameter
+    buffers() → {name: array}                         what is kept with the weights, but not learnt
 
     A layer of your own needs forward and backward only; without build it keeps the shape. One that inherits writes
     _forward(x, training) and _backward(dy, need_dx, accumulate) instead, and gets the checks.
+
+    forward(x, training=True) may move the buffers by what it sees in the batch. Several processes see different parts of
+    it: to be trained by them (`mpiexec`), such a layer also has `observed`, an array that holds all that its last forward
+    has seen, and observe(observed), which moves the buffers by it (see BatchNorm2D).
     """
 
     kind = "layer"
@@ -111,6 +116,10 @@ class Layer(ThreadCheck):
     def parameters(self) -> list[Parameter]:
         """The parameters, in a fixed order; empty for most layers."""
         return []
+
+    def buffers(self) -> dict[str, Array]:
+        """State that is not learnt but saved with the weights, by name: the arrays themselves; none for most layers."""
+        return {}
 
     def forget(self) -> None:
         """Releases what forward remembered for backward."""
@@ -268,3 +277,16 @@ def parameters_of(layer: Any) -> list[Parameter]:
     """The parameters of any object with the layer protocol, whether `parameters` is a method or a list."""
     parameters = getattr(layer, "parameters", [])
     return list(parameters() if callable(parameters) else parameters)
+
+
+def buffers_of(layer: Any) -> dict[str, Array]:
+    """The buffers of any object with the layer protocol, whether `buffers` is a method or a dictionary, or is not there."""
+    buffers = getattr(layer, "buffers", {})
+    return dict(buffers() if callable(buffers) else buffers)
+
+
+def observers_of(layer: Any) -> list[Any]:
+    """The layers with buffers: this one, or those within it."""
+    if hasattr(layer, "observers"):
+        return list(layer.observers())
+    return [layer] if buffers_of(layer) else []

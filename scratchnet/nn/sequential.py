@@ -18,9 +18,11 @@ from scratchnet.nn.base import (
     Array,
     Parameter,
     Shape,
+    buffers_of,
     checked_dtype,
     checked_seed,
     checked_shape,
+    observers_of,
     parameters_of,
     require_array,
     require_layer,
@@ -269,6 +271,15 @@ class Sequential(ThreadCheck):
         self._require_built()
         return [parameter for layer in self.layers for parameter in parameters_of(layer)]
 
+    def buffers(self) -> dict[str, Array]:
+        """What the layers keep and don't learn, by name, {"norm1.running_mean": (C,), …}: the arrays themselves."""
+        self._require_built()
+        return {f"{layer.name}.{name}": array for layer in self.layers for name, array in buffers_of(layer).items()}
+
+    def observers(self) -> list[Any]:
+        """The layers with buffers, also those within others."""
+        return [found for layer in self.layers for found in observers_of(layer)]
+
     def seed_batch(self, epoch: int, images: ArrayLike) -> None:
         """Names the epoch, and the images (N,) of the next training batch by their numbers in the dataset.
 
@@ -285,15 +296,15 @@ class Sequential(ThreadCheck):
                 step.forget()
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of every parameter's value by its name, {"conv1.weight": (KH, KW, C, F), …}."""
-        return {parameter.name: parameter.value.copy() for parameter in self.parameters()}
+        """A copy of every parameter's value by its name, and of every buffer, {"conv1.weight": (KH, KW, C, F), …}."""
+        return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
         """Takes over the values of a `state_dict`: all of them, or, if it raises, none.
 
         Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
         """
-        mine = {parameter.name: parameter for parameter in self.parameters()}
+        mine = self._state()
         if not isinstance(state, Mapping):
             raise ConfigError(f"a network's weights are what state_dict() returned, got {type(state).__name__}")
         if mine.keys() != state.keys():
@@ -301,19 +312,23 @@ class Sequential(ThreadCheck):
             raise ConfigError(
                 f"these weights are of another network: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
             )
-        for name, parameter in mine.items():
+        for name, array in mine.items():
             value = np.asarray(state[name])
-            if value.shape != parameter.value.shape:
+            if value.shape != array.shape:
                 raise ShapeError(
-                    f"{name} has shape {parameter.value.shape}, the weights given have {value.shape}: another image size or preset?"
+                    f"{name} has shape {array.shape}, the weights given have {value.shape}: another image size or preset?"
                 )
-            if value.dtype != parameter.value.dtype:
+            if value.dtype != array.dtype:
                 raise ConfigError(
-                    f"{name} is {parameter.value.dtype}, the weights given are {value.dtype}: "
-                    f"convert them with .astype('{parameter.value.dtype}')"
+                    f"{name} is {array.dtype}, the weights given are {value.dtype}: "
+                    f"convert them with .astype('{array.dtype}')"
                 )
-        for name, parameter in mine.items():
-            parameter.value[...] = state[name]
+        for name, array in mine.items():
+            array[...] = state[name]
+
+    def _state(self) -> dict[str, Array]:
+        """The parameters' values and the buffers themselves, by name."""
+        return {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
 
     def multiplications(self) -> int:
         """Multiplications of one forward pass of one image."""

@@ -59,7 +59,8 @@ class Training:
 
     scaling: measured on `train_set`. train_batches: shuffled and augmented. network, trainer: ready for the first step,
     with the weights of the seed. about: what every file of weights says of itself. ranks: who trains together. choose_cut:
-    for a new run of several ranks whose `micro_batch` is 0, it becomes a rank's part of the batch.
+    for a new run whose `micro_batch` is 0, it becomes a rank's part of the batch where several train, and what fits into memory
+    where layers observe the images of a micro-batch together.
     """
 
     def __init__(self, config: Config, train_set: ImageSet, ranks: Alone = ALONE, *, choose_cut: bool = False) -> None:
@@ -72,7 +73,7 @@ class Training:
             weight_init=config.weight_init,
         )
         self.network.build(seed=config.seed, dtype=config.dtype)
-        if choose_cut and ranks.size > 1 and not config.micro_batch:
+        if choose_cut and not config.micro_batch and (ranks.size > 1 or self.network.observers()):
             # What a batch is cut into decides the last bits, so it becomes part of the configuration.
             leaf = min(micro_batch_size(self.network), -(-config.batch_size // ranks.size))
             config = replace(config, micro_batch=leaf)

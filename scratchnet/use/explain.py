@@ -7,6 +7,7 @@ point mattered; neither proves that the reason was a good one.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -106,14 +107,15 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
 
     dA[n] = ∂ logits[n, classes[n]] / ∂A[n]
 
-    classes (N,): integers. Without dropout, as in prediction. The network's parameters stay; their gradients are those of
-    this call afterwards. Raises ConfigError, naming the layers, for one that does not exist.
+    classes (N,): integers. Without dropout and with fixed statistics, as in prediction. The network's parameters stay; their
+    gradients are those of this call afterwards. Raises ConfigError, naming the layers, for one that does not exist.
     """
     cut = _number_of(network, layer) + 1
     for one in network.layers[:cut]:
         x = one.forward(x, training=False)
     maps, after = x, list(_without_dropout(network.layers[cut:]))
-    with alone():  # a web service may explain several images at once, with the same layers
+    # A web service may explain several images at once, with the same layers.
+    with alone(), fixed(network.observers()):
         for one in after:
             x = one.forward(x, training=True)  # remembers what backward needs
         gradient = np.zeros_like(x)
@@ -122,6 +124,19 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
             gradient = one.backward(gradient)
             one.forget()
     return maps, gradient
+
+
+@contextlib.contextmanager
+def fixed(layers: list[Any]) -> Iterator[None]:
+    """Within the block these layers, which have buffers, use and keep them also where they remember what backward needs."""
+    before = [getattr(layer, "fixed", False) for layer in layers]
+    for layer in layers:
+        layer.fixed = True
+    try:
+        yield
+    finally:
+        for layer, was in zip(layers, before, strict=True):
+            layer.fixed = was
 
 
 def _without_dropout(layers: list[Any]) -> Iterator[Any]:

@@ -28,6 +28,9 @@ class SharedTrainer(Trainer):
 
     make_optimizer: of the parameters that this rank owns. Batches are this rank's `Shares`, and for evaluation its `Rounds`.
     Every method is a meeting of all ranks.
+
+    Buffers move by what each leaf has observed, in the order of the leaves: after a step, on all ranks alike. Raises
+    ConfigError for a layer whose buffers can't be moved so.
     """
 
     def __init__(
@@ -46,6 +49,13 @@ class SharedTrainer(Trainer):
         self._to_load: dict[str, Array] = {}
         super().__init__(network, loss, make_optimizer([]), schedule, micro_batch=micro_batch, clip_norm=clip_norm)
         self.ranks = ranks
+        self.observers = network.observers()
+        for layer in self.observers:
+            if not (hasattr(layer, "observed") and hasattr(layer, "observe")):
+                raise ConfigError(
+                    f"{type(layer).__name__} '{layer.name}' has buffers, but no observed and observe(observed), without which "
+                    "several ranks can't train it: give it both (see scratchnet.Layer), or train in one process"
+                )
 
     def prepare(self, way: str) -> None:
         """Deals out the parameters, before the first step. way: how gradients and weights travel, see `Exchange`."""
@@ -62,6 +72,8 @@ class SharedTrainer(Trainer):
         size, images, done = self.ranks.size, len(batch), 0
         sizes = [leaf.stop - leaf.start for leaf in slices(images, self.micro_batch)]
         losses, failed, trouble = np.zeros(len(sizes)), np.zeros(size), None
+        before = [array.copy() for array in self.network.buffers().values()]
+        seen = np.zeros((len(sizes), sum(layer.observed.size for layer in self.observers)))
         for first in range(0, len(sizes), size):
             in_round = sizes[first : first + size]
             self.exchange.begin(in_round, is_first=first == 0)
@@ -70,18 +82,22 @@ class SharedTrainer(Trainer):
                 done, leaf = part.stop, first + self.ranks.rank
                 try:
                     losses[leaf] = self._leaf(batch, part, images, epoch)
+                    if self.observers:
+                        seen[leaf] = np.concatenate([layer.observed.reshape(-1) for layer in self.observers])
                 except NonFiniteError as error:
                     trouble, failed[self.ranks.rank] = error, leaf + 1
             self.exchange.end_round()
         self.exchange.finish()
 
         squares = self.exchange.squares() if self.clip_norm else np.zeros(0)
-        table = self.ranks.sums(np.concatenate([losses, failed, squares]))
-        losses, failed, squares = np.split(table, [len(losses), len(losses) + size])
+        # Of what was seen each number is one rank's and zero on the others: the sum is that number.
+        table = self.ranks.sums(np.concatenate([losses, failed, squares, seen.reshape(-1)]))
+        losses, failed, squares, every = np.split(table, np.cumsum([len(losses), size, len(squares)]))
         if failed.any():
             self._raise_first(failed, trouble)
         if self.clip_norm:
             self.optimizer.shorten(self.exchange.norm(squares), self.clip_norm)
+        self._observe(before, every.reshape(seen.shape))
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
         self.optimizer.step()
         self.exchange.send_weights()
@@ -97,6 +113,15 @@ class SharedTrainer(Trainer):
         loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
         self.network.backward(self.loss.backward(images), need_dx=False)
         return loss
+
+    def _observe(self, before: list[Array], seen: Array) -> None:
+        """Moves the buffers from where they were `before` the step by what each leaf has seen, one row of `seen` after the other."""
+        for array, value in zip(self.network.buffers().values(), before, strict=True):
+            array[...] = value
+        cuts = np.cumsum([layer.observed.size for layer in self.observers])[:-1]
+        for row in seen:
+            for layer, part in zip(self.observers, np.split(row, cuts), strict=True):
+                layer.observe(part.reshape(layer.observed.shape).astype(layer.observed.dtype))
 
     def _raise_first(self, failed: Array, trouble: NonFiniteError | None) -> None:
         """Raises on all ranks what one process would have met first. failed (ranks,): each one's leaf that did, from 1; or 0."""

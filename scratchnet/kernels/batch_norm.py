@@ -1,0 +1,170 @@
+"""Batch normalisation, in three passes over memory: two read x, one writes y.
+
+x is flat here, (M · C,): M positions of C channels that lie side by side. With few channels a loop over them is too short
+for vectors, so several positions are taken together as one line, and what belongs to a channel is repeated as often.
+
+Sums are made in fixed blocks, which stay in a core's cache while their mean and the squared distances from it are taken, and
+are then added in float64 in the order of the blocks (Chan, Golub & LeVeque 1983): the number of threads changes no bit, and no
+digits are lost where the mean is large beside the spread.
+
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.memory import scratch
+
+LINE = 256  # numbers in a line, at least, if there are so many channels or fewer
+BLOCK = 16384  # numbers in a block: 64 KB of float32 stay in a core's L2 cache
+
+
+class Constants(NamedTuple):
+    """What y = factor · (x − mean) + beta is made of, each (C,) in the dtype of x, and floor, below which no y falls.
+
+    floor is 0 where ReLU comes next and is part of the pass, else −∞.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+    beta: np.ndarray
+    floor: float
+
+    def repeated(self, together):
+        """The same for a line of so many positions."""
+        wide = (np.tile(one, together) for one in self[:3])
+        return *wide, self.mean.dtype.type(self.floor)
+
+
+def cut(size, channels):
+    """How x (size,) is cut: positions in a line, numbers in a block, number of blocks."""
+    together = max(1, LINE // channels)
+    line = together * channels
+    block = line * max(1, BLOCK // line)
+    return together, block, -(-size // block)
+
+
+def moments(x, channels):
+    """`reference.batch_moments` of x (M · C,): mean and variance, (C,) float64."""
+    together, block, blocks = cut(x.size, channels)
+    partial = np.empty((blocks, 2, channels))
+    block_moments(x, together, block, partial)
+    counts = np.full((blocks, 1), block // channels)
+    counts[-1] = (x.size - (blocks - 1) * block) // channels
+    total = x.size // channels
+    mean = (counts * partial[:, 0]).sum(axis=0) / total
+    squares = partial[:, 1].sum(axis=0) + (counts * (partial[:, 0] - mean) ** 2).sum(axis=0)
+    return mean, squares / total
+
+
+def forward(x, constants, y):
+    """Fills y (M · C,) with `reference.batch_norm` of x, where factor = gamma / √(variance + epsilon)."""
+    together, block, _ = cut(x.size, constants.mean.size)
+    normalise(x, *constants.repeated(together), block, y)
+
+
+def sums(dy, x, constants):
+    """Σ dy and Σ dy · (x − mean) over the positions whose y was above floor: (2, C) float64."""
+    together, block, blocks = cut(x.size, constants.mean.size)
+    partial = np.empty((blocks, 2, constants.mean.size))
+    block_sums_of_products(dy, x, *constants.repeated(together), block, partial)
+    return partial.sum(axis=0)
+
+
+def backward(dy, x, constants, slope, offset, dx):
+    """Fills dx (M · C,) = factor · dy + slope · (x − mean) + offset, with dy = 0 where y was not above floor; slope, offset (C,)."""
+    together, block, _ = cut(x.size, constants.mean.size)
+    more = np.tile(slope, together), np.tile(offset, together)
+    combine(dy, x, *constants.repeated(together), *more, block, dx)
+
+
+@helper
+def fold(line, channels):
+    """line[:channels] = the sum of all its pieces of so many channels."""
+    for start in range(channels, line.size, channels):
+        for c in range(channels):
+            line[c] += line[start + c]
+
+
+@kernel
+def block_moments(x, together, block, partial):
+    """`np.mean` of each block of x, and the sum of the `np.square` of all distances from it: partial (blocks, 2, C) float64."""
+    blocks, _, channels = partial.shape
+    line = together * channels
+    for i in prange(blocks):
+        rules = flush_denormals()
+        here = x[i * block : min(x.size, (i + 1) * block)]
+        total, mean = scratch(line, x), scratch(line, x)
+        total[:] = 0
+        for start in range(0, here.size, line):
+            numbers = here[start : start + line]
+            for k in range(numbers.size):
+                total[k] += numbers[k]
+        fold(total, channels)
+        for k in range(line):
+            mean[k] = total[k % channels] / (here.size // channels)
+        total[:] = 0
+        for start in range(0, here.size, line):
+            numbers = here[start : start + line]
+            for k in range(numbers.size):
+                total[k] += (numbers[k] - mean[k]) * (numbers[k] - mean[k])
+        fold(total, channels)
+        partial[i, 0] = mean[:channels]
+        partial[i, 1] = total[:channels]
+        restore(rules)
+
+
+@kernel
+def normalise(x, mean, factor, beta, floor, block, y):
+    """`reference.batch_norm`: y = factor · (x − mean) + beta, or floor if that is larger; what belongs to channels is as long as a line."""
+    for i in prange((x.size + block - 1) // block):
+        rules = flush_denormals()
+        for start in range(i * block, min(x.size, (i + 1) * block), mean.size):
+            numbers, out = x[start : start + mean.size], y[start : start + mean.size]
+            for k in range(numbers.size):
+                value = factor[k] * (numbers[k] - mean[k]) + beta[k]
+                out[k] = floor if value < floor else value
+        restore(rules)
+
+
+@kernel
+def block_sums_of_products(dy, x, mean, factor, beta, floor, block, partial):
+    """`np.sum` of dy and of dy · (x − mean) in each block, where y was above floor: partial (blocks, 2, C) float64."""
+    blocks, _, channels = partial.shape
+    line = mean.size
+    for i in prange(blocks):
+        rules = flush_denormals()
+        first, last = i * block, min(x.size, (i + 1) * block)
+        total, products = scratch(line, x), scratch(line, x)
+        total[:] = 0
+        products[:] = 0
+        for start in range(first, last, line):
+            numbers, slopes = x[start : min(last, start + line)], dy[start : min(last, start + line)]
+            for k in range(numbers.size):
+                distance = numbers[k] - mean[k]
+                slope = slopes[k] if factor[k] * distance + beta[k] > floor else x.dtype.type(0)
+                total[k] += slope
+                products[k] += slope * distance
+        fold(total, channels)
+        fold(products, channels)
+        partial[i, 0] = total[:channels]
+        partial[i, 1] = products[:channels]
+        restore(rules)
+
+
+@kernel
+def combine(dy, x, mean, factor, beta, floor, slope, offset, block, dx):
+    """`reference.batch_norm_gradient`, its dx, with all sums in slope and offset; what belongs to channels is as long as a line."""
+    for i in prange((x.size + block - 1) // block):
+        rules = flush_denormals()
+        for start in range(i * block, min(x.size, (i + 1) * block), mean.size):
+            numbers, slopes = x[start : start + mean.size], dy[start : start + mean.size]
+            out = dx[start : start + mean.size]
+            for k in range(numbers.size):
+                distance = numbers[k] - mean[k]
+                above = slopes[k] if factor[k] * distance + beta[k] > floor else x.dtype.type(0)
+                out[k] = factor[k] * above + slope[k] * distance + offset[k]
+        restore(rules)
