@@ -42,6 +42,8 @@ def differ(
         hint = ": transposed?" if values.ndim == 2 and values.shape == right.shape[::-1] else ""
         if right.ndim and values.shape == ():
             hint = ": one number for all of them?"
+        if values.shape[1:] == right.shape and values.ndim:
+            hint = ": not summed over the images?"
         return f"{lead}shape {values.shape}, expected {right.shape}{hint}"
     if not np.isfinite(values).all():
         at = place(~np.isfinite(values)) if values.ndim else ()
@@ -79,6 +81,8 @@ def twin(
         several = isinstance(wanted, tuple)
         if several and (not isinstance(got, tuple | list) or len(got) != len(wanted)):
             return f"returned {_kind(got)}, expected ({', '.join(outputs)})"
+        if several and _exchanged(got, wanted):
+            return f"returned in another order, expected ({', '.join(outputs)}); for {described(name, case)}"
         images = len(case[0]) if isinstance(case[0], np.ndarray) and case[0].ndim else 0
         pairs = zip(got, wanted, outputs, strict=True) if several else [(got, wanted, "")]
         for one, expected, what in pairs:
@@ -87,6 +91,12 @@ def twin(
                 known = _suspected(suspects or {}, case, got, wanted, tolerance)
                 return f"{known or complaint}; for {described(name, case)}"
     return ""
+
+
+def _exchanged(got: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Whether these are the right arrays in another order."""
+    right_places = [not differ(one, right) for one, right in zip(got, wanted, strict=True)]
+    return not all(right_places) and all(any(not differ(one, right) for one in got) for right in wanted)
 
 
 @contextmanager
@@ -132,9 +142,23 @@ def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any, t
         evidence = [
             (one, made) for one, made, right in rows if made is not None and differ(made, right, tolerance=tolerance)
         ]
-        if evidence and all(not differ(one, made, tolerance=tolerance) for one, made in evidence):
+        if evidence and all(alike(one, made, tolerance=tolerance) for one, made in evidence):
             return sentence
     return ""
+
+
+def alike(mine: Any, mistaken: Any, *, tolerance: float = 1e-9) -> bool:
+    """Whether what came is what a known mistake makes; a mistake may make NaN, which is then to be at the same places."""
+    nowhere = ~np.isfinite(mistaken)
+    if nowhere.any():
+        if (
+            not isinstance(mine, np.ndarray)
+            or mine.dtype.kind != "f"
+            or not np.array_equal(nowhere, ~np.isfinite(mine))
+        ):
+            return False
+        mine, mistaken = np.where(nowhere, 0, mine), np.where(nowhere, 0, mistaken)
+    return not differ(mine, mistaken, tolerance=tolerance)
 
 
 def _copy(value: Any) -> Any:

@@ -43,6 +43,11 @@ def _exchanged(x: Any, weight: Any, bias: Any, stride: int) -> Any:
     return ref.conv2d(x, weight.swapaxes(0, 1), bias, stride)
 
 
+def _padded(x: Any, weight: Any, bias: Any, stride: int) -> Any:
+    borders = [(0, 0), *((length // 2, length // 2) for length in weight.shape[:2]), (0, 0)]
+    return ref.conv2d(np.pad(x, borders), weight, bias, stride)
+
+
 CONV: dict[str, Function] = {
     "the bias stands inside the sum, and is added once for each product: add it once, after the sum": (
         lambda x, weight, bias, stride: ref.conv2d(x, weight, bias * weight[..., 0].size, stride)
@@ -57,6 +62,10 @@ CONV: dict[str, Function] = {
     ),
     "the filters' rows and columns are exchanged": _exchanged,
     "the windows stand one pixel apart, not stride: begin window i at row i · stride": _each_place,
+    "the image is padded: here only windows that lie inside it count": _padded,
+    "the channels stand first: y is (N, OH, OW, F)": lambda x, weight, bias, stride: np.moveaxis(
+        ref.conv2d(x, weight, bias, stride), -1, 1
+    ),
     "only channel 0 is looked at": lambda x, weight, bias, stride: ref.conv2d(
         x[..., :1], weight[:, :, :1], bias, stride
     ),
@@ -100,6 +109,12 @@ CONV_GRADIENT: dict[str, Function] = {
     "the windows stand one pixel apart, not stride: window i begins at row i · stride": _at_stride_1,
     "dweight is of the last image alone: += over the images": (
         lambda x, weight, dy, stride: (None, ref.conv2d_gradient(x[-1:], weight, dy[-1:], stride)[1], None)
+    ),
+    "dbias is the mean over images and places: it is their sum": (
+        lambda x, weight, dy, stride: (None, None, dy.mean(axis=(0, 1, 2)))
+    ),
+    "dy is not used: what arrives at y must be passed on": lambda x, weight, dy, stride: ref.conv2d_gradient(
+        x, weight, np.ones_like(dy), stride
     ),
     "dbias is of the first image alone: sum over the images too": (
         lambda x, weight, dy, stride: (None, None, dy[0].sum(axis=(0, 1)))

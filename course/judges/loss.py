@@ -29,10 +29,29 @@ def _over_images(logits: Any) -> Any:
     return shifted - np.log(np.exp(shifted).sum(axis=0))
 
 
+LEAST = tuple(
+    10.0**-n for n in range(3, 17)
+)  # what people add to a probability, or cut it off at, lest the logarithm overflow
+
+
+def _added(least: float) -> Function:
+    return lambda logits, labels: -np.log(_picked(ref.softmax(logits), labels) + least)
+
+
+def _cut(least: float) -> Function:
+    return lambda logits, labels: -np.log(np.maximum(_picked(ref.softmax(logits), labels), least))
+
+
 LOSS: dict[str, Function] = {
-    "something is added to p before the logarithm: take log p from the logits, where nothing needs it": (
-        lambda logits, labels: -np.log(_picked(ref.softmax(logits), labels) + 1e-7)
-    ),
+    **{
+        f"{least:g} is added to p before the logarithm: take log p from the logits, where nothing needs it": _added(
+            least
+        )
+        for least in LEAST
+    },
+    **{
+        f"p is cut off at {least:g}: take log p from the logits, where nothing needs it": _cut(least) for least in LEAST
+    },
     "softmax goes over the images: it goes over the classes, axis 1": (
         lambda logits, labels: -_picked(_over_images(logits), labels)
     ),

@@ -8,15 +8,17 @@ import numpy as np
 from course.judges.comparison import Function, differ, generator, tried
 
 IMAGES, FEATURES = 300, 60
+MASKS = 60  # small ones, whose number of kept features must vary as coins do
 
 
 def dropout(mine: Function, seed: int) -> str:
     """Properties: the share to 5 standard errors, the scale, the mask, x itself at test, fresh masks from the generator."""
     for case, rate in enumerate((0.3, 0.6, 0.0)):
-        x = generator(seed, 10, case).normal(size=(IMAGES, FEATURES)) + 3
+        shape = (IMAGES, 5, 4, 3) if case else (IMAGES, FEATURES)
+        x = generator(seed, 10, case).normal(size=shape) + 3
         complaint = _at_test(mine, x, rate, seed) or _in_training(mine, x, rate, seed)
         if complaint:
-            return f"{complaint}; for rate {rate}"
+            return f"{complaint}; for x {'×'.join(map(str, shape))}, rate {rate}"
     return ""
 
 
@@ -42,6 +44,8 @@ def _at_test(mine: Function, x: Any, rate: float, seed: int) -> str:
     if complaint:
         return complaint
     if not np.array_equal(y, x):
+        if np.array_equal(y != 0, kept) and not kept.all():
+            return "without training nothing is left out: y is x itself, and kept True everywhere"
         return f"without training y must be x itself: {differ(y, x)}"
     return "" if kept.all() else "without training everything is kept: kept must be True everywhere"
 
@@ -51,10 +55,14 @@ def _in_training(mine: Function, x: Any, rate: float, seed: int) -> str:
     y, kept, complaint = _called(mine, x, rate, rng, True)
     if complaint:
         return complaint
-    if rate and (kept == kept[0]).all():
+    flat = kept.reshape(IMAGES, -1)
+    if rate and (flat == flat[0]).all():
         return "one mask for all images: each has its own"
-    if rate and (kept == kept[:, :1]).all():
+    if rate and (flat == flat[:, :1]).all():
         return "an image is left out whole: each feature has its own coin"
+    for axis in range(1, x.ndim) if rate and x.ndim > 2 else ():
+        if (kept == kept.take([0], axis)).all():
+            return f"features are left out together along axis {axis}: each has its own coin"
     share, error = float((y == 0).mean()), math.sqrt(rate * (1 - rate) / x.size)
     if abs(share - rate) > 5 * error:
         swapped = ": rate is the share that is left out" if abs(share - 1 + rate) <= 5 * error else ""
@@ -77,6 +85,20 @@ def _freshness(mine: Function, x: Any, rate: float, rng: np.random.Generator, ke
         return "the same mask in every step: draw a new one from rng"
     if not np.array_equal(_called(mine, x, rate, generator(seed, 10, 51), True)[1], kept):
         return "the same generator gives another mask: draw it from rng, nothing from np.random"
+    counts = kept.reshape(IMAGES, -1).sum(axis=1)
+    if not 0.5 < counts.var() / (FEATURES * rate * (1 - rate)) < 1.5:
+        return _counted("of each image")
     columns = kept.mean(axis=0)
     spread = 6 * math.sqrt(rate * (1 - rate) / IMAGES)
-    return "some features are left out more often than others" if np.abs(columns - 1 + rate).max() > spread else ""
+    if np.abs(columns - 1 + rate).max() > spread:
+        return "some features are left out more often than others"
+    if (columns == columns.flat[0]).all():
+        return _counted("at each place")
+    small = x[:6].reshape(6, -1)[:, :10].copy()
+    totals = np.array([_called(mine, small, rate, rng, True)[1].sum() for _ in range(MASKS)])
+    # A sum of squares as small as this comes from coins once in a million times.
+    return "" if totals.var() > 0.25 * small.size * rate * (1 - rate) else _counted("of each batch")
+
+
+def _counted(what: str) -> str:
+    return f"the number of features that stay {what} does not vary as with coins: each feature tosses its own"

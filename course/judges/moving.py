@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from course.judges.comparison import Function, differ, generator, twin
+from course.judges.comparison import Function, alike, differ, generator, tried, twin
 from scratchnet import reference as ref
 from scratchnet.textbook.parameter import Parameter
 
 
 def _cases(seed: int) -> list[tuple[Any, ...]]:
-    """First and later steps; usual, tiny and zero gradients; with L2 and without; and the defaults."""
+    """First and later steps; usual, tiny and zero gradients; ε that shows and ε that doesn't; with L2 and without; the defaults."""
     cases: list[tuple[Any, ...]] = []
-    for number, (step, size, l2) in enumerate(
-        [(1, 1.0, 0.0), (2, 1.0, 0.0), (3, 1e-8, 0.0), (25, 0.0, 0.0), (4, 1.0, 0.1), (1000, 0.1, 0.01)]
-    ):
+    for number, (step, size, epsilon, l2) in enumerate(
+        [(1, 1.0, 1e-2, 0.0), (2, 1.0, 1e-3, 0.0), (3, 1e-8, 1e-8, 0.0), (25, 0.0, 1e-8, 0.0), (4, 1.0, 1e-8, 0.1), (1000, 0.1, 1e-8, 0.01)]
+    ):  # fmt: skip
         rng = generator(seed, 9, number)
         value, grad, mean = (
             rng.normal(size=(4, 3)),
@@ -28,29 +28,41 @@ def _cases(seed: int) -> list[tuple[Any, ...]]:
         square = size**2 * rng.uniform(0.1, 1, size=(4, 3))
         if step == 1:
             mean, square = np.zeros((4, 3)), np.zeros((4, 3))
-        cases.append((value, grad, mean, square, step, 0.05, 0.8, 0.99, 1e-8, l2))
+        cases.append((value, grad, mean, square, step, 0.05, 0.8, 0.99, epsilon, l2))
     rng = generator(seed, 9, 99)
     cases.append((rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), rng.uniform(0.1, 1, size=5), 7))
+    cases.append((rng.normal(size=5), 1e-8 * rng.normal(size=5), np.zeros(5), np.zeros(5), 1))
     return cases
 
 
-def _with(change: str) -> Function:
-    """adam with one mistake."""
+def _with(change: str, fixed: float | None = None) -> Function:
+    """adam with one mistake; fixed: the ε that it takes, whatever it is given."""
 
     def wrong(
         value: Any, grad: Any, mean: Any, square: Any, step: int, learning_rate: float = 1e-3, beta1: float = 0.9,
         beta2: float = 0.999, epsilon: float = 1e-8, l2: float = 0.0,
     ) -> Any:  # fmt: skip
-        decayed = change == "decoupled"
-        if not decayed and change != "no l2":
+        epsilon = epsilon if fixed is None else fixed
+        if change not in ("decoupled", "no l2"):
             grad = grad + l2 * value
-        mean, square = beta1 * mean + (1 - beta1) * grad, beta2 * square + (1 - beta2) * grad**2
+        if change == "betas":
+            beta1, beta2 = beta2, beta1
+        mean, square = (
+            beta1 * mean + (1 - beta1) * grad,
+            beta2 * square + (1 - beta2) * grad ** (1 + (change != "plain")),
+        )
         step = step + 1 if change == "late" else step
-        unbiased = (mean, square) if change == "biased" else (mean / (1 - beta1**step), square / (1 - beta2**step))
-        root = np.sqrt(unbiased[1] + epsilon) if change == "epsilon" else np.sqrt(unbiased[1]) + epsilon
-        ratio = unbiased[0] / (unbiased[1] + epsilon) if change == "root" else unbiased[0] / root
+        corrections = (1.0, 1.0) if change == "biased" else (1 - beta1**step, 1 - beta2**step)
+        unbiased = mean / corrections[0], square / corrections[1]
+        with np.errstate(all="ignore"):
+            under = {
+                "inside": np.sqrt(unbiased[1] + epsilon),
+                "before": (np.sqrt(square) + epsilon) / np.sqrt(corrections[1]),
+                "root": unbiased[1] + epsilon,
+            }
+            ratio = unbiased[0] / under.get(change, np.sqrt(unbiased[1]) + epsilon)
         moved = value + learning_rate * ratio if change == "uphill" else value - learning_rate * ratio
-        if decayed:
+        if change == "decoupled":
             moved = moved - learning_rate * l2 * value
         kept = unbiased if change == "kept" else (mean, square)
         return moved, *kept
@@ -58,18 +70,22 @@ def _with(change: str) -> Function:
     return wrong
 
 
+EPSILONS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 ADAM: dict[str, Function] = {
     "the moments are not divided by 1 − βᵗ: they begin at 0, and are too small at first": _with("biased"),
     "the number of the step is one too large: `step` is 1 at the first": _with("late"),
-    "ε stands under the root: √v + ε": _with("epsilon"),
+    "ε stands under the root: √v + ε": _with("inside"),
+    "ε is added before v is divided by 1 − β₂ᵗ: √(v / (1 − β₂ᵗ)) + ε": _with("before"),
     "divided by v and not by its root": _with("root"),
     "uphill: the learning rate's sign": _with("uphill"),
-    "l2 shrinks the value itself, as AdamW does: here l2 · value is added to the gradient, before the moments": _with(
-        "decoupled"
-    ),
+    "l2 shrinks the value itself, as AdamW does: here l2 · value is added to the gradient, before the moments": _with("decoupled"),
     "l2 is missing": _with("no l2"),
     "the corrected moments are returned: return m and v as they were before the division by 1 − βᵗ": _with("kept"),
-}
+    "β₁ and β₂ have changed places: β₁ is the mean's": _with("betas"),
+    "the gradient is not squared in the second moment": _with("plain"),
+    "ε is missing": _with("", 0.0),
+    **{f"ε is {fixed:g}, expected `epsilon`, which is 1e-8 where it is not given": _with("", fixed) for fixed in EPSILONS},
+}  # fmt: skip
 
 
 def adam(mine: Function, seed: int) -> str:
@@ -83,11 +99,17 @@ class _Path:
     """Where parameters go by the textbook's adam, with a mistake in the loop around it, or with none.
 
     number: from the count of steps, a parameter's place and how many there are, the number that adam is given. decays: from
-    `decay`, whether l2 applies. remembers: whether the moments are kept.
+    `decay`, whether l2 applies. remembers: whether the moments are kept. adam: the step of one parameter.
     """
 
-    def __init__(self, number: Any = lambda steps, i, n: steps, decays: Any = bool, remembers: bool = True) -> None:
-        self.number, self.decays, self.remembers = number, decays, remembers
+    def __init__(
+        self,
+        number: Any = lambda steps, i, n: steps,
+        decays: Any = bool,
+        remembers: bool = True,
+        adam: Function = ref.adam,
+    ) -> None:
+        self.number, self.decays, self.remembers, self.adam = number, decays, remembers, adam
         self.places: list[tuple[Any, Any, Any]] = []
 
     def begin(self, parameters: list[Parameter]) -> None:
@@ -99,7 +121,7 @@ class _Path:
         for i, p in enumerate(parameters):
             value, mean, square = self.places[i] if self.remembers else (self.places[i][0], 0 * p.value, 0 * p.value)
             number, decay = self.number(steps, i, len(parameters)), l2 if self.decays(p.decay) else 0.0
-            self.places[i] = ref.adam(value, p.grad, mean, square, number, learning_rate, l2=decay)
+            self.places[i] = self.adam(value, p.grad, mean, square, number, learning_rate, l2=decay)
 
 
 def _mistakes() -> dict[str, _Path]:
@@ -111,8 +133,16 @@ def _mistakes() -> dict[str, _Path]:
         ),
         "the number of the step is 1 again: count the steps in `state`": _Path(number=lambda steps, i, n: 1),
         "the number of the step is one too large: the first is 1": _Path(number=lambda steps, i, n: steps + 1),
-        "the moments are forgotten from step to step: keep them in `state`": _Path(remembers=False),
+        "the moments are forgotten from step to step, or shared: `state` keeps two for each parameter": _Path(
+            remembers=False
+        ),
+        **{words: _Path(adam=wrong) for words, wrong in ADAM.items() if "`epsilon`" not in words},
+        **{f"ε is {fixed:g}, expected 1e-8": _Path(adam=_with("", fixed)) for fixed in EPSILONS if fixed != 1e-8},
     }
+
+
+def _shape(parameter: Parameter) -> str:
+    return f"{parameter.name} {'×'.join(map(str, parameter.value.shape))}"
 
 
 class _Run:
@@ -134,13 +164,15 @@ class _Run:
     def step(self) -> str:
         """One step of both; the first complaint."""
         self.steps += 1
-        size = 0.0 if self.steps % 7 == 0 else 1e-8 if self.steps % 5 == 0 else 1.0
+        first = 1e-8 if not self.rates[1] else 1.0  # so small that ε shows, unless l2 drowns it
+        size = first if self.steps <= 2 else 0.0 if self.steps % 7 == 0 else 1e-8 if self.steps % 5 == 0 else 1.0
         for p in self.parameters:
             p.grad[...] = size * self.rng.normal(size=p.value.shape)
         before, gradients = [p.value.copy() for p in self.parameters], [p.grad.copy() for p in self.parameters]
         for path in (self.right, *self.mistakes.values()):
             path.step(self.steps, self.parameters, *self.rates)
-        self.mine(self.parameters, self.state, *self.rates)
+        with tried(f"step {self.steps}, parameters {', '.join(map(_shape, self.parameters))}"):
+            self.mine(self.parameters, self.state, *self.rates)
         if not self.state:
             return "`state` is empty after a step: all that must be remembered belongs into it, and nowhere else"
         for i, p in enumerate(self.parameters):
@@ -151,7 +183,7 @@ class _Run:
                 return f"{p.name} does not move: write into it, parameter.value[...] = …"
             complaint = differ(p.value, right)
             if complaint:
-                known = [words for words, path in self.mistakes.items() if not differ(p.value, path.places[i][0])]
+                known = [words for words, path in self.mistakes.items() if alike(p.value, path.places[i][0])]
                 return f"step {self.steps}, {p.name}: {known[0] if known else complaint}"
         return ""
 

@@ -35,6 +35,12 @@ POOL: dict[str, Function] = {
     "the windows stand one pixel apart, not stride: begin window i at row i · stride": lambda x, size, stride: (
         ref.max_pool2d(x, size, 1)[:, : (x.shape[1] - size) // stride + 1, : (x.shape[2] - size) // stride + 1]
     ),
+    "stride and size are taken for each other, or are one: window i begins at row i · stride": (
+        lambda x, size, stride: ref.max_pool2d(x, size, size)
+    ),
+    "windows that reach over the edge count: only whole windows do": lambda x, size, stride: (
+        ref.max_pool2d(np.pad(x, [(0, 0), *[(0, -(length - size) % stride) for length in x.shape[1:3]], (0, 0)], "edge"), size, stride)
+    ),
     "the mean of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).mean(axis=(-2, -1)),
     "the smallest of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).min(axis=(-2, -1)),
     "the largest without its sign: compare the numbers, not their absolute values": (
@@ -61,6 +67,8 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
     dx = np.zeros_like(x)
     for n, i, j, c in np.ndindex(dy.shape):
         top, left = i * stride, j * stride
+        if top >= x.shape[1] or left >= x.shape[2]:
+            continue
         window, share = x[n, top : top + size, left : left + size, c], dx[n, top : top + size, left : left + size, c]
         if how == "all":
             share += (window == window.max()) * dy[n, i, j, c]
@@ -69,7 +77,7 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
         elif how == "mean":
             share += dy[n, i, j, c] / size**2
         else:
-            flat = window.argmax() if how == "=" else window.size - 1 - window.ravel()[::-1].argmax()
+            flat = window.argmax() if how in ("=", "right") else window.size - 1 - window.ravel()[::-1].argmax()
             at = np.unravel_index(flat, window.shape)
             share[at] = dy[n, i, j, c] + (0 if how == "=" else share[at])
     return dx
@@ -88,6 +96,7 @@ GRADIENT: dict[str, Function] = {
     "the last of equals wins, expected the first in reading order": (
         lambda x, dy, size, stride: _walk(x, dy, size, stride, "last")
     ),
+    "the windows begin one size apart, not one stride": lambda x, dy, size, stride: _walk(x, dy, size, size, "right"),
     "the gradient of the mean: dy goes to the winner alone": lambda x, dy, size, stride: _walk(
         x, dy, size, stride, "mean"
     ),

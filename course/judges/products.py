@@ -42,6 +42,9 @@ IM2COL: dict[str, Function] = {
     "the windows go down the columns: the order of the rows is (n, i, j)": _in_order("njiuvc"),
     "the images stand side by side: the order of the rows is (n, i, j)": _in_order("ijnuvc"),
     "the windows stand one pixel apart, not stride": _one_apart,
+    "the stride is forgotten: window i begins at row i · stride": lambda x, size, stride: _columns(
+        x, size, 1, RIGHT_ORDER
+    ),
 }
 
 
@@ -124,7 +127,8 @@ def winograd_f23(mine: Function, seed: int) -> str:
         )
         counter = [0]
         make = lambda values, comes: np.array([Counted(v, frozenset(comes), counter) for v in values], object)  # noqa: E731, B023
-        answer = mine(make(d, "d"), make(g, "g"))
+        with tried(f"d = {d}, g = {g}"):
+            answer = mine(make(d, "d"), make(g, "g"))
         if answer is None or not hasattr(answer, "__len__") or len(answer) != 2:
             return "must return two numbers, y[0] and y[1]"
         if not all(isinstance(y, Counted) for y in answer):

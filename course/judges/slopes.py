@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from course.diagnose import Array, number
+from course.diagnose import Array, both, number
 from course.judges.comparison import Function, as_float, generator, tried, twin
 from scratchnet import reference as ref
 
@@ -57,6 +57,7 @@ def _fields(seed: int) -> list[tuple[Field, Field, Array, Place]]:
         (lambda x: float(np.sum(factors * x**2)), lambda x: float(2 * factors[k] * x[k]), row, (k,)),
         (lambda x: float(np.sum(np.sin(weights * x))), lambda x: float(weights[i, j] * np.cos(weights[i, j] * x[i, j])), table, (i, j)),
         (lambda x: float(np.exp(x / 3).sum() / 9), lambda x: math.exp(x[one] / 3) / 27, image, one),
+        (lambda x: float(np.sin(9 * x[k]) + x[0]), lambda x: float(9 * math.cos(9 * x[k]) + (k == 0)), row, (k,)),
         (lambda x: float(1 + 500 * (x[1] - middle) ** 2 + x[0]), lambda x: float(1000 * (x[1] - middle)), bent, (1,)),
     ]  # fmt: skip
 
@@ -79,7 +80,7 @@ def slope(mine: Function, seed: int) -> str:
         if watched.elsewhere:
             return f"moves other numbers than x[{', '.join(map(str, at))}]: the slope is along this one alone"
         if not abs(found - right) <= 1e-7 * max(1.0, abs(right)):
-            return f"{_why(watched, found, right)}: {number(found)}, expected {number(right)}"
+            return f"{_why(watched, found, right)}: {both(found, right)}"
     return ""
 
 
@@ -96,13 +97,17 @@ def _why(watched: _Watched, found: float, right: float) -> str:
         return "a step so short is lost in rounding: try h = 1e-5"
     if min(offsets) > 0 or max(offsets) < 0:
         return "one-sided: ask f on both sides of x, f(x + h) and f(x − h)"
-    if max(map(abs, offsets)) > 1e-3:
-        return "a step so long leaves the tangent: try h = 1e-5"
+    longest = max(map(abs, offsets))
+    if abs(found - right) < 1000 * longest**2 and longest > 3e-5:
+        return (
+            f"a step of {number(longest)} is so long that it leaves the tangent (the error grows as h²): try h = 1e-5"
+        )
     return "not the slope"
 
 
 RELU: dict[str, Function] = {
     "at x = 0 there is no derivative, and dx is 0 there: x > 0 and not x ≥ 0": lambda x, dy: np.where(x >= 0, dy, 0),
+    "at x = 0 there is no derivative, and dx is 0 there, not half of dy": lambda x, dy: dy * np.heaviside(x, 0.5),
     "the sign of dy decides: that of x does": lambda x, dy: np.where(dy > 0, dy, 0),
     "x where dy is expected": lambda x, dy: np.where(x > 0, x, 0),
     "1 where dy is expected: the slope of ReLU must be multiplied with dy": lambda x, dy: np.where(x > 0, 1.0, 0.0),

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from course.diagnose import number
-from course.judges.comparison import Function, as_float, differ, generator
+from course.diagnose import both
+from course.judges.comparison import Function, alike, as_float, differ, generator, tried
+from course.judges.loss import GRADIENT
 from scratchnet import reference as ref
 from scratchnet import textbook
 
@@ -60,6 +61,10 @@ def _batch(seed: int, step: int) -> tuple[Any, Any]:
     return rng.normal(size=(6 - step % 2, 6, 6, 2)), rng.integers(2, size=6 - step % 2)
 
 
+def _case(images: Any) -> str:
+    return f"images {'×'.join(map(str, images.shape))}, labels {len(images)}, logits {len(images)}×2"
+
+
 def train_step(mine: Function, seed: int) -> str:
     """Five steps with dropout: the losses are those of the textbook to 1e-12. What was called says which mistake it is."""
     watched, twin = _Watched(seed), _Watched(seed)
@@ -69,13 +74,14 @@ def train_step(mine: Function, seed: int) -> str:
         watched.calls.clear()
         watched.forwards.clear()
         watched.dlogits.clear()
-        answer = mine(watched, watched, *given)
+        with tried(f"step {step + 1}, {_case(images)}"):
+            answer = mine(watched, watched, *given)
         if not np.array_equal(given[0], images) or not np.array_equal(given[1], labels):
             return "changes its arguments in place: images or labels are no longer what they were"
         logits = twin.forward(images, training=True)
         right = float(ref.softmax_cross_entropy(logits, labels).mean())
         dlogits = ref.softmax_cross_entropy_gradient(logits, labels) / len(labels)
-        complaint = _called(watched, dlogits, len(labels))
+        complaint = _called(watched, dlogits, labels)
         if complaint:
             return complaint
         if answer is None:
@@ -88,8 +94,9 @@ def train_step(mine: Function, seed: int) -> str:
     return ""
 
 
-def _called(watched: _Watched, dlogits: Any, images: int) -> str:
+def _called(watched: _Watched, dlogits: Any, labels: Any) -> str:
     """What the calls of one step lack."""
+    images = len(labels)
     calls = watched.calls
     for name in ("forward", "backward", "step"):
         if name not in calls:
@@ -102,15 +109,21 @@ def _called(watched: _Watched, dlogits: Any, images: int) -> str:
         return "the optimiser moves before backward has made the gradients"
     if extra := [name for name in ("forward", "backward", "step") if calls.count(name) > 1]:
         return f"{extra[0]} is called {calls.count(extra[0])} times in one step, expected once"
-    return differ(watched.dlogits[0], dlogits, "dlogits", images=images)
+    found = differ(watched.dlogits[0], dlogits, "dlogits", images=images)
+    known = [
+        words
+        for words, wrong in GRADIENT.items()
+        if found and alike(watched.dlogits[0], wrong(watched.logits, labels) / len(labels))
+    ]
+    return f"dlogits: {known[0]}" if known else found
 
 
 def _loss(answer: Any, loss: float | None, right: float, images: int) -> str:
     if loss is None:
         return f": returned {type(answer).__name__} of shape {np.shape(answer)}, expected one number, the mean"
     if abs(loss - images * right) < 1e-9:
-        return f" is the sum over the images, expected the mean: {number(loss)}, expected {number(right)}"
-    return f" is {number(loss)}, expected {number(right)}, that of before the step"
+        return f" is the sum over the images, expected the mean: {both(loss, right)}"
+    return f" is {both(loss, right)}, that of before the step"
 
 
 def accuracy(mine: Function, seed: int) -> str:
@@ -124,7 +137,8 @@ def accuracy(mine: Function, seed: int) -> str:
             labels[:2] = right_side[:2]  # more right than wrong, so that the share and its rest differ
             labels[2:] = np.where(np.arange(images - 2) < images // 3, 1 - right_side[2:], right_side[2:])
         right = float((right_side == labels).mean())
-        found = as_float(mine(watched, x.copy(), labels.copy()))
+        with tried(_case(x)):
+            found = as_float(mine(watched, x.copy(), labels.copy()))
         if any(watched.forwards):
             return "training=True while testing: dropout leaves features out; call network.forward(x)"
         if "backward" in watched.calls or "step" in watched.calls:
@@ -132,7 +146,7 @@ def accuracy(mine: Function, seed: int) -> str:
         if found is None:
             return "must return one number, the share that is right"
         if abs(found - right) > 1e-9:
-            return f"{_share(found, right, images)}{number(found)}, expected {number(right)}; for {images} images"
+            return f"{_share(found, right, images)}{both(found, right)}; for {images} images"
     return ""
 
 

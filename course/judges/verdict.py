@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import scratchnet
+from course import diagnose
 from course.exercises import EXERCISES
 from course.judges.comparison import NOTE
 from scratchnet.errors import ConfigError
@@ -38,7 +39,10 @@ _JUDGES = {
 }
 
 
-_OURS = tuple(os.path.join(os.path.dirname(os.path.abspath(str(file))), "") for file in (__file__, scratchnet.__file__))
+_OURS = (
+    *(os.path.join(os.path.dirname(os.path.abspath(str(file))), "") for file in (__file__, scratchnet.__file__)),
+    os.path.abspath(str(diagnose.__file__)),
+)
 
 
 @dataclass(frozen=True)

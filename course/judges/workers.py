@@ -13,6 +13,9 @@ SUSPECTS: dict[str, Function] = {
     ),
     "the sum of the parts' means: weigh each by its images, and divide by all": lambda parts: sum(g for g, _ in parts),
     "the sum over all images, not divided by their number": lambda parts: sum(n * g for g, n in parts),
+    "the sum over all images, divided by the number of workers, not of images": (
+        lambda parts: sum(n * g for g, n in parts) / len(parts)
+    ),
     "only the parts of the first one's size count: the rest is dropped": (
         lambda parts: np.mean([g for g, n in parts if n == parts[0][1]], axis=0)
     ),

@@ -99,12 +99,15 @@ WRONG = (
     Wrong("conv2d", "stride counted in the outputs alone", "one pixel apart, not stride", _loop(no_stride=True)),
     Wrong("conv2d", "the first channel alone", "only channel 0", _loop(channels=1)),
     Wrong("conv2d", "rows and columns exchanged", "rows and columns are exchanged", _exchanged),
-    Wrong("conv2d", "same size", "shape (1, 5, 5, 1), expected (1, 3, 3, 1)", _same_size),
+    Wrong("conv2d", "same size", "the image is padded", _same_size),
     Wrong("conv2d", "nothing on the border", "right inside, wrong on the border", _edges),
     Wrong("conv2d", "the images' mean", "times the right one", lambda x, w, b, s: ref.conv2d(x, w, b, s) / len(x)),
     Wrong("conv2d", "changes the bias", "changes its arguments in place: bias", _bias_in_place),
     Wrong(
-        "conv2d", "channels first", "shape (1, 1, 3, 3)", lambda x, w, b, s: np.moveaxis(ref.conv2d(x, w, b, s), -1, 1)
+        "conv2d",
+        "channels first",
+        "the channels stand first",
+        lambda x, w, b, s: np.moveaxis(ref.conv2d(x, w, b, s), -1, 1),
     ),
     Wrong(
         "conv2d",
@@ -124,14 +127,24 @@ WRONG = (
     Wrong("conv2d_gradient", "db of the first image", "dbias is of the first image", _gradient(first=True)),
     Wrong("conv2d_gradient", "stride ignored", "one pixel apart, not stride", _gradient(no_stride=True)),
     Wrong("conv2d_gradient", "dW of the last image", "dweight is of the last image", _gradient(last=True)),
-    Wrong("conv2d_gradient", "dW before dx", "dx: shape", _gradient(order=(1, 0, 2))),
-    Wrong("conv2d_gradient", "db is the mean", "dbias: ", _gradient(bias=lambda dy: dy.mean(axis=(0, 1, 2)))),
+    Wrong(
+        "conv2d_gradient",
+        "dW before dx",
+        "returned in another order, expected (dx, dweight, dbias)",
+        _gradient(order=(1, 0, 2)),
+    ),
+    Wrong(
+        "conv2d_gradient",
+        "db is the mean",
+        "dbias is the mean over images and places",
+        _gradient(bias=lambda dy: dy.mean(axis=(0, 1, 2))),
+    ),
     Wrong(
         "conv2d_gradient",
         "db is not summed over the images",
-        "dbias: shape (1, 1), expected (1,)",
+        "not summed over the images?",
         _gradient(bias=lambda dy: dy.sum(axis=(1, 2))),
     ),
     Wrong("conv2d_gradient", "writes dx into x", "changes its arguments in place: x", _x_in_place),
-    Wrong("conv2d_gradient", "dy taken for 1", "dx: ", _one_dy),
+    Wrong("conv2d_gradient", "dy taken for 1", "dy is not used", _one_dy),
 )

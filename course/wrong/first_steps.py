@@ -181,6 +181,8 @@ WRONG = (
     Wrong("slope", "one-sided, below", "one-sided", _one_sided(-1e-7)),
     Wrong("slope", "h = 1e-15", "lost in rounding", _central(1e-15)),
     Wrong("slope", "h = 0.1", "leaves the tangent", _central(0.1)),
+    Wrong("slope", "h = 1e-3", "a step of 0.001 is so long that it leaves the tangent", _central(1e-3)),
+    Wrong("slope", "h = 3e-4", "leaves the tangent", _central(3e-4)),
     Wrong("slope", "divided by h", "2 times the right slope", _central(1e-5, by=1.0)),
     Wrong("slope", "the other sign", "-1 times the right slope", _central(1e-5, sign=-1)),
     Wrong("slope", "x is not restored", "x is not restored", _not_restored),
@@ -194,7 +196,7 @@ WRONG = (
     Wrong("relu_gradient", "mask of dy", "the sign of dy decides", lambda x, dy: dy * (dy > 0)),
     Wrong("relu_gradient", "relu itself", "x where dy is expected", lambda x, dy: np.maximum(x, 0)),
     Wrong("relu_gradient", "the slope alone", "1 where dy is expected", lambda x, dy: (x > 0).astype(float)),
-    Wrong("relu_gradient", "½ at 0", "of the numbers are wrong", lambda x, dy: dy * np.heaviside(x, 0.5)),
+    Wrong("relu_gradient", "½ at 0", "not half of dy", lambda x, dy: dy * np.heaviside(x, 0.5)),
     Wrong("relu_gradient", "the mask alone", "1 where dy is expected", lambda x, dy: x > 0),
     Wrong(
         "dense_gradient",
@@ -208,7 +210,7 @@ WRONG = (
         "dweight: 0.25 times the right one",
         lambda x, w, dy: (dy @ w.T, x.T @ dy / len(x), dy.sum(0)),
     ),
-    Wrong("dense_gradient", "db not summed", "dbias: shape", lambda x, w, dy: (dy @ w.T, x.T @ dy, dy)),
+    Wrong("dense_gradient", "db not summed", "not summed over the images?", lambda x, w, dy: (dy @ w.T, x.T @ dy, dy)),
     Wrong(
         "dense_gradient",
         "dW transposed if square",

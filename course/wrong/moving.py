@@ -25,7 +25,17 @@ def _adam(kind: str) -> Any:
             m, v = beta2 * mean + (1 - beta2) * g, beta1 * square + (1 - beta1) * g**2
         t = step + 1 if kind == "one step late" else step
         mh, vh = (m, v) if kind == "no correction" else (m / (1 - beta1**t), v / (1 - beta2**t))
+        fixed = {
+            "epsilon 0.001": 1e-3,
+            "epsilon 1e-7": 1e-7,
+            "epsilon 1e-8 always": 1e-8,
+            "no epsilon": 0.0,
+            "epsilon 0.002": 2e-3,
+        }
+        epsilon = fixed.get(kind, epsilon)
         change = mh / np.sqrt(vh + epsilon) if kind == "epsilon inside" else mh / (np.sqrt(vh) + epsilon)
+        if kind == "epsilon before":
+            change = mh / ((np.sqrt(v) + epsilon) / np.sqrt(1 - beta2**t))
         change = mh / (vh + epsilon) if kind == "no root" else change
         new = value + learning_rate * change if kind == "uphill" else value - learning_rate * change
         if kind == "decoupled":
@@ -45,6 +55,8 @@ def _adam_step(kind: str) -> Any:
         memory = _MEMORY if kind == "global" else state
         memory.setdefault("t", 0)
         memory["t"] += 1
+        if kind == "crashes":
+            np.stack([p.value for p in parameters])
         for i, p in enumerate(parameters):
             if kind == "t for each" and i:
                 memory["t"] += 1
@@ -59,7 +71,8 @@ def _adam_step(kind: str) -> Any:
             if kind == "changes grad":
                 p.grad += decay * p.value
                 decay = 0.0
-            new, mean, square = ref.adam(p.value, p.grad, mean, square, t, learning_rate, l2=decay)
+            own = _adam(kind.removeprefix("own: ")) if kind.startswith("own: ") else ref.adam
+            new, mean, square = own(p.value, p.grad, mean, square, t, learning_rate, l2=decay)
             memory[key] = mean, square
             if kind == "moves a copy":
                 value = p.value.copy()
@@ -88,6 +101,17 @@ def _dropout(kind: str) -> Any:
             kept = np.broadcast_to(rng.random((len(x), 1)) >= rate, x.shape)
         if kind == "global":
             kept = np.random.default_rng().random(x.shape) >= rate
+        if kind == "counted":
+            kept = rng.permutation(np.arange(x.size) >= round(rate * x.size)).reshape(x.shape)
+        if kind == "counted in each image":
+            order = rng.random((len(x), x[0].size)).argsort(axis=1).argsort(axis=1)
+            kept = (order >= round(rate * x[0].size)).reshape(x.shape)
+        if kind == "counted at each place":
+            kept = rng.random(x.shape).argsort(axis=0).argsort(axis=0) >= round(rate * len(x))
+        if kind == "whole channels":
+            kept = np.broadcast_to(rng.random((len(x), *[1] * (x.ndim - 2), x.shape[-1])) >= rate, x.shape)
+        if kind == "two axes":
+            kept = rng.random((x.shape[0], x.shape[1])) >= rate
         if kind == "in place":
             x[~kept] = 0
         y = np.where(kept, x if kind in ("unscaled", "classic") else x / (1 - rate), 0)
@@ -101,6 +125,8 @@ def _dropout(kind: str) -> Any:
 def _train_step(kind: str) -> Any:
     def train_step(network: Any, optimiser: Any, images: Any, labels: Any) -> Any:
         logits = network.forward(images, training=kind != "not training")
+        if kind == "crashes":
+            return logits[labels, :, 0]
         each = ref.softmax_cross_entropy(logits, labels)
         dlogits = ref.softmax_cross_entropy_gradient(logits, labels) / len(labels)
         dlogits = {
@@ -134,7 +160,7 @@ def _accuracy(kind: str) -> Any:
             network.backward(ref.softmax_cross_entropy_gradient(logits, labels))
         right = logits.argmax(axis=1) == labels
         if kind == "axis 0":
-            right = np.resize(logits.argmax(axis=0), len(labels)) == labels
+            right = logits.argmax(axis=0) == labels
         return {"count": right.sum(), "per cent": 100 * right.mean(), "errors": 1 - right.mean(), "each": right}.get(
             kind, right.mean()
         )
@@ -149,6 +175,12 @@ WRONG = (
             "no correction": "not divided by 1 − βᵗ",
             "one step late": "one too large",
             "epsilon inside": "ε stands under the root",
+            "epsilon before": "ε is added before v is divided",
+            "epsilon 0.001": "ε is 0.001, expected `epsilon`",
+            "epsilon 1e-7": "ε is 1e-07, expected `epsilon`",
+            "epsilon 1e-8 always": "ε is 1e-08, expected `epsilon`",
+            "epsilon 0.002": "value: ",
+            "no epsilon": "ε is missing",
             "no root": "divided by v and not by its root",
             "uphill": "uphill",
             "decoupled": "as AdamW does",
@@ -156,8 +188,8 @@ WRONG = (
             "corrected moments": "corrected moments are returned",
             "changes grad": "changes its arguments in place: grad",
             "changes the moments": "changes its arguments in place: mean",
-            "not squared": "value: ",
-            "betas exchanged": "value: ",
+            "not squared": "not squared in the second moment",
+            "betas exchanged": "have changed places",
             "value alone": "expected (value, mean, square)",
         }.items()
     ),
@@ -167,8 +199,16 @@ WRONG = (
             "l2 on biases": "a bias has none",
             "t for each": "counted for each parameter",
             "t is 1": "is 1 again",
-            "shared": "step 2",
-            "forgets": "step 2",
+            "shared": "forgotten from step to step, or shared",
+            "forgets": "forgotten from step to step, or shared",
+            "own: no correction": "not divided by 1 − βᵗ",
+            "own: epsilon inside": "ε stands under the root",
+            "own: epsilon before": "ε is added before v is divided",
+            "own: epsilon 0.001": "ε is 0.001, expected 1e-8",
+            "own: epsilon 1e-7": "ε is 1e-07, expected 1e-8",
+            "own: decoupled": "as AdamW does",
+            "own: not squared": "not squared in the second moment",
+            "crashes": "; for step 1, parameters conv1.weight 3×2×2×3",
             "no l2": "l2 is missing",
             "changes grad": "changes the gradient",
             "moves a copy": "does not move",
@@ -180,9 +220,14 @@ WRONG = (
         for kind, line in {
             "unscaled": "0.7 times the right one",
             "classic": "without training y must be x itself",
-            "also at test": "without training y must be x itself",
+            "also at test": "without training nothing is left out",
             "exchanged": "rate is the share that is left out",
             "one for all images": "one mask for all images",
+            "counted": "stay of each batch does not vary as with coins",
+            "counted in each image": "stay of each image does not vary as with coins",
+            "counted at each place": "stay at each place does not vary as with coins",
+            "whole channels": "left out together along axis 1",
+            "two axes": "for x 300×5×4×3",
             "whole images": "an image is left out whole",
             "global": "draw it from rng",
             "in place": "changes its arguments in place",
@@ -206,7 +251,8 @@ WRONG = (
             "twice": "backward is called 2 times",
             "two forwards": "forward is called 2 times",
             "uphill": "the right one with the other sign",
-            "p": "dlogits: ",
+            "p": "p alone: the 1 at the label is not taken away",
+            "crashes": "for step 1, images 6×6×6×2, labels 6, logits 6×2",
             "sum": "the sum over the images",
             "each": "expected one number",
             "nothing": "return the loss",
@@ -223,7 +269,7 @@ WRONG = (
             "per cent": "in per cent",
             "errors": "the share that is wrong",
             "each": "must return one number",
-            "axis 0": "expected",
+            "axis 0": "for images 10×6×6×2, labels 10, logits 10×2",
         }.items()
     ),
 )

@@ -119,6 +119,13 @@ def _xavier(kind: str) -> Any:
             return np.random.default_rng().uniform(-limit, limit, shape)
         if kind == "constant":
             return np.random.default_rng(7).uniform(-limit, limit, shape)
+        if kind == "two numbers":
+            return rng.choice([-1, 1], shape) * limit / math.sqrt(3)
+        if kind == "rows alike":
+            return np.resize(rng.permutation(np.linspace(-limit, limit, shape[-1])), shape)
+        if kind == "few near 0":  # the variance is right
+            u = rng.uniform(-1, 1, shape)
+            return limit * math.sqrt(2 / 3) * np.sign(u) * np.sqrt(np.abs(u))
         limits = {
             "no taps": math.sqrt(6 / (shape[-2] + shape[-1])), "fan in": math.sqrt(3 / fan_in), "he": math.sqrt(6 / fan_in),
             "deviation": math.sqrt(2 / (fan_in + fan_out)), "fan out": math.sqrt(3 / fan_out), "half": limit / 2,
@@ -145,11 +152,16 @@ WRONG = (
         "one pixel apart, not stride",
         lambda x, k, s: ref.max_pool2d(x, k, 1)[:, : (x.shape[1] - k) // s + 1, : (x.shape[2] - k) // s + 1],
     ),
-    Wrong("max_pool2d", "stride taken as size", "shape", lambda x, k, s: ref.max_pool2d(x, k, k)),
+    Wrong(
+        "max_pool2d",
+        "stride taken as size",
+        "stride and size are taken for each other",
+        lambda x, k, s: ref.max_pool2d(x, k, k),
+    ),
     Wrong(
         "max_pool2d",
         "a part of a window at the edge",
-        "expected (2, 2, 3, 3)",
+        "windows that reach over the edge",
         lambda x, k, s: ref.max_pool2d(
             np.pad(x, ((0, 0), (0, -x.shape[1] % s), (0, -x.shape[2] % s), (0, 0)), "edge"), k, s
         ),
@@ -164,7 +176,7 @@ WRONG = (
     Wrong("max_pool2d_gradient", "to all equals", "every place that equals the maximum", _pool_back(ties="all")),
     Wrong("max_pool2d_gradient", "shared among equals", "shared among equals", _pool_back(ties="shared")),
     Wrong("max_pool2d_gradient", "the last of equals", "the last of equals", _pool_back(ties="last")),
-    Wrong("max_pool2d_gradient", "stride taken as size", "of the numbers are wrong", _pool_back(no_stride=True)),
+    Wrong("max_pool2d_gradient", "stride taken as size", "one size apart, not one stride", _pool_back(no_stride=True)),
     Wrong("max_pool2d_gradient", "the mean's", "the gradient of the mean", _pool_back(mean=True)),
     Wrong("max_pool2d_gradient", "without dy's sign", "wrong", _of_values),
     Wrong("max_pool2d_gradient", "changes dy", "changes its arguments in place: dy", _pool_in_place),
@@ -173,11 +185,17 @@ WRONG = (
     Wrong("softmax_cross_entropy", "one maximum for the batch", "take each row's maximum away", _one_maximum),
     Wrong(
         "softmax_cross_entropy",
+        "log(p + 1e-12)",
+        "added to p before the logarithm",
+        lambda z, t: -np.log(_picked(ref.softmax(z), t) + 1e-12),
+    ),
+    Wrong(
+        "softmax_cross_entropy",
         "log(p + 1e-7)",
         "added to p before the logarithm",
         lambda z, t: -np.log(_picked(ref.softmax(z), t) + 1e-7),
     ),
-    Wrong("softmax_cross_entropy", "p is cut at 0.001", "expected", _clipped),
+    Wrong("softmax_cross_entropy", "p is cut at 0.001", "p is cut off at 0.001", _clipped),
     Wrong("softmax_cross_entropy", "softmax over the images", "over the images", _over_images),
     Wrong(
         "softmax_cross_entropy",
@@ -213,7 +231,10 @@ WRONG = (
             "normal": "not uniform",
             "global": "draw all from rng",
             "constant": "another generator gives the same weights",
-            "half": "the variance is 0.25 times",
+            "half": "it reaches from −limit to +limit",
+            "two numbers": "the same numbers again and again",
+            "rows alike": "the same numbers again and again",
+            "few near 0": "this distribution is not uniform",
         }.items()
     ),
 )

@@ -24,6 +24,12 @@ def _one_class(labels: Any, subjects: Any, share: float, rng: Any) -> Any:
     return np.isin(subjects, people[: max(1, round(2 * share * len(people)))])
 
 
+def _half_drawn(labels: Any, subjects: Any, share: float, rng: Any) -> Any:
+    """Class 0 by a generator of its own."""
+    drawn, fixed = (split_by_class(labels, subjects, share, g) for g in (rng, np.random.default_rng(0)))
+    return np.where(labels == 1, drawn, fixed)
+
+
 def _half(labels: Any, subjects: Any, share: float, rng: Any) -> Any:
     return split_by_class(labels, subjects, 0.5, rng)
 
@@ -59,7 +65,12 @@ def _bootstrap(kind: str) -> Any:
         else:
             drawn = rng.integers(len(images), size=(200, len(images)))
             values = hits[drawn].sum(axis=1) / images[drawn].sum(axis=1)
-        low, high = np.percentile(values, (25, 75) if kind == "50 %" else (2.5, 97.5))
+        if kind == "each subject the same":
+            values = (hits / images)[drawn].mean(axis=1)
+        ends = {"50 %": (25, 75), "90 %": (5, 95), "of 80 %": (10, 90), "98 %": (1, 99), "one end": (0, 95)}
+        low, high = np.percentile(values, ends.get(kind, (2.5, 97.5)))
+        if kind == "crashes":
+            return correct[subjects], 1
         if kind == "standard error":
             low, high = values.mean() - values.std(), values.mean() + values.std()
         return {"exchanged": (high, low), "width": high - low, "text": (f"{low:.3f}", "a")}.get(kind, (low, high))
@@ -105,6 +116,19 @@ WRONG = (
     Wrong("split_subjects", "one class alone", "lacks a class", _one_class),
     Wrong("split_subjects", "True for training", "True is for the test side", lambda *given: ~split_by_class(*given)),
     Wrong("split_subjects", "half", "the test side holds", _half),
+    Wrong(
+        "split_subjects",
+        "a quarter, whatever the share",
+        "of the images, expected about 50%",
+        lambda a, b, c, rng: split_by_class(a, b, 0.25, rng),
+    ),
+    Wrong("split_subjects", "one class drawn", "of class 0 always the same people", _half_drawn),
+    Wrong(
+        "split_subjects",
+        "crashes",
+        "of 40 subjects, labels (",
+        lambda labels, subjects, share, rng: rng.permutation(labels, subjects),
+    ),
     Wrong("split_subjects", "indices", "one bool for each image", _indices),
     Wrong(
         "split_subjects",
@@ -113,14 +137,20 @@ WRONG = (
         lambda a, b, c, rng: split_by_class(a, b, c, np.random.default_rng()),
     ),
     Wrong("split_subjects", "sorts its argument", "changes its arguments in place", _sorts_in_place),
-    Wrong("interval", "binomial over images", "too narrow", _binomial),
+    Wrong("interval", "binomial over images", "subjects, not images, are drawn anew", _binomial),
     *(
         Wrong("interval", kind, line, _bootstrap(kind))
         for kind, line in {
-            "images": "too narrow",
+            "images": "subjects, not images, are drawn anew",
             "without replacement": "no width",
-            "50 %": "too narrow",
-            "standard error": "too narrow",
+            "50 %": "the middle half",
+            "90 %": "the middle 90 %",
+            "98 %": "the middle 98 %",
+            "one end": "it stands too low",
+            "each subject the same": "does each subject count the same",
+            "standard error": "one standard error to each side",
+            "of 80 %": "the middle 80 %",
+            "crashes": "of 40 subjects, correct (",
             "of subjects": "too wide",
             "exchanged": "low is above high",
             "width": "must return (low, high)",
@@ -137,7 +167,7 @@ WRONG = (
             "rest dropped": "the rest is dropped",
             "last": "the last part alone",
             "first": "the first part alone",
-            "by workers": "times the right one, everywhere",
+            "by workers": "divided by the number of workers",
             "sign": "the right one with the other sign",
             "list": "returned nothing",
             "in place": "changes its arguments in place",

@@ -48,6 +48,8 @@ def _transposed(x: Any, size: Any, stride: int) -> Any:
 
 def _f23(kind: str) -> Any:
     def winograd_f23(d: Any, g: Any) -> Any:
+        if kind == "crashes":
+            return d[4] * g
         if kind == "direct":
             return [d[0] * g[0] + d[1] * g[1] + d[2] * g[2], d[1] * g[0] + d[2] * g[1] + d[3] * g[2]]
         g = g[::-1] if kind == "turned" else g
@@ -81,7 +83,7 @@ WRONG = (
     Wrong("im2col", "window transposed", "rows and columns are exchanged", _columns("nijvuc")),
     Wrong("im2col", "down the columns", "the windows go down the columns", _columns("njiuvc")),
     Wrong("im2col", "images side by side", "the images stand side by side", _columns("ijnuvc")),
-    Wrong("im2col", "no stride", "expected (12, 18)", _columns("nijuvc", stride_of=1)),
+    Wrong("im2col", "no stride", "the stride is forgotten", _columns("nijuvc", stride_of=1)),
     Wrong("im2col", "windows one pixel apart", "one pixel apart, not stride", _one_apart),
     Wrong("im2col", "a view of x", "a view of x", _view),
     Wrong("im2col", "writes to a view", "changes its arguments in place: x", _written_to),
@@ -96,6 +98,7 @@ WRONG = (
             "turned": "the filter is read from its end",
             "exchanged": "y[0] and y[1] are exchanged",
             "one": "must return two numbers",
+            "crashes": "; for d = [",
             "floats": "must work on fractions",
         }.items()
     ),
