@@ -36,6 +36,7 @@ INVALID = [
     ("brightness", -0.1), ("brightness", 1), ("brightness", float("nan")), ("brightness", True),
     ("class_weights", "balance"), ("class_weights", 2.0),
     ("test_symmetries", True), ("test_symmetries", "all"),
+    ("train_evaluation", 1000), ("train_evaluation", "all"),
     ("dtype", "float16"),
     ("seed", -1), ("seed", 2**64), ("seed", 0.5),
 ]  # fmt: skip
@@ -101,6 +102,7 @@ configs = st.builds(
     brightness=st.floats(0, 1, exclude_max=True),
     class_weights=st.sampled_from(["none", "balanced"]),
     test_symmetries=st.sampled_from(["none", "average"]),
+    train_evaluation=st.sampled_from(["sample", "full", "none"]),
 )
 
 
@@ -150,6 +152,7 @@ SAID = {  # by the report, of every row; and our reading where it is silent
     "batch_size": 256, "learning_rate": 0.001, "weight_decay": 0.0005, "weight_init": "xavier_uniform", "optimizer": "adam",
     "dropout": 0.5, "beta1": 0.9, "beta2": 0.999, "pixels": "unit", "augment": "none", "brightness": 0, "warmup": 0,
     "schedule": "constant", "clip_norm": 0, "class_weights": "none", "test_symmetries": "none", "patience": 0,
+    "train_evaluation": "full",
 }  # fmt: skip
 
 

@@ -52,6 +52,12 @@ def test_a_constant_answer_earns_no_star(balanced, beats):
     assert beats_constant(values, "loss", 2)
 
 
+def test_a_sample_of_the_training_images_is_called_so(capsys):
+    above, below, *_ = lines_of(capsys, "loss", ("train_sample", "validation", "test"))
+    assert above.split() == ["train", "(sample)", "validation", "test"]
+    assert len(below) <= 80
+
+
 def test_a_large_loss_keeps_its_column(capsys):
     *_, first, second = lines_of(capsys, "accuracy", ("train", "test"), train_loss=123456.7)
     assert len(first.replace("★", " ").rstrip()) == len(second)

@@ -87,6 +87,13 @@ def test_everything_reads_back(tmp_path):
         assert (picture.width, picture.height) == (drawn[0].width, drawn[0].height)
 
 
+def test_a_sample_of_the_training_images_has_curves_of_its_own(tmp_path):
+    with EventFiles(tmp_path) as events:
+        events.epoch({"epoch": 1, "learning_rate": 0.5, "train_sample_loss": 0.25, "test_loss": 0.75})
+    assert scalars(tmp_path / "train_sample", "loss") == [(1, 0.25)]
+    assert set(read(tmp_path / "train").Tags()["scalars"]) == {"learning_rate"}
+
+
 def test_an_epoch_without_mistakes_says_so(tmp_path):
     """Else TensorBoard would go on showing the mistakes of the epoch before."""
     make_dataset(tmp_path / "data")

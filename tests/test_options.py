@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from scratchnet import reference
+from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.data import Augmentation, symmetry
 from scratchnet.training import Display, Experiment, Progress, Run, fit
+from scratchnet.training import experiment as training_experiment
 from scratchnet.training.config import Config
+from scratchnet.training.messages import announcement
 
 pytestmark = pytest.mark.usefixtures("small_model")
 
@@ -29,6 +32,59 @@ def test_each_option_reaches_what_it_is_for(shards):
     counts = np.bincount(trained.train_set.labels)
     np.testing.assert_allclose(trained.trainer.loss.class_weights, counts.sum() / (2 * counts))
     assert Experiment(Config(image_size=32), shards).trainer.loss.class_weights is None
+
+
+def test_which_training_images_are_evaluated(shards, monkeypatch):
+    def checks(how, seed=0):
+        config = Config(image_size=32, train_evaluation=how, seed=seed)
+        return {name: batches.dataset for name, batches in Experiment(config, shards).data.checks.items()}
+
+    count = len(checks("full")["train"])
+    assert list(checks("full")) == list(checks("sample")) == ["train", "test"]  # 1,000 are all of them
+    assert list(checks("none")) == ["test"]
+    monkeypatch.setattr(training_experiment, "SAMPLE", 20)
+    found = checks("sample")
+    assert list(found) == ["train_sample", "test"]
+    assert 20 < len(found["train_sample"]) == len(found["test"]) < count  # as exact as the figure beside it
+    monkeypatch.setattr(training_experiment, "SAMPLE", 60)
+    sample, again, other = (checks("sample", seed)["train_sample"] for seed in (0, 0, 1))
+    images = [one.read(np.arange(60)) for one in (sample, again, other)]
+    assert len(sample) == len(np.unique(images[0].reshape(60, -1), axis=0)) == 60
+    assert np.array_equal(images[0], images[1])
+    assert not np.array_equal(images[0], images[2])
+    whole = checks("full")["train"]
+    place = [int(np.flatnonzero((whole.read(np.arange(count)) == image).all(axis=(1, 2, 3)))[0]) for image in images[0]]
+    assert np.array_equal(whole.labels[place], sample.labels)
+
+
+@pytest.mark.parametrize(("how", "columns"), [("sample", ["train_sample", "test"]), ("none", ["test"])])
+def test_the_metrics_name_what_was_evaluated(how, columns, shards, tmp_path, monkeypatch, capsys):
+    """In the table, above the lines of the epochs, and on the page; and a resumed run goes on with the same."""
+    monkeypatch.setattr(training_experiment, "SAMPLE", 60)
+    config = Config(image_size=32, epochs=2, train_evaluation=how, batch_size=64)
+    run, experiment = Run(tmp_path / "run"), Experiment(config, shards)
+    run = Run.create(tmp_path / "run", config, experiment.about)
+    assert ("60 images that the seed has drawn" in announcement(experiment, 1, run.folder, Progress())) == (
+        how == "sample"
+    )
+    with run.lock():
+        assert train_to_the_end(experiment, run, Progress())
+    head = (run.folder / "metrics.csv").read_text().partition("\n")[0]
+    measures = ("loss", "accuracy", "balanced_accuracy")
+    assert head == ",".join(["epoch", "learning_rate", *(f"{side}_{name}" for side in columns for name in measures)])
+    assert ("train (sample)" in capsys.readouterr().out) == (how == "sample")
+    resumed, progress, changed = reopen(run, {"epochs": 3}, str(shards))
+    assert list(resumed.data.checks) == columns
+    assert not changed
+    with run.lock():
+        assert train_to_the_end(resumed, run, progress)
+    assert len(run.load().progress.rows) == 3
+
+
+def test_a_run_of_before_goes_on_evaluating_all_training_images(shards, tmp_path):
+    config = Config(image_size=32, epochs=1, train_evaluation="full")
+    stored = {name: value for name, value in dataclasses.asdict(config).items() if name != "train_evaluation"}
+    assert Config.from_dict(stored) == config
 
 
 def test_a_cut_batch_gives_the_step_of_the_whole_with_class_weights(shards):

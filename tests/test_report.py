@@ -63,6 +63,23 @@ def test_everything_is_on_the_page(made):
     )
 
 
+@pytest.mark.parametrize("train", ["train_sample", None])
+def test_a_sample_of_the_training_images_is_not_called_all_of_them(train, tmp_path):
+    def renamed(row):
+        return {
+            name.replace("train", train or ""): v for name, v in row.items() if train or not name.startswith("train")
+        }
+
+    rows = [renamed(row) for row in make_rows(3)]
+    about = {"evaluated": {"train_sample": 1234, "test": 10}}
+    run = make_run(tmp_path / "run", make_sides(tmp_path / "data"), rows=rows, about=about)
+    text = page_of(run)
+    assert ("Of the training images 1,234, drawn at random, were evaluated." in text) == (train is not None)
+    assert ("after the last epoch: train (sample) " in text) == (train is not None)
+    assert "after the last epoch: train " not in text.replace("train (sample) ", "")
+    assert "test 50.0" in text
+
+
 def without_tags(page):
     return re.sub("<[^>]*>", "", page)
 

@@ -336,6 +336,9 @@ def test_a_collapsed_start_is_noticed_once():
     rows = [learning, *[stuck] * 5]
     assert [just_found_stuck(rows[:n], labels, 3) for n in range(1, 7)] == [False, False, False, True, False, False]
     assert not just_found_stuck([learning] * 3, labels, 3)
+    for side in ("train_sample", "test"):  # what is evaluated if not all training images are
+        others = [{name.replace("train", side): value for name, value in row.items()} for row in rows]
+        assert [just_found_stuck(others[:n], labels, 3) for n in (4, 5)] == [True, False]
     assert not just_found_stuck([{**stuck, "train_loss": 0.5 * constant}] * 3, labels, 3)
 
 

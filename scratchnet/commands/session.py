@@ -135,7 +135,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             config.epochs,
             total=config.epochs * images,
             done=progress.epoch * images + progress.batches_done * config.batch_size,
-            evaluated=sum(experiment.positions(side) * len(dataset) for side, dataset in experiment.sides.items()),
+            evaluated=experiment.evaluated_images(),
             metric=config.best_metric,
         )
         try:

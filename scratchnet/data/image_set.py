@@ -70,6 +70,30 @@ class ArrayImages:
         return self._images[np.asarray(indices)]
 
 
+class SomeImages:
+    """An ImageSet of some of another's images: number k here is numbers[k] there. What was measured is that of all.
+
+    >>> four = ArrayImages(np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 1, 0]), ("all", "hem"))
+    >>> SomeImages(four, np.array([0, 2])).labels
+    array([0, 1])
+    """
+
+    def __init__(self, whole: ImageSet, numbers: NDArray[np.int64]) -> None:
+        self._whole, self._numbers = whole, numbers
+        self.labels = whole.labels[numbers]
+        self.class_names, self.image_shape = whole.class_names, whole.image_shape
+        self.shard_sizes: tuple[int, ...] = (len(numbers),)
+        self.dataset_id, self.preprocessing = whole.dataset_id, whole.preprocessing
+        self.channel_mean, self.channel_std = whole.channel_mean, whole.channel_std
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """The images with these numbers, in this order."""
+        return self._whole.read(self._numbers[np.asarray(indices)])
+
+
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
     """Mean and standard deviation of each channel over all images (N, H, W, 3) uint8, in [0, 1], from exact sums."""
     value = np.arange(256, dtype=np.int64)

@@ -16,6 +16,7 @@ from scratchnet.pages.formatting import changes, counted, duration, number
 from scratchnet.pages.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.pages.results import Results
 from scratchnet.terminal.text_table import text_table, wrapped
+from scratchnet.training.selection import EVALUATED, side_title
 
 MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")
 
@@ -205,10 +206,10 @@ class Comparison:
         return found
 
     def _columns(self) -> list[tuple[str, str]]:
-        sides = [
-            side for side in ("train", "validation", "test") if all(f"{side}_loss" in run.rows[0] for run in self.runs)
+        sides = [side for side in EVALUATED if all(f"{side}_loss" in run.rows[0] for run in self.runs)]
+        return [
+            (f"{side_title(side)} {measure}", f"{side}_{measure}") for side in sides for measure in ("loss", "accuracy")
         ]
-        return [(f"{side} {measure}", f"{side}_{measure}") for side in sides for measure in ("loss", "accuracy")]
 
     def _of_rows(self, epoch: str, column: str) -> list[str]:
         values = [getattr(run, epoch)[column] for run in self.runs]

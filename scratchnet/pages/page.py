@@ -14,9 +14,10 @@ from scratchnet.pages.header import header
 from scratchnet.pages.html import document, figure, picture, prose, section
 from scratchnet.pages.mistakes import mistakes
 from scratchnet.pages.results import Results
+from scratchnet.training.selection import TRAIN_SAMPLE, side_title, sides_of
 
-COLOURS = {"train": plots.TRAIN, "validation": "#0072b2", "test": plots.TEST}
-STROKES = {"train": "--", "validation": "-.", "test": "-"}
+COLOURS = {"train": plots.TRAIN, TRAIN_SAMPLE: plots.TRAIN, "validation": "#0072b2", "test": plots.TEST}
+STROKES = {"train": "--", TRAIN_SAMPLE: "--", "validation": "-.", "test": "-"}
 CURVES = (("balanced_accuracy", "Balanced accuracy", True), ("accuracy", "Accuracy", True), ("loss", "Loss", False))
 
 
@@ -40,7 +41,7 @@ def report_page(results: Results) -> str:
 def _learning(results: Results) -> str:
     """By epoch: the measure of the headline, and the report's figures 1 to 4."""
     rows, best, side = results.rows, results.best, results.watched
-    sides = [one for one in ("train", "validation", "test") if f"{one}_loss" in rows[0]]
+    sides = sides_of(rows[0])
     chance = 1 / len(results.about["class_names"])
     guides = {
         "balanced_accuracy": (chance, f"chance: {percent(chance, digits=0)}"),
@@ -52,8 +53,8 @@ def _learning(results: Results) -> str:
         known = [one for one in sides if f"{one}_{measure}" in rows[0]]
         if not known:
             continue
-        curves = [(one, epochs, [row[f"{one}_{measure}"] for row in rows], COLOURS[one]) for one in known]
-        ends = ", ".join(f"{one} {number(results.last[f'{one}_{measure}'], share)}" for one in known)
+        curves = [(side_title(one), epochs, [row[f"{one}_{measure}"] for row in rows], COLOURS[one]) for one in known]
+        ends = ", ".join(f"{side_title(one)} {number(results.last[f'{one}_{measure}'], share)}" for one in known)
         mark = (best["epoch"], best[f"{side}_{measure}"]) if side in known else None
         strokes = [STROKES[one] for one in known]
         panel = plots.Panel(title, curves, share, mark=mark, strokes=strokes, guide=guides.get(measure))
@@ -69,4 +70,7 @@ def _learning(results: Results) -> str:
         f"({percent(best[f'{side}_accuracy'])} of them right).{flatters} "
         f"All other figures on this page are of epoch {results.shown['epoch']:g}. The axes begin where the curves do."
     )
+    if TRAIN_SAMPLE in sides:
+        count = results.about.get("evaluated", {}).get(TRAIN_SAMPLE)
+        text += f" Of the training images {'some' if count is None else f'{count:,}'}, drawn at random, were evaluated."
     return section("Learning", f'<div class="three">{"".join(drawn)}</div>', f'<p class="note">{prose(text)}</p>')

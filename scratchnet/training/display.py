@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from scratchnet.training.remaining_time import RemainingTime
-from scratchnet.training.selection import choosing_side
+from scratchnet.training.selection import choosing_side, side_title, sides_of
 
 Item = TypeVar("Item", bound=Sized)
 BAR = "{desc} {percentage:3.0f}% |{bar:20}| {left} left{postfix}"
@@ -53,7 +53,7 @@ class Display:
     def evaluating(self, batches: Iterable[Item], side: str, positions: int = 1) -> Iterator[Item]:
         """The batches of an evaluation, one by one, while the bar moves on. positions: in which each image is shown."""
         self.bar.set_description_str(self._name, refresh=False)
-        self.bar.set_postfix_str(f"evaluating {side}", refresh=False)
+        self.bar.set_postfix_str(f"evaluating {side_title(side)}", refresh=False)
         mark = time.perf_counter()
         for batch in batches:
             yield batch
@@ -70,7 +70,7 @@ class Display:
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
         """Loss and accuracy of each side after an epoch; a star at the measure that makes it the best so far."""
-        sides = [side for side in ("train", "validation", "test") if f"{side}_loss" in row]
+        sides = sides_of(row)
         watched = choosing_side(sides)
         if not self._headed:
             self._headed = True
@@ -95,7 +95,7 @@ class Display:
                 )
                 for measure in self._measures(side, watched)
             ]
-            above += ["", side.center(len(" ".join(names)))]
+            above += ["", side_title(side).center(len(" ".join(names)))]
             below += ["", *names]
         return " ".join(above), " ".join([*below, "images/s"])
 

@@ -17,6 +17,7 @@ from scratchnet.training.checkpoint import Progress
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms_table
+from scratchnet.training.selection import sides_of
 
 USUAL = {"sgd": 0.01}  # learning rates that work, if not the default: slower, but they do not diverge
 
@@ -90,15 +91,16 @@ def just_found_stuck(rows: list[dict[str, float]], labels: Any, epochs: int) -> 
     and its loss no less than −Σ p log p, ln 2 for two classes of equal size. A network whose loss is below that and
     falls already tells images apart, though none has crossed the threshold yet: it is not stuck.
     """
+    side = sides_of(rows[-1])[0] if rows else "train"  # the training side, if it is evaluated
     frequencies = np.bincount(labels) / len(labels)
     frequencies = frequencies[frequencies > 0]
     constant = -float(np.sum(frequencies * np.log(frequencies)))
 
     def stuck(some: list[dict[str, float]]) -> bool:
-        losses = [one["train_loss"] for one in some]
+        losses = [one[f"{side}_loss"] for one in some]
         return (
             len(some) == epochs
-            and all(one["train_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 for one in some)
+            and all(one[f"{side}_balanced_accuracy"] <= 1 / len(frequencies) + 1e-9 for one in some)
             and min(losses) > 0.95 * constant
             and losses[-1] > min(losses[0], constant) - FALLS * constant
         )

@@ -41,9 +41,9 @@ from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms
 from scratchnet.training.run import EVENT_FILE
+from scratchnet.training.selection import EVALUATED, sides_of
 
 MISTAKES = 9  # on the sheet
-SIDES = ("train", "validation", "test")
 RUN = ""  # in place of a side: the run's own folder
 
 
@@ -96,10 +96,9 @@ class EventFiles:
         Raises OSError if the disk is full; the next epoch begins new files, after what was written of this one.
         """
         values: dict[str, dict[str, float]] = {"train": {"learning_rate": row["learning_rate"]}}
-        for column, value in row.items():
-            side, _, measure = column.partition("_")
-            if side in SIDES:
-                values.setdefault(side, {})[measure] = value
+        for side in sides_of(row):
+            measured = {name: row[f"{side}_{name}"] for name in hparams.MEASURES if f"{side}_{name}" in row}
+            values[side] = values.get(side, {}) | measured
         if images_per_second is not None:
             values["train"]["images_per_second"] = images_per_second
         for name, (weight, gradient) in (norms or {}).items():
@@ -107,7 +106,7 @@ class EventFiles:
         drawn = {} if predictions is None else self._pictures(predictions, dataset)
         try:
             if settings is not None and not self._described:
-                self._describe(settings, [side for side in SIDES if side in values])
+                self._describe(settings, [side for side in EVALUATED if side in values])
             for side, measured in values.items():
                 self._write(side, int(row["epoch"]), measured, drawn if side == "test" else {})
         except OSError:

@@ -19,6 +19,7 @@ from scratchnet.data import Augmentation, Batch, Batches, Dataset, ImageSet, Pix
 from scratchnet.data.class_labels import KEY
 from scratchnet.data.familiar import KEY as FAMILIAR
 from scratchnet.data.familiar import Familiar
+from scratchnet.data.image_set import SomeImages
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES
 from scratchnet.measures.evaluation import Evaluation
@@ -28,17 +29,20 @@ from scratchnet.nn.models import MODELS
 from scratchnet.nn.optimizers import SGD, Adam, Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
+from scratchnet.random import generator
 from scratchnet.ranks import ALONE, Alone
 from scratchnet.ranks.together import Together
 from scratchnet.training.checkpoint import Checkpoint, Progress
 from scratchnet.training.config import Config
 from scratchnet.training.origin import PREPARED_FROM
+from scratchnet.training.selection import TRAIN_SAMPLE, choosing_side
 from scratchnet.training.shared.dealt import Rounds, Shares
 from scratchnet.training.shared.trainer import SharedTrainer
 from scratchnet.training.trainer import Trainer, micro_batch_size
 from scratchnet.version import __version__
 
 SIDES = ("train", "validation", "test")  # the second only where the preparation has set one aside
+SAMPLE = 1000  # training images that are evaluated under "sample", or as many as there are on the side beside them
 SAME_DATA = ("dataset_id", "class_names", "pixel_scaling", "preprocessing")  # what a resumed run must find as it was
 
 
@@ -46,8 +50,8 @@ SAME_DATA = ("dataset_id", "class_names", "pixel_scaling", "preprocessing")  # w
 class Data:
     """The batches that a run draws on.
 
-    train: shuffled and augmented. checks: the sides that are evaluated after each epoch, "train", "validation" if there
-    is one, and "test", each image as it is.
+    train: shuffled and augmented. checks: the sides that are evaluated after each epoch, each image as it is: the training
+    side as `train_evaluation` says, "train", "train_sample" or not at all; "validation" if there is one; and "test".
     """
 
     train: Batches
@@ -159,13 +163,27 @@ class Experiment(Training):
         super().__init__(config, self.train_set, ranks, choose_cut=choose_cut)
         self.data = Data(
             train=self.train_batches,
-            checks={name: self._batches(side, Rounds) for name, side in self.sides.items()},
+            checks={name: self._batches(side, Rounds) for name, side in self._checked().items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
+        self.about |= {"evaluated": {name: len(batches.dataset) for name, batches in self.data.checks.items()}}
         self.about |= {
             KEY: dict(class_labels or {}),
             PREPARED_FROM: dict(prepared_from) if isinstance(prepared_from, Mapping) else {},
         }
+
+    def _checked(self) -> dict[str, ImageSet]:
+        """The images that are evaluated after each epoch, by the side's name in the metrics."""
+        checked: dict[str, ImageSet] = {**self.sides}
+        how, images = self.config.train_evaluation, len(self.train_set)
+        count = max(SAMPLE, len(self.sides[choosing_side(self.sides)]))
+        if how == "full" or (how == "sample" and images <= count):
+            return checked
+        del checked["train"]
+        if how == "none":
+            return checked
+        drawn = generator(self.config.seed, "train_evaluation").choice(images, count, replace=False)
+        return {TRAIN_SAMPLE: SomeImages(self.train_set, np.sort(drawn)), **checked}
 
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data after it is gone: the counts, and how far its test can be trusted."""
@@ -178,6 +196,10 @@ class Experiment(Training):
             "split": manifest.preparation.get("split"),
             "sample": bool(manifest.preparation.get("sample")),
         }
+
+    def evaluated_images(self) -> int:
+        """Images that go through the network in the evaluation after each epoch; one in eight positions counts as eight."""
+        return sum(self.positions(side) * len(batches.dataset) for side, batches in self.data.checks.items())
 
     def shared_subjects(self) -> set[str]:
         """The subjects that stand on both sides, train and test."""
@@ -193,7 +215,7 @@ class Experiment(Training):
 
     def positions(self, side: str) -> int:
         """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""
-        return 8 if self.config.test_symmetries == "average" and side != "train" else 1
+        return 8 if self.config.test_symmetries == "average" and not side.startswith("train") else 1
 
     def restore(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.

@@ -23,7 +23,7 @@ from scratchnet.training.display import STAR
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.options import beside_the_report, settings_table
 from scratchnet.training.run import Run
-from scratchnet.training.selection import beats_constant, best_epoch, choosing_side, watched_side
+from scratchnet.training.selection import TRAIN_SAMPLE, beats_constant, best_epoch, choosing_side, watched_side
 
 
 def announcement(experiment: Experiment, threads: int, run: Path, progress: Progress, *, verbose: bool = False) -> str:
@@ -108,7 +108,13 @@ def _legend(experiment: Experiment) -> str:
     metric, watched = experiment.config.best_metric, choosing_side(experiment.sides)
     means = {"balanced_accuracy": ' "Balanced" is the mean over the classes of the share recognised.'}
     best = f"{STAR} is the best {metric.replace('_', ' ')} of the {watched} side so far (best.h5)."
-    return f"After each epoch: loss and accuracy of each side.{means.get(metric, '')} {best}"
+    checks = experiment.data.checks
+    trained = (
+        f" Of the training side, {len(checks[TRAIN_SAMPLE].dataset):,} images that the seed has drawn (--train-evaluation)."
+        if TRAIN_SAMPLE in checks
+        else ""
+    )
+    return f"After each epoch: loss and accuracy of each side.{trained}{means.get(metric, '')} {best}"
 
 
 def sides_text(experiment: Experiment) -> str:

@@ -6,6 +6,29 @@ from collections.abc import Container
 
 Row = dict[str, float]
 
+TRAIN_SAMPLE = "train_sample"
+"""What the training side is called where only some of its images were evaluated, so that nobody takes them for all."""
+
+EVALUATED = ("train", TRAIN_SAMPLE, "validation", "test")
+
+
+def sides_of(row: Container[str]) -> list[str]:
+    """The sides that were evaluated, by the columns of a row of the metrics, in the order of `EVALUATED`.
+
+    >>> sides_of({"epoch": 1, "train_sample_loss": 0.6, "test_loss": 0.6})
+    ['train_sample', 'test']
+    """
+    return [side for side in EVALUATED if f"{side}_loss" in row]
+
+
+def side_title(side: str) -> str:
+    """A side as people read it.
+
+    >>> side_title("train_sample"), side_title("test")
+    ('train (sample)', 'test')
+    """
+    return {TRAIN_SAMPLE: "train (sample)"}.get(side, side)
+
 
 def choosing_side(sides: Container[str]) -> str:
     """The side on which epochs are compared, by name: "validation" if there is one, else "test".
@@ -17,7 +40,7 @@ def choosing_side(sides: Container[str]) -> str:
 
 def watched_side(row: Row) -> str:
     """`choosing_side` of the sides that a row of the metrics has."""
-    return choosing_side({name.removesuffix("_loss") for name in row})
+    return choosing_side(sides_of(row))
 
 
 def best_epoch(rows: list[Row], metric: str) -> int:

@@ -23,7 +23,9 @@ from scratchnet.training.experiment import Training
 from scratchnet.use.predictor import Predictor
 
 # The image's size is that of X; the others concern a run's folder, which does not exist here.
-OF_RUNS = ("image_size", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last")
+OF_RUNS = (
+    "image_size", "train_evaluation", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last",
+)  # fmt: skip
 SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 
 

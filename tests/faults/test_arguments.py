@@ -58,6 +58,7 @@ WRONG = {
         "--augment": NO_WORD,
         "--brightness": [*NO_NUMBER, "2"],
         "--test-symmetries": NO_WORD,
+        "--train-evaluation": NO_WORD,
         "--dtype": NO_WORD,
         "--best-metric": NO_WORD,
         "--patience": NO_COUNT,
