@@ -53,7 +53,8 @@ _DEFINED_IN = {
     "scratchnet.nn.schedules": ("Schedule",),
     "scratchnet.nn.sequential": ("Sequential",),
     "scratchnet.use.classifier": ("Classifier",),
-    "scratchnet.use.predictor": ("Predictor", "load"),
+    "scratchnet.use.ensemble": ("load",),
+    "scratchnet.use.predictor": ("Predictor",),
 }
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ if TYPE_CHECKING:
     from scratchnet.nn.schedules import Schedule
     from scratchnet.nn.sequential import Sequential
     from scratchnet.use.classifier import Classifier
-    from scratchnet.use.predictor import Predictor, load
+    from scratchnet.use.ensemble import load
+    from scratchnet.use.predictor import Predictor
 else:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> Any:

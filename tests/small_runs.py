@@ -22,17 +22,19 @@ def make_sides(
     size=32,
     train=12,
     test=10,
+    validation=0,
     shared=False,
     known=True,
     copies=0,
     dataset_id="id-1",
     added=None,
 ):
-    """Prepared images of two sides: two images a subject, subjects of one class each."""
+    """Prepared images of two sides, or with a validation side of three: two images a subject, subjects of one class each."""
     folder.mkdir()
     splits = {}
-    for seed, (name, count) in enumerate({"train": train, "test": test}.items()):
-        labels = np.arange(count) // 2 % 2
+    sides = {"train": train, "test": test, **({"validation": validation} if validation else {})}
+    for seed, (name, count) in enumerate(sides.items()):
+        labels = np.arange(count) // 2 % len(class_names)
         subjects = [f"{'' if shared else name}{k // 2}" for k in range(count)]
         paths = [f"{class_names[label][:1]}/<img src=x onerror=alert(2)>{k}.png" for k, label in enumerate(labels)]
         path = make_shard(
@@ -46,7 +48,9 @@ def make_sides(
             class_names,
         )
         splits[name] = Split(
-            tuple(np.bincount(labels).tolist()), tuple(sorted(set(subjects))), (shard_file(path, count),)
+            tuple(np.bincount(labels, minlength=len(class_names)).tolist()),
+            tuple(sorted(set(subjects))),
+            (shard_file(path, count),),
         )
     manifest = Manifest(
         dataset_id=dataset_id, image_shape=(size, size, 3), class_names=tuple(class_names), channel_mean=CHANNELS[0],

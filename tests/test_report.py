@@ -46,7 +46,8 @@ def test_everything_is_on_the_page(made):
     text = made.report_path.read_text(encoding="utf-8")
     headings = re.findall("<h2>([^<]*)</h2>", text)
     assert headings == [
-        "What it tells apart", "Where it errs", "The most confident mistakes", "Learning", "How good it is",
+        "What it tells apart", "Where it errs", "How far its probabilities can be trusted", "Patient by patient",
+        "The most confident mistakes", "Learning", "How good it is",
         "What training changed in the first layer", "Data", "Settings that differ from the defaults", "To repeat it",
     ]  # fmt: skip
     assert "sensitivity" in text

@@ -18,6 +18,7 @@ COMMANDS = {
     "prepare": "images into checked files that training reads: as python -m data_prep does",
     "predict": "the class and the probabilities of images, as CSV or JSON",
     "evaluate": "how good a network is on images whose classes are known, with intervals",
+    "calibrate": "how sure a run may be, and where it decides, from its validation images",
     "explain": "what the network sees in an image, and where it decided, as pictures",
     "export": "a network for other programs: ONNX or safetensors",
     "import": "a network from safetensors, written by export or by PyTorch",

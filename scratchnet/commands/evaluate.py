@@ -1,10 +1,10 @@
-"""python -m scratchnet evaluate RUN DATA: how good a network is on images whose classes are known."""
+"""python -m scratchnet evaluate RUN… DATA: how good a network is on images whose classes are known."""
 
 import argparse
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scratchnet.commands.shared import (
+    TOGETHER,
     add_network_arguments,
+    add_raw_argument,
     add_symmetries_argument,
     class_called,
     load_network,
+    members_of,
     require_ending,
     require_writable,
     say,
@@ -23,23 +26,29 @@ from scratchnet.commands.shared import (
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.familiar import CAUTION
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.measures.patients import Patient, csv_of, patients, table_of, verdicts_in_words
 from scratchnet.measures.predictions import Predictions, in_words
-from scratchnet.measures.scores import Scores, counted, scores
+from scratchnet.measures.reliability import Reliabilities
+from scratchnet.measures.reliability import in_words as reliabilities_in_words
+from scratchnet.measures.scores import Scores, counted
 from scratchnet.prepare.sources import PRELIM, find_images
 from scratchnet.prepare.tables import read_subjects
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
-from scratchnet.terminal.text_table import wrapped
+from scratchnet.terminal.invocation import command
+from scratchnet.terminal.text_table import text_table, wrapped
 from scratchnet.training.selection import choosing_side
+from scratchnet.use.ensemble import Ensemble
 from scratchnet.use.predictor import Predictor
 
 BEST = "best.h5"
+PATIENTS = 30  # lines of their table on the terminal
 SUBJECT_OPTIONS = ("subject_pattern", "subjects")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    add_network_arguments(parser)
+    add_network_arguments(parser, nargs="+", help=TOGETHER)
     add = parser.add_argument
     add(
         "data",
@@ -69,39 +78,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--bootstrap", type=int, default=1000, metavar="N", help="resamples for the intervals (1000; 0: no intervals)")
     add_symmetries_argument(parser)
+    add_raw_argument(parser)
     add("--json", metavar="FILE", help="write all figures there")
     add("--predictions", metavar="FILE", help="write a line for each image there, as CSV")
+    add("--patients", metavar="FILE", help="write a line for each subject there, as CSV")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
-    require_writable(options.json, options.predictions)
+    require_writable(options.json, options.predictions, options.patients)
     require_ending(options.json, "--json", (".json",), "JSON")
-    require_ending(options.predictions, "--predictions", (".csv",), "CSV, which every spreadsheet opens,")
+    for name in ("predictions", "patients"):
+        require_ending(getattr(options, name), f"--{name}", (".csv",), "CSV, which every spreadsheet opens,")
     predictor = load_network(options)
     positive = options.positive and class_called(options.positive, predictor, "--positive")
     folder = Path(options.data)
     prepared = (folder / "manifest.json").is_file()
     _refuse_what_means_nothing(options, prepared)
     judged = _of_shards(predictor, folder, options) if prepared else _of_images(predictor, folder, options)
-    said = judged.predictions
-    trained_on = _training_manifest(predictor, folder)
-    found = scores(
-        said.labels,
-        said.probabilities,
-        said.subjects,
-        said.class_names,
-        positive=positive,
-        prior=_training_frequencies(trained_on, said.class_names),
-        bootstrap=options.bootstrap,
-        class_labels=predictor.class_labels,
-    )
+    said = replace(judged.predictions, calibration=predictor.calibration_for(options.symmetries))
+    judged = replace(judged, predictions=said)
+    if said.threshold and positive not in (None, said.threshold[0]):
+        raise ConfigError(
+            f"--positive {positive}: the run has a threshold for {said.threshold[0]}: leave one out, with --raw"
+        )
+    by_patient = patients(said) if said.subjects is not None else []
+    if options.patients and not by_patient:
+        raise DataError(
+            f"--patients {options.patients}: the subjects are not known: say who they are with --subjects TABLE"
+        )
     side = (options.split or "test") if prepared else options.split
-    known = _what_is_known(predictor, trained_on, said.subjects, side if _is_of(trained_on, folder) else None)
+    manifests = [_training_manifest(one, folder) for one in members_of(predictor)]
+    known = _of_all(
+        _what_is_known(one, manifest, said.subjects, side if _is_of(manifest, folder) else None)
+        for one, manifest in zip(members_of(predictor), manifests, strict=True)
+    )
+    prior = _training_frequencies(manifests[0], said.class_names)
+    found = said.scores(positive=positive, prior=prior, bootstrap=options.bootstrap)
+    reliabilities = Reliabilities.all_of(said, found.positive)
     print("\n".join(_describe(judged, found, known)))
+    print("\n".join(["", *_of_calibration(reliabilities, predictor, options), *_of_patients(said, by_patient)]))
     if options.json:
         facts = {
-            "weights": str(predictor.source),
+            "weights": ", ".join(str(one.source) for one in members_of(predictor)),
             "data": str(folder),
             "split": side,
             "symmetries": predictor.symmetries if options.symmetries is None else options.symmetries,
@@ -110,10 +129,14 @@ def run(options: argparse.Namespace) -> int:
             "subjects_seen_in_training": None if known.trained is None else sorted(known.trained),
             "subjects_seen_in_choosing": None if known.chosen is None else sorted(known.chosen),
             "weights_chosen_on_these": known.is_choice,
+            "calibration": [one.to_dict() for one in reliabilities],
+            "patients": [asdict(one) for one in by_patient],
         }
         write_text_atomically(options.json, json.dumps(facts | found.to_dict(), indent=1) + "\n")
     if options.predictions:
         said.write(options.predictions)
+    if options.patients:
+        write_text_atomically(options.patients, csv_of(said, by_patient))
     return 1 if judged.unreadable else 0
 
 
@@ -272,6 +295,16 @@ def _what_is_known(
     return Known(trained, chosen, is_best and bool(chosen))
 
 
+def _of_all(each: Iterable[Known]) -> Known:
+    """What is known of networks that answer together: a subject that one of them has seen was seen."""
+    all_of_them = list(each)
+    seen = [
+        None if None in sets else set().union(*(one for one in sets if one is not None))
+        for sets in ([one.trained for one in all_of_them], [one.chosen for one in all_of_them])
+    ]
+    return Known(seen[0], seen[1], any(one.is_choice for one in all_of_them))
+
+
 def _is_of(manifest: Manifest | None, folder: Path) -> bool:
     """Whether the folder is the training data itself."""
     try:
@@ -307,6 +340,33 @@ def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
         if row.sum():
             lines += wrapped(f"{name:<{width}}  {in_words(row, label, names)}", indent=" " * (width + 2))
     return lines
+
+
+def _of_calibration(found: list[Reliabilities], predictor: Predictor, options: argparse.Namespace) -> list[str]:
+    """How far the probabilities are what they say and, of raw ones, what would help."""
+    shown = predictor.class_labels.get(found[0].of or "")
+    text = reliabilities_in_words(found, shown)
+    if isinstance(predictor, Ensemble):
+        text += " The probabilities are means."
+    elif predictor.calibration is None and not options.raw:
+        counts = (predictor.about.get("facts") or {}).get("class_counts") or {}
+        remedy = (
+            command("calibrate", options.run[0]) if "validation" in counts else "train with --validation-fraction 0.15"
+        )
+        text += f" Nothing was fitted to validation images: {remedy}."
+    return wrapped(text)
+
+
+def _of_patients(said: Predictions, found: list[Patient]) -> list[str]:
+    """The table of patients, or as much of it as a screen holds."""
+    if not found:
+        return []
+    rows = text_table(table_of(said, found[:PATIENTS]), left=(0, 2), beside=True)
+    more = (
+        f" The first {PATIENTS} of {len(found)} are shown: --patients FILE writes all." if len(found) > PATIENTS else ""
+    )
+    how = f"A patient's verdict follows from the mean probability of its cells: {verdicts_in_words(found)}{more}"
+    return ["", *rows, *wrapped(how)]
 
 
 def _unlike(judged: Judged) -> list[str]:

@@ -49,6 +49,10 @@ def run(options: argparse.Namespace) -> int:
     say(
         f"{options.file} written; on {counted(len(images), 'image')} ONNX Runtime says the same, logits to {difference:.1g}"
     )
+    if predictor.calibration is not None:
+        say(
+            f"The graph's probabilities are raw: divide its logits by {predictor.calibration.temperature:.4g} for those of predict."
+        )
     if predictor.symmetries:
         say(
             "The graph answers for an image as it lies: it does not average over eight symmetries, as the run's test did."

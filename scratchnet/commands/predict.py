@@ -1,4 +1,4 @@
-"""python -m scratchnet predict RUN FILE_OR_FOLDER…: what the network says of images."""
+"""python -m scratchnet predict RUN… FILE_OR_FOLDER…: what the network says of images."""
 
 import argparse
 import csv
@@ -12,7 +12,9 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from scratchnet.commands.shared import (
+    TOGETHER,
     add_network_arguments,
+    add_raw_argument,
     add_symmetries_argument,
     find_files,
     load_network,
@@ -41,10 +43,14 @@ WRITTEN = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    add_network_arguments(parser)
+    add_network_arguments(parser, help=TOGETHER)
     parser.add_argument(
-        "images", nargs="+", metavar="FILE_OR_FOLDER", help="images; folders are searched to their depths"
+        "images",
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
+        help="images, after any further runs; folders are searched to their depths",
     )
+    add_raw_argument(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="where to write; it appears when it is complete (standard output)"
     )
@@ -64,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     require_writable(options.out, options.codalab)
     form = _format_of(options.out, options.format)
     require_ending(options.codalab, "--codalab", (".zip",), "the challenge's archive")
-    files, passed_over = find_files(options.images)
+    options.run, images = _apart([options.run, *options.images])
+    files, passed_over = find_files(images)
     predictor = load_network(options, for_files=True)
     names = predictor.class_names
     if options.codalab:
@@ -106,6 +113,18 @@ def run(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def _apart(words: list[str]) -> tuple[list[str], list[str]]:
+    """The runs, which stand first, and the images after them."""
+    count = 1
+    while count < len(words) - 1 and _is_network(Path(words[count])):
+        count += 1
+    return words[:count], words[count:]
+
+
+def _is_network(path: Path) -> bool:
+    return path.suffix == ".h5" or (path / "config.toml").is_file() or (path / "checkpoints").is_dir()
+
+
 def _format_of(out: str | None, asked: str | None) -> str:
     """The format: as asked for, else by the file's name, else CSV. Raises ConfigError if the name contradicts the choice."""
     suffix = Path(out or "").suffix.lower()
@@ -122,8 +141,7 @@ def _format_of(out: str | None, asked: str | None) -> str:
 
 
 def _class_of(prediction: Prediction, names: tuple[str, ...]) -> str:
-    assert prediction.probabilities is not None
-    return names[int(prediction.probabilities.argmax())]
+    return names[prediction.answer]
 
 
 @contextmanager

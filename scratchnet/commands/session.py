@@ -142,7 +142,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             evaluations = fit(experiment, run, progress, display, events, interrupt)
             if evaluations is None:
                 return False
-            ranks.on_first(partial(_write_results, experiment, run, progress, evaluations["test"]))
+            ranks.on_first(partial(_write_results, experiment, run, progress, evaluations))
             if events is not None:
                 events.finished = True
         except OSError as error:
@@ -162,10 +162,11 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
         return True
 
 
-def _write_results(experiment: Experiment, run: Run, progress: Progress, test: Evaluation) -> None:
-    """What a finished run leaves: the answers on the test side, and the weights."""
-    predictions_of(test, experiment.test_set).write(run.predictions_path)
-    run.save_weights(experiment.network.state_dict(), experiment.about | {"epoch": progress.epoch})
+def _write_results(experiment: Experiment, run: Run, progress: Progress, evaluations: dict[str, Evaluation]) -> None:
+    """What a finished run leaves: the raw answers on the test side, and the weights, with their calibration if it can be had."""
+    predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
+    about = experiment.about | {"epoch": progress.epoch} | experiment.calibration(evaluations)
+    run.save_weights(experiment.network.state_dict(), about)
     run.remove_older(experiment.config.keep_last, experiment.config.keep_every)
 
 

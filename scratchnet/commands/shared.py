@@ -6,24 +6,40 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from scratchnet.data.class_labels import labelled, parse_class_labels
 from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.threads import set_threads
+from scratchnet.measures.calibration import Calibration
+from scratchnet.measures.scores import percent
 from scratchnet.terminal.command_line import add_class_labels, printable
 from scratchnet.training.checkpoint import read_about
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.config import Config
+from scratchnet.use.ensemble import Ensemble, load
 from scratchnet.use.predictor import WEIGHTS, Predictor, weights_file
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN, and the options for using it."""
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a file of weights")
+def add_network_arguments(parser: argparse.ArgumentParser, **more: Any) -> None:
+    """RUN, and the options for using it. more: of RUN, for a command that takes several, its nargs and help."""
+    parser.add_argument("run", **{"metavar": "RUN", "help": "a run's folder, or a file of weights", **more})
     parser.add_argument("--weights", choices=WEIGHTS, help="of a run: those of its last epoch, or of its best (last)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the kernels (0: all)")
     add_class_labels(parser)
+
+
+TOGETHER = "a run's folder, or a file of weights; several answer together, by the mean of their probabilities"
+
+
+def add_raw_argument(parser: argparse.ArgumentParser) -> None:
+    """--raw."""
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="the probabilities as the network gives them, without the temperature and threshold that it has from validation images",
+    )
 
 
 def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
@@ -42,19 +58,50 @@ def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Pre
     for_files: it will be shown image files. Raises DataError if they can't be prepared like the training images.
     """
     set_threads(options.threads)
-    predictor = Predictor.load(options.run, options.weights)
+    predictor = load(options.run, options.weights, raw=getattr(options, "raw", False))
     if for_files:
         require_repeatable(predictor.preprocessing)
     predictor.class_labels |= parse_class_labels(options.class_label, predictor.class_names)
     shown = zip(predictor.class_names, labelled(predictor.class_names, predictor.class_labels), strict=True)
     classes = (name if name == label else f"{name} = {label}" for name, label in shown)
-    say(f"weights of {predictor.source}, classes {', '.join(classes)}")
-    _say_if_unfinished(Path(options.run))
-    config = Config.from_dict(predictor.about["config"])
-    if not kernels_are_compiled(config):
-        say("Compiling the kernels, once for this machine …")
-        compile_kernels(config)
+    members = members_of(predictor)
+    say(f"weights of {', '.join(str(one.source) for one in members)}, classes {', '.join(classes)}")
+    for name in [options.run] if isinstance(options.run, str) else options.run:
+        _say_if_unfinished(Path(name))
+    for one in members:
+        for line in _how_it_decides(one, getattr(options, "symmetries", None)):
+            say(line if len(members) == 1 else f"{one.source}: {line}")
+        config = Config.from_dict(one.about["config"])
+        if not kernels_are_compiled(config):
+            say("Compiling the kernels, once for this machine …")
+            compile_kernels(config)
     return predictor
+
+
+def members_of(predictor: Predictor) -> tuple[Predictor, ...]:
+    """The networks that answer: one, or those of an ensemble."""
+    return predictor.members if isinstance(predictor, Ensemble) else (predictor,)
+
+
+def _how_it_decides(predictor: Predictor, symmetries: bool | None) -> list[str]:
+    """What was learnt from validation images, where it is used."""
+    found, holds = predictor.calibration, predictor.calibration_for(symmetries)
+    if found is None:
+        return []
+    if holds is None:
+        how = "means over eight positions" if found.symmetries else "single positions"
+        return [f"its temperature is of {how}, and not used: the probabilities are raw"]
+    return [f"probabilities at temperature {found.temperature:.3f}, from {found.whose()}", *threshold_in_words(found)]
+
+
+def threshold_in_words(found: Calibration) -> list[str]:
+    """From which probability on a class is the answer, and why; nothing without a threshold."""
+    if found.threshold is None or found.sensitivity is None:
+        return []
+    return [
+        f"it says {found.positive!r} from {percent(found.threshold)} on: chosen for a sensitivity of {percent(found.sensitivity)} on "
+        f"{found.whose()}"
+    ]
 
 
 def _say_if_unfinished(run: Path) -> None:

@@ -1,4 +1,7 @@
-"""Plots: learning curves, ROC, confusion matrix. They need the extra [viz]; Matplotlib is imported when one is drawn."""
+"""Plots: learning curves, ROC, precision and recall, reliability, confusion matrix.
+
+They need the extra [viz]; Matplotlib is imported when one is drawn.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scratchnet.extras import require, using
-from scratchnet.measures.metrics import RocCurve
+from scratchnet.measures.metrics import PrecisionRecall, RocCurve
+from scratchnet.measures.reliability import Reliability
 from scratchnet.measures.scores import percent
 
 TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for emphasis, slate for the rest, near black for text
@@ -37,6 +41,7 @@ DARK = {  # what each colour becomes on a dark page
 }
 STROKES = ("-", "--", "-.", ":")
 LEAST_SPAN = 0.05  # of an axis of shares: five points, so that noise does not look like a rise
+FEW = 5  # images: the share of fewer is chance
 LEGEND_INSIDE = 4  # curves; more have their legend beside the plot
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same on every machine
@@ -149,15 +154,67 @@ def roc(
     points: for each curve its operating point, (share of false positives, share of true positives): one of the
     thresholds that the curve shows.
     """
+    shown = [(name, curve.false_positive_rate, curve.true_positive_rate) for name, curve in curves]
+    with _in_the_square(shown, title, points, "lower right", guide="a coin (AUC 0.5)") as axes:
+        axes.set_xlabel("false positives (1 − specificity)")
+        axes.set_ylabel("true positives (sensitivity)")
+        return _bytes(axes, form)
+
+
+def precision_recall(
+    curves: Sequence[tuple[str, PrecisionRecall]],
+    form: str = "svg",
+    title: str = "Precision and recall",
+    points: Sequence[tuple[float, float] | None] = (),
+) -> bytes:
+    """Precision-recall curves; returns the bytes of an SVG or PNG file. points: for each its operating point, (recall, precision)."""
+    shown = [(name, curve.recall, curve.precision) for name, curve in curves]
+    with _in_the_square(shown, title, points, "lower left", steps=True) as axes:
+        axes.set_xlabel("recall: how many of them are found")
+        axes.set_ylabel("precision: how many alarms are right")
+        return _bytes(axes, form)
+
+
+def reliability(curves: Sequence[tuple[str, Reliability]], form: str = "svg", title: str = "Reliability") -> bytes:
+    """What was said against what was so, a point a bin, the larger the more images it holds; returns the bytes of an SVG or PNG
+    file. Bins of fewer than `FEW` images are left out. The last curve is drawn full, the one before it dashed."""
+    shown = [(name, one.probability[one.images >= FEW], one.share[one.images >= FEW]) for name, one in curves[::-1]]
+    with _in_the_square(shown, title, (), "lower right", guide="what is said is so") as axes:
+        for (_, one), line in zip(curves[::-1], axes.lines[1:], strict=True):
+            there = one.images >= FEW
+            sizes = 20 + 380 * one.images[there] / one.images.sum()
+            axes.scatter(
+                one.probability[there], one.share[there], s=sizes, color=line.get_color(), alpha=0.45, linewidths=0
+            )
+        axes.set_xlabel("what is said: mean probability of a bin")
+        axes.set_ylabel("what is so: share of its images")
+        return _bytes(axes, form)
+
+
+@contextlib.contextmanager
+def _in_the_square(
+    curves: Sequence[tuple[str, ArrayLike, ArrayLike]],
+    title: str,
+    points: Sequence[tuple[float, float] | None],
+    where: str,
+    *,
+    guide: str = "",
+    steps: bool = False,
+) -> Iterator[Any]:
+    """Axes of shares with these curves, (name, x, y), each with its operating point. where: the legend, if it fits inside. guide: what
+    the diagonal means; "" for none. steps: between two points a curve has the value of the right one."""
     beside = len(curves) > LEGEND_INSIDE
     with _drawing(8.8 if beside else 4.6, 4.6) as (axes,):
-        axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label="a coin (AUC 0.5)")
+        if guide:
+            axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":", label=guide)
         several = colours(len(curves)) if len(curves) > 2 else [TEST, "#0072b2"][: len(curves)]
         marks = points or [None] * len(curves)
-        for k, ((name, curve), point, colour) in enumerate(zip(curves, marks, several, strict=True)):
+        for k, ((name, x, y), point, colour) in enumerate(zip(curves, marks, several, strict=True)):
             stroke = "--" if k >= len(COLOURS) or (len(curves) == 2 and k) else "-"
             line = {"color": colour, "linewidth": 2, "linestyle": stroke}
-            axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=_literal(name, longest=44), **line)
+            if steps:
+                line["drawstyle"] = "steps-pre"
+            axes.plot(x, y, label=_literal(name, longest=44), **line)
             if point is not None and np.isfinite(point).all():
                 dot = {"markerfacecolor": colour, "markeredgecolor": PAPER, "markersize": 11, "markeredgewidth": 1.6}
                 axes.plot(*point, marker="D" if k % 2 else "o", linestyle="none", zorder=5, clip_on=False, **dot)
@@ -166,13 +223,11 @@ def roc(
             axes.plot([], [], "o", color=colour, markersize=8, label="decision threshold")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.set_title(_literal(title, longest=44))
-        axes.set_xlabel("false positives (1 − specificity)")
-        axes.set_ylabel("true positives (sensitivity)")
         if beside:
             axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
         else:
-            axes.legend(loc="lower right", fontsize=9)
-        return _bytes(axes, form)
+            axes.legend(loc=where, fontsize=9)
+        yield axes
 
 
 def confusion(counts: ArrayLike, class_names: Sequence[str], form: str = "png") -> bytes:

@@ -11,37 +11,50 @@ from scratchnet.measures import metrics
 from scratchnet.measures.bootstrap import resamples
 from scratchnet.measures.metrics import Floats
 
+AREAS = {"roc_auc": metrics.roc_auc, "average_precision": metrics.average_precision}
 Measured = tuple[dict[str, Floats], dict[str, Floats]]  # by name (…); by name and class (…, classes)
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Images, or subjects, with their answers; owner (N,): the subject that each belongs to."""
+    """Images, or subjects, with their answers; owner (N,): the subject that each belongs to.
+
+    threshold: from which probability on the positive class is the answer; None: the most probable class is.
+    """
 
     labels: NDArray[np.int64]
     probabilities: Floats
     owner: NDArray[np.int64]
     names: tuple[str, ...]
     positive: str | None
+    threshold: float | None = None
+
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """The class that is said of each: (N,)."""
+        positive = None if self.positive is None else self.names.index(self.positive)
+        return decided(self.probabilities, positive, self.threshold)
 
     def measure(self, weights: Floats | None = None, probabilities: Floats | None = None) -> Measured:
-        """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's."""
+        """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's, and has no threshold."""
         chances = self.probabilities if probabilities is None else probabilities
+        answers = self.answers if probabilities is None else chances.argmax(axis=1)
         classes = len(self.names)
-        confusion = metrics.confusion_matrix(self.labels, chances.argmax(axis=1), classes, weights)
+        confusion = metrics.confusion_matrix(self.labels, answers, classes, weights)
         recall = metrics.recall(confusion)
         of_class = {"recall": recall, "precision": metrics.precision(confusion), "f1": metrics.f1(confusion)}
         overall = {"accuracy": metrics.accuracy(confusion), "balanced_accuracy": metrics.balanced_accuracy(confusion)}
         if self.positive is None:
-            areas = [metrics.roc_auc(self.labels == k, chances[:, k], weights) for k in range(classes)]
-            of_class["roc_auc"] = np.stack(areas, axis=-1)
-            area = of_class["roc_auc"].mean(axis=-1)  # not defined if that of one class is not
+            for name, area_of in AREAS.items():
+                areas = [area_of(self.labels == k, chances[:, k], weights) for k in range(classes)]
+                of_class[name] = np.stack(areas, axis=-1)
+            found = {name: of_class[name].mean(axis=-1) for name in AREAS}  # not defined if that of one class is not
         else:
             index = self.names.index(self.positive)
             overall |= {"sensitivity": recall[..., index], "specificity": recall[..., 1 - index]}
-            area = metrics.roc_auc(self.labels == index, chances[:, index], weights)
+            found = {name: area_of(self.labels == index, chances[:, index], weights) for name, area_of in AREAS.items()}
         overall |= {"weighted_f1": metrics.weighted_f1(confusion), "macro_f1": metrics.macro_f1(confusion)}
-        overall |= {"roc_auc": area, "log_loss": metrics.log_loss(self.labels, chances, weights)}
+        overall |= {**found, "log_loss": metrics.log_loss(self.labels, chances, weights)}
         return overall, of_class
 
     def behind(self) -> tuple[int, dict[str, int]]:
@@ -51,7 +64,7 @@ class Observations:
         the measures of a class are called by name and number, such as "recall 0".
         """
         everyone = len(np.unique(self.owner))
-        answers = self.probabilities.argmax(axis=1)
+        answers = self.answers
         found = {"accuracy": everyone}
         for k in range(len(self.names)):
             found[f"recall {k}"] = len(np.unique(self.owner[self.labels == k]))
@@ -60,6 +73,18 @@ class Observations:
             index = self.names.index(self.positive)
             found |= {"sensitivity": found[f"recall {index}"], "specificity": found[f"recall {1 - index}"]}
         return everyone, found
+
+
+def decided(probabilities: Floats, positive: int | None, threshold: float | None) -> NDArray[np.int64]:
+    """The answer to each image, (N,): the class of the largest probability, the first among equals; with a threshold, the class
+    `positive` of two wherever it has that probability or more.
+
+    >>> decided(np.array([[0.3, 0.7], [0.1, 0.9]]), 0, 0.3)
+    array([0, 1])
+    """
+    if threshold is None or positive is None:
+        return probabilities.argmax(axis=1)
+    return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
 
 
 def of_subjects(

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from scratchnet.data.class_labels import labelled
 from scratchnet.errors import DataError
+from scratchnet.measures.calibration import Calibration, tempered
 from scratchnet.measures.metrics import confusion_matrix
+from scratchnet.measures.observations import decided
 from scratchnet.measures.scores import Scores, percent, scores
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
@@ -40,7 +42,7 @@ class Predictions:
 
     class_names: the text for each label. paths, subjects: N texts each; subjects is None if they are not known.
     labels (N,) int64. probabilities (N, classes) float64. class_labels: what people are shown in place of a class's name;
-    the table keeps the names.
+    the table keeps the names. calibration: what `calibrated` has applied to the probabilities, which with a threshold decides too.
 
     >>> two = Predictions(("all", "hem"), ("a.png", "b.png"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
     >>> two.answers.tolist(), two.mistakes().tolist()
@@ -53,6 +55,26 @@ class Predictions:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     class_labels: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    def calibrated(self, calibration: Calibration | None) -> Predictions:
+        """The same answers with scaled probabilities, decided at its threshold if it has one; None changes nothing."""
+        if calibration is None:
+            return self
+        return replace(self, probabilities=calibration.apply(self.probabilities), calibration=calibration)
+
+    @property
+    def raw(self) -> NDArray[np.float64]:
+        """The probabilities before they were calibrated, but for rounding: (N, classes)."""
+        return (
+            tempered(self.probabilities, 1 / self.calibration.temperature) if self.calibration else self.probabilities
+        )
+
+    @property
+    def threshold(self) -> tuple[str, float] | None:
+        """The class that is looked for, and the probability from which on it is the answer; None: the most probable class is."""
+        chosen = self.calibration
+        return None if chosen is None or chosen.positive is None else (chosen.positive, chosen.threshold or 0.0)
 
     @property
     def shown_names(self) -> tuple[str, ...]:
@@ -61,13 +83,18 @@ class Predictions:
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """The class of the largest probability, the first among equals: (N,)."""
-        return self.probabilities.argmax(axis=1)
+        """What is said of each image, (N,): the most probable class, or what the calibration's threshold decides."""
+        return self.decide(self.probabilities)
+
+    def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The answers that follow from these probabilities, of images or of subjects: (N,)."""
+        name, value = self.threshold or (None, None)
+        return decided(probabilities, None if name is None else self.class_names.index(name), value)
 
     def mistakes(self) -> NDArray[np.int64]:
         """The numbers of the images with a wrong answer, the most confident first."""
         wrong = np.flatnonzero(self.answers != self.labels)
-        confidence = self.probabilities.max(axis=1)[wrong]
+        confidence = self.probabilities[wrong, self.answers[wrong]]
         return wrong[np.argsort(-confidence, kind="stable")]
 
     def confusion(self) -> NDArray[np.int64]:
@@ -81,13 +108,18 @@ class Predictions:
         said = f"said {names[answer]}: {percent(self.probabilities[image, answer])}"
         return f"{printable(self.paths[image])}\nis {printable(names[self.labels[image]])}\n{printable(said)}"
 
-    def scores(self, *, prior: ArrayLike | None = None, bootstrap: int = 1000, seed: int = 0) -> Scores:
-        """Every measure of these answers: `scratchnet.measures.scores.scores`."""
+    def scores(
+        self, *, positive: str | None = None, prior: ArrayLike | None = None, bootstrap: int = 1000, seed: int = 0
+    ) -> Scores:
+        """Every measure of these answers: `scratchnet.measures.scores.scores`. A threshold's class is the positive one."""
+        name, value = self.threshold or (positive, None)
         return scores(
             self.labels,
             self.probabilities,
             self.subjects,
             self.class_names,
+            positive=name,
+            threshold=value,
             prior=prior,
             bootstrap=bootstrap,
             seed=seed,

@@ -14,7 +14,7 @@ from scratchnet.data.class_labels import labelled
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.measures import metrics
 from scratchnet.measures.bootstrap import interval, margin, strata
-from scratchnet.measures.metrics import Floats, RocCurve
+from scratchnet.measures.metrics import Floats, PrecisionRecall, RocCurve
 from scratchnet.measures.observations import Measured, Observations, of_subjects, resampled
 from scratchnet.nn.losses import checked_labels
 from scratchnet.terminal.text_table import text_table, wrapped
@@ -24,10 +24,11 @@ NAMES = {
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
     "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
     "log_loss": "log loss",
     "f1": "F1",
 }
-NOT_A_SHARE = ("roc_auc", "log_loss")  # printed as 0.912; all others as 91.2 %
+NOT_A_SHARE = ("roc_auc", "average_precision", "log_loss")  # printed as 0.912; all others as 91.2 %
 NO_WIDTH = 1e-9  # less is rounding
 
 
@@ -105,7 +106,8 @@ class Level:
     """The measures of images, or of subjects.
 
     count: how many. confusion (classes, classes): row = its class, column = the answer. overall: by the measure's name.
-    per_class: by class, then by measure. baseline: `overall` of the constant answer. curves: the ROC curve by class.
+    per_class: by class, then by measure. baseline: `overall` of the constant answer. curves, precision_recall: the ROC and the
+    precision-recall curve by class.
     """
 
     count: int
@@ -114,6 +116,7 @@ class Level:
     per_class: dict[str, dict[str, Score]]
     baseline: dict[str, Score]
     curves: dict[str, RocCurve]
+    precision_recall: dict[str, PrecisionRecall]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the curves."""
@@ -224,6 +227,7 @@ def scores(
     class_names: Sequence[str] = (),
     *,
     positive: str | None = None,
+    threshold: float | None = None,
     prior: ArrayLike | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -233,7 +237,8 @@ def scores(
 
     labels (N,): integers, positions in class_names. probabilities (N, classes): the network's; its answer is the largest
     one, the first among equals. subjects: N names, or None if they are not known; each image counts as a subject then.
-    positive: of two classes the one that a test looks for (the first). prior (classes,): how often each class occurs in
+    positive: of two classes the one that a test looks for (the first). threshold: its probability from which on it is the answer,
+    of images and of subjects (None: the more probable class is). prior (classes,): how often each class occurs in
     training; the baseline answers this to every image (None: the frequencies among the labels). bootstrap: resamples, 0
     for no intervals. seed: the same seed gives the same intervals. class_labels: what people are shown for a class.
 
@@ -259,7 +264,9 @@ def scores(
         raise ConfigError(f"bootstrap must be a number of resamples from 0 up, got {bootstrap}")
     owner = np.unique(np.asarray(subjects), return_inverse=True)[1] if subjects is not None else np.arange(len(given))
     whole = of_subjects(given, chances, owner) if subjects is not None else None
-    both = [Observations(*one, names, positive) for one in ((given, chances, owner), whole) if one is not None]
+    both = [
+        Observations(*one, names, positive, threshold) for one in ((given, chances, owner), whole) if one is not None
+    ]
     groups = strata(given, owner, len(names))
     drawn = resampled(both, groups, bootstrap, seed)
     kinds = ("subject" if subjects is not None else "image", "subject")
@@ -297,7 +304,7 @@ def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) ->
 
     return Level(
         count=len(observed.labels),
-        confusion=metrics.confusion_matrix(observed.labels, observed.probabilities.argmax(axis=1), len(observed.names)),
+        confusion=metrics.confusion_matrix(observed.labels, observed.answers, len(observed.names)),
         overall={name: score(value, drawn[0].get(name), behind.get(name)) for name, value in overall.items()},
         per_class={
             one: {
@@ -309,6 +316,10 @@ def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) ->
         baseline={name: Score(float(value)) for name, value in constant.items()},
         curves={
             observed.names[k]: metrics.roc_curve(observed.labels == k, observed.probabilities[:, k]) for k in indices
+        },
+        precision_recall={
+            observed.names[k]: metrics.precision_recall_curve(observed.labels == k, observed.probabilities[:, k])
+            for k in indices
         },
     )
 
@@ -337,7 +348,7 @@ def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[s
         only = repr(labelled(names, shown)[int(counts.argmax())])
         return [
             f"All images are of {only}: what can be measured is its recall, which is the accuracy here. Balanced accuracy, "
-            "precision, F1 and ROC AUC are not defined without images of another class (–), and a network that always "
+            "precision, F1, ROC AUC and average precision are not defined without images of another class (–), and a network that always "
             f"answers {only} would be right each time."
         ]
     if absent:

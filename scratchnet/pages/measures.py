@@ -1,11 +1,13 @@
-"""The measures on a run's page: the table with intervals, the confusion tables, the ROC curves."""
+"""The measures on a run's page: the table with intervals, the confusion tables, the ROC and precision-recall curves."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from scratchnet.drawing import plots
-from scratchnet.measures.metrics import RocCurve
+from scratchnet.measures.metrics import PrecisionRecall, RocCurve
 from scratchnet.measures.scores import Level, Score, Scores, percent
 from scratchnet.pages.html import details, figure, picture, prose, safe, section, stacked, wide
 
@@ -43,6 +45,7 @@ def _glossary(scores: Scores) -> list[tuple[str, str]]:
         ("accuracy", "How many of 100 answers are right. If one class is rare, always answering the other is often right."),
         ("balanced accuracy", "The mean of the classes' own shares of right answers: a rare class counts as much as a common one."),
         ("ROC AUC", "Of two images, one of each class, how often the right one is given the higher probability. 0.5 is a coin."),
+        ("average precision", "The mean precision while ever more images of the class are found. Chance is the class's share."),
         ("log loss", "How far the probabilities are from the truth; being sure and wrong costs most. 0 is best."),
         ("precision, F1", "Precision: of all answers of a class, how many are right. F1: one number for precision and recall."),
         ("95 % interval", "Where the figure might lie with other subjects of the same kind. Wide: the test is small."),
@@ -60,8 +63,8 @@ def _with_interval(score: Score, share: bool) -> str:
     return value + (f'<span class="interval">{ends}</span>' if ends else "")
 
 
-def errors(scores: Scores) -> str:
-    """Which class is taken for which, and the ROC curves."""
+def errors(scores: Scores, threshold: float | None = None) -> str:
+    """Which class is taken for which, and the curves. threshold: from which probability on the positive class is the answer."""
     levels = [("Images", scores.images), *([("Subjects", scores.subjects)] if scores.subjects else [])]
     shown = tuple(map(scores.shown, scores.class_names))
     tables = "".join(_confusion_table(level, shown, title) for title, level in levels)
@@ -69,15 +72,24 @@ def errors(scores: Scores) -> str:
         '<p class="note">A row for what an image is, a column for what the network said. '
         "Blue with ✓ is right; rust, dashed, with ✗ is wrong. The shares are of the row.</p>"
     )
-    parts = [f"<div>{tables}{note}</div>", *_roc_plots(scores)]
-    kind = "stack" if len(scores.class_names) > MANY_CLASSES else "pair"
+    parts = [f"<div>{tables}{note}</div>", *_plots(scores, threshold)]
+    kind = "stack" if len(scores.class_names) > MANY_CLASSES else "three"
     return section("Where it errs", f'<div class="{kind}">{"".join(parts)}</div>')
 
 
-def _roc_plots(scores: Scores) -> list[str]:
-    """For two classes one plot, with a curve per image and one per subject; for more a plot each, with a curve a class."""
-    of_images = _curves(scores, scores.images, "images")
-    of_subjects = _curves(scores, scores.subjects, "subjects") if scores.subjects else []
+def _plots(scores: Scores, threshold: float | None) -> list[str]:
+    """ROC, then precision and recall. For two classes a plot of each kind, with a curve per image and one per subject; for more two of
+    each kind, with a curve a class against the rest."""
+    note = _ONE_BY_ONE if scores.positive is None else _AT.format("50 %" if threshold is None else percent(threshold))
+    return [
+        *_of_kind(scores, "ROC", _roc_curves, plots.roc, note),
+        *_of_kind(scores, "Precision and recall", _precision_recall_curves, plots.precision_recall, _PRECISION),
+    ]
+
+
+def _of_kind(scores: Scores, kind: str, curves_of: Curves, draw: Callable[..., bytes], note: str) -> list[str]:
+    of_images = curves_of(scores, scores.images, "images")
+    of_subjects = curves_of(scores, scores.subjects, "subjects") if scores.subjects else []
     if scores.positive is not None:
         both = [("per image and per subject" if of_subjects else "per image", of_images + of_subjects)]
     else:
@@ -85,42 +97,61 @@ def _roc_plots(scores: Scores) -> list[str]:
     drawn = []
     for what, curves in both:
         if curves:
-            title = f"ROC of {scores.shown(scores.positive)!r}" if scores.positive is not None else f"ROC {what}"
-            alt = f"ROC curve {what}: {', '.join(_described(*curve) for curve in curves)}"
-            content = plots.roc(
-                [(name, curve) for name, curve, _ in curves], title=title, points=[p for *_, p in curves]
-            )
-            drawn.append(figure(picture(content, alt), prose(_AT_HALF if scores.positive is not None else _ONE_BY_ONE)))
+            title = f"{kind} of {scores.shown(scores.positive)!r}" if scores.positive is not None else f"{kind} {what}"
+            alt = f"{kind} {what}: {', '.join(described for *_, described in curves)}"
+            content = draw([curve[:2] for curve in curves], title=title, points=[curve[2] for curve in curves])
+            drawn.append(figure(picture(content, alt), prose(note)))
     return drawn
 
 
-_AT_HALF = (
+_AT = (
     "Each point of a curve is another threshold of the probability. The dots are where this network decides: it says the "
-    "class that has more than 50 %."
+    "class from {} on."
 )
+_PRECISION = "Precision depends on how common the class is: where it is rarer than among these patients, more of the alarms are false."
 _ONE_BY_ONE = "Each class against all others. The dots are its answers, the most probable class: not a threshold of a single curve."
 
 
-def _described(name: str, curve: RocCurve, point: tuple[float, float]) -> str:
-    false, true = (percent(share) for share in point)
-    return f"{name}; it decides at {true} true and {false} false positives"
+Drawn = tuple[str, RocCurve | PrecisionRecall, tuple[float, float], str]  # name, curve, operating point, in words
+Curves = Callable[[Scores, Level, str], list[Drawn]]
 
 
-def _curves(scores: Scores, level: Level, what: str) -> list[tuple[str, RocCurve, tuple[float, float]]]:
-    """The curves that exist, each with its name, and where its answers lie."""
-    found, positive = [], scores.positive
+def _roc_curves(scores: Scores, level: Level, what: str) -> list[Drawn]:
+    """The curves that exist, each with its name, where its answers lie, and that in words."""
+    found: list[Drawn] = []
     for name, curve in level.curves.items():
         if not np.isnan(curve.false_positive_rate[-1] + curve.true_positive_rate[-1]):
-            area = (level.overall if positive is not None else level.per_class[name])["roc_auc"]
-            called = f"{what if positive is not None else scores.shown(name)} (AUC {area.value:.3f})"
-            found.append((called, curve, _operating_point(level.confusion, scores.class_names.index(name))))
+            called = _called(scores, level, what, name, "roc_auc", "AUC")
+            false, true, _ = _operating_point(level.confusion, scores.class_names.index(name))
+            at = f"{called}; it decides at {percent(true)} true and {percent(false)} false positives"
+            found.append((called, curve, (false, true), at))
     return found
 
 
-def _operating_point(confusion: np.ndarray, k: int) -> tuple[float, float]:
-    """Of class k against the others: the shares of false and of true positives among the answers."""
+def _precision_recall_curves(scores: Scores, level: Level, what: str) -> list[Drawn]:
+    """As `_roc_curves`; a class that has all images has no such curve to look at."""
+    found: list[Drawn] = []
+    for name, curve in level.precision_recall.items():
+        if not np.isnan(curve.recall[-1]) and curve.precision.min() < 1:
+            called = _called(scores, level, what, name, "average_precision", "AP")
+            _, recall, precision = _operating_point(level.confusion, scores.class_names.index(name))
+            at = f"{called}; it decides at recall {percent(recall)} and precision {percent(precision)}"
+            found.append((called, curve, (recall, precision), at))
+    return found
+
+
+def _called(scores: Scores, level: Level, what: str, name: str, measure: str, short: str) -> str:
+    of_two = scores.positive is not None
+    area = (level.overall if of_two else level.per_class[name])[measure]
+    return f"{what if of_two else scores.shown(name)} ({short} {area.value:.3f})"
+
+
+def _operating_point(confusion: np.ndarray, k: int) -> tuple[float, float, float]:
+    """Of class k against the others: the shares of false and of true positives among the answers, and the precision."""
     of_class, of_others = confusion[k], np.delete(confusion, k, axis=0)
-    return float(of_others[:, k].sum() / of_others.sum()), float(of_class[k] / of_class.sum())
+    called = confusion[:, k].sum()
+    precision = of_class[k] / called if called else np.nan
+    return float(of_others[:, k].sum() / of_others.sum()), float(of_class[k] / of_class.sum()), float(precision)
 
 
 def _confusion_table(level: Level, names: tuple[str, ...], title: str) -> str:

@@ -6,7 +6,7 @@ import math
 
 from scratchnet.drawing import plots
 from scratchnet.measures.scores import percent
-from scratchnet.pages import measures, origin
+from scratchnet.pages import measures, origin, trust
 from scratchnet.pages.classes import classes
 from scratchnet.pages.first_layer import first_layer
 from scratchnet.pages.formatting import number
@@ -26,7 +26,9 @@ def report_page(results: Results) -> str:
     parts = [
         header(results),
         classes(results),
-        *([measures.errors(results.scores)] if results.scores else []),
+        *([measures.errors(results.scores, _threshold(results))] if results.scores else []),
+        trust.calibration(results),
+        trust.patient_table(results),
         mistakes(results),
         _learning(results),
         *([measures.measures(results.scores)] if results.scores else []),
@@ -36,6 +38,11 @@ def report_page(results: Results) -> str:
         origin.again(results),
     ]
     return document(f"{results.name}: report of a run", "".join(parts))
+
+
+def _threshold(results: Results) -> float | None:
+    chosen = results.predictions.threshold if results.predictions else None
+    return chosen[1] if chosen else None
 
 
 def _learning(results: Results) -> str:

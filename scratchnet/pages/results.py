@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scratchnet.data import Dataset
 from scratchnet.data.class_labels import KEY, class_labels_of, parse_class_labels
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.measures.calibration import Calibration
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.measures.scores import Scores
@@ -81,6 +82,8 @@ class Results:
         sides, why = _open(about)
         try:
             predictions = _predictions(run, sides, why, weights, finished)
+            if predictions:
+                predictions = predictions.calibrated(_calibration(about))
         except BaseException:
             _close(sides)
             raise
@@ -177,6 +180,13 @@ class Results:
         _close((self.train_set, self.test_set) if self.train_set and self.test_set else None)
 
 
+def _calibration(about: dict[str, Any]) -> Calibration | None:
+    try:
+        return Calibration.from_about(about)
+    except (ConfigError, TypeError) as error:
+        raise DataError(f"the description of its weights is damaged: {error}") from error
+
+
 def _open(about: dict[str, Any]) -> tuple[tuple[Dataset, Dataset] | None, str]:
     """The two sides that the run was trained and tested on, or why they are not available."""
     train = None
@@ -216,6 +226,7 @@ def _predictions(
 def ask(weights: Path, dataset: Dataset) -> Predictions:
     """The predictions of a file of weights for each image. Raises DataError if its network cannot be built."""
     predictor = Predictor.load(weights)
+    predictor.calibration = None  # predictions.csv holds what the network says
     starts = tqdm(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
     numbers = np.arange(len(dataset))
     logits = [predictor.logits(dataset.read(numbers[k : k + predictor.batch_size])) for k in starts]

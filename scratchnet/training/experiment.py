@@ -22,6 +22,8 @@ from scratchnet.data.familiar import Familiar
 from scratchnet.data.image_set import SomeImages
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES
+from scratchnet.measures.calibration import KEY as CALIBRATION
+from scratchnet.measures.calibration import Calibration, fitted_temperature
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Parameter
 from scratchnet.nn.losses import SoftmaxCrossEntropy, balanced_class_weights
@@ -212,6 +214,16 @@ class Experiment(Training):
         images that would take longer than the training. watch: goes over the batches, and may stop it.
         """
         return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=self.positions(side) > 1)
+
+    def calibration(self, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+        """For a file of the weights that gave these evaluations: their temperature by the validation side; empty without one."""
+        if (found := evaluations.get("validation")) is None:
+            return {}
+        side = self.sides["validation"]
+        subjects = len(set(side.subjects)) if side.manifest.subjects_known else None
+        temperature = fitted_temperature(found.labels, found.probabilities)
+        averaged = self.positions("validation") > 1
+        return {CALIBRATION: Calibration(temperature, len(side), subjects, averaged).to_dict()}
 
     def positions(self, side: str) -> int:
         """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""

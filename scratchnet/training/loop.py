@@ -76,7 +76,7 @@ def fit(
                 # stay missing.
                 record_epoch(events, experiment, progress, evaluations["test"], display.say)
             is_best = best_epoch(progress.rows, metric) == progress.epoch
-            saver.save(is_best=is_best)
+            saver.save(best=experiment.calibration(evaluations) if is_best else None)
             classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))
             star = is_best and beats_constant(progress.rows[-1], metric, classes)
             display.epoch_line(progress.rows[-1], progress.timings[-1], star)

@@ -60,10 +60,14 @@ class Saver:
         keep_every = self.experiment.config.keep_every
         self.run.save(weights, state, self.experiment.about, self.progress, keep_every=keep_every)
 
-    def save(self, *, is_best: bool = False, last: bool = False) -> None:
-        """Saves now. If the disk refuses, it says so, and the next save tries again. last: there will be no next one."""
-        if is_best and self.experiment.ranks.first:
-            self._best = self.experiment.network.state_dict(), self.experiment.about | {"epoch": self.progress.epoch}
+    def save(self, *, best: dict[str, Any] | None = None, last: bool = False) -> None:
+        """Saves now. If the disk refuses, it says so, and the next save tries again.
+
+        best: what else the file of the best weights says of itself; None if these are not the best. last: there will be no next save.
+        """
+        if best is not None and self.experiment.ranks.first:
+            about = self.experiment.about | {"epoch": self.progress.epoch} | best
+            self._best = self.experiment.network.state_dict(), about
         try:
             self.save_or_raise()
         except OSError as error:

@@ -22,6 +22,8 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.prefetch import default_threads, in_order
 from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
+from scratchnet.measures.calibration import Calibration
+from scratchnet.measures.observations import decided
 from scratchnet.nn.models import MODELS
 from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import softmax
@@ -37,7 +39,8 @@ Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Imag
 
 @dataclass(frozen=True)
 class Prediction:
-    """The result for one file. probabilities (classes,): None if it could not be read; `problem` then says why.
+    """The result for one file. probabilities (classes,): None if it could not be read; `problem` then says why. answer: the
+    number of the class that it is called.
 
     caution: a reason to doubt them although the file could be read, such as an image unlike those of the training.
     """
@@ -46,6 +49,7 @@ class Prediction:
     probabilities: NDArray[np.float64] | None
     problem: str | None = None
     caution: str | None = None
+    answer: int = -1
 
 
 class Predictor:
@@ -55,7 +59,8 @@ class Predictor:
     became (S, S, 3) pixels, as the manifest records it; without it a file is padded to a square in the network's size.
     about: what its checkpoint says of it; needed to `save` it again. source: the file that it came from.
     class_labels: what people are shown in place of a class's name, if it has such a label. familiar: what the
-    training images looked like; None for weights without that information.
+    training images looked like; None for weights without that information. calibration: what was learnt from validation images,
+    which `probabilities` and `predict` use; None, or set to None, leaves both raw.
 
     A Predictor is usually made by `load`; by hand:
 
@@ -85,6 +90,7 @@ class Predictor:
         self.about = about or {}
         self.class_labels = class_labels_of(self.about)
         self.familiar = Familiar.from_about(self.about)
+        self.calibration = Calibration.from_about(self.about)
         config = self.about.get("config", {})
         # As the evaluation while training cuts its batches, so that the bits are the same.
         self.batch_size = int(config.get("batch_size", 32))
@@ -140,9 +146,24 @@ class Predictor:
     def probabilities(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """p = softmax(logits), (N, classes) float64, for prepared images, (N, S, S, 3) uint8. symmetries: see `logits`.
 
-        To the bit what training writes into predictions.csv.
+        If the network has a `calibration`, p = softmax(logits / T); with it set to None, to the bit what training writes into
+        predictions.csv.
         """
-        return softmax(self.logits(pixels, symmetries=symmetries))
+        p = softmax(self.logits(pixels, symmetries=symmetries))
+        found = self.calibration_for(symmetries)
+        return found.apply(p) if found else p
+
+    def calibration_for(self, symmetries: bool | None = None) -> Calibration | None:
+        """The calibration, if it holds for such answers: it is of averages over the eight positions, or of single ones."""
+        average = self.symmetries if symmetries is None else symmetries
+        return self.calibration if self.calibration and self.calibration.symmetries == average else None
+
+    def decide(self, probabilities: NDArray[np.float64], *, symmetries: bool | None = None) -> NDArray[np.int64]:
+        """The class that images with these probabilities are called, (N,): the most probable one, or what the threshold says."""
+        found = self.calibration_for(symmetries)
+        if found is None or found.positive is None:
+            return decided(probabilities, None, None)
+        return decided(probabilities, self.class_names.index(found.positive), found.threshold)
 
     def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """The probability of each class, (N, classes) float64.
@@ -160,8 +181,9 @@ class Predictor:
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
 
     def predict(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.str_]:
-        """The name of the most probable class for each image, (N,), the first among equals. images: as in `predict_proba`."""
-        return np.array(self.class_names)[self.predict_proba(images, symmetries=symmetries).argmax(axis=1)]
+        """The name of the class that each image is called, (N,): see `decide`. images: as in `predict_proba`."""
+        chances = self.predict_proba(images, symmetries=symmetries)
+        return np.array(self.class_names)[self.decide(chances, symmetries=symmetries)]
 
     def unlike_training(self, images: Iterable[Picture]) -> NDArray[np.bool_]:
         """Whether each image is unlike those of the training, (N,), so that the answers to it mean little.
@@ -200,7 +222,9 @@ class Predictor:
                 if isinstance(pixels, str):
                     yield Prediction(path, None, pixels)
                 else:
-                    yield Prediction(path, next(chances), caution=CAUTION if next(far) else None)
+                    one = next(chances)
+                    answer = int(self.decide(one[None], symmetries=symmetries)[0])
+                    yield Prediction(path, one, caution=CAUTION if next(far) else None, answer=answer)
 
     def _decode_ahead(self, files: Iterator[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
         """Each file with its pixels, or with the reason why it cannot be used."""
@@ -270,9 +294,6 @@ class Predictor:
             and (images.ndim != 4 or images.shape[3] != 3)
         ):
             raise ShapeError(f"expected images (N, H, W, 3), got {images.shape}{shape_hint(images.shape, batch=True)}")
-
-
-load = Predictor.load
 
 
 def weights_file(path: Path, weights: str | None = None) -> Path:
