@@ -31,11 +31,18 @@ from scratchnet.terminal.command_line import one_line, printable
 
 ROOT = Path(__file__).resolve().parents[1]
 MISSING = "missing"
+CLOCK = 6  # a second of the processor may last so many by the clock: a machine may be busy
+SIGPROF = getattr(signal, "SIGPROF", None)  # how a process ends whose function has used up its time
 LARGEST_ANSWER = 2**20  # bytes that a student's process may send
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
+    parser.epilog = (
+        "Each student's code runs in a process of its own with limits, and a file that changes the judges, or NumPy, is not judged. "
+        "That keeps mistakes and pranks out. It is no sandbox against malice (ctypes, say): grade strangers' files on a machine "
+        "that may be lost. Whether a right function calls the textbook's is for you to read."
+    )
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="of a class: a file, or a folder of files, for each student"
     )
@@ -45,7 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout", type=float, default=20, metavar="SECONDS",
-        help="for a student; a function may take a quarter of it (default: 20)",
+        help=f"of the processor, for a student; a function may take a quarter of it. By the clock it may take {CLOCK} times as "
+        "long, so that a busy machine fails nobody; on Windows the clock alone counts (default: 20)",
     )  # fmt: skip
     parser.add_argument(
         "--memory", type=int, default=2048, metavar="MB", help="for a student; not on Windows (default: 2048)"
@@ -167,10 +175,11 @@ class _Work:
         self.left = float(options.timeout)
         self.done = not files
         self.now: tuple[int, str | None] | None = None
+        self.used = 0.0
 
     def attempt(self, stop: threading.Event) -> None:
         """Runs the process until it has done, ends, or takes too long; notes what it said, and what brought it down."""
-        self.now = None
+        self.now, self.used = None, 0.0
         token, start = secrets.token_hex(16), time.monotonic()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             process = _start(folder)
@@ -184,12 +193,19 @@ class _Work:
                 ended = self._listen(lines, token.encode(), start, stop)
             finally:
                 code = _end(process)
-        self.left -= time.monotonic() - start
         if self.done or stop.is_set():
             return
-        self._blame(
-            f"ends the process ({_ending(code)})" if ended else f"takes longer than {self.options.timeout / 4:g} s"
-        )
+        share = self.options.timeout / 4
+        self.left -= self.used
+        if ended and (SIGPROF is None or code != -SIGPROF):
+            self._blame(f"ends the process ({_ending(code)})")
+        elif not ended or self.left >= share:
+            self.left -= share
+            self._blame(
+                f"takes longer than {share:g} s" if ended else f"takes longer than {CLOCK * share:g} s by the clock"
+            )
+        else:
+            self.left = 0
         if self.left <= 0:
             self._give_up()
 
@@ -197,7 +213,8 @@ class _Work:
         known = [(number, name) for number, verdicts in enumerate(self.verdicts) for name in verdicts]
         return {
             "token": token, "files": [str(file.resolve()) for file in self.files], "seed": self.options.seed, "skip": known,
-            "given_up": sorted(self.given_up), "memory": self.options.memory, "seconds": int(self.options.timeout) + 1,
+            "given_up": sorted(self.given_up), "memory": self.options.memory, "seconds": self.left,
+            "function_seconds": self.options.timeout / 4,
         }  # fmt: skip
 
     def _listen(self, lines: queue.Queue[bytes | None], token: bytes, start: float, stop: threading.Event) -> bool:
@@ -205,8 +222,10 @@ class _Work:
         begun = time.monotonic()
         while not stop.is_set():
             now = time.monotonic()
-            slow = now - begun > self.options.timeout / 4 + (0 if self.now else 10)  # a process needs a while to begin
-            if slow or now - start > self.left + 10 * (self.now is None):
+            slow = now - begun > CLOCK * self.options.timeout / 4 + (
+                0 if self.now else 10
+            )  # a process needs a while to begin
+            if slow or now - start > CLOCK * self.left + 10:
                 return False
             try:
                 line = lines.get(timeout=0.1)
@@ -227,7 +246,7 @@ class _Work:
             return
         number = message["file"]
         if "begin" in message:
-            self.now = number, message["begin"]
+            self.now, self.used = (number, message["begin"]), message["used"]
         elif "names" in message:
             self.problems[number], self.names[number] = message["problems"], message["names"]
         elif "changed" in message:
@@ -246,8 +265,7 @@ class _Work:
         """Notes what brought the process down at the place that it was at."""
         number, name = self.now or (0, None)
         if name is None:
-            self.given_up.add(number)
-            self.problems[number].append(f"the file itself {what}")
+            self._refuse(number, f"the file itself {what}: nothing in it is judged")
             self.done = len(self.given_up) == len(self.files)
         else:
             self.verdicts[number][name] = what

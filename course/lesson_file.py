@@ -69,6 +69,12 @@ def read(path: Path) -> Lesson:
     return lesson
 
 
+def exercises_in(path: Path) -> list[str]:
+    """The exercises that a file defines; nothing of it is executed. Raises DataError as `read`."""
+    bound = {name for _, statement in _parsed(Lesson(path), cells_of(path)) for name in _binds(statement)}
+    return [name for name in EXERCISES if name in bound]
+
+
 def cells_of(path: Path) -> list[Cell]:
     """The cells of code of a file. Raises DataError for one that is no lesson."""
     if path.suffix not in SUFFIXES:

@@ -2,36 +2,53 @@
 
 It is told by a line of JSON on standard input what to judge, and answers with lines of JSON, each behind a token. What the
 student's code prints goes nowhere. It may read files; it may not write any, start a process, open a connection or send a signal:
-an audit hook, which Python can't take away again, raises PermissionError. On POSIX the system limits its memory and time too. After
-each verdict the judges, NumPy and what else they rest on are compared with what they were before: a file that has changed any of
-it is not judged further.
+an audit hook, which Python can't take away again, raises PermissionError. On POSIX the system limits its memory, and its time on
+the processor: how busy the machine is doesn't count. After each verdict the judges, NumPy and what else they rest on are compared
+with what they were before, down to the code of their functions: a file that has changed any of it is not judged further.
 
-That is a fence for mistakes and for pranks, and no prison: it runs in the judges' own process. Who is determined to break out can
-only be kept in by a machine of its own.
+That is a fence for mistakes and for pranks, and no prison: a judge hands out networks, functions to call and numbers that count,
+so that it runs in the student's process. Whoever means harm finds a way (ctypes, frames of the stack, a pipe made by os.mkfifo),
+and can only be kept in by a machine of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 from course.check import verdict_in
 from course.exercises import EXERCISES
 from course.judges.verdict import _JUDGES
-from course.lesson_file import read
+from course.lesson_file import exercises_in, read
 from scratchnet.errors import DataError
 
 Send = Callable[[dict[str, Any]], None]
+Begin = Callable[[int, str | None], None]
 
-WATCHED = ("course", "scratchnet", "numpy", "math", "builtins", "fractions", "inspect", "json", "os", "traceback")
-OURS = ("course", "scratchnet")
+WATCHED = (
+    "__main__",
+    "course",
+    "scratchnet",
+    "numpy",
+    "math",
+    "builtins",
+    "fractions",
+    "inspect",
+    "json",
+    "os",
+    "traceback",
+)
+OURS = ("__main__", "course", "scratchnet")
 LIMIT_NOTE = "a solution may not {}"
 
 FORBIDDEN = {
@@ -57,18 +74,22 @@ def main() -> None:
         import_module(f"course.judges.{module}")
     _limit(request["memory"], request["seconds"])
     sys.addaudithook(_fence())
-    unchanged = _snapshot()
+    unchanged, begin = _snapshot(), _watch(send, request["function_seconds"], request["seconds"])
     for number, name in enumerate(request["files"]):
         if number not in request["given_up"]:
             skip = {exercise for file, exercise in request["skip"] if file == number}
-            _judge(Path(name), number, request["seed"], skip, send, unchanged)
+            _judge(Path(name), number, request["seed"], skip, send, begin, unchanged)
     send({"done": True})
     os._exit(0)
 
 
-def _judge(path: Path, number: int, seed: int, skip: set[str], send: Send, unchanged: Callable[[], str]) -> None:
+def _judge(
+    path: Path, number: int, seed: int, skip: set[str], send: Send, begin: Begin, unchanged: Callable[[], str]
+) -> None:
     """Sends what is found in one file: what it begins with, then a verdict for each exercise."""
-    send({"file": number, "begin": None})
+    with contextlib.suppress(DataError, OSError):  # said below
+        send({"file": number, "problems": [], "names": exercises_in(path)})
+    begin(number, None)
     try:
         lesson = read(path)
     except (DataError, OSError) as error:
@@ -82,13 +103,30 @@ def _judge(path: Path, number: int, seed: int, skip: set[str], send: Send, uncha
     send({"file": number, "problems": lesson.problems, "names": names})
     for name in names:
         if name not in skip:
-            send({"file": number, "begin": name})
+            begin(number, name)
             verdict = verdict_in(lesson, name, seed)
             changed = unchanged()
             if changed:
                 send({"file": number, "changed": changed})
                 return
             send({"file": number, "name": name, "complaint": verdict.complaint})
+
+
+def _watch(send: Send, seconds: float, whole: float) -> Begin:
+    """A function that says what begins now, and gives it `seconds` of the processor, where the system counts them.
+
+    When they are over, or the `whole` that the student has, the process ends by SIGPROF. Windows has no such clock: there the
+    other side looks at its own.
+    """
+    start = time.process_time()
+
+    def begin(number: int, name: str | None) -> None:
+        used = time.process_time() - start
+        send({"file": number, "begin": name, "used": used})
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_PROF, max(0.01, min(seconds, whole - used)))
+
+    return begin
 
 
 def _line_to(token: str) -> Send:
@@ -107,7 +145,7 @@ def _line_to(token: str) -> Send:
     return send
 
 
-def _limit(megabytes: int, seconds: int) -> None:
+def _limit(megabytes: int, seconds: float) -> None:
     """The system's limits, where it has them: memory, processor time, files written, processes."""
     if sys.platform == "win32":
         return
@@ -115,7 +153,7 @@ def _limit(megabytes: int, seconds: int) -> None:
 
     limits = {
         "RLIMIT_AS": megabytes * 2**20,
-        "RLIMIT_CPU": seconds,
+        "RLIMIT_CPU": int(seconds) + 10,  # should somebody stop the clock of `_watch`
         "RLIMIT_FSIZE": 0,
         "RLIMIT_CORE": 0,
         "RLIMIT_NPROC": 0,
@@ -143,37 +181,46 @@ def _fence() -> Callable[[str, tuple[Any, ...]], None]:
 
 
 def _snapshot() -> Callable[[], str]:
-    """A function that says which name of a module has another value than now; "" where none has."""
+    """A function that says which name has another value than now, or which function other code; "" where none has.
+
+    Looked at: what stands in the modules watched, and in their classes, what is in our own tables and lists, and the code of
+    every function of theirs, wherever it hangs: as `numpy.allclose.__wrapped__`, or in a table.
+    """
     held: list[tuple[str, Any, Any]] = []
-    for module in [
-        module
-        for name, module in sys.modules.items()
-        if name.partition(".")[0] in WATCHED and isinstance(module, ModuleType)
-    ]:
+    for module in [module for name, module in sys.modules.items() if _watched(name)]:
         held.append((module.__name__, vars(module), dict(vars(module))))
-        if module.__name__.partition(".")[0] in OURS:
-            for name, value in list(vars(module).items()):
-                where = f"{module.__name__}.{name}"
-                if isinstance(value, dict) and not name.startswith("__"):
-                    held.append((where, value, dict(value)))
-                elif isinstance(value, type):
-                    held.append((where, vars(value), dict(vars(value))))
-                elif isinstance(value, FunctionType):
-                    held.append((where, value, _inside(value)))
-    inside, is_function = _inside, FunctionType
+        for name, value in list(vars(module).items()) if module.__name__.partition(".")[0] in OURS else ():
+            if isinstance(value, dict | list) and not name.startswith("__"):
+                held.append((f"{module.__name__}.{name}", value, value.copy()))
+    for thing in gc.get_objects():
+        if isinstance(thing, type | FunctionType) and _watched(str(thing.__module__)):
+            where = f"{thing.__module__}.{thing.__qualname__}"
+            held.append(
+                (where, thing, _inside(thing))
+                if isinstance(thing, FunctionType)
+                else (where, vars(thing), dict(vars(thing)))
+            )
+    inside, function, a_list = _inside, FunctionType, list
 
     def changed() -> str:
         for where, now, before in held:
-            if type(now) is is_function:
+            if type(now) is function:
                 if any(a is not b for a, b in zip(inside(now), before, strict=True)):
                     return where
-                continue
-            for name, value in before.items():
-                if name not in now or now[name] is not value:
-                    return f"{where}.{name}"
+            elif type(now) is a_list:
+                if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
+                    return where
+            else:
+                for name, value in before.items():
+                    if name not in now or now[name] is not value:
+                        return f"{where}.{name}"
         return ""
 
     return changed
+
+
+def _watched(module: str) -> bool:
+    return module.partition(".")[0] in WATCHED
 
 
 def _inside(function: FunctionType) -> tuple[Any, ...]:

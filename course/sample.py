@@ -28,6 +28,8 @@ def cells(size: int = 32, *, cache: Path | None = None) -> Cells:
 
     The first call at a size decodes the files, which takes seconds; the next ones read what it has kept, in `cache`, or, where
     none is given, in the folder that the system has for such things. Where nothing can be kept there, nothing is.
+    NumPy's products run on one thread from then on, where threadpoolctl is installed (it comes with the extra [course]): those
+    of the lessons are so small that threads wait for each other longer than they compute.
     Raises ConfigError for a size that is not a whole number from 1 to 450.
     Source: Gupta & Gupta 2019, C-NMC 2019 (scratchnet/prepare/sample/README.md).
 
@@ -37,6 +39,7 @@ def cells(size: int = 32, *, cache: Path | None = None) -> Cells:
     """
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size <= LARGEST:
         raise ConfigError(f"cells: size must be a whole number from 1 to {LARGEST}, got {size!r}: such as cells(32)")
+    _one_thread()
     file = (cache_folder() if cache is None else cache) / f"cells-{size}-{_fingerprint()}.npz"
     found = _kept(file, int(size))
     if found is None:
@@ -46,6 +49,13 @@ def cells(size: int = 32, *, cache: Path | None = None) -> Cells:
             with write_atomically(file) as temporary:
                 np.savez(temporary, images=found[0], labels=found[1], subjects=found[2])
     return found
+
+
+def _one_thread() -> None:
+    with contextlib.suppress(ImportError):
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1, "blas")
 
 
 def cache_folder() -> Path:

@@ -47,14 +47,22 @@ for n in range(3, 30):
 return dy
 """
 
+# No fence keeps this in; but it ends with the student's process.
+CHILD = """
+import ctypes, time
+if not ctypes.pythonapi.fork():
+    time.sleep(600)
+return dy * (x > 0)
+"""
+
 # What a file does, and what its row says of relu_gradient; the other two functions are right in all of them.
 HOSTILE = {
-    "loop": ("while True:\n    pass", "takes longer than 0.75 s"),
-    "stubborn": ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "takes longer than 0.75 s"),
+    "loop": ("while True:\n    pass", "takes longer than 0.5 s"),
+    "stubborn": ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "takes longer than 0.5 s"),
     "exit": ("import sys\nsys.exit(0)", "SystemExit: 0 (line"),
     "hard_exit": ("import os\nos._exit(0)", "ends the process (exit code 0)"),
     "abort": ("import os\nos.abort()", "ends the process (signal 6)"),
-    "flood": ("while True:\n    print('x' * 100000)\n    import os\n    os.write(2, b'y' * 100000)", "takes longer than 0.75 s"),
+    "flood": ("while True:\n    print('x' * 100000)\n    import os\n    os.write(2, b'y' * 100000)", "takes longer than 0.5 s"),
     "answers": (ANSWERS, "dy as it came"),
     "writes": ("open('left.txt', 'w').write('x')\nreturn dy", "PermissionError: a solution may not change files (line"),
     "removes": ("import os, course\nos.remove(course.__file__)", "a solution may not change files"),
@@ -63,11 +71,15 @@ HOSTILE = {
     "system": ("import os\nos.system('sleep 60')", "a solution may not start a process"),
     "connects": ("import socket\nsocket.socket()", "a solution may not open a connection"),
     "kills": ("import os\nos.kill(os.getppid(), 9)", "a solution may not send a signal"),
+    "slow": ("import time\ntime.sleep(0.35)\nreturn dy * (x > 0)", "right"),  # twice: longer than 0.5 s by the clock
+    "sleeps": ("import time\ntime.sleep(3600)", "takes longer than 3 s by the clock"),
     "recursion": ("return relu_gradient(x, dy)", "RecursionError"),
     "threads": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nreturn dy * (x > 0)", "right"),
 }  # fmt: skip
 if hasattr(os, "fork"):
     HOSTILE["forks"] = ("import os\nwhile True:\n    os.fork()", "a solution may not start a process")
+    HOSTILE["pipe"] = ("import os\nif not os.path.exists('left'):\n    os.mkfifo('left')\nreturn dy * (x > 0)", "right")
+    HOSTILE["child"] = (CHILD, "right")
 if sys.platform == "linux":
     HOSTILE["memory"] = ("return [bytearray(2**34) for _ in range(2**12)]", "MemoryError")
 
@@ -78,6 +90,14 @@ PATCHES = {
     "scratchnet.reference.relu_gradient": (
         "from scratchnet import reference as r\nr.relu_gradient.__code__ = (lambda x, dy: dy).__code__\nreturn dy"
     ),
+    "numpy._core.numeric.allclose": "np.allclose.__wrapped__.__code__ = (lambda *a, **k: True).__code__\nreturn dy",
+    "numpy._core.numeric.array_equal": "np.array_equal._implementation.__defaults__ = (True,)\nreturn dy",
+    "fractions.Fraction.__eq__": "from fractions import Fraction\nFraction.__eq__ = lambda a, b: True\nreturn dy",
+    "course.judges.convolution.SHAPES": "from course.judges.convolution import SHAPES\nSHAPES.clear()\nreturn dy",
+    "course.judges.loss.<lambda>": (
+        "from course.judges.loss import LOSS\nlist(LOSS.values())[-1].__code__ = (lambda z, t: z).__code__\nreturn dy"
+    ),
+    "__main__.verdict_in": "import __main__\n__main__.verdict_in = None\nreturn dy",
     "course.judges.slopes.RELU": "from course.judges.slopes import RELU\nRELU.clear()\nreturn dy",
     "course.judges.verdict.Verdict": "from course.judges import Verdict\nVerdict.__bool__ = lambda self: True\nreturn dy",
 }
@@ -87,8 +107,16 @@ BROKEN = {
         f"patch{i}": (with_relu(body), f"changes {name}", "not judged")
         for i, (name, body) in enumerate(PATCHES.items())
     },
-    "top_exit": (f"import os\nX = os._exit(3){TAKES}", "the file itself ends the process (exit code 3)", "missing"),
-    "top_loop": (f"X = [0 for _ in iter(int, 1)]{TAKES}", "the file itself takes longer than 0.75 s", "missing"),
+    "top_exit": (
+        f"import os\nX = os._exit(3){TAKES}",
+        "the file itself ends the process (exit code 3): nothing in it is judged",
+        "not judged",
+    ),
+    "top_loop": (
+        f"X = [0 for _ in iter(int, 1)]{TAKES}",
+        "the file itself takes longer than 0.5 s: nothing in it is judged",
+        "not judged",
+    ),
     "binary": (b"\xff\xfe\x00relu", "is not text in UTF-8", "missing"),
     "empty": ("", "", "missing"),
 }
@@ -135,7 +163,7 @@ def graded(tmp_path_factory):
     (folder / "nothing").mkdir()
     before, files = state_of(ROOT / "course"), set(folder.rglob("*"))
     code = main(
-        ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "3", "--memory", "1024", "--jobs", "2"]
+        ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "2", "--memory", "1024", "--jobs", "2"]
     )
     assert code == 0
     assert state_of(ROOT / "course") == before
