@@ -30,7 +30,9 @@ def diagnose(mine: Array, right: Array, *, tolerance: float = 1e-9, least: float
         or _rounded(mine, right, scale)
         or _moved(mine, right, near)
         or _constant(mine, right, near)
+        or _whole(mine, right)
         or _part(wrong)
+        or _unfinished(mine, wrong)
         or _permuted(mine, right, near)
         or _first(mine, right, wrong)
     )
@@ -99,6 +101,19 @@ def _moved(mine: Array, right: Array, near: float) -> str:
 def _constant(mine: Array, right: Array, near: float) -> str:
     off = mine - right
     return f"off by {number(off.mean())}, everywhere" if right.size > 1 and float(np.ptp(off)) < near else ""
+
+
+def _whole(mine: Array, right: Array) -> str:
+    for made in (np.trunc(right), np.rint(right), np.trunc(right) % 256):
+        if (mine == made).all():
+            return "the right one, cut to whole numbers: is an array of integers on the way?"
+    return ""
+
+
+def _unfinished(mine: Array, wrong: NDArray[np.bool_]) -> str:
+    if wrong.all() or mine[wrong].any():
+        return ""
+    return f"0 in {wrong.mean():.0%} of the places, and right in the others: does `return` stand inside a loop, or does one end too early?"
 
 
 def _part(wrong: NDArray[np.bool_]) -> str:

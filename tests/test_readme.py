@@ -13,6 +13,8 @@ from PIL import Image
 import train
 from benchmarks.__main__ import command_line as benchmarks_parser
 from benchmarks.__main__ import main as benchmarks_main
+from course.__main__ import command_line as course_parser
+from course.__main__ import main as course_main
 from data_prep import main as prepare_main
 from scratchnet.__main__ import command_line as scratchnet_parser
 from scratchnet.__main__ import main as scratchnet_main
@@ -52,7 +54,13 @@ def test_links_lead_somewhere():
 # Commands that are not run here: those that set up an environment are run by .ci/run; the others, which take hours or need data
 # that are not here, or serve until they are stopped, are held against the parser of their program.
 SET_UP = re.compile(r"python3 -m venv |pip install ")
-PARSED = ("python -m scratchnet table1 ", "python -m benchmarks", "python train.py --data malaria ", "tensorboard ")
+PARSED = (
+    "python -m scratchnet table1 ",
+    "python -m benchmarks",
+    "python -m course ",
+    "python train.py --data malaria ",
+    "tensorboard ",
+)
 SHORT = (
     "--image-size",
     "32",
@@ -86,6 +94,7 @@ def entry_points(line):
         "scratchnet": (scratchnet_main, scratchnet_parser(words[3:])),
         "data_prep": (prepare_main, parser_of("prepare", "data_prep")),
         "benchmarks": (benchmarks_main, benchmarks_parser()),
+        "course": (course_main, course_parser(words[3:])),
     }[words[2]] + (words[3:],)
 
 

@@ -137,7 +137,10 @@ def names_of(name: str) -> list[str]:
 def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any, tolerance: float) -> str:
     """The sentence of the suspect whose result this is. What a suspect leaves None, or makes right, is no evidence."""
     for sentence, function in suspects.items():
-        result = function(*map(_copy, case))
+        try:
+            result = function(*map(_copy, case))
+        except ValueError:  # a mistake that shapes like these rule out
+            continue
         rows = zip(got, result, wanted, strict=True) if isinstance(result, tuple) else [(got, result, wanted)]
         evidence = [
             (one, made) for one, made, right in rows if made is not None and differ(made, right, tolerance=tolerance)

@@ -55,6 +55,9 @@ CONV: dict[str, Function] = {
     "the bias is added once for each channel: add it once, after the sum": (
         lambda x, weight, bias, stride: ref.conv2d(x, weight, bias * weight.shape[2], stride)
     ),
+    "all biases are added to each filter: y[..., f] gets bias[f]": lambda x, weight, bias, stride: ref.conv2d(
+        x, weight, 0 * bias + bias.sum(), stride
+    ),
     "the bias is missing": lambda x, weight, bias, stride: ref.conv2d(x, weight, 0 * bias, stride),
     "the bias is taken away": lambda x, weight, bias, stride: ref.conv2d(x, weight, -bias, stride),
     "the filters are turned by 180°: here the window and the filter are read in the same direction": (

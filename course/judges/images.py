@@ -37,6 +37,18 @@ SUSPECTS: dict[str, Function] = {
         lambda train, images: (images - train.mean(axis=(0, 1, 2))) / train.std()
     ),
     "divided by the variance, which is the deviation's square": _variance,
+    "each column has a mean and a deviation of its own: take them over the axes (0, 1, 2)": lambda train, images: (
+        (images - train.mean(axis=(0, 1))) / train.std(axis=(0, 1))
+    ),
+    "images are divided by 255, and train is not": lambda train, images: right(train, images / 255),
+    "train is divided by 255, and images are not": lambda train, images: right(train / 255, images),
+    "the deviation is that of np.std, without ddof": lambda train, images: (
+        (images - train.mean(axis=(0, 1, 2))) / train.std(axis=(0, 1, 2), ddof=1)
+    ),
+    "train comes back: expected images": lambda train, images: right(train, train),
+    "scaled from the smallest to the largest: here mean and deviation count": lambda train, images: (
+        (images - train.min(axis=(0, 1, 2))) / np.ptp(train, axis=(0, 1, 2))
+    ),
     "not divided by the deviation": lambda train, images: images - train.mean(axis=(0, 1, 2)),
     "the mean is not taken away": lambda train, images: images / train.std(axis=(0, 1, 2)),
     "each image has a mean and a deviation of its own: take those of all pixels of train": (

@@ -21,6 +21,7 @@ class _Watched:
         self.f, self.x, self.at = f, x.copy(), at
         self.offsets: list[float] = []
         self.arrays: list[Any] = []
+        self.answers: list[float] = []
         self.elsewhere = self.changed = False
 
     def __call__(self, x: Array) -> float:
@@ -32,7 +33,8 @@ class _Watched:
         self.elsewhere |= not np.array_equal(others, self.x)
         self.offsets.append(float(asked[self.at] - self.x[self.at]))
         self.arrays.append(x)
-        return self.f(asked)
+        self.answers.append(self.f(asked))
+        return self.answers[-1]
 
     @property
     def same_twice(self) -> bool:
@@ -51,6 +53,7 @@ def _fields(seed: int) -> list[tuple[Field, Field, Array, Place]]:
     weights, factors = rng.normal(size=(3, 4)), rng.uniform(1, 2, size=5)
     k, (i, j) = int(rng.integers(5)), (int(rng.integers(3)), int(rng.integers(4)))
     image, one = rng.normal(size=(2, 3, 3, 2)), (1, int(rng.integers(3)), 0, 1)
+    image[one] = 0  # where a step in parts of x is none
     middle = float(rng.uniform(0.5, 1))
     bent = np.array([rng.normal(), middle + 1e-3, rng.normal()])
     return [
@@ -93,11 +96,19 @@ def _why(watched: _Watched, found: float, right: float) -> str:
     ):
         if abs(found - factor * right) < 1e-3 * abs(right):
             return f"{number(factor)} times the right slope ({hint})"
-    if not offsets or min(map(abs, offsets)) < 1e-11:
+    if not offsets:
+        return "f was asked at x itself alone: a step of 0 (a part of x, which is 0 here?), or one lost in rounding: try h = 1e-5"
+    if min(map(abs, offsets)) < 1e-11:
         return "a step so short is lost in rounding: try h = 1e-5"
     if min(offsets) > 0 or max(offsets) < 0:
         return "one-sided: ask f on both sides of x, f(x + h) and f(x − h)"
+    if min(map(abs, offsets)) < 3e-9:
+        return "a step so short is lost in rounding: try h = 1e-5"
     longest = max(map(abs, offsets))
+    above, below = (watched.answers[watched.offsets.index(end)] for end in (max(offsets), min(offsets)))
+    slips = (above - below) / 2 * longest, above - below / (2 * longest)
+    if any(abs(found - slip) < 1e-6 * abs(slip) for slip in slips):
+        return "brackets: (f(x + h) − f(x − h)) / (2 * h)"
     if abs(found - right) < 1000 * longest**2 and longest > 3e-5:
         return (
             f"a step of {number(longest)} is so long that it leaves the tangent (the error grows as h²): try h = 1e-5"
@@ -113,6 +124,9 @@ RELU: dict[str, Function] = {
     "1 where dy is expected: the slope of ReLU must be multiplied with dy": lambda x, dy: np.where(x > 0, 1.0, 0.0),
     "dy as it came: nothing goes back where x is below 0": lambda x, dy: dy,
     "the wrong way round: dy goes back where x > 0": lambda x, dy: np.where(x > 0, 0, dy),
+    "wrong way round: dy goes back where x > 0": lambda x, dy: np.where(x < 0, dy, 0),
+    "x · dy: only the sign of x counts": lambda x, dy: np.where(x > 0, x * dy, 0),
+    "−dy where x is below 0: nothing goes back there": lambda x, dy: dy * np.sign(x),
 }
 
 
@@ -134,6 +148,16 @@ DENSE: dict[str, Function] = {
     "dx = dy · W: W is not transposed": _square(lambda x, weight, dy: (dy @ weight, None, None)),
     "dweight: the right one, transposed: xᵀ · dy and not dyᵀ · x": _square(
         lambda x, weight, dy: (None, dy.T @ x, None)
+    ),
+    "dbias: summed over the outputs, axis 1: it is summed over the images, axis 0": lambda x, weight, dy: (
+        None,
+        None,
+        dy.sum(axis=1),
+    ),
+    "dweight: dy is not used: x was multiplied by weight, so dweight is xᵀ · dy": lambda x, weight, dy: (
+        None,
+        x.T @ np.ones_like(dy),
+        None,
     ),
     "dweight is of the first image alone": lambda x, weight, dy: (None, x[:1].T @ dy[:1], None),
 }

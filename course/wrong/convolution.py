@@ -36,6 +36,12 @@ def _same_size(x: Any, w: Any, b: Any, s: int) -> Any:
     return ref.conv2d(padded, w, b, s)
 
 
+def _first_place(x: Any, w: Any, b: Any, s: int) -> Any:
+    y = ref.conv2d(x, w, b, s)
+    y.reshape(-1)[1:] = 0
+    return y
+
+
 def _edges(x: Any, w: Any, b: Any, s: int) -> Any:
     y = ref.conv2d(x, w, b, s)
     y[:, [0, -1]] = b
@@ -93,6 +99,8 @@ WRONG = (
         "once for each channel",
         lambda x, w, b, s: ref.conv2d(x, w, w.shape[2] * b, s),
     ),
+    Wrong("conv2d", "all biases", "all biases are added", lambda x, w, b, s: ref.conv2d(x, w, 0 * b + b.sum(), s)),
+    Wrong("conv2d", "return in the loop", "does `return` stand inside a loop", _first_place),
     Wrong("conv2d", "no bias", "the bias is missing", lambda x, w, b, s: ref.conv2d(x, w, 0 * b, s)),
     Wrong("conv2d", "bias taken away", "the bias is taken away", lambda x, w, b, s: ref.conv2d(x, w, -b, s)),
     Wrong("conv2d", "filters turned", "turned by 180°", _loop(turned=True)),

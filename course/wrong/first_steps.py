@@ -176,6 +176,25 @@ WRONG = (
         "right to about 7 digits",
         lambda t, i: ((i - t.mean(CHANNELS)) / t.std(CHANNELS)).astype("float32"),
     ),
+    *(
+        Wrong("standardise", what, line, function)
+        for what, line, function in (
+            ("each column", "each column has a mean", lambda t, i: (i - t.mean((0, 1))) / t.std((0, 1))),
+            ("images / 255", "train is not", lambda t, i: (i / 255 - t.mean(CHANNELS)) / t.std(CHANNELS)),
+            ("ddof", "without ddof", lambda t, i: (i - t.mean(CHANNELS)) / t.std(CHANNELS, ddof=1)),
+            ("train back", "train comes back", lambda t, i: (t - t.mean(CHANNELS)) / t.std(CHANNELS)),
+            ("whole", "cut to whole numbers", lambda t, i: ((i - t.mean(CHANNELS)) / t.std(CHANNELS)).astype(int)),
+            ("min and max", "from the smallest", lambda t, i: (i - t.min(CHANNELS)) / np.ptp(t, CHANNELS)),
+        )
+    ),
+    Wrong("slope", "h = 1e-10", "lost in rounding", _central(1e-10)),
+    Wrong("slope", "/ 2 * h", "brackets", _central(1e-5, by=2e10)),
+    Wrong(
+        "slope",
+        "a step in parts of x",
+        "lost in rounding",
+        lambda f, x, place: _central(1e-5 * abs(x[place]))(f, x, place),
+    ),
     Wrong("slope", "one-sided", "one-sided", _one_sided(1e-6)),
     Wrong("slope", "one-sided, the best h", "one-sided", _one_sided(1e-8)),
     Wrong("slope", "one-sided, below", "one-sided", _one_sided(-1e-7)),
@@ -192,6 +211,9 @@ WRONG = (
     Wrong("slope", "all numbers at once", "moves other numbers", _all_at_once),
     Wrong("slope", "returns nothing", "returned nothing", lambda f, x, place: print(end="")),
     Wrong("relu_gradient", "changes dy", "changes its arguments in place: dy", _relu_in_place),
+    Wrong("relu_gradient", "x · dy", "x · dy: only the sign", lambda x, dy: np.maximum(x, 0) * dy),
+    Wrong("relu_gradient", "where x < 0", "wrong way round", lambda x, dy: np.where(x < 0, dy, 0)),
+    Wrong("relu_gradient", "the sign of x", "−dy where x is below 0", lambda x, dy: dy * np.sign(x)),
     Wrong("relu_gradient", "≥ 0", "x > 0 and not x ≥ 0", lambda x, dy: dy * (x >= 0)),
     Wrong("relu_gradient", "mask of dy", "the sign of dy decides", lambda x, dy: dy * (dy > 0)),
     Wrong("relu_gradient", "relu itself", "x where dy is expected", lambda x, dy: np.maximum(x, 0)),
@@ -228,6 +250,15 @@ WRONG = (
         "dW transposed",
         "dweight: shape (2, 3), expected (3, 2): transposed?",
         lambda x, w, dy: (dy @ w.T, dy.T @ x, dy.sum(0)),
+    ),
+    Wrong(
+        "dense_gradient", "db over axis 1", "summed over the outputs", lambda x, w, dy: (dy @ w.T, x.T @ dy, dy.sum(1))
+    ),
+    Wrong(
+        "dense_gradient",
+        "dW without dy",
+        "dweight: dy is not used",
+        lambda x, w, dy: (dy @ w.T, x.T @ (0 * dy + 1), dy.sum(0)),
     ),
     Wrong("dense_gradient", "dx alone", "expected (dx, dweight, dbias)", lambda x, w, dy: dy @ w.T),
     Wrong(
