@@ -119,7 +119,7 @@ class SharedTrainer(Trainer):
         for array, value in zip(self.network.buffers().values(), before, strict=True):
             array[...] = value
         cuts = np.cumsum([layer.observed.size for layer in self.observers])[:-1]
-        for row in seen:
+        for row in seen if self.observers else ():
             for layer, part in zip(self.observers, np.split(row, cuts), strict=True):
                 layer.observe(part.reshape(layer.observed.shape).astype(layer.observed.dtype))
 
