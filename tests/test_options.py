@@ -9,10 +9,14 @@ import pytest
 from scratchnet import reference
 from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.data import Augmentation, symmetry
+from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.sequential import Sequential
 from scratchnet.training import Display, Experiment, Progress, Run, fit
 from scratchnet.training import experiment as training_experiment
 from scratchnet.training.config import Config
 from scratchnet.training.messages import announcement
+from scratchnet.training.trainer import evaluation_batch_size
+from scratchnet.use.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("small_model")
 
@@ -111,6 +115,27 @@ def test_an_evaluation_counts_every_image_the_same(shards, micro_batch):
     plain = Experiment(config, shards).evaluate("test")
     expected = reference.softmax_cross_entropy(plain.logits, plain.labels).mean()
     assert plain.loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_answers_do_not_depend_on_the_batches_of_training(shards):
+    """An evaluation has batches of its own, by what the network needs; a Predictor has the same, so its bits are the same."""
+    logits = []
+    for batch_size, micro_batch in ((32, 0), (7, 3)):
+        experiment = Experiment(Config(image_size=32, batch_size=batch_size, micro_batch=micro_batch), shards)
+        assert experiment.data.checks["test"].batch_size == 256
+        logits.append(experiment.evaluate("test").logits)
+    images = experiment.test_set.read(np.arange(len(experiment.test_set)))
+    predictor = Predictor(
+        experiment.network, experiment.test_set.class_names, experiment.scaling, about=experiment.about
+    )
+    assert logits[0].tobytes() == logits[1].tobytes() == predictor.logits(images).tobytes()
+
+
+@pytest.mark.parametrize(("image_bytes", "images"), [(10_000, 256), (5_000_000, 24), (20_000_000, 6), (10**9, 1)])
+def test_an_evaluation_takes_as_many_images_as_memory_has_room_for(image_bytes, images):
+    network = Sequential([Flatten()])
+    network.build(input_shape=(image_bytes // 8,), dtype="float64")
+    assert evaluation_batch_size(network) == images
 
 
 def test_an_evaluation_averaged_over_the_symmetries(shards):

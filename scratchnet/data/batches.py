@@ -25,7 +25,7 @@ Chosen = TypeVar("Chosen")
 def slices(count: int, size: int) -> Iterator[slice]:
     """0 … count cut into pieces of `size`, the last one perhaps shorter.
 
-    An epoch is cut into batches by it, and a batch into micro-batches, in training, its evaluation and `Predictor`, on one
+    An epoch is cut into batches by it, and a batch into micro-batches; the images of an evaluation and of `Predictor`, on one
     process and on many: so all get the same bits.
 
     >>> list(slices(5, 2))

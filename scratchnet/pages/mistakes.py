@@ -16,7 +16,7 @@ from scratchnet.measures.scores import counted, percent
 from scratchnet.pages.html import breakable, figure, heat_key, picture, prose, safe, section
 from scratchnet.pages.results import Results
 from scratchnet.reference import Array
-from scratchnet.use.explain import CHUNK, default_patch, occlusion
+from scratchnet.use.explain import default_patch, occlusion
 from scratchnet.use.predictor import Predictor, network_of
 
 MISTAKES = 12  # on the page
@@ -78,7 +78,6 @@ def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64
         predictor = Predictor(network, results.about["class_names"], scaling, about=results.about)
     except (ScratchnetError, KeyError, TypeError, ValueError):
         return None  # weights of another version; their answers stand in predictions.csv
-    predictor.batch_size = CHUNK  # all parts of a cell at once; these numbers are for a picture
     patch = default_patch(predictor.image_size)
 
     def of_class(answer: int, covered: NDArray[np.uint8]) -> Array:

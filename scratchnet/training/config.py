@@ -68,7 +68,7 @@ class Config:
     batch_size: int = option(32, "images in one step of the optimiser", report=256, least=1, most=COUNT)
     micro_batch: int = option(
         0,
-        "images in memory at a time; the gradient is still the whole batch's (0: chosen by memory)",
+        "images in memory at a time while it trains; the gradient is still the whole batch's (0: chosen by memory)",
         least=0,
         most=COUNT,
     )

@@ -85,7 +85,18 @@ class Training:
             config = replace(config, micro_batch=leaf)
         self.config = config
         augment = Augmentation(config.augment, config.brightness)
-        self.train_batches = self._batches(train_set, Shares, shuffle=True, augment=augment)
+        whole = Batches(
+            train_set,
+            config.batch_size,
+            self.scaling,
+            shuffle=True,
+            augment=augment,
+            seed=config.seed,
+            dtype=config.dtype,
+        )
+        self.train_batches = (
+            whole if ranks.size == 1 else Shares(whole, config.micro_batch or micro_batch_size(self.network), ranks)
+        )
         weights = None
         if config.class_weights == "balanced":
             weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
@@ -109,26 +120,6 @@ class Training:
             # What else the last bits of sums depend on.
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
-
-    def _batches(
-        self, dataset: ImageSet, dealt: type[Shares], *, shuffle: bool = False, augment: Augmentation | None = None
-    ) -> Batches:
-        """All of a side's batches; of several ranks, this one's part, as `dealt` cuts it."""
-        config = self.config
-        whole = Batches(
-            dataset,
-            config.batch_size,
-            self.scaling,
-            shuffle=shuffle,
-            augment=augment,
-            seed=config.seed,
-            dtype=config.dtype,
-        )
-        return (
-            whole
-            if self.ranks.size == 1
-            else dealt(whole, config.micro_batch or micro_batch_size(self.network), self.ranks)
-        )
 
 
 class Experiment(Training):
@@ -165,7 +156,7 @@ class Experiment(Training):
         super().__init__(config, self.train_set, ranks, choose_cut=choose_cut)
         self.data = Data(
             train=self.train_batches,
-            checks={name: self._batches(side, Rounds) for name, side in self._checked().items()},
+            checks={name: self._to_evaluate(side) for name, side in self._checked().items()},
         )
         self.about |= {"command": command, "data": str(folder.resolve()), "facts": self._facts()}
         self.about |= {"evaluated": {name: len(batches.dataset) for name, batches in self.data.checks.items()}}
@@ -186,6 +177,12 @@ class Experiment(Training):
             return checked
         drawn = generator(self.config.seed, "train_evaluation").choice(images, count, replace=False)
         return {TRAIN_SAMPLE: SomeImages(self.train_set, np.sort(drawn)), **checked}
+
+    def _to_evaluate(self, side: ImageSet) -> Batches:
+        """A side's images as they are, in batches of their own; of several ranks, this one's part of each round."""
+        size, config = self.trainer.evaluation_batch, self.config
+        whole = Batches(side, size, self.scaling, shuffle=False, seed=config.seed, dtype=config.dtype)
+        return whole if self.ranks.size == 1 else Rounds(whole, size, self.ranks)
 
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data after it is gone: the counts, and how far its test can be trusted."""

@@ -42,12 +42,17 @@ def measure_speed(config: Config) -> Speed:
     network.build(dtype=config.dtype)
     trainer = make_trainer(config, network, steps_per_epoch=1)
     count = min(config.batch_size, trainer.micro_batch)
-    images = np.random.default_rng(0).random((count, *(network.input_shape or ()))).astype(config.dtype)
-    batch = Batch(images, np.arange(count) % 2, np.arange(count))
+
+    def batch_of_noise(count: int) -> Batch:
+        images = np.random.default_rng(0).random((count, *(network.input_shape or ()))).astype(config.dtype)
+        return Batch(images, np.arange(count) % 2, np.arange(count))
+
+    batch = batch_of_noise(count)
     whole = _shortest(lambda: trainer.step(batch, epoch=0))
     update = _shortest(trainer.optimizer.step)
-    evaluating = _shortest(lambda: trainer.evaluate([batch]))
-    return Speed(max(whole - update, 0) / count + update / config.batch_size, evaluating / count)
+    judged = batch_of_noise(trainer.evaluation_batch)
+    evaluating = _shortest(lambda: trainer.evaluate([judged]))
+    return Speed(max(whole - update, 0) / count + update / config.batch_size, evaluating / len(judged))
 
 
 def _shortest(work: Callable[[], object]) -> float:

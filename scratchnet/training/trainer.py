@@ -17,6 +17,8 @@ from scratchnet.nn.sequential import Sequential
 from scratchnet.training.averaging import logits_of
 
 MEMORY = 500_000_000  # bytes that the arrays of one micro-batch may take
+EVALUATION = 128_000_000  # bytes of all layers' outputs, of the images that are evaluated together
+MOST_EVALUATED = 256  # images: more bring nothing
 
 
 class Trainer:
@@ -39,6 +41,7 @@ class Trainer:
     ) -> None:
         self.network, self.loss, self.optimizer, self.schedule = network, loss, optimizer, schedule
         self.micro_batch = micro_batch or micro_batch_size(network)
+        self.evaluation_batch = evaluation_batch_size(network)
         self.clip_norm = clip_norm
 
     def step(self, batch: Batch, epoch: int) -> float:
@@ -61,7 +64,7 @@ class Trainer:
         self.network.forget()
         logits, labels, total = [], [], 0.0
         for batch in batches:
-            for part in slices(len(batch.labels), self.micro_batch):
+            for part in slices(len(batch.labels), self.evaluation_batch):
                 answer, loss = self._judged(batch.images[part], batch.labels[part], symmetries=symmetries)
                 logits.append(answer)
                 labels.append(batch.labels[part])
@@ -94,3 +97,13 @@ def micro_batch_size(network: Sequential) -> int:
     """
     per_image = 3 * network.bytes_per_image()
     return max(1, 2 ** int(np.log2(max(1, MEMORY // per_image))))
+
+
+def evaluation_batch_size(network: Sequential) -> int:
+    """Images that an evaluation or a prediction takes together: whose layers' outputs come to EVALUATION bytes, 256 at most.
+
+    The more images, the less it matters that each layer reads and transforms its filters once for all of them. A function of the
+    network alone, not of the training's batches or of the machine: a network answers the same images with the same bits whoever asks.
+    """
+    images = min(MOST_EVALUATED, EVALUATION // max(1, network.bytes_per_image()))
+    return max(1, images // 8 * 8 or images)

@@ -31,7 +31,7 @@ from scratchnet.training.averaging import logits_of
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
 from scratchnet.training.run import Run
-from scratchnet.training.trainer import micro_batch_size
+from scratchnet.training.trainer import evaluation_batch_size
 
 WEIGHTS = ("last", "best")
 Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
@@ -91,11 +91,8 @@ class Predictor:
         self.class_labels = class_labels_of(self.about)
         self.familiar = Familiar.from_about(self.about)
         self.calibration = Calibration.from_about(self.about)
-        config = self.about.get("config", {})
-        # As the evaluation while training cuts its batches, so that the bits are the same.
-        self.batch_size = int(config.get("batch_size", 32))
-        self.symmetries = config.get("test_symmetries") == "average"
-        self.micro_batch = int(config.get("micro_batch", 0)) or micro_batch_size(network)
+        self.batch_size = evaluation_batch_size(network)  # as in training's evaluation, so that the bits are the same
+        self.symmetries = self.about.get("config", {}).get("test_symmetries") == "average"
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], weights: str | None = None) -> Predictor:
@@ -137,9 +134,8 @@ class Predictor:
         """
         average = self.symmetries if symmetries is None else symmetries
         logits = [
-            logits_of(self.network, self.scaling.apply(batch[part], self.network.dtype), symmetries=average)
-            for batch in (pixels[whole] for whole in slices(len(pixels), self.batch_size))
-            for part in slices(len(batch), self.micro_batch)
+            logits_of(self.network, self.scaling.apply(pixels[part], self.network.dtype), symmetries=average)
+            for part in slices(len(pixels), self.batch_size)
         ]
         return np.concatenate(logits) if logits else np.empty((0, len(self.class_names)), self.network.dtype)
 
