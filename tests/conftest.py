@@ -29,12 +29,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Threads that wait for one another sleep. By themselves they turn in circles for a while, which is quicker where each has a
-# processor to itself, and takes it from the others where programs run side by side: kernels that take 0.2 ms then take 1 to 20.
-# Programs that tests start inherit it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 # Tables are as wide as the terminal; tests read them as they are where there is room.
 os.environ["COLUMNS"] = "200"
 

@@ -3,6 +3,8 @@
 import copy
 import multiprocessing
 import os
+import re
+import subprocess
 import sys
 import threading
 
@@ -12,7 +14,7 @@ import pytest
 import scratchnet as sn
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import OrderError
-from scratchnet.kernels.machine.threads import set_threads, thread_count
+from scratchnet.kernels.machine.threads import WAITING, set_threads, thread_count
 from scratchnet.nn.models import MODELS
 from scratchnet.use.explain import grad_cam
 from scratchnet.use.predictor import Predictor
@@ -98,6 +100,31 @@ for call in (lambda: all_finite(np.ones(2**15, np.float32)), lambda: set_threads
         assert line.startswith(f"NUMBA_THREADING_LAYER is {layer!r}, which Numba cannot load here: remove the variable")
         assert "workqueue" in line
         assert ("loader" in line) == (layer == "tbb")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OMP_DISPLAY_ENV says it on Linux, where the library is GCC's")
+@pytest.mark.parametrize(
+    ("asked", "policy", "spins"),
+    [
+        ({}, "PASSIVE", "0"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", "30000000000"),
+        ({"GOMP_SPINCOUNT": "77"}, "PASSIVE", "77"),  # the policy is GCC's default: its threads turn first, then sleep
+    ],
+)
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(asked, policy, spins):
+    """What GCC's library has read when it was loaded; and the environment is as it was."""
+    program = (
+        "import os; from scratchnet.kernels.elementwise import all_finite; import numpy as np; before = dict(os.environ); "
+        "all_finite(np.ones(2**15, np.float32)); assert dict(os.environ) == before; import numba; print(numba.threading_layer())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING}
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE", "NUMBA_THREADING_LAYER": "omp", **asked}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=240
+    )
+    assert done.stdout == "omp\n"
+    assert re.search(r"OMP_WAIT_POLICY = '(\w+)'", done.stderr)[1] == policy
+    assert re.search(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)[1] == spins
 
 
 HAS_TBB = """

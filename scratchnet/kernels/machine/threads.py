@@ -4,11 +4,17 @@ Any thread of a program may call a kernel. Kernels run one after the other, each
 two at once would share the same processors anyway, and Numba's `workqueue` layer aborts a process that tries. A
 process that was forked after a kernel has run gets an error: the threads that kernels run on stayed behind in its
 parent, and a kernel would wait for them forever.
+
+A thread that is done sleeps until the others are. OpenMP's own threads would turn in circles for some milliseconds first, which
+saves a little where each has a processor to itself, and takes the processor from those waited for where anything else
+runs: then kernels took four to twenty times as long (docs/kernels.md).
 """
 
+import contextlib
 import functools
 import os
 import threading
+from collections.abc import Iterator
 
 import numba
 
@@ -16,7 +22,10 @@ from scratchnet.errors import ConfigError, OrderError
 
 _lock = threading.RLock()
 _chosen = 0  # threads for each kernel, whichever thread calls it; 0: Numba's default
+# Variables by which a user says how waiting threads wait: of OpenMP, of GCC's library, of LLVM's and Intel's.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _of_this_thread = threading.local()  # Numba keeps a number of threads for each Python thread
+_started = False
 _have_run = False
 _forked = False
 
@@ -72,12 +81,39 @@ def thread_count() -> int:
     Raises ConfigError if Numba can't start threads as the environment asks for them.
     """
     try:
+        _start()
         if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
             numba.set_num_threads(_chosen)
             _of_this_thread.count = _chosen
         return int(numba.get_num_threads())
     except ValueError as error:  # the first call loads the library that starts threads
         raise ConfigError(_why_none_start(error)) from error
+
+
+def _start() -> None:
+    """Starts Numba's threads, which sleep while they wait unless the user has said otherwise.
+
+    OpenMP's library reads the environment once, when it is loaded, which is now, if no other package has loaded it. The
+    variable is gone again afterwards, so that it reaches no other program and no other library. TBB and `workqueue` don't need it.
+    """
+    global _started
+    with _lock:
+        if _started:
+            return
+        asked = any(name in os.environ for name in WAITING)
+        with contextlib.nullcontext() if asked else _variable("OMP_WAIT_POLICY", "PASSIVE"):
+            numba.get_num_threads()
+        _started = True
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Meanwhile the environment has it."""
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _why_none_start(error: ValueError) -> str:
