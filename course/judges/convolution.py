@@ -103,6 +103,12 @@ def _at_stride_1(x: Any, weight: Any, dy: Any, stride: int) -> Any:
     return None, ref.conv2d_gradient(near, weight, dy, 1)[1], None
 
 
+def _last_place(dy: Any) -> Any:
+    last = np.zeros((*dy.shape[:3], 1))
+    last[-1, -1, -1] = 1
+    return last
+
+
 CONV_GRADIENT: dict[str, Function] = {
     "dx: a place that several windows share keeps the share of the last one: += and not =": _last_wins,
     "dx: a place that several windows share keeps that of the last one: += and not =": _last_window,
@@ -115,6 +121,22 @@ CONV_GRADIENT: dict[str, Function] = {
     ),
     "dbias is the mean over images and places: it is their sum": (
         lambda x, weight, dy, stride: (None, None, dy.mean(axis=(0, 1, 2)))
+    ),
+    "dx: dy is not used: each window gets its filter times dy": lambda x, weight, dy, stride: (
+        ref.conv2d_gradient(x, weight, np.ones_like(dy), stride)[0],
+        None,
+        None,
+    ),
+    "dbias keeps the share of the last place: += and not =": lambda x, weight, dy, stride: (None, None, dy[-1, -1, -1]),
+    "dbias: all of dy for each filter: dbias[f] is the sum of dy[..., f]": lambda x, weight, dy, stride: (
+        None,
+        None,
+        np.full(dy.shape[-1], dy.sum()),
+    ),
+    "dweight keeps the share of the last place: += and not =": lambda x, weight, dy, stride: (
+        None,
+        ref.conv2d_gradient(x, weight, dy * _last_place(dy), stride)[1],
+        None,
     ),
     "dy is not used: what arrives at y must be passed on": lambda x, weight, dy, stride: ref.conv2d_gradient(
         x, weight, np.ones_like(dy), stride

@@ -158,7 +158,7 @@ def _width(ratio: float, over_images: float, promise: str) -> str:
     if abs(ratio / over_images - 1) < 0.06:
         return f"{times}: images of one subject are alike, so that subjects, not images, are drawn anew; {promise}"
     near = min(WIDTHS, key=lambda width: abs(ratio / width - 1))
-    known = f"{WIDTHS[near]} " if abs(ratio / near - 1) < 0.05 else ""
+    known = f"{WIDTHS[near]} " if abs(ratio / near - 1) < 0.08 else ""
     return f"{times}: {known}The middle 95 % lie between the percentiles 2.5 and 97.5; {promise}"
 
 

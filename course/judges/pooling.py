@@ -41,6 +41,9 @@ POOL: dict[str, Function] = {
     "windows that reach over the edge count: only whole windows do": lambda x, size, stride: (
         ref.max_pool2d(np.pad(x, [(0, 0), *[(0, -(length - size) % stride) for length in x.shape[1:3]], (0, 0)], "edge"), size, stride)
     ),
+    "the place of the largest (argmax), not the largest": lambda x, size, stride: (
+        _windows(x, size, stride).reshape(*_windows(x, size, stride).shape[:4], -1).argmax(axis=-1)
+    ),
     "the mean of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).mean(axis=(-2, -1)),
     "the smallest of each window, not the largest": lambda x, size, stride: _windows(x, size, stride).min(axis=(-2, -1)),
     "the largest without its sign: compare the numbers, not their absolute values": (
@@ -77,8 +80,13 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
         elif how == "mean":
             share += dy[n, i, j, c] / size**2
         else:
-            flat = window.argmax() if how in ("=", "right") else window.size - 1 - window.ravel()[::-1].argmax()
+            flat = (
+                window.argmax()
+                if how in ("=", "right", "exchanged")
+                else window.size - 1 - window.ravel()[::-1].argmax()
+            )
             at = np.unravel_index(flat, window.shape)
+            at = at[::-1] if how == "exchanged" else at
             share[at] = dy[n, i, j, c] + (0 if how == "=" else share[at])
     return dx
 
@@ -96,6 +104,13 @@ GRADIENT: dict[str, Function] = {
     "the last of equals wins, expected the first in reading order": (
         lambda x, dy, size, stride: _walk(x, dy, size, stride, "last")
     ),
+    "1 where dy is expected: the winner gets its window's dy": lambda x, dy, size, stride: ref.max_pool2d_gradient(
+        x, np.ones_like(dy), size, stride
+    ),
+    "x where dy is expected: the winner gets its window's dy": lambda x, dy, size, stride: ref.max_pool2d_gradient(
+        x, ref.max_pool2d(x, size, stride), size, stride
+    ),
+    "the winner's row and column are exchanged": lambda x, dy, size, stride: _walk(x, dy, size, stride, "exchanged"),
     "the windows begin one size apart, not one stride": lambda x, dy, size, stride: _walk(x, dy, size, size, "right"),
     "the gradient of the mean: dy goes to the winner alone": lambda x, dy, size, stride: _walk(
         x, dy, size, stride, "mean"

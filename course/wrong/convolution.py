@@ -123,6 +123,10 @@ WRONG = (
         "7 digits",
         lambda x, w, b, s: ref.conv2d(x.astype("float32"), w.astype("float32"), b.astype("float32"), s),
     ),
+    Wrong("conv2d_gradient", "= in db", "dbias keeps the share of the last", _gradient(bias=lambda dy: dy[-1, -1, -1])),
+    Wrong(
+        "conv2d_gradient", "db of all", "dbias: all of dy", _gradient(bias=lambda dy: dy.sum() + np.zeros(dy.shape[-1]))
+    ),
     Wrong("conv2d_gradient", "= for += in dx, by taps", "+= and not =", _gradient(assign=True)),
     Wrong("conv2d_gradient", "= for += in dx, by windows", "+= and not =", _gradient(by_window=True)),
     Wrong("conv2d_gradient", "dx by turned filters", "turned the wrong way", _gradient(turned=True)),

@@ -137,6 +137,24 @@ def _xavier(kind: str) -> Any:
 
 WRONG = (
     Wrong("max_pool2d", "the mean", "the mean of each window", lambda x, k, s: _windows(x, k, s).mean(axis=(-2, -1))),
+    Wrong(
+        "max_pool2d",
+        "argmax",
+        "the place of the largest",
+        lambda x, k, s: _windows(x, k, s).reshape(*_windows(x, k, s).shape[:4], -1).argmax(-1),
+    ),
+    Wrong(
+        "max_pool2d_gradient",
+        "1 for dy",
+        "1 where dy",
+        lambda x, dy, k, s: ref.max_pool2d_gradient(x, dy * 0 + 1, k, s),
+    ),
+    Wrong(
+        "max_pool2d_gradient",
+        "x for dy",
+        "x where dy",
+        lambda x, dy, k, s: ref.max_pool2d_gradient(x, ref.max_pool2d(x, k, s), k, s),
+    ),
     Wrong("max_pool2d", "the smallest", "the smallest of each", lambda x, k, s: _windows(x, k, s).min(axis=(-2, -1))),
     Wrong(
         "max_pool2d",
