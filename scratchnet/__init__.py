@@ -13,23 +13,31 @@ from scratchnet.version import __version__
 __all__ = [
     "SGD",
     "Adam",
+    "AveragePool2D",
     "BatchNorm2D",
     "Classifier",
     "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool2D",
     "GradientCheck",
     "GradientError",
     "Layer",
+    "LeakyReLU",
     "MaxPool2D",
+    "MeanSquaredError",
     "Parameter",
     "Predictor",
     "ReLU",
+    "Residual",
     "Schedule",
     "ScratchnetError",
     "Sequential",
+    "Sigmoid",
     "SoftmaxCrossEntropy",
+    "Tanh",
     "__version__",
     "gradient_check",
     "load",
@@ -39,6 +47,17 @@ __all__ = [
 # Where each name is defined: first for Python, then the same for type checkers and editors.
 _DEFINED_IN = {
     "scratchnet.errors": ("ScratchnetError",),
+    "scratchnet.nn.average_pool": (
+        "AveragePool2D",
+        "GlobalAveragePool2D",
+    ),
+    "scratchnet.nn.activations": (
+        "LeakyReLU",
+        "Sigmoid",
+        "Tanh",
+    ),
+    "scratchnet.nn.depthwise": ("DepthwiseConv2D",),
+    "scratchnet.nn.residual": ("Residual",),
     "scratchnet.nn.base": ("Layer", "Parameter"),
     "scratchnet.nn.batch_norm": ("BatchNorm2D",),
     "scratchnet.nn.conv": ("Conv2D",),
@@ -46,7 +65,7 @@ _DEFINED_IN = {
     "scratchnet.nn.dropout": ("Dropout",),
     "scratchnet.nn.flatten": ("Flatten",),
     "scratchnet.nn.gradient_check": ("GradientCheck", "GradientError", "gradient_check"),
-    "scratchnet.nn.losses": ("SoftmaxCrossEntropy",),
+    "scratchnet.nn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
     "scratchnet.nn.optimizers": ("SGD", "Adam"),
     "scratchnet.nn.pool": ("MaxPool2D",),
     "scratchnet.nn.relu": ("ReLU",),
@@ -60,17 +79,21 @@ _DEFINED_IN = {
 if TYPE_CHECKING:
     from scratchnet.errors import ScratchnetError
     from scratchnet.nn import models
+    from scratchnet.nn.activations import LeakyReLU, Sigmoid, Tanh
+    from scratchnet.nn.average_pool import AveragePool2D, GlobalAveragePool2D
     from scratchnet.nn.base import Layer, Parameter
     from scratchnet.nn.batch_norm import BatchNorm2D
     from scratchnet.nn.conv import Conv2D
     from scratchnet.nn.dense import Dense
+    from scratchnet.nn.depthwise import DepthwiseConv2D
     from scratchnet.nn.dropout import Dropout
     from scratchnet.nn.flatten import Flatten
     from scratchnet.nn.gradient_check import GradientCheck, GradientError, gradient_check
-    from scratchnet.nn.losses import SoftmaxCrossEntropy
+    from scratchnet.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
     from scratchnet.nn.optimizers import SGD, Adam
     from scratchnet.nn.pool import MaxPool2D
     from scratchnet.nn.relu import ReLU
+    from scratchnet.nn.residual import Residual
     from scratchnet.nn.schedules import Schedule
     from scratchnet.nn.sequential import Sequential
     from scratchnet.use.classifier import Classifier

@@ -48,6 +48,24 @@ def conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Ar
     return dx, dweight, dy.sum(axis=(0, 1, 2))
 
 
+def depthwise_conv2d(x: Array, weight: Array, bias: Array, stride: int) -> Array:
+    """y[n, i, j, c] = bias[c] + Σ over u, v of x[n, i·stride + u, j·stride + v, c] · weight[u, v, c]: each channel by itself."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[:2], axis=(1, 2))[:, ::stride, ::stride]
+    return np.einsum("nijcuv,uvc->nijc", windows, weight, order="C", optimize=True) + bias
+
+
+def depthwise_conv2d_gradient(x: Array, weight: Array, dy: Array, stride: int) -> tuple[Array, Array, Array]:
+    """dx, dweight, dbias: those of `conv2d_gradient`, without the sums over channels."""
+    dx, dweight = np.zeros_like(x), np.zeros_like(weight)
+    out_height, out_width = dy.shape[1:3]
+    for u, v in np.ndindex(weight.shape[:2]):
+        rows = slice(u, u + (out_height - 1) * stride + 1, stride)
+        columns = slice(v, v + (out_width - 1) * stride + 1, stride)
+        dx[:, rows, columns] += dy * weight[u, v]
+        dweight[u, v] = (x[:, rows, columns] * dy).sum(axis=(0, 1, 2))
+    return dx, dweight, dy.sum(axis=(0, 1, 2))
+
+
 def max_pool2d(x: Array, size: int, stride: int) -> Array:
     """y[n, i, j, c] = max over 0 ≤ u, v < size of x[n, i·stride + u, j·stride + v, c]."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
@@ -68,6 +86,32 @@ def max_pool2d_gradient(x: Array, dy: Array, size: int, stride: int) -> Array:
     return dx
 
 
+def average_pool2d(x: Array, size: int, stride: int) -> Array:
+    """y[n, i, j, c] = mean over 0 ≤ u, v < size of x[n, i·stride + u, j·stride + v, c]."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
+    return np.asarray(windows[:, ::stride, ::stride].mean(axis=(-2, -1)))
+
+
+def average_pool2d_gradient(x: Array, dy: Array, size: int, stride: int) -> Array:
+    """dx: each dy[n, i, j, c] is shared out evenly to its window."""
+    dx, (out_height, out_width) = np.zeros_like(x), dy.shape[1:3]
+    for u, v in np.ndindex(size, size):
+        rows = slice(u, u + (out_height - 1) * stride + 1, stride)
+        columns = slice(v, v + (out_width - 1) * stride + 1, stride)
+        dx[:, rows, columns] += dy / size**2
+    return dx
+
+
+def global_average_pool2d(x: Array) -> Array:
+    """y[n, c] = mean over i, j of x[n, i, j, c]."""
+    return np.asarray(x.mean(axis=(1, 2)))
+
+
+def global_average_pool2d_gradient(x: Array, dy: Array) -> Array:
+    """dx[n, i, j, c] = dy[n, c] / (H · W)."""
+    return np.zeros_like(x) + dy[:, None, None] / np.asarray(x.shape[1] * x.shape[2], x.dtype)
+
+
 def dense(x: Array, weight: Array, bias: Array) -> Array:
     """y = x · W + b."""
     return x @ weight + bias
@@ -86,6 +130,38 @@ def relu(x: Array) -> Array:
 def relu_gradient(x: Array, dy: Array) -> Array:
     """dx = dy where x > 0, else 0; at 0 itself, where there is no derivative, 0."""
     return np.where(x > 0, dy, 0)
+
+
+def leaky_relu(x: Array, slope: float) -> Array:
+    """y = x where x > 0, else slope · x."""
+    return np.where(x > 0, x, np.asarray(slope, x.dtype) * x)
+
+
+def leaky_relu_gradient(x: Array, dy: Array, slope: float) -> Array:
+    """dx = dy where x > 0, else slope · dy."""
+    return np.where(x > 0, dy, np.asarray(slope, dy.dtype) * dy)
+
+
+def sigmoid(x: Array) -> Array:
+    """y = 1 / (1 + exp(−x)), from exp(−|x|), which can't overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small, 1) / (1 + small)
+
+
+def sigmoid_gradient(x: Array, dy: Array) -> Array:
+    """dx = dy · y · (1 − y)."""
+    y = sigmoid(x)
+    return dy * y * (1 - y)
+
+
+def tanh(x: Array) -> Array:
+    """y = tanh x."""
+    return np.asarray(np.tanh(x))
+
+
+def tanh_gradient(x: Array, dy: Array) -> Array:
+    """dx = dy · (1 − y²)."""
+    return dy * (1 - tanh(x) ** 2)
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -155,17 +231,51 @@ def log_mean_softmax(logits: Array) -> Array:
     return largest + np.log(np.exp(logs - largest).mean(axis=0))
 
 
-def softmax_cross_entropy(logits: Array, labels: NDArray[np.int64], weights: Array | None = None) -> Array:
-    """−weights[label] · log p[label] of each image: logits (N, classes), labels (N,), weights (classes,), 1 unless given → (N,)."""
-    loss = -log_softmax(logits)[np.arange(len(labels)), labels]
+def softmax_cross_entropy(
+    logits: Array, labels: NDArray[np.int64], weights: Array | None = None, smoothing: float = 0.0, focus: float = 0.0
+) -> Array:
+    """−weights[label] · log p[label] of each image: logits (N, classes), labels (N,), weights (classes,), 1 unless given → (N,).
+
+    smoothing s: instead of log p[label], (1 − s) · log p[label] + s · mean over the classes of log p (Szegedy et al. 2016).
+    focus f: times (1 − p[label])^f, which is small where the network is right already (Lin et al. 2017).
+    """
+    logs = log_softmax(logits)
+    loss = -logs[np.arange(len(labels)), labels]
+    if smoothing:
+        loss = (1 - smoothing) * loss - smoothing * logs.mean(axis=1)
+    if focus:
+        loss = (-np.expm1(-loss)) ** focus * loss
     return loss if weights is None else weights[labels] * loss
 
 
-def softmax_cross_entropy_gradient(logits: Array, labels: NDArray[np.int64], weights: Array | None = None) -> Array:
-    """dlogits of the sum over the images: weights[label] · (p − (1 at the label))."""
-    gradient = np.exp(log_softmax(logits))
-    gradient[np.arange(len(labels)), labels] -= 1
+def softmax_cross_entropy_gradient(
+    logits: Array, labels: NDArray[np.int64], weights: Array | None = None, smoothing: float = 0.0, focus: float = 0.0
+) -> Array:
+    """dlogits of the sum over the images: weights[label] · (p − q), q = 1 at the label, or (1 − s) there and s / classes more everywhere.
+
+    With focus, and p and log p those of the label: times (1 − p)^f · (1 − f · p · log p / (1 − p)), whose fraction tends to −1.
+    """
+    logs, rows = log_softmax(logits), np.arange(len(labels))
+    gradient = np.exp(logs)
+    gradient[rows, labels] -= 1 - smoothing if smoothing else 1
+    if smoothing:
+        gradient -= smoothing / logits.shape[1]
+    if focus:
+        log = logs[rows, labels]
+        rest = -np.expm1(log)
+        fraction = np.divide(log, rest, out=np.full_like(log, -1), where=rest > 0)
+        gradient *= (rest**focus * (1 - focus * np.exp(log) * fraction))[:, None]
     return gradient if weights is None else weights[labels, None] * gradient
+
+
+def mean_squared_error(y: Array, targets: Array) -> Array:
+    """The mean of (y − target)² over all numbers of an image: y and targets (N, …) → (N,)."""
+    return ((y - targets) ** 2).reshape(len(y), -1).mean(axis=1)
+
+
+def mean_squared_error_gradient(y: Array, targets: Array) -> Array:
+    """dy of the sum over the images: 2 · (y − target) / numbers of an image."""
+    return 2 * (y - targets) / np.asarray(y[0].size, y.dtype)
 
 
 def adam(

@@ -3,7 +3,22 @@
 import numpy as np
 import pytest
 
-from scratchnet import BatchNorm2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from scratchnet import (
+    AveragePool2D,
+    BatchNorm2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Residual,
+    Sigmoid,
+    Tanh,
+)
 
 IMAGE = (6, 8, 3)
 
@@ -16,6 +31,13 @@ LAYERS = [
     pytest.param(lambda: Dropout(0.5, name="this"), IMAGE, id="Dropout"),
     pytest.param(lambda: Flatten(name="this"), IMAGE, id="Flatten"),
     pytest.param(lambda: BatchNorm2D(name="this"), IMAGE, id="BatchNorm2D"),
+    pytest.param(lambda: AveragePool2D(2, name="this"), IMAGE, id="AveragePool2D"),
+    pytest.param(lambda: GlobalAveragePool2D(name="this"), IMAGE, id="GlobalAveragePool2D"),
+    pytest.param(lambda: DepthwiseConv2D(3, name="this"), IMAGE, id="DepthwiseConv2D"),
+    pytest.param(lambda: LeakyReLU(name="this"), IMAGE, id="LeakyReLU"),
+    pytest.param(lambda: Sigmoid(name="this"), IMAGE, id="Sigmoid"),
+    pytest.param(lambda: Tanh(name="this"), IMAGE, id="Tanh"),
+    pytest.param(lambda: Residual([Conv2D(3, 3)], name="this"), IMAGE, id="Residual"),
 ]
 each_layer = pytest.mark.parametrize(("make", "shape"), LAYERS)
 

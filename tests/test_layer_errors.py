@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from small_layers import IMAGE, built, each_layer
 
-from scratchnet import Conv2D, Dense, Dropout, MaxPool2D, ReLU
+from scratchnet import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Residual,
+)
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 
 
@@ -13,14 +24,14 @@ from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderErro
     [
         (
             lambda: Conv2D(0, 3),
-            "Conv2D 'conv': filters, kernel_size and stride must be whole numbers from 1 up, got 0, 3, 1",
+            "Conv2D 'conv': filters must be a whole number from 1 up, got 0",
         ),
-        (lambda: Conv2D(4, 0), "must be whole numbers from 1 up, got 4, 0, 1"),
-        (lambda: Conv2D(4, (3, 0)), r"from 1 up, got 4, \(3, 0\), 1"),
-        (lambda: Conv2D(4, "3"), "whole numbers from 1 up, got 4, '3', 1"),
-        (lambda: Conv2D(True, 3), "from 1 up, got True, 3, 1"),
+        (lambda: Conv2D(4, 0), "kernel_size and stride must be whole numbers from 1 up, got 0, 1"),
+        (lambda: Conv2D(4, (3, 0)), r"from 1 up, got \(3, 0\), 1"),
+        (lambda: Conv2D(4, "3"), "whole numbers from 1 up, got '3', 1"),
+        (lambda: Conv2D(True, 3), "from 1 up, got True"),
         (lambda: Conv2D(4, (3, 3, 3)), "from 1 up"),
-        (lambda: Conv2D(4, 3, stride=0), "whole numbers from 1 up, got 4, 3, 0"),
+        (lambda: Conv2D(4, 3, stride=0), "whole numbers from 1 up, got 3, 0"),
         (lambda: Conv2D(4, 3, padding="full"), "padding must be 'same', 'valid' or an integer from 0 up, got 'full'"),
         (lambda: Conv2D(4, 3, padding=-1), "padding must be 'same', 'valid' or an integer from 0 up, got -1"),
         (lambda: Conv2D(4, 3, padding=True), "an integer from 0 up, got True"),
@@ -35,6 +46,12 @@ from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderErro
             "MaxPool2D 'pool': pool_size must be a whole number from 1 to 255 and stride one from 1 up, got 0",
         ),
         (lambda: MaxPool2D(256), "got 256"),
+        (lambda: AveragePool2D(0), "AveragePool2D 'average': pool_size must be a whole number from 1 to 255"),
+        (lambda: DepthwiseConv2D(0), "DepthwiseConv2D 'depthwise': kernel_size and stride must be whole numbers"),
+        (lambda: DepthwiseConv2D(3, padding="full"), "padding must be 'same', 'valid' or an integer"),
+        (lambda: LeakyReLU(1), "LeakyReLU 'leaky_relu': slope must be at least 0 and less than 1, got 1"),
+        (lambda: Residual(3), "Sequential needs a list of layers, got int"),
+        (lambda: Residual([ReLU], None), "ReLU is a class: write ReLU"),
         (lambda: MaxPool2D(2, 0), "stride one from 1 up, got 2 and 0"),
         (lambda: MaxPool2D((2, 2)), r"must be a whole number from 1 to 255 .*, got \(2, 2\)"),
         (lambda: Dense(0), "Dense 'dense': units must be a whole number from 1 up, got 0"),
@@ -226,3 +243,17 @@ def test_a_gradient_that_does_not_fit(make, shape):
         layer.backward(np.zeros((3, *layer.output_shape)))
     with pytest.raises(ShapeError, match=r"'this': dy must have the shape of y, \(N, "):
         layer.backward(y[..., None])
+
+
+def test_two_ways_that_end_differently():
+    block = Residual([Conv2D(4, 3, stride=2)], name="this")
+    with pytest.raises(
+        ShapeError, match=r"Residual 'this': the layers make \(3, 4, 4\) of \(6, 8, 3\), the shortcut \(6, 8, 3\)"
+    ):
+        block.build(IMAGE)
+
+
+@pytest.mark.parametrize("kind", [GlobalAveragePool2D, AveragePool2D, lambda name: DepthwiseConv2D(3, name=name)])
+def test_layers_for_images(kind):
+    with pytest.raises(ShapeError, match=r"'this' works on images \(N, H, W, C\), got an input of shape \(N, 7\)"):
+        kind(name="this").build((7,))

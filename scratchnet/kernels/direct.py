@@ -4,12 +4,18 @@ Sizes: N images of H × W pixels and C channels, padded to HP × WP; filters KH 
 (HP − KH) // stride + 1.
 """
 
+import itertools
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
 from scratchnet.kernels.machine.jit import kernel
-from scratchnet.kernels.matmul import column_sums, gathered_product, whole_tiles
+from scratchnet.kernels.machine.memory import empty
+from scratchnet.kernels.matmul import CHUNKS, chunks_of_product, column_sums, gathered_product, whole_tiles
 from scratchnet.kernels.transpose import turn
+
+MANY = 2  # pixels for each tap
 
 
 @kernel
@@ -86,24 +92,20 @@ def backward_weight(x_padded, dy, stride, dweight, accumulate):
     """dweight[u, v, c, f] = Σ over n, i, j of x_padded[n, i·stride + u, j·stride + v, c] · dy[n, i, j, f], or the same added to it.
 
     The product of the forward pass with the two lists of offsets exchanged: now the taps are the rows and the pixels
-    are summed.
+    are summed. Where they are many, they are cut into chunks, which threads sum side by side: else each of the few tiles of
+    taps would pack all of dy for itself.
     """
     images, out_height, out_width, filters = dy.shape
     pixels = pixel_offsets(images, out_height, out_width, stride, x_padded.shape[1:])
     taps = tap_offsets(*dweight.shape[:2], x_padded.shape[1:])
-    no_bias = np.zeros(filters, dy.dtype)
-    matrix = dy.reshape(-1, filters)
-    every = np.arange(pixels.size)
-    gathered_product(
-        x_padded.reshape(-1),
-        whole_tiles(taps),
-        pixels,
-        matrix,
-        every,
-        no_bias,
-        accumulate,
-        dweight.reshape(-1, filters),
-    )
+    matrix, out = dy.reshape(-1, filters), dweight.reshape(-1, filters)
+    if pixels.size >= MANY * taps.size:
+        partial = empty((CHUNKS, *out.shape), dy.dtype)
+        chunks_of_product(x_padded.reshape(-1), whole_tiles(taps), pixels, matrix, partial)
+        np.add(partial.sum(axis=0), out if accumulate else 0, out=out)
+        return
+    no_bias, every = np.zeros(filters, dy.dtype), np.arange(pixels.size)
+    gathered_product(x_padded.reshape(-1), whole_tiles(taps), pixels, matrix, every, no_bias, accumulate, out)
 
 
 def backward_bias(dy):
@@ -114,27 +116,61 @@ def backward_bias(dy):
 def backward_input(dy, weight, stride, top, left, height, width):
     """dx[n, i, j, c] = Σ of dy · weight over all outputs whose patch holds (i, j): dy (N, OH, OW, F) → dx (N, height, width, C).
 
-    It is a convolution too: dy spread out by the stride, with the filters turned by 180° and their channel axes
-    exchanged. top and left are the padding of the forward pass.
+    Which taps reach a pixel depends on its row and column modulo the stride. For each of the stride² kinds of pixels it is a
+    convolution of dy with those taps, turned by 180°, their channel axes exchanged. top, left: the padding of the forward pass.
     """
-    images, _, _, filters = dy.shape
+    images, out_height, out_width, filters = dy.shape
     kernel_height, kernel_width, channels, _ = weight.shape
-    spread = np.empty((images, height + kernel_height - 1, width + kernel_width - 1, filters), dy.dtype)
-    place(dy, kernel_height - 1 - top, kernel_width - 1 - left, stride, spread)
-    dx = np.empty((images, height, width, channels), dy.dtype)
-    pixels = pixel_offsets(images, height, width, 1, spread.shape[1:])
-    taps = tap_offsets(kernel_height, kernel_width, spread.shape[1:])
-    matrix = np.empty((kernel_height * kernel_width, filters, channels), dy.dtype)
-    turn(weight.reshape(-1, channels, filters), matrix)
-    no_bias = np.zeros(channels, dy.dtype)
-    gathered_product(
-        spread.reshape(-1),
-        whole_tiles(pixels),
-        taps,
-        matrix.reshape(-1, channels),
-        np.arange(taps.size),
-        no_bias,
-        False,
-        dx.reshape(-1, channels),
-    )
+    dx = empty((images, height, width, channels), dy.dtype)
+    rows = [taps_of(start, stride, top, kernel_height, height) for start in range(stride)]
+    columns = [taps_of(start, stride, left, kernel_width, width) for start in range(stride)]
+    padded = pad(dy, *border(rows, out_height), *border(columns, out_width))
+    before = border(rows, out_height)[0], border(columns, out_width)[0]
+    for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
+        shape = images, row.pixels, column.pixels
+        if row.taps.size == 0 or column.taps.size == 0:
+            dx[:, i::stride, j::stride] = 0
+        elif 0 not in shape:
+            first = ((row.first + before[0]) * padded.shape[2] + column.first + before[1]) * filters
+            pixels = pixel_offsets(*shape, 1, padded.shape[1:]) + first
+            taps = tap_offsets(row.taps.size, column.taps.size, padded.shape[1:])
+            chosen = np.ascontiguousarray(weight[row.taps[:, None], column.taps])
+            matrix = np.empty((row.taps.size * column.taps.size, filters, channels), dy.dtype)
+            turn(chosen.reshape(-1, channels, filters), matrix)
+            out = dx if stride == 1 else empty((*shape, channels), dy.dtype)
+            gathered_product(
+                padded.reshape(-1),
+                whole_tiles(pixels),
+                taps,
+                matrix.reshape(-1, channels),
+                np.arange(taps.size),
+                np.zeros(channels, dy.dtype),
+                False,
+                out.reshape(-1, channels),
+            )
+            if stride > 1:
+                dx[:, i::stride, j::stride] = out
     return dx
+
+
+class Taps(NamedTuple):
+    """Along one axis: the taps that reach the pixels start, start + stride, …, which are so many, in the order in which `turn` takes
+    them; and the first output that the first of these pixels is reached from."""
+
+    taps: np.ndarray
+    pixels: int
+    first: int
+
+
+def taps_of(start, stride, before, taps, size):
+    """`Taps` of an axis of `size` pixels with `before` pixels of padding and filters of `taps` taps."""
+    first = (start + before) % stride
+    reaching = np.arange(first, taps, stride)
+    return Taps(reaching, -(-(size - start) // stride), (start + before) // stride - max(0, reaching.size - 1))
+
+
+def border(kinds, outputs):
+    """The zeros that all kinds of pixels need before and after an axis of so many outputs."""
+    used = [kind for kind in kinds if kind.taps.size and kind.pixels > 0]
+    before = max([0, *(-kind.first for kind in used)])
+    return before, max([0, *(kind.first + kind.pixels + kind.taps.size - 1 - outputs for kind in used)])

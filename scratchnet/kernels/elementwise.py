@@ -1,10 +1,11 @@
-"""Operations on each number separately: ReLU, dropout, the search for NaN and infinity, and squares. Arrays are flat, (size,)."""
+"""Operations on each number separately: activations, dropout, the search for NaN and infinity, and squares. Arrays are flat, (size,)."""
 
 import numpy as np
 from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.memory import empty
 
 BLOCK = 16384  # numbers in one task: enough for a thread, few enough to share evenly
 
@@ -21,6 +22,50 @@ def relu_backward(dy, y, dx):
     """`reference.relu_gradient`: dx = dy where y > 0, else 0."""
     for i in prange(dy.size):
         dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+
+
+@kernel
+def leaky_relu_forward(x, slope, y):
+    """`reference.leaky_relu`: y = x where x > 0, else slope · x."""
+    for i in prange(x.size):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@kernel
+def leaky_relu_backward(dy, x, slope, dx):
+    """`reference.leaky_relu_gradient`: dx = dy where x > 0, else slope · dy."""
+    for i in prange(dy.size):
+        dx[i] = dy[i] if x[i] > 0 else slope * dy[i]
+
+
+@kernel
+def sigmoid_forward(x, y):
+    """`reference.sigmoid`: y = 1 / (1 + exp(−x))."""
+    one = x.dtype.type(1)
+    for i in prange(x.size):
+        small = np.exp(-abs(x[i]))
+        y[i] = (small if x[i] < 0 else one) / (one + small)
+
+
+@kernel
+def sigmoid_backward(dy, y, dx):
+    """`reference.sigmoid_gradient`: dx = dy · y · (1 − y)."""
+    for i in prange(dy.size):
+        dx[i] = dy[i] * y[i] * (y.dtype.type(1) - y[i])
+
+
+@kernel
+def tanh_forward(x, y):
+    """`reference.tanh`: y = tanh x."""
+    for i in prange(x.size):
+        y[i] = np.tanh(x[i])
+
+
+@kernel
+def tanh_backward(dy, y, dx):
+    """`reference.tanh_gradient`: dx = dy · (1 − y²)."""
+    for i in prange(dy.size):
+        dx[i] = dy[i] * (y.dtype.type(1) - y[i] * y[i])
 
 
 @kernel
@@ -94,6 +139,20 @@ def sum_of_squares(x):
     sums = np.empty(-(-x.size // BLOCK), np.float64)
     block_squares(x.reshape(-1), sums)
     return float(sums.sum())
+
+
+@kernel
+def sum_flat(one, other, sums):
+    """`np.add`: sums = one + other."""
+    for i in prange(sums.size):
+        sums[i] = one[i] + other[i]
+
+
+def sum_of(one, other):
+    """one + other, two arrays of one shape and dtype, C-contiguous."""
+    sums = empty(one.shape, one.dtype)
+    sum_flat(one.reshape(-1), other.reshape(-1), sums.reshape(-1))
+    return sums
 
 
 @kernel

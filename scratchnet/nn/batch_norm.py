@@ -87,7 +87,7 @@ class BatchNorm2D(Layer):
         y = empty(x.shape, x.dtype)
         batch_norm.forward(x.reshape(-1), constants, y.reshape(-1))
         if training:
-            self._remembered = x, constants, inverse, own
+            self._remembered, self._images = (x, constants, inverse, own), len(x)
         return y
 
     def _moments(self, x: Array) -> tuple[Array, Array]:
@@ -106,6 +106,10 @@ class BatchNorm2D(Layer):
             running[...] = (1 - self.momentum) * running + self.momentum * new
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        return self.slopes(dy, need_dx, accumulate)
+
+    def slopes(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        """dx of the last `run`, and the gradients of gamma and beta."""
         self.require_batch(dy, self._images)
         x, constants, inverse, own = self._remembered
         flat, dy_flat = x.reshape(-1), dy.reshape(-1)

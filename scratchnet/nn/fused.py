@@ -1,4 +1,4 @@
-"""Convolution, ReLU and max-pooling in one pass over memory."""
+"""Layers that are run as one: fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from scratchnet.kernels import convolution
 from scratchnet.nn.base import Array, Parameter
+from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
@@ -22,8 +23,11 @@ class ConvReluPool:
     this is not a layer of its own, but the network's way of running the three.
     """
 
+    length = 3
+
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
         self.conv, self.relu, self.pool = conv, relu, pool
+        self.last, self.unwritten = pool, (conv, relu)  # whose output it puts out, and whose never reaches memory
         self._remembered: Any = None
 
     @property
@@ -75,3 +79,45 @@ class ConvReluPool:
         self._remembered = None
         for layer in (self.conv, self.relu, self.pool):
             layer.forget()
+
+
+class NormRelu:
+    """Runs batch normalisation and ReLU as one: y = max(norm(x), 0), of which backward needs x alone.
+
+    The result is that of the two layers, to rounding. Like the above, it is no layer of its own.
+    """
+
+    length = 2
+
+    def __init__(self, norm: BatchNorm2D, relu: ReLU) -> None:
+        self.norm, self.relu = norm, relu
+        self.last, self.unwritten = relu, (norm,)
+
+    @property
+    def name(self) -> str:
+        """The normalisation's."""
+        return self.norm.name
+
+    @staticmethod
+    def fits(layers: list[Any]) -> bool:
+        """Whether these are the two layers."""
+        return [type(layer) for layer in layers] == [BatchNorm2D, ReLU]
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The rectified output for a batch x."""
+        return self.norm.run(self.norm.checked(x), training, 0.0)
+
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+        """dx of the last forward(training=True), and the gradients of the normalisation's parameters."""
+        return self.norm.slopes(self.relu.checked_dy(dy), need_dx, accumulate)
+
+    def parameters(self) -> list[Parameter]:
+        """The normalisation's."""
+        return self.norm.parameters()
+
+    def forget(self) -> None:
+        """Releases what backward needs."""
+        self.norm.forget()
+
+
+FUSED: tuple[Any, ...] = (ConvReluPool, NormRelu)

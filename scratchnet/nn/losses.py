@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,9 +22,15 @@ class SoftmaxCrossEntropy(ThreadCheck):
     one. The sum is divided by N, the images, and not by Σₙ w[label[n]], as PyTorch does it: so the parts of a batch
     add up to the batch whatever their classes, and an image moves the weights equally in any batch.
 
+    label_smoothing s: the network is asked for 1 − s at the label and s spread evenly over all classes, so that it need not
+    be ever surer: −(1 − s) · log p[label] − s · mean over the classes of log p stands for −log p[label], and dlogits becomes
+    w[label] · (p − (1 − s) · onehot − s / classes) / N (Szegedy et al. 2016, section 7).
+    focus f: each image's loss times (1 − p[label])^f, so that those that are right already count less; 0 is none, 2 the
+    authors' (Lin et al. 2017, section 3; there it is γ). One of the two at a time.
+
     Softmax and logarithm are one step from the logits, with each row's maximum taken away first, so that no exponential
     overflows. There are few logits an image, so the textbook's own lines are fast enough and no kernel is needed.
-    Raises ConfigError for weights that are not a row of finite numbers ≥ 0.
+    Raises ConfigError for weights that are not a row of finite numbers ≥ 0, a smoothing outside 0 … 1, a focus below 0, or both.
     Source: Goodfellow, Bengio & Courville 2016, sections 4.1 and 6.2.2.3.
 
     >>> loss = SoftmaxCrossEntropy()
@@ -30,8 +38,20 @@ class SoftmaxCrossEntropy(ThreadCheck):
     0.6931
     """
 
-    def __init__(self, class_weights: ArrayLike | None = None) -> None:
+    def __init__(
+        self, class_weights: ArrayLike | None = None, *, label_smoothing: float = 0.0, focus: float = 0.0
+    ) -> None:
         self.class_weights = None if class_weights is None else _checked_weights(class_weights)
+        if not (_is_number(label_smoothing) and 0 <= label_smoothing <= 1 and _is_number(focus) and focus >= 0):
+            raise ConfigError(
+                f"label_smoothing must be from 0 to 1 and focus at least 0, got {label_smoothing!r} and {focus!r}"
+            )
+        if label_smoothing and focus:
+            raise ConfigError(
+                f"label_smoothing {label_smoothing} and focus {focus} are two remedies for the same, which nobody has defined "
+                "together: set one of them to 0"
+            )
+        self.label_smoothing, self.focus = float(label_smoothing), float(focus)
         self._batch: tuple[Array, Array, Array | None] | None = None
 
     def forward(self, logits: Array, labels: Array) -> float:
@@ -55,7 +75,8 @@ class SoftmaxCrossEntropy(ThreadCheck):
         with BOOKKEEPING:
             self._batch = batch
             self.note_forward()
-        return float(reference.softmax_cross_entropy(*batch).mean(dtype=np.float64))
+        losses = reference.softmax_cross_entropy(*batch, self.label_smoothing, self.focus)
+        return float(losses.mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
         """dlogits (N, classes) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""
@@ -64,7 +85,8 @@ class SoftmaxCrossEntropy(ThreadCheck):
         with BOOKKEEPING:
             self.require_own_forward()
             batch = self._batch
-        return reference.softmax_cross_entropy_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
+        gradient = reference.softmax_cross_entropy_gradient(*batch, self.label_smoothing, self.focus)
+        return gradient / batch[0].dtype.type(batch_size or len(batch[0]))
 
     def __str__(self) -> str:
         return "SoftmaxCrossEntropy"
@@ -79,6 +101,61 @@ class SoftmaxCrossEntropy(ThreadCheck):
                 "give one weight for each output of the network"
             )
         return self.class_weights.astype(logits.dtype)
+
+
+class MeanSquaredError(ThreadCheck):
+    """The mean over the batch of the mean squared distance between what the network says and what it should say.
+
+    loss = 1/N Σₙ mean over the numbers of an image of (y[n] − target[n])²;  dy = 2 · (y − target) / (numbers of an image · N)
+
+    For a network whose outputs are quantities, not classes.
+    Source: Goodfellow, Bengio & Courville 2016, section 5.1.4.
+
+    >>> loss = MeanSquaredError()
+    >>> loss.forward(np.array([[1.0, 2.0]], "float32"), np.array([[1.0, 4.0]], "float32"))
+    2.0
+    >>> loss.backward()
+    array([[ 0., -2.]], dtype=float32)
+    """
+
+    def __init__(self) -> None:
+        self._batch: tuple[Array, Array] | None = None
+
+    def forward(self, y: Array, targets: Array) -> float:
+        """The mean loss of a batch: y and targets of one shape, (N, …), the targets of any real dtype.
+
+        Raises DtypeError, ShapeError, or NonFiniteError if a number is NaN or infinite.
+        """
+        if not isinstance(y, np.ndarray) or y.dtype not in (np.float32, np.float64):
+            came = getattr(y, "dtype", type(y).__name__)
+            raise DtypeError(f"MeanSquaredError: y must be an array of float32 or float64, got {came}")
+        targets = np.asarray(targets)
+        if targets.dtype.kind not in "iuf":
+            raise DtypeError(f"MeanSquaredError: the targets must be real numbers, got {targets.dtype}")
+        if targets.shape != y.shape or y.size == 0:
+            raise ShapeError(
+                f"MeanSquaredError: y and targets must have one shape, (N, …) with N at least 1, got {y.shape} and {targets.shape}"
+            )
+        for name, array in (("y", y), ("targets", targets)):
+            if not np.isfinite(array).all():
+                raise NonFiniteError(f"MeanSquaredError: {name} holds a NaN or an infinity; expected finite numbers")
+        batch = y, targets.astype(y.dtype, copy=False)
+        with BOOKKEEPING:
+            self._batch = batch
+            self.note_forward()
+        return float(reference.mean_squared_error(*batch).mean(dtype=np.float64))
+
+    def backward(self, batch_size: int | None = None) -> Array:
+        """dy (N, …) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""
+        if self._batch is None:
+            raise OrderError("MeanSquaredError: backward needs a forward(y, targets) before it")
+        with BOOKKEEPING:
+            self.require_own_forward()
+            batch = self._batch
+        return reference.mean_squared_error_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
+
+    def __str__(self) -> str:
+        return "MeanSquaredError"
 
 
 def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float64]:
@@ -97,6 +174,10 @@ def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float6
     counts = np.bincount(labels, minlength=classes)
     present = counts > 0
     return np.divide(len(labels), present.sum() * counts, out=np.zeros(classes), where=present)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _checked_weights(weights: ArrayLike) -> NDArray[np.float64]:

@@ -11,7 +11,34 @@ from scratchnet.kernels.pool import max_pool2d_backward, max_pool2d_forward
 from scratchnet.nn.base import Array, Layer, Shape, is_whole
 
 
-class MaxPool2D(Layer):
+class Pool2D(Layer):
+    """What the pooling layers share: a square window that moves over the image. Raises ShapeError if it is larger than that."""
+
+    def __init__(self, pool_size: int = 2, stride: int | None = None, *, name: str | None = None) -> None:
+        super().__init__(name)
+        stride = pool_size if stride is None else stride
+        if not (is_whole(pool_size, 1) and pool_size <= 255 and is_whole(stride, 1)):
+            raise ConfigError(
+                f"{self}: pool_size must be a whole number from 1 to 255 and stride one from 1 up, "
+                f"got {pool_size!r} and {stride!r}"
+            )
+        self.pool_size, self.stride = int(pool_size), int(stride)
+
+    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(input_shape) != 3:
+            raise ShapeError(
+                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
+            )
+        height, width, channels = input_shape
+        if self.pool_size > min(height, width):
+            raise ShapeError(
+                f"{self}: a window of {self.pool_size}×{self.pool_size} is larger than the image of {height}×{width}: "
+                "use a smaller pool_size, fewer poolings or larger images"
+            )
+        return (height - self.pool_size) // self.stride + 1, (width - self.pool_size) // self.stride + 1, channels
+
+
+class MaxPool2D(Pool2D):
     """Keeps the largest value of each window and throws the rest away.
 
     y[n, i, j, c] = max over 0 ≤ u, v < pool_size of x[n, i·stride + u, j·stride + v, c]
@@ -30,29 +57,7 @@ class MaxPool2D(Layer):
 
     kind = "pool"
 
-    def __init__(self, pool_size: int = 2, stride: int | None = None, *, name: str | None = None) -> None:
-        super().__init__(name)
-        stride = pool_size if stride is None else stride
-        if not (is_whole(pool_size, 1) and pool_size <= 255 and is_whole(stride, 1)):
-            raise ConfigError(
-                f"{self}: pool_size must be a whole number from 1 to 255 and stride one from 1 up, "
-                f"got {pool_size!r} and {stride!r}"
-            )
-        self.pool_size, self.stride = int(pool_size), int(stride)
-        self._winner: Any = None
-
-    def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
-            )
-        height, width, channels = input_shape
-        if self.pool_size > min(height, width):
-            raise ShapeError(
-                f"{self}: a window of {self.pool_size}×{self.pool_size} is larger than the image of {height}×{width}: "
-                "use a smaller pool_size, fewer poolings or larger images"
-            )
-        return (height - self.pool_size) // self.stride + 1, (width - self.pool_size) // self.stride + 1, channels
+    _winner: Any = None
 
     def _forward(self, x: Array, training: bool) -> Array:
         assert self.output_shape is not None

@@ -27,7 +27,7 @@ from scratchnet.nn.base import (
     require_array,
     require_layer,
 )
-from scratchnet.nn.fused import ConvReluPool
+from scratchnet.nn.fused import FUSED
 from scratchnet.nn.thread_check import ThreadCheck
 
 
@@ -113,7 +113,7 @@ class Sequential(ThreadCheck):
         for number, layer in enumerate(self.layers):
             if hasattr(layer, "seed"):
                 # A network within this one has a seed of its own, so that its dropout1 and ours draw different masks.
-                inner = isinstance(layer, Sequential)
+                inner = hasattr(layer, "layers")
                 layer.seed = int(random.bits(self.seed, layer.name, 0, [0])[0]) >> 1 if inner else self.seed
             if hasattr(layer, "build"):
                 weights = rng if rng is not None else random.generator(self.seed, "weights", number)
@@ -125,17 +125,18 @@ class Sequential(ThreadCheck):
         self.output_shape = shape
         self._steps = self._fused()
         made = {id(layer): output for layer, output in zip(self.layers, self._shapes, strict=True)}
-        ends = (step.pool if isinstance(step, ConvReluPool) else step for step in self._steps)
+        ends = (step.last if isinstance(step, FUSED) else step for step in self._steps)
         self._edges = [self.input_shape, *(made[id(layer)] for layer in ends)]
         return shape
 
     def _fused(self) -> list[Any]:
-        """The layers as they are run: three in a row as one if that is faster and gives the same."""
+        """The layers as they are run: some in a row as one if that is faster and gives the same."""
         steps, i = [], 0
         while i < len(self.layers):
-            fits = ConvReluPool.fits(self.layers[i : i + 3])
-            steps.append(ConvReluPool(*self.layers[i : i + 3]) if fits else self.layers[i])
-            i += 3 if fits else 1
+            fitting = (kind for kind in FUSED if kind.fits(self.layers[i : i + kind.length]))
+            kind = next(fitting, None)
+            steps.append(kind(*self.layers[i : i + kind.length]) if kind else self.layers[i])
+            i += kind.length if kind else 1
         return steps
 
     def _name_layers(self) -> None:
@@ -262,7 +263,7 @@ class Sequential(ThreadCheck):
 
     @property
     def steps(self) -> list[Any]:
-        """The layers as they are run: three that are fused count as one."""
+        """The layers as they are run: those that are fused count as one."""
         self._require_built()
         return list(self._steps)
 
@@ -338,10 +339,13 @@ class Sequential(ThreadCheck):
     def bytes_per_image(self) -> int:
         """Memory of all layers' outputs for one image; layers that can be fused count as one."""
         self._require_built()
-        fused = [step for step in self._steps if isinstance(step, ConvReluPool)]
-        unwritten = {id(layer) for step in fused for layer in (step.conv, step.relu)}
+        unwritten = {id(layer) for step in self._steps if isinstance(step, FUSED) for layer in step.unwritten}
         layers = zip(self.layers, self._shapes, strict=True)
-        return sum(int(np.prod(shape)) for layer, shape in layers if id(layer) not in unwritten) * self.dtype.itemsize
+        return sum(
+            layer.bytes_per_image() if hasattr(layer, "bytes_per_image") else int(np.prod(shape)) * self.dtype.itemsize
+            for layer, shape in layers
+            if id(layer) not in unwritten
+        )
 
     def summary(self) -> None:
         """Prints the table of layers: output shape, parameters, multiplications and memory of the output for one image."""

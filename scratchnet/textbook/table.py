@@ -17,7 +17,7 @@ _NAMES = (
     "relu", "relu_gradient", "dropout_kept", "dropout", "dropout_gradient", "xavier_uniform", "softmax_cross_entropy",
     "softmax_cross_entropy_gradient", "adam",
 )  # fmt: skip
-_NOT_GIVEN = ("weights", "decay")  # arguments of the reference's that no layer of this file gives
+_NOT_GIVEN = ("weights", "smoothing", "focus", "decay")  # arguments of the reference's that no layer of this file gives
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType({name: getattr(reference, name) for name in _NAMES})
 """The table: every function that a network is made of, by its name in `scratchnet.reference`."""

@@ -1,0 +1,304 @@
+"""The layers beyond the report's: each computes what the textbook says, and its backward pass is the derivative."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_layers import built
+
+from scratchnet import (
+    AveragePool2D,
+    BatchNorm2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MeanSquaredError,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+    gradient_check,
+    reference,
+)
+from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
+from scratchnet.kernels.machine.threads import most_threads, set_threads
+
+some = settings(max_examples=20, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+close = {"rtol": 1e-11, "atol": 1e-11}
+
+# The layer, its function in the textbook and that of its gradient, with further arguments.
+FUNCTIONS = [
+    (lambda: LeakyReLU(0.2), reference.leaky_relu, reference.leaky_relu_gradient, (0.2,)),
+    (Sigmoid, reference.sigmoid, reference.sigmoid_gradient, ()),
+    (Tanh, reference.tanh, reference.tanh_gradient, ()),
+    (GlobalAveragePool2D, reference.global_average_pool2d, reference.global_average_pool2d_gradient, ()),
+    (lambda: AveragePool2D(3, 2), reference.average_pool2d, reference.average_pool2d_gradient, (3, 2)),
+    (lambda: AveragePool2D(2), reference.average_pool2d, reference.average_pool2d_gradient, (2, 2)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("make", "function", "gradient", "more"), FUNCTIONS)
+def test_layers_without_weights(rng, make, function, gradient, more, dtype):
+    x = rng.normal(0, 4, size=(3, 7, 6, 5)).astype(dtype)
+    layer = built(make(), x.shape[1:], dtype)
+    y = layer.forward(x, training=True)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    tolerance = close if dtype == "float64" else {"rtol": 1e-5, "atol": 1e-6}
+    np.testing.assert_allclose(y, function(x, *more), **tolerance)
+    np.testing.assert_allclose(layer.backward(dy), gradient(x, dy, *more), **tolerance)
+    assert gradient_check(make(), rng.normal(size=(2, 4, 5, 3))).max_error < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_overflows(dtype):
+    x = np.array([[-1e4, -50, 0, 50, 1e4]], dtype)
+    for layer, expected in ((Sigmoid(), [0, 1.9287498479639178e-22, 0.5, 1, 1]), (Tanh(), [-1, -1, 0, 1, 1])):
+        np.testing.assert_allclose(built(layer, (5,), dtype).forward(x), [expected], rtol=1e-6)
+
+
+@some
+@given(
+    seeds,
+    st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8), st.integers(1, 20)),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.sampled_from(["same", 1, 2]),
+)
+def test_depthwise_convolution(seed, shape, kernel_height, kernel_width, stride, padding):
+    rng = np.random.default_rng(seed)
+    layer = DepthwiseConv2D((kernel_height, kernel_width), stride=stride, padding=padding)
+    if padding != "same" and (kernel_height > shape[1] + 2 * padding or kernel_width > shape[2] + 2 * padding):
+        return
+    built(layer, shape[1:]).bias.value[:] = rng.normal(size=shape[3])
+    x = rng.normal(size=shape)
+    y = layer.forward(x, training=True)
+    padded = reference.pad(x, *layer.pads)
+    np.testing.assert_allclose(
+        y, reference.depthwise_conv2d(padded, layer.weight.value, layer.bias.value, stride), **close
+    )
+    dy = rng.normal(size=y.shape)
+    dx = layer.backward(dy)
+    expected = reference.depthwise_conv2d_gradient(padded, layer.weight.value, dy, stride)
+    np.testing.assert_allclose(dx, reference.pad_gradient(expected[0], *layer.pads), **close)
+    np.testing.assert_allclose(layer.weight.grad, expected[1], **close)
+    np.testing.assert_allclose(layer.bias.grad, expected[2], **close)
+
+
+@some
+@given(
+    seeds,
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40)),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
+def test_a_convolution_of_one_pixel(seed, shape, stride, padding):
+    rng = np.random.default_rng(seed)
+    layer = built(Conv2D(5, 1, stride=stride, padding=padding), shape[1:])
+    layer.bias.value[:] = rng.normal(size=5)
+    x = rng.normal(size=shape)
+    y = layer.forward(x, training=True)
+    padded = reference.pad(x, *layer.pads)
+    np.testing.assert_allclose(y, reference.conv2d(padded, layer.weight.value, layer.bias.value, stride), **close)
+    dy = rng.normal(size=y.shape)
+    expected = reference.conv2d_gradient(padded, layer.weight.value, dy, stride)
+    np.testing.assert_allclose(layer.backward(dy), reference.pad_gradient(expected[0], *layer.pads), **close)
+    np.testing.assert_allclose(layer.weight.grad, expected[1], **close)
+
+
+def test_gradients_of_layers_with_weights(rng):
+    x = rng.normal(size=(2, 5, 4, 3))
+    assert gradient_check(DepthwiseConv2D((3, 2), stride=2), x).max_error < 1e-6
+    block = Residual(
+        [Conv2D(4, 3, stride=2), BatchNorm2D(), Tanh(), Conv2D(4, 3)], [Conv2D(4, 1, stride=2), BatchNorm2D()]
+    )
+    assert gradient_check(block, x, seed=1).max_error < 1e-6
+    assert gradient_check(Residual([Conv2D(3, 3), Dropout(0.5)]), x).max_error < 1e-6
+
+
+def test_a_residual_adds_and_both_ways_learn(rng):
+    block, x = built(Residual([Conv2D(3, 3), Tanh()]), (5, 4, 3)), rng.normal(size=(2, 5, 4, 3))
+    y = block.forward(x, training=True)
+    assert [p.name for p in block.parameters()] == ["conv1.weight", "conv1.bias"]
+    np.testing.assert_allclose(y - x, block.layers[1].forward(block.layers[0].forward(x)), rtol=1e-12, atol=1e-14)
+    dy = rng.normal(size=y.shape)
+    dx, once = block.backward(dy), [p.grad.copy() for p in block.parameters()]
+    assert block.backward(dy, need_dx=False, accumulate=True) is None
+    for parameter, grad in zip(block.parameters(), once, strict=True):
+        np.testing.assert_allclose(parameter.grad, 2 * grad, rtol=1e-12)
+    assert dx.shape == x.shape
+
+
+def test_names_seeds_and_sizes_of_what_a_residual_holds():
+    def build(seed):
+        shortcut = [Conv2D(4, 1), BatchNorm2D()]
+        net = Sequential(
+            [Residual([Conv2D(4, 3), BatchNorm2D(), Dropout(0.5)], shortcut), GlobalAveragePool2D(), Dense(2)]
+        )
+        net.build((6, 6, 3), seed=seed)
+        return net
+
+    net, twin, other = build(1), build(1), build(2)
+    assert list(net.state_dict())[4:8] == [
+        f"residual1.shortcut.{name}" for name in ["conv1.weight", "conv1.bias", "norm1.gamma", "norm1.beta"]
+    ]
+    assert list(net.buffers())[2:] == [f"residual1.shortcut.norm1.running_{name}" for name in ("mean", "variance")]
+    assert len(net.observers()) == 2
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
+    for one in (net, twin, other):
+        one.seed_batch(0, [4, 5])
+    first, second = net.forward(x, training=True), twin.forward(x, training=True)
+    np.testing.assert_array_equal(first, second)
+    other.load_state_dict(build(1).state_dict())
+    assert (other.forward(x, training=True) != first).any()  # other masks
+    assert net.bytes_per_image() == 4 * (36 * 4 * 3 + 36 * 4 * 2 + 36 * 4 + 4 + 2)
+
+
+# Losses
+
+
+def slopes_of(loss, y, targets, h=1e-6):
+    found = np.empty_like(y)
+    for place in np.ndindex(y.shape):
+        step = np.zeros_like(y)
+        step[place] = h
+        found[place] = (loss.forward(y + step, targets) - loss.forward(y - step, targets)) / (2 * h)
+    return found
+
+
+@pytest.mark.parametrize(
+    "options", [{"label_smoothing": 0.1}, {"label_smoothing": 1.0}, {"focus": 2}, {"focus": 0.5}, {"focus": 1}]
+)
+@pytest.mark.parametrize("weights", [None, [0.5, 1, 2]])
+def test_gradients_of_the_cross_entropy(rng, options, weights):
+    loss, labels = SoftmaxCrossEntropy(weights, **options), np.array([0, 2, 1, 1])
+    logits = rng.normal(0, 2, size=(4, 3))
+    loss.forward(logits, labels)
+    gradient = loss.backward()
+    np.testing.assert_allclose(slopes_of(loss, logits, labels), gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_certain_image_has_no_focus_and_no_nan(dtype):
+    for focus in (0.5, 1, 2):
+        loss = SoftmaxCrossEntropy(focus=focus)
+        assert loss.forward(np.array([[1000, 0], [-1000, 0]], dtype), np.array([0, 0])) == 500
+        np.testing.assert_array_equal(loss.backward(), np.array([[0, 0], [-0.5, 0.5]], dtype))
+
+
+def test_by_default_the_loss_is_what_it_was(rng):
+    logits, labels = rng.normal(size=(5, 3)).astype("float32"), rng.integers(3, size=5)
+    one, other = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(label_smoothing=0.0, focus=0)
+    assert one.forward(logits, labels) == other.forward(logits, labels)
+    expected = np.exp(reference.log_softmax(logits))
+    expected[np.arange(5), labels] -= 1
+    assert (expected / np.float32(5)).tobytes() == other.backward().tobytes() == (one.backward()).tobytes()
+
+
+def test_mean_squared_error(rng):
+    loss, y, targets = MeanSquaredError(), rng.normal(size=(4, 3, 2)), rng.integers(5, size=(4, 3, 2))
+    assert loss.forward(y, targets) == pytest.approx(((y - targets) ** 2).mean())
+    gradient = loss.backward()
+    np.testing.assert_allclose(slopes_of(loss, y, targets), gradient, rtol=1e-6, atol=1e-9)
+    loss.forward(y, targets)
+    np.testing.assert_allclose(loss.backward(8), gradient / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: SoftmaxCrossEntropy(label_smoothing=2), ConfigError, "label_smoothing must be from 0 to 1 .* got 2"),
+        (lambda: SoftmaxCrossEntropy(focus=-1), ConfigError, "focus at least 0, got 0.0 and -1"),
+        (lambda: SoftmaxCrossEntropy(focus=True), ConfigError, "got 0.0 and True"),
+        (lambda: SoftmaxCrossEntropy(label_smoothing=0.1, focus=2), ConfigError, "set one of them to 0"),
+        (
+            lambda: MeanSquaredError().forward([1.0], [1.0]),
+            DtypeError,
+            "y must be an array of float32 or float64, got list",
+        ),
+        (lambda: MeanSquaredError().forward(np.ones(2), ["a", "b"]), DtypeError, "targets must be real numbers"),
+        (lambda: MeanSquaredError().forward(np.ones((2, 1)), np.ones(2)), ShapeError, r"got \(2, 1\) and \(2,\)"),
+        (lambda: MeanSquaredError().forward(np.ones(2), np.array([1, np.nan])), NonFiniteError, "targets holds a NaN"),
+        (lambda: MeanSquaredError().backward(), OrderError, r"backward needs a forward\(y, targets\)"),
+    ],
+)
+def test_losses_refuse(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_relu_of_a_residual_in_a_network(rng):
+    net = Sequential(
+        [
+            Conv2D(4, 3),
+            BatchNorm2D(),
+            ReLU(),
+            Residual([Conv2D(4, 3), BatchNorm2D()]),
+            ReLU(),
+            GlobalAveragePool2D(),
+            Dense(2),
+        ]
+    )
+    net.build((6, 5, 3), dtype="float64")
+    for layer in net.observers():
+        layer.beta.value[:] = rng.normal(size=4)
+    assert gradient_check(net, rng.normal(size=(3, 6, 5, 3)), seed=3, samples=10).max_error < 1e-6
+
+
+def test_normalisation_and_relu_run_as_one(rng):
+    """In a network they are one step; the numbers are those of the two layers."""
+    net, x = Sequential([BatchNorm2D(), ReLU()]), rng.normal(1, 2, size=(3, 6, 5, 4))
+    net.build((6, 5, 4), dtype="float64")
+    assert [type(step).__name__ for step in net.steps] == ["NormRelu"]
+    norm, relu = (built(kind(), (6, 5, 4)) for kind in (BatchNorm2D, ReLU))
+    for one, other in zip(net.parameters(), norm.parameters(), strict=True):
+        one.value[:] = other.value[:] = rng.normal(size=4)
+    y, dy = net.forward(x, training=True), rng.normal(size=x.shape)
+    np.testing.assert_allclose(y, relu.forward(norm.forward(x, training=True), training=True), rtol=1e-13)
+    np.testing.assert_allclose(net.backward(dy), norm.backward(relu.backward(dy)), rtol=1e-12, atol=1e-14)
+    for one, other in zip(net.parameters(), norm.parameters(), strict=True):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-12)
+    np.testing.assert_allclose(net.forward(x), relu.forward(norm.forward(x)), rtol=1e-13)
+    net.forget()
+    with pytest.raises(OrderError):
+        net.backward(dy)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_bits_on_any_number_of_threads(rng, dtype):
+    x = rng.normal(size=(5, 9, 8, 3)).astype(dtype)
+    found = []
+    try:
+        for threads in range(1, min(3, most_threads()) + 1):
+            set_threads(threads)
+            around = [Conv2D(8, 1, stride=2), BatchNorm2D()]
+            block = Residual([Conv2D(8, 3, stride=2), BatchNorm2D(), Tanh(), DepthwiseConv2D(3)], around)
+            net = Sequential([block, AveragePool2D(2), Sigmoid(), LeakyReLU(), GlobalAveragePool2D(), Dense(2)])
+            net.build((9, 8, 3), dtype=dtype)
+            y = net.forward(x, training=True)
+            found.append([y, net.backward(y), *(p.grad for p in net.parameters()), *net.buffers().values()])
+    finally:
+        set_threads(0)
+    for other in found[1:]:
+        assert [array.tobytes() for array in other] == [array.tobytes() for array in found[0]]
+
+
+def test_several_threads_at_once(rng):
+    net = Sequential(
+        [Residual([Conv2D(3, 3), BatchNorm2D(), Tanh(), DepthwiseConv2D(3)]), AveragePool2D(2), GlobalAveragePool2D()]
+    )
+    net.build((8, 8, 3), dtype="float64")
+    batches = [rng.normal(size=(2, 8, 8, 3)) for _ in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(net.forward, batches))
+    for x, y in zip(batches, together, strict=True):
+        np.testing.assert_array_equal(net.forward(x), y)
