@@ -202,6 +202,33 @@ def dropout_gradient(dy: Array, kept: NDArray[np.bool_], rate: float) -> Array:
     return np.where(kept, dy / np.asarray(1 - rate, dy.dtype), 0)
 
 
+def warped(image: Array, angle: float, zoom: float) -> Array:
+    """An image (S, S, C) turned about its middle, against the clock, and enlarged: each pixel looks up where it came from.
+
+    y[p] = Σ over the four pixels q around p₀ = c + R(angle)ᵀ (p − c) / zoom of (1 − |p₀ − q|₁ along each axis) · x[q], p₀ kept inside the
+    image and rounded to 1/32 of a pixel; rounded half up.
+    """
+    size, turn = len(image), math.radians(angle)
+    y = np.empty_like(image)
+    for i, j in np.ndindex(size, size):
+        down, right = i - (size - 1) / 2, j - (size - 1) / 2
+        place = (
+            (math.cos(turn) * down + math.sin(turn) * right) / zoom + (size - 1) / 2,
+            (math.cos(turn) * right - math.sin(turn) * down) / zoom + (size - 1) / 2,
+        )
+        p, q = (min(max(round(32 * one) / 32, 0), size - 1) for one in place)
+        around = [(u, v) for u in (int(p), int(p) + 1) for v in (int(q), int(q) + 1) if max(u, v) < size]
+        y[i, j] = np.floor(sum((1 - abs(p - u)) * (1 - abs(q - v)) * image[u, v] for u, v in around) + 0.5)
+    return y
+
+
+def restained(image: Array, stains: Array, scale: Array, shift: Array) -> Array:
+    """The colours (…, 3) of an image whose amounts of stain become scale · amount + shift; stains: a row of absorptions for each."""
+    amounts = -np.log((image + 1.0) / 256) @ np.linalg.inv(stains)
+    light = np.exp(-(amounts * scale + shift) @ stains)
+    return np.clip(np.rint(256 * light - 1), 0, 255) * image.any(axis=-1, keepdims=True)
+
+
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Initial weights, uniform in ±√(6 / (fan_in + fan_out)), so that no signal grows or fades from layer to layer.
 

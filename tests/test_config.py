@@ -34,6 +34,7 @@ INVALID = [
     ("pixels", "raw"),
     ("augment", True), ("augment", "rotation"),
     ("brightness", -0.1), ("brightness", 1), ("brightness", float("nan")), ("brightness", True),
+    ("angle", -1), ("angle", 181), ("zoom", 1), ("zoom", float("nan")), ("stain", -0.1), ("contrast", 1.0), ("contrast", True),
     ("class_weights", "balance"), ("class_weights", 2.0),
     ("test_symmetries", True), ("test_symmetries", "all"),
     ("train_evaluation", 1000), ("train_evaluation", "all"),

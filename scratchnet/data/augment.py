@@ -1,7 +1,7 @@
 """Augmentation: ways to change an image that leave it the same cell, drawn anew for each image in each epoch.
 
 A microscope slide has no up and no left. Showing the network each image in all eight positions of the square multiplies
-the data by eight and invents nothing. A lamp is brighter on one day than on another, and so may an image be.
+the data by eight and invents nothing. A lamp is brighter on one day than on another, a stain stronger, and so may an image be.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scratchnet.data.stain import contrast, restain
+from scratchnet.data.warp import warp
 from scratchnet.errors import ConfigError, DtypeError, ShapeError
 from scratchnet.random import bits, uniform
 
@@ -21,13 +23,15 @@ TURNS = {"none": 1, "rotations": 4, "symmetries": 8}
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to an image while training: a turn, and another brightness.
+    """What may happen to an image while training, in this order: a turn, another angle and size, stain, contrast and brightness.
 
     turns: "none"; "rotations", one of the four quarter turns, as in the report; "symmetries", one of the eight
-    symmetries of the square. brightness b: its pixels are multiplied by a factor from [1 − b, 1 + b]; 0 leaves them.
-    Both are drawn for the image from (seed, epoch, its number) alone: no batch, thread or resume changes them.
+    symmetries of the square. angle a: turned by −a to a degrees more. zoom z: enlarged by a factor from 1 − z to 1 + z (`warp`).
+    stain s: each of its three stains times a factor from 1 − s to 1 + s, plus −s to s (`restain`). contrast c, brightness b: a factor
+    from 1 − c to 1 + c and from 1 − b to 1 + b (`contrast`, `brighten`). 0 leaves each out.
+    All are drawn for the image from (seed, epoch, its number) alone: no batch, thread or resume changes them.
 
-    Raises ConfigError for another word, or a brightness outside 0 ≤ b < 1.
+    Raises ConfigError for another word, an angle outside 0 to 180, or another number outside 0 ≤ … < 1.
 
     >>> grey = np.full((1, 2, 2, 3), 100, np.uint8)
     >>> np.unique(Augmentation(brightness=0.2).apply(grey, seed=0, epoch=0, indices=[7]))
@@ -36,12 +40,19 @@ class Augmentation:
 
     turns: str = "symmetries"
     brightness: float = 0.0
+    angle: float = 0.0
+    zoom: float = 0.0
+    stain: float = 0.0
+    contrast: float = 0.0
 
     def __post_init__(self) -> None:
         if self.turns not in TURNS:
             raise ConfigError(f"turns must be one of {', '.join(TURNS)}, got {self.turns!r}")
-        if not 0 <= self.brightness < 1:
-            raise ConfigError(f"brightness must be at least 0 and less than 1, got {self.brightness}")
+        if not 0 <= self.angle <= 180:
+            raise ConfigError(f"angle must be from 0 to 180 degrees, got {self.angle}")
+        for name in ("brightness", "zoom", "stain", "contrast"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
 
     def apply(self, images: NDArray[np.uint8], seed: int, epoch: int, indices: ArrayLike) -> NDArray[np.uint8]:
         """images (N, S, S, C) uint8, with their numbers in the dataset, indices (N,) → as this epoch shows them, same shape.
@@ -50,9 +61,23 @@ class Augmentation:
         """
         if self.turns != "none":
             images = random_symmetries(images, seed, epoch, indices, TURNS[self.turns])
-        if self.brightness > 0:
-            drawn = uniform(bits(seed, "brightness", epoch, indices))
-            images = brighten(images, 1 + self.brightness * (2 * drawn - 1))
+
+        def within(size: float, purpose: str) -> NDArray[np.float64]:
+            """A number from −size to size for each image, (N,)."""
+            return size * (2 * uniform(bits(seed, purpose, epoch, indices)) - 1)
+
+        if self.angle or self.zoom:
+            images = warp(images, within(self.angle, "angle"), 1 + within(self.zoom, "zoom"))
+        if self.stain:
+            scales, shifts = (
+                np.stack([within(self.stain, f"stain {what} {k}") for k in range(3)], axis=1)
+                for what in ("scale", "shift")
+            )
+            images = restain(images, 1 + scales, shifts)
+        if self.contrast:
+            images = contrast(images, 1 + within(self.contrast, "contrast"))
+        if self.brightness:
+            images = brighten(images, 1 + within(self.brightness, "brightness"))
         return images
 
 

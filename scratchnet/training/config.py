@@ -118,6 +118,19 @@ class Config:
     brightness: float = option(
         0.0, "b: each image's pixels times a factor from 1 − b to 1 + b, drawn anew in each epoch", least=0, below=1
     )
+    angle: float = option(
+        0.0, "a: each image turned by −a to a degrees more, anew in each epoch, and between pixels", least=0, most=180
+    )
+    zoom: float = option(0.0, "z: each image enlarged by a factor from 1 − z to 1 + z, likewise", least=0, below=1)
+    stain: float = option(
+        0.0,
+        "s: each image's haematoxylin, eosin and rest times factors from 1 − s to 1 + s, plus −s to s: another laboratory's stain",
+        least=0,
+        below=1,
+    )
+    contrast: float = option(
+        0.0, "c: each image's differences from its mean colour times a factor from 1 − c to 1 + c", least=0, below=1
+    )
     test_symmetries: str = option(
         "none",
         "average: validation and test images are judged by the mean probability over their 8 symmetries, which takes 8 "
@@ -286,6 +299,10 @@ def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
         "pixels": "unit",
         "augment": "none",
         "brightness": 0.0,
+        "angle": 0.0,
+        "zoom": 0.0,
+        "stain": 0.0,
+        "contrast": 0.0,
         "test_symmetries": "none",
         "train_evaluation": "full",
         "patience": 0,
@@ -311,6 +328,10 @@ RECOMMENDED: dict[str, Any] = {
     "pixels": "standardised",
     "augment": "symmetries",
     "brightness": 0.1,
+    "angle": 0.0,
+    "zoom": 0.0,
+    "stain": 0.0,
+    "contrast": 0.0,
     "test_symmetries": "average",
     "train_evaluation": "sample",
 }

@@ -84,7 +84,9 @@ class Training:
             leaf = min(micro_batch_size(self.network), -(-config.batch_size // ranks.size))
             config = replace(config, micro_batch=leaf)
         self.config = config
-        augment = Augmentation(config.augment, config.brightness)
+        augment = Augmentation(
+            config.augment, config.brightness, config.angle, config.zoom, config.stain, config.contrast
+        )
         whole = Batches(
             train_set,
             config.batch_size,
