@@ -21,9 +21,13 @@ from scratchnet import (
     reference,
 )
 from scratchnet.data import Batch
+from scratchnet.data.image_set import ArrayImages
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.machine.threads import most_threads, set_threads
+from scratchnet.nn.models import MODELS
 from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
+from scratchnet.training.config import Config
+from scratchnet.training.experiment import Training
 from scratchnet.training.shared.trainer import SharedTrainer
 from scratchnet.training.trainer import Trainer
 from scratchnet.use.explain import grad_cam
@@ -114,6 +118,22 @@ def test_micro_batches_have_statistics_of_their_own(rng):
         expected = 0.9 * expected + 0.1 * batch.images[part].mean(axis=(0, 1, 2))
     np.testing.assert_allclose(net.buffers()["norm1.running_mean"], expected, rtol=1e-12)
     assert trained(network(), micro_batch=3)[0] != trained(network(), micro_batch=4)[0]
+
+
+def test_a_new_run_records_the_micro_batch(monkeypatch):
+    def normalised(size, **_):
+        return Sequential([BatchNorm2D(), Flatten(), Dense(2)], input_shape=(size, size, 3))
+
+    images = ArrayImages(
+        np.arange(4 * 32 * 32 * 3).astype(np.uint8).reshape(4, 32, 32, 3), np.arange(4) % 2, ("a", "b")
+    )
+    config = Config(image_size=32, batch_size=16, micro_batch=0)
+    monkeypatch.setitem(MODELS, "report", normalised)
+    assert Training(config, images, choose_cut=True).about["config"]["micro_batch"] == 16
+    monkeypatch.setitem(
+        MODELS, "report", lambda size, **_: Sequential([Flatten(), Dense(2)], input_shape=(size, size, 3))
+    )
+    assert Training(config, images, choose_cut=True).about["config"]["micro_batch"] == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -318,6 +318,19 @@ def test_onnx_of_other_networks(layers, scaling, tmp_path):
     assert write_onnx(by_hand(layers, scaling=scaling), tmp_path / "m.onnx", random_images(7, 9)) < 1e-4
 
 
+def test_onnx_of_every_layer(rng, tmp_path):
+    pytest.importorskip("onnxruntime")
+    around = [Conv2D(6, 1, stride=2), sn.BatchNorm2D()]
+    predictor = by_hand([
+        sn.Residual([sn.Tanh()]), Conv2D(4, 3), sn.BatchNorm2D(), ReLU(), sn.AveragePool2D(3, 1), sn.DepthwiseConv2D(3),
+        sn.Residual([Conv2D(6, 3, stride=2), Sequential([sn.BatchNorm2D(), sn.LeakyReLU(0.2)]), Conv2D(6, 3)], around),
+        sn.Residual([sn.Sigmoid(), Conv2D(6, 3)]), sn.GlobalAveragePool2D(), sn.Residual([Dense(6)]), Dense(2),
+    ])  # fmt: skip
+    for array in predictor.network.buffers().values():
+        array[:] = rng.uniform(0.5, 2, size=array.shape)
+    assert write_onnx(predictor, tmp_path / "m.onnx", random_images(7, 9)) < 1e-4
+
+
 def test_onnx_of_float64(tmp_path):
     pytest.importorskip("onnxruntime")
     assert (

@@ -21,12 +21,18 @@ from numpy.typing import NDArray
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
+from scratchnet.nn.activations import LeakyReLU, Sigmoid, Tanh
+from scratchnet.nn.average_pool import AveragePool2D, GlobalAveragePool2D
+from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
+from scratchnet.nn.depthwise import DepthwiseConv2D
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
+from scratchnet.nn.residual import Residual
+from scratchnet.nn.sequential import Sequential
 from scratchnet.storage.files import write_atomically
 from scratchnet.use.predictor import Predictor
 from scratchnet.version import __version__
@@ -34,6 +40,9 @@ from scratchnet.version import __version__
 OPSET, IR_VERSION = 17, 8  # of 2022: old enough to run nearly everywhere
 TOLERANCE = 1e-4  # of logits, and of a logit's size where it is above 1
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+ON_IMAGES = (
+    Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm2D
+)  # channels first in ONNX
 
 
 def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArray[np.uint8]) -> float:
@@ -79,13 +88,7 @@ def onnx_model(predictor: Predictor) -> Any:
     onnx = require("onnx")
     graph = _Graph(onnx)
     x = _scaled(graph, predictor.scaling)
-    layout = "last"  # where the channels stand
-    for layer in predictor.network.layers:
-        if isinstance(layer, Conv2D | MaxPool2D) and layout == "last":
-            x, layout = graph.node("Transpose", x, perm=CHANNELS_FIRST), "first"
-        if isinstance(layer, Flatten) and layout == "first":
-            x, layout = graph.node("Transpose", x, perm=CHANNELS_LAST), "last"
-        x = _layer(graph, x, layer)
+    x, _ = _row(graph, x, "last", predictor.network.layers)
     graph.node("Identity", x, output="logits")
     graph.node("Softmax", "logits", output="probabilities", axis=1)
 
@@ -123,6 +126,10 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node(operation, inputs, [output], name=output, **attributes))
         return output
 
+    def turned(self, x: str, layout: str) -> str:
+        """Images with their channels first, or last."""
+        return self.node("Transpose", x, perm=CHANNELS_FIRST if layout == "first" else CHANNELS_LAST)
+
     def weight(self, name: str, value: Any) -> str:
         array = np.ascontiguousarray(value, np.float32)
         self.weights.append(self.onnx.numpy_helper.from_array(array, name))
@@ -139,16 +146,49 @@ def _scaled(graph: _Graph, scaling: PixelScaling) -> str:
     return x
 
 
+def _row(graph: _Graph, x: str, layout: str, layers: list[Any]) -> tuple[str, str]:
+    """Layers one after the other; returns the output and where its channels stand, "first" or "last", as `layout` says of x."""
+    for layer in layers:
+        if isinstance(layer, Sequential):
+            x, layout = _row(graph, x, layout, layer.layers)
+        elif isinstance(layer, Residual):
+            ends = [_row(graph, x, layout, way) for way in (layer.layers, layer.shortcut or [])]
+            # Both ways as the first has them; vectors have no channels, and come as "last" from either.
+            layout = ends[0][1]
+            turned = [end if at == layout else graph.turned(end, layout) for end, at in ends]
+            x = graph.node("Add", *turned)
+        else:
+            wanted = "first" if isinstance(layer, ON_IMAGES) else "last" if isinstance(layer, Flatten) else layout
+            x = _layer(graph, x if wanted == layout else graph.turned(x, wanted), layer)
+            layout = "last" if isinstance(layer, GlobalAveragePool2D) else wanted
+    return x, layout
+
+
 def _layer(graph: _Graph, x: str, layer: Any) -> str:
     """One layer as a node; dropout does nothing in prediction."""
-    if isinstance(layer, Conv2D):
+    if isinstance(layer, Conv2D | DepthwiseConv2D):
         top, bottom, left, right = layer.pads
-        weight = graph.weight(layer.weight.name, layer.weight.value.transpose(3, 2, 0, 1))
+        each = isinstance(layer, DepthwiseConv2D)
+        filters = layer.weight.value[:, :, None] if each else layer.weight.value
+        weight = graph.weight(layer.weight.name, filters.transpose(3, 2, 0, 1))
         bias = graph.weight(layer.bias.name, layer.bias.value)
         strides, shape = [layer.stride] * 2, list(layer.kernel_size)
-        return graph.node("Conv", x, weight, bias, kernel_shape=shape, strides=strides, pads=[top, left, bottom, right])
-    if isinstance(layer, MaxPool2D):
-        return graph.node("MaxPool", x, kernel_shape=[layer.pool_size] * 2, strides=[layer.stride] * 2)
+        pads, group = [top, left, bottom, right], len(filters[0, 0, 0]) if each else 1
+        return graph.node("Conv", x, weight, bias, kernel_shape=shape, strides=strides, pads=pads, group=group)
+    if isinstance(layer, MaxPool2D | AveragePool2D):
+        operation = "MaxPool" if isinstance(layer, MaxPool2D) else "AveragePool"
+        return graph.node(operation, x, kernel_shape=[layer.pool_size] * 2, strides=[layer.stride] * 2)
+    if isinstance(layer, GlobalAveragePool2D):
+        return graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
+    if isinstance(layer, BatchNorm2D):
+        arrays = {one.name: one.value for one in layer.parameters()}
+        arrays |= {f"{layer.gamma.name.removesuffix('gamma')}{name}": array for name, array in layer.buffers().items()}
+        inputs = [graph.weight(name, array) for name, array in arrays.items()]
+        return graph.node("BatchNormalization", x, *inputs, epsilon=layer.epsilon)
+    if isinstance(layer, LeakyReLU):
+        return graph.node("LeakyRelu", x, alpha=layer.slope)
+    if isinstance(layer, Sigmoid | Tanh):
+        return graph.node(type(layer).__name__, x)
     if isinstance(layer, Dense):
         weight, bias = (graph.weight(p.name, p.value) for p in layer.parameters())
         return graph.node("Gemm", x, weight, bias)
@@ -159,5 +199,5 @@ def _layer(graph: _Graph, x: str, layer: Any) -> str:
     if isinstance(layer, Dropout):
         return x
     raise ConfigError(
-        f"{layer} cannot be written as ONNX; it knows Conv2D, MaxPool2D, Dense, ReLU, Flatten and Dropout"
+        f"{layer} cannot be written as ONNX, which is done for scratchnet's own layers: put such layers in its place"
     )
