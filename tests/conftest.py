@@ -25,6 +25,12 @@ settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in as many processes as there are processors; tests that somebody names run in this one."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return (os.cpu_count() or 1) if whole else 0
+
+
 # A shell starts what runs in its background with Ctrl-C ignored, and the programs under test respect that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -28,18 +28,32 @@ def run(repository, *arguments, program="benchmarks"):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def measured(repository, tmp_path_factory):
-    """A tiny measurement of all sections without peers: what was printed, and the JSON file."""
-    out = tmp_path_factory.mktemp("results")
-    done = run(repository, "--tiny", "--peers", "none", "--out", out)
+def measure(repository, out, *sections):
+    """A tiny measurement without peers: what was printed, and the JSON file."""
+    done = run(repository, *sections, "--tiny", "--peers", "none", "--out", out)
     assert done.returncode == 0, done.stderr
     (path,) = out.glob("*.json")
     return done, path
 
 
-def test_every_section_leaves_sensible_figures(measured):
+@pytest.fixture(scope="module")
+def measured(repository, tmp_path_factory):
+    """The sections that take a few seconds."""
+    return measure(repository, tmp_path_factory.mktemp("results"), "steps", "limit")
+
+
+def test_a_section_leaves_sensible_figures(measured):
     _, path = measured
+    sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
+    assert list(sections) == ["steps", "limit"]
+    (one,) = sections["steps"]["works"]
+    assert one["systems"]["scratchnet"]["median"] > 0
+    assert {"conv1", "conv5", "dense1"} < {layer["layer"] for layer in sections["limit"]["layers"]}
+
+
+@pytest.mark.slow
+def test_every_section_leaves_sensible_figures(repository, tmp_path):
+    _, path = measure(repository, tmp_path)
     sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
     assert list(sections) == [
         "steps",
@@ -242,6 +256,7 @@ def learning(repository, *arguments):
     return run(repository, *arguments, program="benchmarks.learning")
 
 
+@pytest.mark.slow
 def test_learning_trains_each_system_change_and_seed_once(repository, trained_run, tmp_path):
     systems = ["scratchnet", "torch"] if importlib.util.find_spec("torch") else ["scratchnet"]
     out = tmp_path / "learnt.json"
@@ -309,6 +324,7 @@ def test_a_recipe_that_pytorch_would_be_told_differently_is_refused(repository, 
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_learning_takes_no_training_of_other_data_or_another_recipe_for_this_one(repository, trained_run, tmp_path):
     out = tmp_path / "learnt.json"
     asked = ("--preset", "report-32", "--epochs", 1, "--out", out)
@@ -329,6 +345,7 @@ def folds(repository, *arguments):
     return run(repository, *arguments, program="benchmarks.folds")
 
 
+@pytest.mark.slow
 def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
     pytest.importorskip("sklearn")
     from scratchnet.measures.predictions import Predictions
@@ -358,6 +375,7 @@ def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
         assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_folds_that_are_not_all_of_one_cross_validation_are_refused(repository, tmp_path):
     pytest.importorskip("sklearn")
     from scratchnet.prepare import SAMPLE, Settings, prepare_folds
@@ -376,6 +394,7 @@ def test_folds_that_are_not_all_of_one_cross_validation_are_refused(repository, 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_a_row_and_the_others_go_on(repository, trained_run, tmp_path):
     out = tmp_path / "learnt.json"
     systems = ["torch", "scratchnet"] if importlib.util.find_spec("torch") else ["scratchnet"]

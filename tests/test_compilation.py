@@ -24,7 +24,14 @@ print(*Compilations.names)
 """
 
 
-def test_a_second_process_compiles_nothing(run_python, tmp_path):
+def test_a_second_process_compiles_nothing(run_python):
+    """With the machine code that the suite shares: what the first lacks it compiles, and then nothing is missing."""
+    run_python(STEPS)
+    assert run_python(STEPS) == ""
+
+
+@pytest.mark.slow
+def test_with_an_empty_cache_each_kernel_is_compiled_once(run_python, tmp_path):
     names = run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)).split()
     assert {"convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"} <= set(names)
     for kernel in ("convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"):

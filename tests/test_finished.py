@@ -1,5 +1,7 @@
 """What a run says before it begins and when it ends, and what a finished one keeps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -89,13 +91,13 @@ def test_a_run_without_checkpoints_is_of_use_and_cannot_go_on(shards, tmp_path, 
         run.load()
 
 
-def test_the_announcement_is_one_screen(shards, tmp_path, monkeypatch):
+def test_the_announcement_is_one_screen(shards, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     experiment = Experiment(Config(**CONFIG, brightness=0.1), shards)
-    text = announcement(experiment, 2, tmp_path / "r", Progress())
+    text = announcement(experiment, 2, Path("runs/r"), Progress())
     lines = text.splitlines()
     assert len(lines) <= 20
-    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    assert max(len(line) for line in lines if str(shards) not in line) <= 80
     flat = " ".join(text.split())
     weights = sum(parameter.value.size for parameter in experiment.network.parameters())
     for expected in (

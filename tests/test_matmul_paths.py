@@ -45,12 +45,14 @@ print(vectors.VECTOR_BYTES, vectors.TILE_ROWS)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not X86, reason="haswell is a processor of the x86 family")
 def test_products_with_avx2(run_python, tmp_path):
     tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="haswell", NUMBA_CACHE_DIR=str(tmp_path))
     assert tile == "32 6"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not X86, reason="'generic' has vectors of 16 bytes on x86 only")
 def test_products_with_the_oldest_vectors(run_python, tmp_path):
     tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
