@@ -72,7 +72,7 @@ _DEFINED_IN = {
     "scratchnet.nn.schedules": ("Schedule",),
     "scratchnet.nn.sequential": ("Sequential",),
     "scratchnet.use.classifier": ("Classifier",),
-    "scratchnet.use.ensemble": ("load",),
+    "scratchnet.use.network": ("load",),
     "scratchnet.use.predictor": ("Predictor",),
 }
 
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from scratchnet.nn.schedules import Schedule
     from scratchnet.nn.sequential import Sequential
     from scratchnet.use.classifier import Classifier
-    from scratchnet.use.ensemble import load
+    from scratchnet.use.network import load
     from scratchnet.use.predictor import Predictor
 else:  # a type checker that saw this function would accept any name
 

@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from scratchnet.commands import COMMANDS, load
+from scratchnet.commands import COMMANDS, add_arguments, load
 from scratchnet.terminal.command_line import Parser
 from scratchnet.terminal.entry_point import answering, own_process
 from scratchnet.terminal.invocation import package
@@ -32,7 +32,7 @@ def command_line(arguments: list[str]) -> Parser:
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help, description=help)
         if arguments[:1] == [name]:
-            load(name).add_arguments(command)
+            add_arguments(name, command)
     return parser
 
 

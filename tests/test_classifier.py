@@ -142,7 +142,9 @@ def test_settings_are_read_and_changed():
         lambda: classifier.set_params(epoch=3),
         lambda: sn.Classifier(image_size=64),
     ):
-        with pytest.raises(ConfigError, match=r"no setting '(epoch|image_size)'; its settings are verbose, model"):
+        with pytest.raises(
+            ConfigError, match=r"no setting '(epoch|image_size)'; its settings are network, verbose, model"
+        ):
             wrong()
 
 

@@ -11,7 +11,7 @@ from scratchnet.errors import ConfigError
 from scratchnet.training.config import PRESETS, Config, from_toml
 
 INVALID = [
-    ("model", "resnet"), ("model", 3),
+    ("model", "resnet"), ("model", 3), ("layers", "{}"), ("start_from", 3), ("freeze", 3),
     ("image_size", 31), ("image_size", 64.0), ("image_size", "64"), ("image_size", True),
     ("epochs", 0), ("epochs", 1.5),
     ("batch_size", 0), ("batch_size", -1),
@@ -167,6 +167,9 @@ def test_presets_are_the_rows_of_the_reports_table(size, model):
     rest = {one.name for one in fields(Config)} - set(PRESETS[f"report-{size}"])
     assert rest == {
         *(
+            "freeze",
+            "layers",
+            "start_from",
             "micro_batch",
             "step_epochs",
             "step_factor",

@@ -235,7 +235,7 @@ def test_what_cannot_be_loaded(trained_run, tmp_path):
         (checkpoint.about | {"config": {"model": "other"}}, "model must be one of"),
         (
             checkpoint.about | {"config": checkpoint.about["config"] | {"image_size": 4096}},
-            "holds only 5932354 weights",
+            "more weights than the 5932354 that it holds",
         ),
         (checkpoint.about | {"config": checkpoint.about["config"] | {"new": 1}}, "no option 'new'"),
         (checkpoint.about | {"preprocessing": {"image_size": 64}}, "prepared in 64 pixels"),

@@ -39,8 +39,15 @@ def load(command: str) -> Any:
 def parser_of(command: str, name: str) -> Parser:
     """The command line of a program, such as "train.py", that is one command and nothing else."""
     parser = Parser(prog=name)
-    load(command).add_arguments(parser)
+    add_arguments(command, parser)
     return parser
+
+
+def add_arguments(command: str, parser: Parser) -> None:
+    """All options of a command: its own, and --layers where it may meet a network with layers of a user's own."""
+    load(command).add_arguments(parser)
+    if command not in ("prepare", "verify", "table1"):
+        importlib.import_module("scratchnet.commands.own").add_layers_argument(parser)
 
 
 def parse(command: str, name: str, arguments: list[str] | None) -> argparse.Namespace:

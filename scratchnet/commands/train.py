@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scratchnet.commands.own import own_model, require_effect
 from scratchnet.commands.repeat import fill_in, origin_of, require_same
 from scratchnet.commands.session import compile_first, reopen, train_to_the_end
 from scratchnet.data import read_manifest
@@ -25,12 +26,14 @@ from scratchnet.prepare.options import add_options, chosen_settings, given_setti
 from scratchnet.ranks import Alone, joined
 from scratchnet.terminal.command_line import add_class_labels, as_option, one_line
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import Experiment, Progress, Run
 from scratchnet.training.agreement import require_same_facts, require_same_options
 from scratchnet.training.config import PRESETS, Config, from_toml
 from scratchnet.training.messages import announcement
 from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
 from scratchnet.training.shared.opening import get_ready
+from scratchnet.use.network import start
 
 SETTINGS = (
     "split", "test_fraction", "test_fold", "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop",
@@ -69,8 +72,12 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
         if options.config:
             settings = from_toml(Path(options.config), settings)
             repeated = fill_in(options, (*SETTINGS, "fold"))
-        settings |= given_hyper_parameters(options)
-        config = Config(**settings)
+        maker, given = own_model(options.model), given_hyper_parameters(options)
+        if options.model is not None:
+            settings.pop("layers", None)
+        settings |= given
+        require_effect(maker, given, settings)
+        config = Config(**(settings | ({"model": Config.model} if maker else {})))
         name = options.name
         if not (name is None or (name.isprintable() and Path(name).name == name != "..")):
             raise ConfigError(f"--name must be a plain name without slashes, got {name!r}; --runs is the folder")
@@ -84,15 +91,19 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
         if repeated is not None:
             require_same(repeated, manifest.dataset_id, options.config)
         if "image_size" not in settings:
-            config = Config(**settings, image_size=manifest.image_shape[0])
+            settings["image_size"] = manifest.image_shape[0]
+        config = maker.config(settings, len(manifest.class_names)) if maker else Config(**settings)
         labels = parse_class_labels(options.class_label, manifest.class_names)
         called = command(*options.arguments)
         experiment = Experiment(
             config, shards, command=called, class_labels=labels, prepared_from=made, ranks=ranks, choose_cut=True
         )
+        started = start(experiment.network, config, manifest.class_names)
     require_same_facts(ranks, experiment)
     wanted = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     print(announcement(experiment, threads, wanted, Progress(), verbose=options.verbose), flush=True)
+    if started:
+        print("\n".join(wrapped(f"started {started}")) + "\n", flush=True)
     compile_first(experiment.config, ranks=ranks)
     if said := get_ready(experiment, threads):
         print(said, flush=True)

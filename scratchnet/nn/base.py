@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
 from scratchnet.kernels.elementwise import add_to, all_finite
 from scratchnet.kernels.machine.threads import alone
+from scratchnet.nn.arguments import Remembers
 from scratchnet.nn.thread_check import ThreadCheck
 from scratchnet.reference import Array
 
@@ -24,7 +25,7 @@ class Parameter:
 
     name: "conv1.weight" once a network has named its layers. value, grad: arrays of one shape and dtype; `backward`
     writes grad. decay: whether weight decay applies (to weights, not to biases). replaced: its layer has been built
-    again, with a new parameter in its place.
+    again, with a new parameter in its place. frozen: it is not learnt, and needs no gradient (`Sequential.freeze`).
     """
 
     def __init__(self, name: str, value: Array, *, decay: bool) -> None:
@@ -34,9 +35,12 @@ class Parameter:
         self.grad = np.zeros(value.shape, value.dtype)
         self.decay = decay
         self.replaced = False
+        self.frozen = False
 
     def take(self, gradient: Array, accumulate: bool) -> None:
         """Writes the gradient, or adds it to the previous one."""
+        if self.frozen:
+            return
         if accumulate:
             add_to(self.grad, gradient)
         else:
@@ -46,7 +50,7 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, {self.value.dtype}, decay={self.decay})"
 
 
-class Layer(ThreadCheck):
+class Layer(ThreadCheck, Remembers):
     """The protocol of a layer; inherit from it, or write the same methods yourself.
 
     build(input_shape, rng, dtype) → output_shape     once; shapes without the batch axis

@@ -142,8 +142,9 @@ class Conv2D(Window2D):
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
-        self.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
-        convolution.backward_weight(self.geometry, self._remembered, dy, self.weight.grad, accumulate)
+        if not self.weight.frozen:
+            self.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
+            convolution.backward_weight(self.geometry, self._remembered, dy, self.weight.grad, accumulate)
         if not need_dx:
             return None
         return convolution.backward_input(self.geometry, self._remembered, dy, self.weight.value)

@@ -81,7 +81,8 @@ class Dense(Layer):
         self.bias.take(column_sums(dy), accumulate)
         if self.keeper is not None:
             return self.keeper.backward(x, dy)
-        dense_backward_weight(x, dy, self.weight.grad, accumulate)
+        if not self.weight.frozen:
+            dense_backward_weight(x, dy, self.weight.grad, accumulate)
         return dense_backward_input(dy, self.weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:

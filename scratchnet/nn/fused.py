@@ -66,8 +66,9 @@ class ConvReluPool:
         dy = self.pool.checked_dy(dy)
         self.pool.require_batch(dy, len(self._remembered.x))
         geometry, weight = self.conv.geometry, self.conv.weight
-        self.conv.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
-        convolution.backward_weight(geometry, self._remembered, dy, weight.grad, accumulate)
+        if not weight.frozen:
+            self.conv.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
+            convolution.backward_weight(geometry, self._remembered, dy, weight.grad, accumulate)
         return convolution.backward_input(geometry, self._remembered, dy, weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from scratchnet import reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
+from scratchnet.nn.arguments import Remembers
 from scratchnet.nn.thread_check import BOOKKEEPING, ThreadCheck
 from scratchnet.reference import Array
 
 
-class SoftmaxCrossEntropy(ThreadCheck):
+class SoftmaxCrossEntropy(ThreadCheck, Remembers):
     """The mean over the batch of −log of the probability that the network gives to the right class, weighted by class.
 
     loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 
@@ -46,6 +47,8 @@ class Optimizer:
         with alone():
             self.steps += 1
             for i, parameter in enumerate(self.parameters):
+                if parameter.frozen:
+                    continue
                 self._update(parameter, *(self.moments[name][i] for name in self.moment_names))
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
@@ -63,7 +66,7 @@ class Optimizer:
         >>> SGD([w]).clip(1.0), w.grad.round(3).tolist()
         (5.0, [0.6, 0.8])
         """
-        norm = math.sqrt(sum(sum_of_squares(parameter.grad) for parameter in self.parameters))
+        norm = math.sqrt(sum(sum_of_squares(parameter.grad) for parameter in self.parameters if not parameter.frozen))
         self.shorten(norm, largest_norm)
         return norm
 
@@ -73,9 +76,17 @@ class Optimizer:
             for parameter in self.parameters:
                 scale(parameter.grad.reshape(-1), parameter.grad.dtype.type(largest_norm / norm))
 
+    def __repr__(self) -> str:
+        settings = [name for name in inspect.signature(type(self)).parameters if name != "parameters"]
+        said = ", ".join(f"{name}={getattr(self, name, '?')!r}" for name in settings)
+        count = sum(parameter.value.size for parameter in self.parameters)
+        return f"<{type(self).__name__} of {count:,} weights, {said}; steps done: {self.steps}>"
+
     def penalty(self) -> float:
         """The L2 term of the loss as it stands: l2/2 · Σ w² over the weights."""
-        return 0.5 * self.l2 * sum(float(np.vdot(p.value, p.value)) for p in self.parameters if p.decay)
+        return (
+            0.5 * self.l2 * sum(float(np.vdot(p.value, p.value)) for p in self.parameters if p.decay and not p.frozen)
+        )
 
     def state_dict(self) -> dict[str, Array]:
         """Everything that a resumed run needs: the number of steps, and each parameter's moments under "conv1.weight.mean"."""

@@ -3,9 +3,10 @@
 import math
 
 from scratchnet.errors import ConfigError
+from scratchnet.nn.arguments import Remembers
 
 
-class Schedule:
+class Schedule(Remembers):
     """The learning rate of each step: a warm-up, then constant, down in steps, or along half a cosine.
 
     Step t = 0, 1, … counts updates of the weights. While t < warmup the rate climbs evenly, peak · (t + 1) / warmup; then

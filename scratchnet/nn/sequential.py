@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scratchnet import random
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ScratchnetError, ShapeError
 from scratchnet.kernels.machine.threads import alone
+from scratchnet.nn.arguments import Remembers
 from scratchnet.nn.base import (
     FLOATS,
     Array,
@@ -28,7 +29,9 @@ from scratchnet.nn.base import (
     require_layer,
 )
 from scratchnet.nn.fused import FUSED
+from scratchnet.nn.summary import summary_table
 from scratchnet.nn.thread_check import ThreadCheck
+from scratchnet.nn.whole import Whole
 
 
 class Watcher:
@@ -44,8 +47,8 @@ class Watcher:
         """Its gradients are there."""
 
 
-class Sequential(ThreadCheck):
-    """Layers in a row: the output of each is the input of the next. It is a layer itself.
+class Sequential(Whole, ThreadCheck, Remembers):
+    """Layers in a row: the output of each is the input of the next. It is a layer itself, and a list of its layers.
 
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
 
@@ -58,13 +61,16 @@ class Sequential(ThreadCheck):
     (2,)
     >>> [p.name for p in net.parameters()]
     ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias']
-    >>> net.forward(np.zeros((5, 4), "float32"), training=False).shape
+    >>> net(np.zeros((5, 4), "float32")).shape
     (5, 2)
+    >>> len(net), net[0], net["dense2"], net[1:]
+    (3, Dense(3), Dense(2), Sequential([ReLU(), Dense(2)], input_shape=(3,)))
     """
 
     kind = "network"
     name = "network"
     watcher = Watcher()
+    changing = ("layers", "input_shape")
 
     def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
         if not isinstance(layers, Iterable):
@@ -75,17 +81,57 @@ class Sequential(ThreadCheck):
         self.seed = 0
         self._steps: list[Any] = []
         self._edges: list[Shape] = []  # the shapes between the steps, the input's first
-        if not self.layers:
+        self._require_layers(self.layers)
+
+    @staticmethod
+    def _require_layers(layers: list[Any]) -> None:
+        if not layers:
             raise ConfigError("Sequential needs at least one layer")
-        if len({id(layer) for layer in self.layers}) < len(self.layers):
+        if len({id(layer) for layer in layers}) < len(layers):
             raise ConfigError(
                 "Sequential: the same layer object stands in the list twice: make one object for each place"
             )
-        for layer in self.layers:
+        for layer in layers:
             require_layer(layer)
 
-    def __str__(self) -> str:
-        return f"Sequential '{self.name}'"
+    def add(self, layer: Any) -> None:
+        """Puts one more layer at the end. The network must then be built, anew if it was: with new weights."""
+        self._require_layers([*self.layers, layer])
+        self.layers.append(layer)
+        self.output_shape = None
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.layers)
+
+    def __getitem__(self, which: int | str | slice) -> Any:
+        """A layer, by its place or its name; or, for a slice, a network of the same layer objects, with their weights.
+
+        Of a network that is built, such a part is built as well, and can be used at once: `net[:-1](x)` is what the last layer
+        gets. What is trained, or built again, in one is so in the other. Raises IndexError, or ConfigError for a name that
+        no layer has.
+        """
+        if isinstance(which, str):
+            found = [layer for layer in self.layers if getattr(layer, "name", None) == which]
+            if not found:
+                names = ", ".join(str(getattr(layer, "name", layer)) for layer in self.layers)
+                raise ConfigError(f"no layer is called {which!r}; the layers are {names}; build gives them their names")
+            return found[0]
+        if not isinstance(which, slice):
+            return self.layers[which]
+        part = Sequential(self.layers[which])
+        start, _, step = which.indices(len(self.layers))
+        if self.output_shape is not None and step == 1:
+            part.dtype, part.seed = self.dtype, self.seed
+            part.input_shape = self._shapes[start - 1] if start else self.input_shape
+            part._settle(self._shapes[which])
+        return part
+
+    def __call__(self, x: Array) -> Array:
+        """`forward` as it is used: the output for a batch, with nothing remembered."""
+        return self.forward(x)
 
     def build(
         self,
@@ -109,7 +155,7 @@ class Sequential(ThreadCheck):
         self.seed = self.seed if seed is None else checked_seed("Sequential.build", seed)
         self.input_shape = shape
         self._name_layers()
-        self._shapes = []
+        shapes = []
         for number, layer in enumerate(self.layers):
             if hasattr(layer, "seed"):
                 # A network within this one has a seed of its own, so that its dropout1 and ours draw different masks.
@@ -118,16 +164,21 @@ class Sequential(ThreadCheck):
             if hasattr(layer, "build"):
                 weights = rng if rng is not None else random.generator(self.seed, "weights", number)
                 shape = checked_shape(f"{layer.name}: what build returns", layer.build(shape, weights, dtype))
-            self._shapes.append(shape)
+            shapes.append(shape)
             for parameter in parameters_of(layer):
                 if not parameter.name.startswith(f"{layer.name}."):
                     parameter.name = f"{layer.name}.{parameter.name}"
-        self.output_shape = shape
+        self._settle(shapes)
+        return shape
+
+    def _settle(self, shapes: list[Shape]) -> None:
+        """Makes ready to run, once the layers are built. shapes: what each gives."""
+        assert self.input_shape is not None
+        self._shapes, self.output_shape = shapes, shapes[-1]
         self._steps = self._fused()
         made = {id(layer): output for layer, output in zip(self.layers, self._shapes, strict=True)}
         ends = (step.last if isinstance(step, FUSED) else step for step in self._steps)
         self._edges = [self.input_shape, *(made[id(layer)] for layer in ends)]
-        return shape
 
     def _fused(self) -> list[Any]:
         """The layers as they are run: some in a row as one if that is faster and gives the same."""
@@ -141,16 +192,23 @@ class Sequential(ThreadCheck):
 
     def _name_layers(self) -> None:
         """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to a layer's constructor stays."""
-        counts: Counter[str] = Counter()
         taken: set[str] = set()
-        for layer in self.layers:
-            kind = getattr(layer, "kind", type(layer).__name__.lower())
-            counts[kind] += 1
+        for layer, automatic in zip(self.layers, self.automatic_names(), strict=True):
+            kind = _kind(layer)
             if getattr(layer, "name", kind) == kind and not getattr(layer, "was_named", False):
-                layer.name = f"{kind}{counts[kind]}"
+                layer.name = automatic
             if layer.name in taken:
                 raise ConfigError(f"Sequential: two layers are called {layer.name!r}: give each its own name")
             taken.add(layer.name)
+
+    def automatic_names(self) -> list[str]:
+        """What `build` calls each layer that has no name of its own."""
+        counts: Counter[str] = Counter()
+        names = []
+        for kind in map(_kind, self.layers):
+            counts[kind] += 1
+            names.append(f"{kind}{counts[kind]}")
+        return names
 
     def _require_built(self) -> None:
         if self.output_shape is None:
@@ -189,7 +247,8 @@ class Sequential(ThreadCheck):
         """
         self._require_built()
         self._check_dy(dy)
-        first = next((i for i, step in enumerate(self._steps) if parameters_of(step)), len(self._steps))
+        learning = [any(not parameter.frozen for parameter in parameters_of(step)) for step in self._steps]
+        first = learning.index(True) if True in learning else len(learning)  # before it nobody reads a gradient
         gradient: Array | None = dy
         with alone():
             self.require_own_forward()
@@ -354,58 +413,14 @@ class Sequential(ThreadCheck):
     def summary_table(self) -> str:
         """What `summary` prints. The memory is that of a layer's output for one image; the last line holds the sums."""
         self._require_built()
-        rows = [("layer", "output", "parameters", "multiplications", "memory")]
-        rows.append(("input", _sizes(self.input_shape or ()), "", "", _memory(self.input_shape or (), self.dtype)))
-        for layer, shape in zip(self.layers, self._shapes, strict=True):
-            count = sum(p.value.size for p in parameters_of(layer))
-            work = layer.multiplications() if hasattr(layer, "multiplications") else 0
-            rows.append(
-                (
-                    layer.name,
-                    _sizes(shape),
-                    f"{count:,}" if count else "",
-                    f"{work:,}" if work else "",
-                    _memory(shape, self.dtype),
-                )
-            )
-        count = sum(p.value.size for p in self.parameters())
-        total = (
-            "total",
-            "",
-            f"{count:,}",
-            f"{self.multiplications():,}",
-            _memory((sum(int(np.prod(shape)) for shape in self._shapes),), self.dtype),
-        )
-        widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i < 2 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in [*rows, total]
-        ]
-        rule = "─" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return summary_table(self.layers, [self.input_shape or (), *self._shapes], self.dtype)
+
+
+def _kind(layer: Any) -> str:
+    return str(getattr(layer, "kind", type(layer).__name__.lower()))
 
 
 def _name_in(error: Exception, layer: Any, what: str) -> None:
     """Adds a note with the layer in whose code an error came up, unless the error names it, as ours do."""
     if not isinstance(error, ScratchnetError):
         error.add_note(f"in {what} of {type(layer).__name__} '{layer.name}'")
-
-
-def _sizes(shape: Shape) -> str:
-    return " × ".join(str(size) for size in shape)
-
-
-def _memory(shape: Shape, dtype: np.dtype[Any]) -> str:
-    return _bytes(int(np.prod(shape)) * dtype.itemsize)
-
-
-def _bytes(count: float) -> str:
-    size = float(count)
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"

@@ -33,8 +33,9 @@ class ThreadCheck:
             me = threading.get_ident()
             if me in self._waiting and me != self._last_caller:
                 self._waiting -= {me}
+                who = f"{type(self).__name__} '{self.name}'" if hasattr(self, "name") else type(self).__name__
                 raise OrderError(
-                    f"{self}: another thread has called forward(training=True) since this one did, and backward would "
+                    f"{who}: another thread has called forward(training=True) since this one did, and backward would "
                     "follow its batch: train in one thread at a time, or give each its own network, loss and optimiser"
                 )
             self._waiting -= {self._last_caller}

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scratchnet.drawing import pictures
 from scratchnet.errors import ScratchnetError
 from scratchnet.measures.scores import percent
-from scratchnet.nn.models import MODELS
 from scratchnet.pages.html import figure, picture, prose, section
 from scratchnet.pages.results import Results
 from scratchnet.training.config import Config
+from scratchnet.training.network import make_network
 
 SHOWN = 16  # filters, those that changed most
 LEAST_CHANGE = 0.01  # of the filters' norm: less is at most one of the 256 steps of a screen's colours
@@ -93,10 +93,9 @@ def initial_weight(results: Results, name: str) -> NDArray[Any] | None:
     """The array of that name at the start of the run, drawn again from its seed; None if it can't be."""
     try:
         config = Config.from_dict(results.config)
-        network = MODELS[config.model](
-            config.image_size, classes=len(results.about["class_names"]), weight_init=config.weight_init
-        )
-        network.build(seed=config.seed, dtype=config.dtype)
+        if config.start_from:  # it began with another run's weights
+            return None
+        network = make_network(config, len(results.about["class_names"]))
         return network.state_dict().get(name)
     except (ScratchnetError, KeyError, TypeError):
         return None

@@ -15,6 +15,7 @@ from scratchnet.pages.html import breakable, command, details, prose, safe, sect
 from scratchnet.pages.results import Results
 from scratchnet.terminal import invocation
 from scratchnet.training.config import Config
+from scratchnet.training.options import shown as shown_settings
 
 FOR_PEOPLE = ("source", "folder", "split", "test_fraction", "validation_fraction", "fold", "folds", "image_size")
 OFFLINE = ("augment_offline", "augmented")
@@ -71,7 +72,7 @@ def settings(results: Results) -> str:
     known = {one.name: one for one in fields(Config)}
     changed = [
         [safe(in_words(name)), breakable(setting(value)), breakable(setting(known[name].default))]
-        for name, value in results.config.items()
+        for name, value in shown_settings(results.config).items()
         if name in known and name not in HOUSEKEEPING and value != known[name].default
     ]
 
@@ -89,7 +90,7 @@ def settings(results: Results) -> str:
 
     head = ["", "this run", "the report, 256 × 256"]
     house = [name for name in results.config if name in HOUSEKEEPING]
-    learning = [name for name in results.config if name not in HOUSEKEEPING]
+    learning = [name for name in shown_settings(results.config) if name not in HOUSEKEEPING]
     shown = (
         table(["", "this run", "by default"], changed, "facts")
         if changed

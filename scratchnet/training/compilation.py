@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,10 +23,11 @@ import scratchnet
 from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 from scratchnet.kernels.matmul import LONG
 from scratchnet.nn.dense import Dense
-from scratchnet.nn.models import MODELS
 from scratchnet.terminal.launcher import without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
+from scratchnet.training.network import trial_network
+from scratchnet.training.trainer import micro_batch_size
 
 # A batch of so many images of 32 × 32 takes the fast path in the first layers and the dense one in the last; a single
 # image takes the direct path in deeper layers.
@@ -48,8 +50,8 @@ def kernels_are_compiled(config: Config) -> bool:
 
 def small_step(config: Config, images: int) -> None:
     """A training step of a network of the same kinds of layers on images of 32 × 32."""
-    network = MODELS[config.model](32)
-    network.build(dtype=config.dtype)
+    network = trial_network(config, 32)
+    images = min(images, micro_batch_size(network))
     trainer = make_trainer(config, network, steps_per_epoch=1)
     logits = network.forward(np.zeros((images, *(network.input_shape or ())), config.dtype), training=True)
     trainer.loss.forward(logits, np.zeros(images, np.int64))
@@ -104,4 +106,5 @@ def help_compiling(config: str) -> None:
 
 
 def _kernels_of(config: Config) -> str:
-    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}"
+    own = f"-{zlib.crc32(config.layers.encode()):08x}-{config.image_size}" if config.layers else ""
+    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}{own}"

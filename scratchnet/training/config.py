@@ -25,6 +25,7 @@ def option(
     *,
     report: Any = None,
     choices: tuple[str, ...] = (),
+    asked: bool = True,
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
@@ -33,10 +34,12 @@ def option(
     """A field of Config: its default here, its meaning, the report's value (None if the report is silent), and the
     possible choices.
 
-    choices: for a string. least ≤ value ≤ most, above < value < below: for a number; NaN is in no range.
+    choices: for a string. asked: whether a person gives it; else the program does.
+    least ≤ value ≤ most, above < value < below: for a number; NaN is in no range.
     """
     bounds = {"at least": least, "at most": most, "greater than": above, "less than": below}
-    return field(default=default, metadata={"help": help, "report": report, "choices": choices, "bounds": bounds})
+    about = {"help": help, "report": report, "choices": choices, "asked": asked, "bounds": bounds}
+    return field(default=default, metadata=about)
 
 
 COUNT = 10**9  # more epochs, steps or images than anyone means
@@ -62,7 +65,12 @@ class Config:
     scratchnet.errors.ConfigError: dropout must be less than 1, got 1.5
     """
 
-    model: str = option("report", "which network", report="report", choices=tuple(MODELS))
+    model: str = option(
+        "report",
+        f"which network: {', '.join(MODELS)}; or one of your own, FILE.py:NAME, a Sequential or a function that makes it: "
+        "this runs that file's code",
+        report="report",
+    )
     image_size: int = option(64, "height and width of the images, at least 32", report=256, least=32, most=4096)
     epochs: int = option(30, "passes over the training images", report=14, least=1, most=COUNT)
     batch_size: int = option(32, "images in one step of the optimiser", report=256, least=1, most=COUNT)
@@ -161,6 +169,16 @@ class Config:
         least=0,
         most=2,
     )
+    start_from: str = option(
+        "",
+        "a run or a file of weights: layers take over the weights of those of the same name and shape there; where the "
+        "classes differ the last one begins anew",
+    )
+    freeze: str = option(
+        "",
+        "layers that are not learnt, by name or pattern, with commas, such as conv*,norm1; --verbose names all layers",
+    )
+    layers: str = option("", "the layers of a network of one's own, see scratchnet.nn.description", asked=False)
     seed: int = option(0, "of the split, the weights, the order, dropout and augmentation", least=0, below=2**63)
 
     def __post_init__(self) -> None:
@@ -170,6 +188,14 @@ class Config:
             if choices and getattr(self, one.name) not in choices:
                 raise ConfigError(f"{one.name} must be one of {', '.join(choices)}, got {getattr(self, one.name)!r}")
             _check_bounds(one.name, getattr(self, one.name), one.metadata["bounds"])
+        if not self.layers and self.model not in MODELS:
+            raise ConfigError(
+                f"model must be one of {', '.join(MODELS)}, or FILE.py:NAME for train.py --model, got {self.model!r}"
+            )
+        if self.layers and self.model in MODELS:
+            raise ConfigError(
+                f"layers must be left out for the model {self.model!r}, as they describe another network, got {self.layers[:60]!r}"
+            )
         self._refuse_what_has_no_effect()
 
     def _refuse_what_has_no_effect(self) -> None:

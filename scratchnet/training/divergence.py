@@ -7,7 +7,6 @@ are saved (saving.py). Each raises NonFiniteError, and the loop (loop.py) ends t
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from scratchnet.measures.scores import counted
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.config import Config
-from scratchnet.training.experiment import Experiment
+from scratchnet.training.experiment import Experiment, Trained
 from scratchnet.training.norms import norms_table
 from scratchnet.training.selection import sides_of
 
@@ -35,13 +34,14 @@ def report_of_divergence(experiment: Experiment, progress: Progress, error: Exce
     )
 
 
-def message_of_divergence(experiment: Experiment, progress: Progress, error: Exception, path: Path) -> str:
-    """The error's message. path: of trouble.txt."""
-    epoch = min(progress.epoch + 1, experiment.config.epochs)
+def message_of_divergence(
+    experiment: Trained, epoch: int, error: Exception, write: Callable[[str, str], str] = "--{} {}".format
+) -> str:
+    """What went wrong and when, and what to try. epoch: from 0. write: as for `hint`."""
+    epoch = min(epoch + 1, experiment.config.epochs)
     return (
         f"training has diverged in epoch {epoch}, after {counted(experiment.trainer.optimizer.steps, 'step')}: "
-        f"{sentence(error)} {hint(experiment.config)} The size of every weight and gradient is in {path}; "
-        "what was saved last is whole."
+        f"{sentence(error)} {hint(experiment.config, write)}"
     )
 
 

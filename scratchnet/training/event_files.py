@@ -40,6 +40,7 @@ from scratchnet.training import hparams
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.norms import norms
+from scratchnet.training.options import shown
 from scratchnet.training.run import EVENT_FILE
 from scratchnet.training.selection import EVALUATED, sides_of
 
@@ -206,7 +207,7 @@ def record_epoch(
             norms=norms(experiment.network),
             predictions=predictions_of(test, experiment.test_set),
             dataset=experiment.test_set,
-            settings=asdict(experiment.config),
+            settings=shown(asdict(experiment.config)),
         )
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -27,7 +27,6 @@ from scratchnet.measures.calibration import Calibration, fitted_temperature
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Parameter
 from scratchnet.nn.losses import SoftmaxCrossEntropy, balanced_class_weights
-from scratchnet.nn.models import MODELS
 from scratchnet.nn.optimizers import SGD, Adam, Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
@@ -36,6 +35,7 @@ from scratchnet.ranks import ALONE, Alone
 from scratchnet.ranks.together import Together
 from scratchnet.training.checkpoint import Checkpoint, Progress
 from scratchnet.training.config import Config
+from scratchnet.training.network import make_network
 from scratchnet.training.origin import PREPARED_FROM
 from scratchnet.training.selection import TRAIN_SAMPLE, choosing_side
 from scratchnet.training.shared.dealt import Rounds, Shares
@@ -60,25 +60,62 @@ class Data:
     checks: dict[str, Batches]
 
 
-class Training:
-    """What a configuration asks for, built on the images to learn from: everything but other sides and files.
+class Trained:
+    """What the loop trains: a network with its trainer, and the images to learn from and to be judged on.
 
-    scaling: measured on `train_set`. train_batches: shuffled and augmented. network, trainer: ready for the first step,
-    with the weights of the seed. about: what every file of weights says of itself. ranks: who trains together. choose_cut:
-    for a new run whose `micro_batch` is 0, it becomes a rank's part of the batch where several train, and what fits into memory
-    where layers observe the images of a micro-batch together.
+    sides: the images by name, "train" and those of `data.checks`.
     """
 
-    def __init__(self, config: Config, train_set: ImageSet, ranks: Alone = ALONE, *, choose_cut: bool = False) -> None:
-        self.ranks = ranks
+    config: Config
+    network: Sequential
+    trainer: Trainer
+    data: Data
+    sides: Mapping[str, Any]
+    train_set: Any
+    ranks: Alone = ALONE
+
+    def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
+        """How the network does on one of the sides, judged as the configuration says.
+
+        test_symmetries averages over the symmetries of images that the network was not trained on; for the training
+        images that would take longer than the training. watch: goes over the batches, and may stop it.
+        """
+        return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=self.positions(side) > 1)
+
+    def positions(self, side: str) -> int:
+        """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""
+        return 8 if self.config.test_symmetries == "average" and not side.startswith("train") else 1
+
+    def calibration(self, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+        """What else a file of the weights that gave these evaluations says of itself: nothing, where no file is written."""
+        return {}
+
+
+class Training(Trained):
+    """What a configuration asks for, built on the images to learn from: everything but files.
+
+    validation: images that are judged after each epoch. scaling: measured on `train_set`. train_batches: shuffled and
+    augmented. network, trainer: ready for the first step, with the weights of the seed. about: what every file of weights
+    says of itself. ranks: who trains together. choose_cut: for a new run whose `micro_batch` is 0, it becomes a rank's part
+    of the batch where several train, and what fits into memory where layers observe the images of a micro-batch together.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        train_set: ImageSet,
+        ranks: Alone = ALONE,
+        *,
+        choose_cut: bool = False,
+        validation: ImageSet | None = None,
+    ) -> None:
+        self.ranks, self.train_set = ranks, train_set
         self.scaling = PixelScaling.measured(config.pixels, train_set.channel_mean, train_set.channel_std)
-        self.network = MODELS[config.model](
-            config.image_size,
-            classes=len(train_set.class_names),
-            dropout=config.dropout,
-            weight_init=config.weight_init,
-        )
-        self.network.build(seed=config.seed, dtype=config.dtype)
+        self.network = make_network(config, len(train_set.class_names))
+        if config.freeze:
+            if ranks.size > 1:
+                raise ConfigError("freeze trains in one process: leave out mpiexec, or freeze")
+            self.network.freeze(*filter(None, (name.strip() for name in config.freeze.split(","))))
         if choose_cut and not config.micro_batch and (ranks.size > 1 or self.network.observers()):
             # What a batch is cut into decides the last bits, so it becomes part of the configuration.
             leaf = min(micro_batch_size(self.network), -(-config.batch_size // ranks.size))
@@ -104,6 +141,9 @@ class Training:
             weights = balanced_class_weights(train_set.labels, len(train_set.class_names))
         steps = len(self.train_batches)
         self.trainer = make_trainer(config, self.network, steps, class_weights=weights, ranks=ranks)
+        others = {"validation": validation} if validation is not None else {}
+        self.sides = {"train": train_set, **others}
+        self.data = Data(self.train_batches, {name: self._to_evaluate(side) for name, side in others.items()})
         familiar = None
         with contextlib.suppress(DataError):  # a damaged image, which training will name when it reads it
             familiar = Familiar.measured(train_set) if ranks.first else None
@@ -122,6 +162,12 @@ class Training:
             # What else the last bits of sums depend on.
             "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
         }
+
+    def _to_evaluate(self, side: ImageSet) -> Batches:
+        """A side's images as they are, in batches of their own; of several ranks, this one's part of each round."""
+        size, config = self.trainer.evaluation_batch, self.config
+        whole = Batches(side, size, self.scaling, shuffle=False, seed=config.seed, dtype=config.dtype)
+        return whole if self.ranks.size == 1 else Rounds(whole, size, self.ranks)
 
 
 class Experiment(Training):
@@ -147,8 +193,8 @@ class Experiment(Training):
     ) -> None:
         self.folder = folder
         there = read_manifest(folder).splits
-        self.sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
-        self.train_set, self.test_set = self.sides["train"], self.sides["test"]
+        sides = {name: Dataset(folder, name) for name in SIDES if name in there or name != "validation"}
+        self.train_set, self.test_set = sides["train"], sides["test"]
         size = self.train_set.image_shape[0]
         if size != config.image_size:
             raise ConfigError(
@@ -156,6 +202,7 @@ class Experiment(Training):
                 "leave out --image-size, or prepare the images again"
             )
         super().__init__(config, self.train_set, ranks, choose_cut=choose_cut)
+        self.sides = sides
         self.data = Data(
             train=self.train_batches,
             checks={name: self._to_evaluate(side) for name, side in self._checked().items()},
@@ -180,12 +227,6 @@ class Experiment(Training):
         drawn = generator(self.config.seed, "train_evaluation").choice(images, count, replace=False)
         return {TRAIN_SAMPLE: SomeImages(self.train_set, np.sort(drawn)), **checked}
 
-    def _to_evaluate(self, side: ImageSet) -> Batches:
-        """A side's images as they are, in batches of their own; of several ranks, this one's part of each round."""
-        size, config = self.trainer.evaluation_batch, self.config
-        whole = Batches(side, size, self.scaling, shuffle=False, seed=config.seed, dtype=config.dtype)
-        return whole if self.ranks.size == 1 else Rounds(whole, size, self.ranks)
-
     def _facts(self) -> dict[str, Any]:
         """What should be known of the data after it is gone: the counts, and how far its test can be trusted."""
         manifest = self.train_set.manifest
@@ -206,14 +247,6 @@ class Experiment(Training):
         """The subjects that stand on both sides, train and test."""
         return set(self.train_set.subjects) & set(self.test_set.subjects)
 
-    def evaluate(self, side: str, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> Evaluation:
-        """How the network does on one of the sides, judged as the configuration says.
-
-        test_symmetries averages over the symmetries of images that the network was not trained on; for the training
-        images that would take longer than the training. watch: goes over the batches, and may stop it.
-        """
-        return self.trainer.evaluate(watch(self.data.checks[side].epoch(0)), symmetries=self.positions(side) > 1)
-
     def calibration(self, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
         """For a file of the weights that gave these evaluations: their temperature by the validation side; empty without one."""
         if (found := evaluations.get("validation")) is None:
@@ -223,10 +256,6 @@ class Experiment(Training):
         temperature = fitted_temperature(found.labels, found.probabilities)
         averaged = self.positions("validation") > 1
         return {CALIBRATION: Calibration(temperature, len(side), subjects, averaged).to_dict()}
-
-    def positions(self, side: str) -> int:
-        """In how many positions each image of a side is shown in an evaluation: 8 where its answers are averaged, or 1."""
-        return 8 if self.config.test_symmetries == "average" and not side.startswith("train") else 1
 
     def restore(self, checkpoint: Checkpoint) -> Progress:
         """Brings network and optimiser to where the checkpoint left them; returns how far the run had come.
@@ -276,7 +305,8 @@ def make_trainer(
     loss = SoftmaxCrossEntropy(class_weights)
     schedule = Schedule(config.schedule, peak=config.learning_rate, warmup=config.warmup, total=total, **steps)
     if not isinstance(ranks, Together):
-        optimizer, micro_batch = make_optimizer(config, network.parameters()), config.micro_batch
+        learning = [parameter for parameter in network.parameters() if not parameter.frozen]
+        optimizer, micro_batch = make_optimizer(config, learning), config.micro_batch
         return Trainer(network, loss, optimizer, schedule, micro_batch=micro_batch, clip_norm=config.clip_norm)
     return SharedTrainer(
         network,

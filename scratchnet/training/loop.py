@@ -13,9 +13,9 @@ from scratchnet.errors import DataError, NonFiniteError
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.display import Display
-from scratchnet.training.divergence import advice, just_found_stuck, message_of_divergence, report_of_divergence
+from scratchnet.training.divergence import advice, just_found_stuck
 from scratchnet.training.event_files import EventFiles, record_epoch
-from scratchnet.training.experiment import Experiment
+from scratchnet.training.experiment import Experiment, Trained
 from scratchnet.training.interrupt import Interrupt, Interrupted
 from scratchnet.training.run import Run
 from scratchnet.training.saving import Saver
@@ -26,8 +26,8 @@ STUCK_EPOCHS = 3  # after so many epochs with the same answer to every image, th
 
 
 def fit(
-    experiment: Experiment,
-    run: Run,
+    experiment: Trained,
+    run: Run | Saver,
     progress: Progress,
     display: Display,
     events: EventFiles | None = None,
@@ -38,7 +38,7 @@ def fit(
     It saves before the first step, so that a full disk is noticed then; inside an epoch when `checkpoint_minutes` have
     passed; and after each epoch, once every side is evaluated. Ctrl-C ends it between two steps, saves, and returns
     None; `Run.load` and another call go on from there as if nothing had happened. `events` gets each epoch for TensorBoard;
-    `interrupt` is the caller's, if it has more to do afterwards.
+    `interrupt` is the caller's, if it has more to do afterwards. Without a run's folder a `Saver` stands in its place.
 
     Raises NonFiniteError, with what to try, if training has diverged; the run's trouble.txt then says how. Raises
     DataError if an image is damaged, after saving; OSError if the first or the last checkpoint can't be written. What
@@ -46,12 +46,13 @@ def fit(
     signals or its disk, all do.
     """
     config, trainer, data = experiment.config, experiment.trainer, experiment.data.train
-    metric, saver = config.best_metric, Saver(experiment, run, progress, display)
+    metric = config.best_metric
+    saver = run if isinstance(run, Saver) else Saver(_whole(experiment), run, progress, display)
     evaluations: dict[str, Evaluation] | None = None
     batch: Batch | None
     with (
         contextlib.nullcontext(interrupt) if interrupt else Interrupt(experiment.ranks) as interrupt,
-        _whole_at_the_end(experiment, run, progress, display, saver),
+        _whole_at_the_end(experiment, progress, display, saver),
     ):
         saver.begin()
         while progress.epoch < config.epochs and not out_of_patience(progress.rows, metric, config.patience):
@@ -74,14 +75,13 @@ def fit(
             if events is not None:
                 # Before the run is saved: of an epoch that is written twice, one copy is void; a missing one would
                 # stay missing.
-                record_epoch(events, experiment, progress, evaluations["test"], display.say)
+                record_epoch(events, _whole(experiment), progress, evaluations["test"], display.say)
             is_best = best_epoch(progress.rows, metric) == progress.epoch
             saver.save(best=experiment.calibration(evaluations) if is_best else None)
-            classes = len(set(experiment.sides[choosing_side(experiment.sides)].labels.tolist()))
-            star = is_best and beats_constant(progress.rows[-1], metric, classes)
+            star = is_best and _recognises(experiment, progress.rows[-1])
             display.epoch_line(progress.rows[-1], progress.timings[-1], star)
             warm = progress.rows[math.ceil(config.warmup / len(data)) :]  # the epochs at the full learning rate
-            if just_found_stuck(warm, data.dataset.labels, STUCK_EPOCHS):
+            if experiment.data.checks and just_found_stuck(warm, data.dataset.labels, STUCK_EPOCHS):
                 display.say(advice(config, STUCK_EPOCHS))
         evaluations = evaluations or evaluate(experiment, display, interrupt)
         if saver.failed:
@@ -91,9 +91,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _whole_at_the_end(
-    experiment: Experiment, run: Run, progress: Progress, display: Display, saver: Saver
-) -> Iterator[None]:
+def _whole_at_the_end(experiment: Trained, progress: Progress, display: Display, saver: Saver) -> Iterator[None]:
     """Whatever ends the block, the run is whole and the bar is gone. A stop that was asked for ends it without an error.
 
     Raises NonFiniteError, with the whole message, if training has diverged.
@@ -108,14 +106,24 @@ def _whole_at_the_end(
             raise
     except NonFiniteError as error:
         experiment.trainer.gather()
-        report = report_of_divergence(experiment, progress, error)
-        experiment.ranks.on_first(lambda: run.write_trouble(report))
-        raise NonFiniteError(message_of_divergence(experiment, progress, error, run.trouble_path)) from error
+        raise NonFiniteError(saver.trouble(error)) from error
     finally:
         display.close()
 
 
-def evaluate(experiment: Experiment, display: Display, interrupt: Interrupt) -> dict[str, Evaluation]:
+def _whole(experiment: Trained) -> Experiment:
+    """The experiment of a run, which has files."""
+    assert isinstance(experiment, Experiment)
+    return experiment
+
+
+def _recognises(experiment: Trained, row: dict[str, float]) -> bool:
+    """Whether an epoch has recognised more than a constant answer would; never where no side is watched."""
+    side = experiment.sides.get(choosing_side(experiment.sides))
+    return side is not None and beats_constant(row, experiment.config.best_metric, len(set(side.labels.tolist())))
+
+
+def evaluate(experiment: Trained, display: Display, interrupt: Interrupt) -> dict[str, Evaluation]:
     """An evaluation of each side, which a person can watch, and stop."""
 
     def watch(side: str, batches: Iterable[Batch]) -> Iterable[Batch]:
@@ -125,7 +133,7 @@ def evaluate(experiment: Experiment, display: Display, interrupt: Interrupt) -> 
 
 
 def end_epoch(
-    progress: Progress, experiment: Experiment, evaluations: dict[str, Evaluation], evaluation_seconds: float
+    progress: Progress, experiment: Trained, evaluations: dict[str, Evaluation], evaluation_seconds: float
 ) -> None:
     """Records the results of an epoch, and moves on to the next one."""
     epoch = progress.epoch + 1

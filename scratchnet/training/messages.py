@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from scratchnet.training.checkpoint import Progress
 from scratchnet.training.config import Config
 from scratchnet.training.display import STAR
 from scratchnet.training.experiment import Experiment
-from scratchnet.training.options import beside_the_report, settings_table
+from scratchnet.training.options import ASKED, beside_the_report, settings_table
 from scratchnet.training.run import Run
 from scratchnet.training.selection import TRAIN_SAMPLE, beats_constant, best_epoch, choosing_side, watched_side
 
@@ -89,7 +89,7 @@ def _changed(config: Config) -> str:
     """The hyper-parameters that are not the defaults, with these."""
     changed = [
         f"{one.name} {value} (default {one.default})"
-        for one in fields(config)
+        for one in ASKED
         if (value := getattr(config, one.name)) != one.default
     ]
     return ", ".join(changed) or "nothing, every setting is the default"

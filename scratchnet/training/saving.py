@@ -10,6 +10,7 @@ from scratchnet.errors import NonFiniteError
 from scratchnet.kernels.elementwise import all_finite
 from scratchnet.training.checkpoint import Arrays, Progress
 from scratchnet.training.display import Display
+from scratchnet.training.divergence import message_of_divergence, report_of_divergence
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.run import Run
 
@@ -59,6 +60,15 @@ class Saver:
             self._best = None
         keep_every = self.experiment.config.keep_every
         self.run.save(weights, state, self.experiment.about, self.progress, keep_every=keep_every)
+
+    def trouble(self, error: Exception) -> str:
+        """Writes trouble.txt after training has diverged; returns what to tell the user."""
+        report = report_of_divergence(self.experiment, self.progress, error)
+        self.experiment.ranks.on_first(lambda: self.run.write_trouble(report))
+        said = message_of_divergence(self.experiment, self.progress.epoch, error)
+        return (
+            f"{said} The size of every weight and gradient is in {self.run.trouble_path}; what was saved last is whole."
+        )
 
     def save(self, *, best: dict[str, Any] | None = None, last: bool = False) -> None:
         """Saves now. If the disk refuses, it says so, and the next save tries again.

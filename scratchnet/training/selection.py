@@ -46,7 +46,7 @@ def watched_side(row: Row) -> str:
 def best_epoch(rows: list[Row], metric: str) -> int:
     """The number, from 1, of the epoch with the best value of the metric: the lowest loss, or the highest of the others.
 
-    The first of equally good ones; 0 if there is none yet.
+    The first of equally good ones; 0 if there is none yet; the last where no side is watched.
 
     >>> rows = [{"epoch": 1, "test_loss": 0.6}, {"epoch": 2, "test_loss": 0.5}, {"epoch": 3, "test_loss": 0.5}]
     >>> best_epoch(rows, "loss")
@@ -55,6 +55,8 @@ def best_epoch(rows: list[Row], metric: str) -> int:
     if not rows:
         return 0
     side, sign = watched_side(rows[0]), -1 if metric == "loss" else 1
+    if f"{side}_{metric}" not in rows[0]:
+        return len(rows)
     best = max(rows, key=lambda row: (sign * row[f"{side}_{metric}"], -row["epoch"]))
     return int(best["epoch"])
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchnet.data import Batch
-from scratchnet.nn.models import MODELS
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
+from scratchnet.training.network import trial_network
 
 REPEATS = 2
 
@@ -38,8 +38,7 @@ def measure_speed(config: Config) -> Speed:
     The kernels must be compiled. A step has as many images as fit in memory together; the optimiser's part, which comes once a
     batch, is timed separately. Each time is the shorter of two. Reading the images, which goes on meanwhile, is not included.
     """
-    network = MODELS[config.model](config.image_size)
-    network.build(dtype=config.dtype)
+    network = trial_network(config, config.image_size)
     trainer = make_trainer(config, network, steps_per_epoch=1)
     count = min(config.batch_size, trainer.micro_batch)
 

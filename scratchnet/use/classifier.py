@@ -10,22 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from scratchnet.data import ArrayImages
 from scratchnet.data.images import UnusableImage
 from scratchnet.data.in_memory import is_picture, rgb_of, shape_hint
-from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
-from scratchnet.measures.scores import counted
+from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.reference import Array
 from scratchnet.training.config import Config
-from scratchnet.training.divergence import hint, sentence
 from scratchnet.training.experiment import Training
+from scratchnet.training.in_memory import fit_in_memory
+from scratchnet.training.network import Maker
+from scratchnet.use.network import start
 from scratchnet.use.predictor import Predictor
 
 # The image's size is that of X; the others concern a run's folder, which does not exist here.
-OF_RUNS = (
-    "image_size", "train_evaluation", "best_metric", "patience", "checkpoint_minutes", "keep_every", "keep_last",
-)  # fmt: skip
+OF_RUNS = ("image_size", "train_evaluation", "checkpoint_minutes", "keep_every", "keep_last", "layers")
 SETTINGS = {one.name: one for one in fields(Config) if one.name not in OF_RUNS}
 
 
@@ -38,7 +37,13 @@ class Classifier:
     classes, numbers or texts.
 
     After `fit`: `classes_`, the classes in order; `predictor_`, the Predictor, which reads files and can be saved;
-    `losses_`, the mean training loss of each epoch. The same settings, X and y give the same weights, to the bit.
+    `losses_`, the mean training loss of each epoch, over its batches; `history_`, with what it came to on validation data,
+    a dictionary for each epoch. The same settings, X and y give the same weights, to the bit.
+
+    network: of your own, in place of `model`: a Sequential, whose layers are built anew in each `fit`, or a function that
+    makes one and takes any of image_size, classes, channels, dropout and weight_init (None). validation_data, in `fit`: images and
+    classes that are judged after each epoch, and not learnt from. With patience training ends early by them, and the weights
+    are those of the best epoch (`best_metric`).
 
     It works in `sklearn.base.clone`, `cross_val_score`, `GridSearchCV` and pipelines; scikit-learn need not be
     installed. All images of one patient belong in one fold: give `cross_val_score` their `groups` and a `GroupKFold`;
@@ -61,14 +66,16 @@ class Classifier:
 
     _estimator_type = "classifier"  # for scikit-learn before 1.6
 
-    def __init__(self, *, verbose: bool = False, **settings: Any) -> None:
-        self.verbose = verbose
+    def __init__(self, *, network: Any = None, verbose: bool = False, **settings: Any) -> None:
+        self.network, self.verbose = network, verbose
         for name, one in SETTINGS.items():
             setattr(self, name, settings.pop(name, one.default))
         _refuse_unknown(settings)
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Classifier:
-        """Trains anew from the initial weights of the seed; returns itself.
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, validation_data: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> Classifier:
+        """Trains anew from the initial weights of the seed; returns itself. validation_data: another (X, y), of other subjects.
 
         Raises ShapeError, DtypeError or LabelError if X or y is invalid; NonFiniteError if training diverges.
         """
@@ -80,15 +87,17 @@ class Classifier:
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise LabelError(f"y holds {len(classes)} class; a classifier needs at least two")
-        config = Config(image_size=images.shape[1], **{name: getattr(self, name) for name in SETTINGS})
+        settings = {"image_size": images.shape[1], **{name: getattr(self, name) for name in SETTINGS}}
+        own = None if self.network is None else Maker(self.network)
+        config = own.config(settings, len(classes)) if own else Config(**settings)
+        if config.patience and validation_data is None:
+            raise ConfigError("patience is for validation_data: give fit images and classes to judge each epoch by")
         names = [str(one) for one in classes]
-        training = Training(config, ArrayImages(images, numbers.astype(np.int64), names))
-        self.losses_: list[float] = []
-        epochs = tqdm(range(config.epochs), desc="fitting", unit=" epochs", disable=not self.verbose)
-        for epoch in epochs:
-            self.losses_.append(_train(training, epoch) / len(images))
-            epochs.set_postfix_str(f"loss {self.losses_[-1]:.3f}")
-        training.network.forget()
+        judged = None if validation_data is None else _judged(validation_data, images, classes, names)
+        training = Training(config, ArrayImages(images, numbers.astype(np.int64), names), validation=judged)
+        start(training.network, config, names)
+        self.history_ = fit_in_memory(training, "fitting", verbose=self.verbose)
+        self.losses_ = [row["loss"] for row in self.history_]
         self.classes_ = classes
         about = training.about
         self.predictor_ = Predictor(training.network, names, training.scaling, about["preprocessing"], about=about)
@@ -125,7 +134,7 @@ class Classifier:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All settings by name. deep has no effect, since no setting is an estimator."""
-        return {"verbose": self.verbose, **{name: getattr(self, name) for name in SETTINGS}}
+        return {"network": self.network, "verbose": self.verbose, **{name: getattr(self, name) for name in SETTINGS}}
 
     def set_params(self, **settings: Any) -> Classifier:
         """Changes settings, for the next `fit`; returns itself. Raises ConfigError for one that does not exist."""
@@ -136,6 +145,8 @@ class Classifier:
 
     def __repr__(self) -> str:
         changed = {name: value for name, value in self.get_params().items() if value != _DEFAULTS[name]}
+        if inspect.isroutine(self.network):
+            changed["network"] = Shown(self.network.__name__)
         return f"Classifier({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -152,19 +163,28 @@ class Classifier:
         )
 
 
-def _train(training: Training, epoch: int) -> float:
-    """An epoch of steps; the sum of the images' losses. Raises NonFiniteError, with what to try, if training diverges."""
-    try:
-        return sum(training.trainer.step(batch, epoch) * len(batch) for batch in training.train_batches.epoch(epoch))
-    except NonFiniteError as error:
-        steps = counted(training.trainer.optimizer.steps, "step")
-        tries = hint(training.config, lambda name, value: f"{name.replace('-', '_')}={value}")
-        raise NonFiniteError(
-            f"training has diverged in epoch {epoch + 1}, after {steps}: {sentence(error)} {tries}"
-        ) from error
+class Shown(str):
+    """A text that is shown without quotes, as a function's name."""
+
+    __repr__ = str.__str__
 
 
-_DEFAULTS = {"verbose": False, **{name: one.default for name, one in SETTINGS.items()}}
+def _judged(data: Any, images: Array, classes: Array, names: list[str]) -> ArrayImages:
+    """The validation data as images with labels. Raises ShapeError or LabelError for others than those of the training."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ShapeError(f"validation_data is a pair, (X, y), got {type(data).__name__}")
+    X, y = as_pixels(data[0]), _as_classes(data[1])
+    if X.shape[1:] != images.shape[1:] or y.shape != (len(X),):
+        raise ShapeError(
+            f"validation_data: expected images of {images.shape[1:]}, each with a class, got {X.shape} and {y.shape}"
+        )
+    unknown = sorted({str(one) for one in y} - set(names))
+    if unknown:
+        raise LabelError(f"validation_data holds the class {unknown[0]!r}, which y does not: {', '.join(names)}")
+    return ArrayImages(X, np.searchsorted(classes, y).astype(np.int64), names)
+
+
+_DEFAULTS = {"network": None, "verbose": False, **{name: one.default for name, one in SETTINGS.items()}}
 # What `help` shows: the settings are those of Config.
 Classifier.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _DEFAULTS.items()]
@@ -242,4 +262,6 @@ def _as_classes(y: Any) -> NDArray[Any]:
 
 def _refuse_unknown(settings: dict[str, Any]) -> None:
     for name in settings:
-        raise ConfigError(f"Classifier has no setting {name!r}; its settings are verbose, {', '.join(SETTINGS)}")
+        raise ConfigError(
+            f"Classifier has no setting {name!r}; its settings are network, verbose, {', '.join(SETTINGS)}"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,16 +74,18 @@ class Ensemble(Predictor):
         raise ConfigError(f"{path}: an ensemble is not saved: keep its runs, and load them together")
 
 
-def load(path: Where | Sequence[Where], weights: str | None = None, *, raw: bool = False) -> Predictor:
+def load(
+    path: Where | Sequence[Where], weights: str | None = None, *, raw: bool = False, layers: Iterable[Any] = ()
+) -> Predictor:
     """The network of a run, or of a file of weights; of a list of them, the `Ensemble`.
 
-    path, weights: as for `Predictor.load`, whose errors it raises. raw: leave out what they learnt from validation images,
+    path, weights, layers: as for `Predictor.load`, whose errors it raises. raw: leave out what they learnt from validation images,
     temperature and threshold.
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths:
         raise ConfigError("expected a run or several, got an empty list")
-    members = [Predictor.load(one, weights) for one in paths]
+    members = [Predictor.load(one, weights, layers=layers) for one in paths]
     for one in members if raw else ():
         one.calibration = None
     return members[0] if len(members) == 1 else Ensemble(members)

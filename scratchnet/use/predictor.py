@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,16 +24,18 @@ from scratchnet.data.window import Window
 from scratchnet.errors import ConfigError, DataError, DtypeError, ScratchnetError, ShapeError
 from scratchnet.measures.calibration import Calibration
 from scratchnet.measures.observations import decided
-from scratchnet.nn.models import MODELS
+from scratchnet.nn.description import by_name
 from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import softmax
 from scratchnet.training.averaging import logits_of
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
+from scratchnet.training.network import network_to_fill
 from scratchnet.training.run import Run
 from scratchnet.training.trainer import evaluation_batch_size
 
 WEIGHTS = ("last", "best")
+ALONE = "network"  # in what a file says of itself: it holds a network alone, see scratchnet.use.network
 Picture = str | os.PathLike[str] | NDArray[np.uint8] | NDArray[np.uint16] | Image.Image
 
 
@@ -64,7 +66,8 @@ class Predictor:
 
     A Predictor is usually made by `load`; by hand:
 
-    >>> network = MODELS["report"](32)
+    >>> from scratchnet.nn.models import report
+    >>> network = report(32)
     >>> _ = network.build(seed=0)
     >>> predictor = Predictor(network, ("all", "hem"), PixelScaling("unit"))
     >>> p = predictor.predict_proba(np.zeros((5, 450, 450, 3), np.uint8))
@@ -94,21 +97,33 @@ class Predictor:
         self.batch_size = evaluation_batch_size(network)  # as in training's evaluation, so that the bits are the same
         self.symmetries = self.about.get("config", {}).get("test_symmetries") == "average"
 
+    def __repr__(self) -> str:
+        size, where = self.image_size, f" from {self.source}" if self.source else ""
+        model = self.about.get("config", {}).get("model", "a network of its own")
+        return f"<{type(self).__name__}{where}: {model}, images of {size} × {size} pixels, classes {', '.join(self.class_names)}>"
+
     @classmethod
-    def load(cls, path: str | os.PathLike[str], weights: str | None = None) -> Predictor:
+    def load(cls, path: str | os.PathLike[str], weights: str | None = None, *, layers: Iterable[Any] = ()) -> Predictor:
         """The network of a run, or of a weights or checkpoint file.
 
         path: a run's folder, or a file. weights: of a run, "last" (weights.h5, or, where training has not ended, the
-        newest checkpoint; the default) or "best" (best.h5). `source` names the file that was taken.
+        newest checkpoint; the default) or "best" (best.h5). layers: the classes of layers of the user's own that the network
+        has. `source` names the file that was taken.
 
         Raises DataError, naming the file, if there is nothing to load or it is damaged; ConfigError for another word,
         or for any if path is a file.
         """
         file = weights_file(Path(path), weights)
-        checkpoint = load_checkpoint(file)
+        checkpoint, own = load_checkpoint(file), by_name(layers)
         about = checkpoint.about
+        if ALONE in about:
+            raise DataError(
+                f"{file}: a network alone, as net.save writes it, without classes and pixel scaling: "
+                f"read it in Python, scratchnet.load({str(file)!r})"
+            )
         try:
-            network = network_of(about, weights=sum(array.size for array in checkpoint.weights.values()))
+            holds = sum(array.size for array in checkpoint.weights.values())
+            network = network_of(about, weights=holds, own=own)
             network.load_state_dict(checkpoint.weights)
             scaling = PixelScaling.from_dict(about["pixel_scaling"])
             if about["preprocessing"]["image_size"] != about["config"]["image_size"]:
@@ -327,15 +342,8 @@ def _is_further(checkpoint: Path, ended: Path) -> bool:
     return progress is not None and isinstance(epoch, int) and (progress.epoch, progress.batches_done) > (epoch, 0)
 
 
-def network_of(about: dict[str, Any], *, weights: int | None = None) -> Sequential:
-    """The network that a checkpoint describes, built, with weights that are still to be loaded.
-
-    weights: how many the file holds. Raises ConfigError if that is far too few for the image size it names, before so
-    large a network is built: the first dense layer alone has about 512 weights for each pixel of an image.
-    """
-    config, classes = Config.from_dict(about["config"]), len(about["class_names"])
-    if weights is not None and max(128 * config.image_size**2, classes) > weights:
-        raise ConfigError(f"it names images of {config.image_size} pixels, but holds only {weights} weights")
-    network = MODELS[config.model](config.image_size, classes=classes)
-    network.build(dtype=config.dtype)
-    return network
+def network_of(
+    about: dict[str, Any], *, weights: int | None = None, own: Mapping[str, Any] | None = None
+) -> Sequential:
+    """The network that a checkpoint describes, built, with weights that are still to be loaded: see `network_to_fill`."""
+    return network_to_fill(Config.from_dict(about["config"]), len(about["class_names"]), weights, own)

@@ -1,0 +1,100 @@
+"""Networks and layers of a user's own, from a Python file that is named on the command line: its code is run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from scratchnet.errors import ConfigError
+from scratchnet.nn.base import Layer
+from scratchnet.nn.description import OWN
+from scratchnet.nn.models import MODELS
+from scratchnet.nn.sequential import Sequential
+from scratchnet.terminal.command_line import printable
+from scratchnet.training.config import Config
+from scratchnet.training.network import Maker
+
+
+def add_layers_argument(parser: argparse.ArgumentParser) -> None:
+    """--layers, for every command that may meet a network with layers of a user's own."""
+    parser.add_argument(
+        "--layers",
+        metavar="FILE.py",
+        type=_take_layers,
+        help="the file with the classes of layers of your own that the network has, if there are any: this runs its code",
+    )
+
+
+def own_model(text: str | None) -> Maker | None:
+    """What --model FILE.py:NAME names; None for one of the report's networks. Says that the file's code is run, and runs it.
+
+    Raises ConfigError, in one line, if there is no such file or nothing of that name, or the code fails.
+    """
+    if text is None or text in MODELS or not (text.endswith(".py") or ".py:" in text):
+        return None
+    file, _, name = text.rpartition(":")
+    file, name = (file, name) if file.endswith(".py") else (text, "")
+    found = _run(file)
+    if name not in found or name.startswith("_"):
+        there = [
+            one
+            for one, value in found.items()
+            if isinstance(value, Sequential) or (inspect.isfunction(value) and value.__module__ == found["__name__"])
+        ]
+        said = f"it has {', '.join(there)}" if there else "it has neither a Sequential nor a function"
+        raise ConfigError(f"--model {text}: say which network of {file}, {file}:NAME; {said}")
+    return Maker(found[name], text)
+
+
+def _take_layers(file: str) -> str:
+    """Makes the layers of a file known to this process. Raises ArgumentTypeError, so that the command line names the option."""
+    try:
+        found = _run(file)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    OWN.update({name: one for name, one in found.items() if inspect.isfunction(one) or _is_layer(one)})
+    return file
+
+
+def _is_layer(thing: Any) -> bool:
+    return isinstance(thing, type) and (issubclass(thing, Layer) or hasattr(thing, "forward"))
+
+
+def _run(file: str) -> dict[str, Any]:
+    """What a Python file defines, after running it. It may import what lies beside it."""
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigError(f"{file}: there is no such file; expected a Python file that makes a network")
+    print(
+        printable(f"Running the code of {file}, which may do whatever a program may do."), file=sys.stderr, flush=True
+    )
+    name = f"own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file}: expected a Python file, with a name that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.append(str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{file} could not be run: {type(error).__name__}: {said}") from error
+    return vars(module)
+
+
+def require_effect(maker: Maker | None, given: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raises ConfigError for an option that would change nothing, as the network of a user's own does not take it."""
+    if maker is None and not settings.get("layers"):
+        return
+    for name in ("dropout", "weight_init"):
+        if name in given and not (maker and name in maker.takes):
+            raise ConfigError(
+                f"{name} has no effect on a network of your own: leave it out, or let the function that makes the network take it"
+            )
+        if maker and name not in maker.takes:
+            settings[name] = getattr(Config, name)
