@@ -38,7 +38,10 @@ def own_model(text: str | None) -> Maker | None:
         return None
     file, _, name = text.rpartition(":")
     file, name = (file, name) if file.endswith(".py") else (text, "")
-    found = _run(file)
+    try:
+        found = _run(file)
+    except ConfigError as error:
+        raise ConfigError(f"--model {text}: {error}") from error
     if name not in found or name.startswith("_"):
         there = [
             one
@@ -67,15 +70,16 @@ def _is_layer(thing: Any) -> bool:
 def _run(file: str) -> dict[str, Any]:
     """What a Python file defines, after running it. It may import what lies beside it."""
     path = Path(file)
-    if not path.is_file():
-        raise ConfigError(f"{file}: there is no such file; expected a Python file that makes a network")
+    if not path.is_file() or path.suffix != ".py":
+        what = "is no Python file, whose name ends in .py" if path.is_file() else "there is no such file"
+        raise ConfigError(f"{file}: {what}; expected one that makes a network, or layers")
     print(
         printable(f"Running the code of {file}, which may do whatever a program may do."), file=sys.stderr, flush=True
     )
     name = f"own_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{file}: expected a Python file, with a name that ends in .py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.append(str(path.resolve().parent))
