@@ -13,7 +13,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.images import CROP
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
-from scratchnet.measures.predictions import Predictions, predictions_of
+from scratchnet.measures.predictions import Predictions, predictions_of, together
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
 from scratchnet.terminal.entry_point import enter, own_process
@@ -168,22 +168,6 @@ FEATURES: dict[str, Feature] = {
     "logistic regression on mean colours": mean_colours,
     "logistic regression on the part that is not black": part_not_black,
 }
-
-
-def together(parts: Iterable[Predictions]) -> Predictions:
-    """The answers of all folds as those of one test. Raises DataError if an image is judged twice."""
-    parts = list(parts)
-    paths = tuple(path for part in parts for path in part.paths)
-    if len(set(paths)) < len(paths):
-        raise DataError("the folds share test images: write them again by python -m data_prep … --split kfold")
-    known = all(part.subjects is not None for part in parts)
-    return Predictions(
-        parts[0].class_names,
-        paths,
-        tuple(one for part in parts for one in part.subjects or ()) if known else None,
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.probabilities for part in parts]),
-    )
 
 
 def table(answers: dict[str, Predictions]) -> str:

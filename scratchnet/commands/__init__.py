@@ -25,6 +25,9 @@ COMMANDS = {
     "summary": "a run, a file of weights or a preset: its settings, how far it came, its layers",
     "report": "one page on a run: curves, measures with intervals, mistakes, settings",
     "compare": "runs side by side: settings that differ, measures with intervals, curves",
+    "find-rate": "which learning rate: the loss while it climbs",
+    "search": "which settings: a grid or random draws, judged on validation subjects",
+    "folds": "a cross-validation by subject, with its pooled result",
     "table1": "the report's table 1, run here: its rows under its split and under the honest one",
     "verify": "are these files as they were written: a dataset, a run, a shard, a checkpoint",
 }
@@ -33,7 +36,7 @@ COMMANDS = {
 
 def load(command: str) -> Any:
     """A command's module. Only that one is imported, so that its answer comes at once."""
-    return importlib.import_module(f"scratchnet.commands.{command}")
+    return importlib.import_module(f"scratchnet.commands.{command.replace('-', '_')}")
 
 
 def parser_of(command: str, name: str) -> Parser:

@@ -1,18 +1,14 @@
 """python -m scratchnet table1 DATA: the rows of the report's table 1, run here, beside what the report says."""
 
 import argparse
-import contextlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from scratchnet.commands.repeat import origin_of
-from scratchnet.commands.session import compile_first, reopen, train_to_the_end
+from scratchnet.commands.plan import Plan, carry_out_all
+from scratchnet.commands.session import compile_first
 from scratchnet.commands.shared import require_writable_folder
 from scratchnet.drawing.plots import require_plots
-from scratchnet.errors import ConfigError, DataError, MissingExtraError, NonFiniteError
+from scratchnet.errors import ConfigError, DataError, MissingExtraError
 from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.pages import Results
 from scratchnet.pages.formatting import roughly
@@ -20,16 +16,14 @@ from scratchnet.pages.table1 import REPORT, SPLITS, Entry, Table1
 from scratchnet.prepare import Settings, cache
 from scratchnet.prepare.estimate import Estimate, estimate
 from scratchnet.prepare.folder import require_outside
-from scratchnet.prepare.options import add_options, chosen_settings, given_settings
+from scratchnet.prepare.options import add_options, given_settings
 from scratchnet.prepare.sources import Found, find_images
 from scratchnet.prepare.tables import read_subjects
 from scratchnet.storage.files import write_atomically, write_text_atomically
 from scratchnet.terminal import invocation
-from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.text_table import text_table
-from scratchnet.training import Experiment, Progress, Run, read_about
-from scratchnet.training.config import PRESETS, RESUMABLE, Config
-from scratchnet.training.messages import sides_text
+from scratchnet.training import Run
+from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.speed import Speed, measure_speed
 
 SETTINGS = ("layout", "subject_pattern", "subjects", "fit", "crop", "bits", "keep_duplicates")
@@ -65,97 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, SETTINGS)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A row of the table under one of the splits, as an ordinary run: `python train.py --resume` can go on with it."""
-
-    size: int
-    config: Config
-    settings: Settings
-    run: Run
-    source: Path
-    prepared: Path | None
-
-    @property
-    def name(self) -> str:
-        """What the row is called in a text."""
-        return f"{self.config.model}-{self.size}, {SPLITS[self.settings.split]}"
-
-    @cached_property
-    def shards(self) -> Path:
-        """Where its prepared images are, or will be."""
-        return cache.shards_of(self.source, self.settings, self.prepared)
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs done: all of them only once its results are written too."""
-        _, progress = self._newest() or ({}, None)
-        return progress.epoch if progress else 0
-
-    def _newest(self) -> tuple[dict[str, Any], Progress | None] | None:
-        """The description in its newest readable checkpoint; None if there is none."""
-        for path in self.run.checkpoints():
-            with contextlib.suppress(DataError):  # resuming will say so, and set it aside
-                return read_about(path)
-        return None
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing to do."""
-        there = self.run.weights_path.is_file() and self.run.predictions_path.is_file()
-        return there and read_about(self.run.weights_path)[0].get("epoch") == self.config.epochs
-
-    @property
-    def diverged(self) -> bool:
-        """Whether it has diverged; it would diverge again."""
-        return self.run.trouble_path.is_file() and not self.finished
-
-    @property
-    def open(self) -> bool:
-        """Whether there is something to do."""
-        return not (self.finished or self.diverged)
-
-    def require_same(self) -> None:
-        """Raises ConfigError if its folder holds a run on other images, or with other settings."""
-        if not (newest := self._newest()):
-            return
-        about, _ = newest
-        wanted, found = asdict(self.config), about["config"]
-        different = [
-            f"{name} {found.get(name)}, not {value}"
-            for name, value in wanted.items()
-            if name not in RESUMABLE and found.get(name) != value
-        ]
-        if about["data"] != str(self.shards.resolve()):
-            different.append(f"the images in {about['data']}, not {self.shards}")
-        if self.epochs_done > self.config.epochs:
-            different.append(f"{self.epochs_done} epochs, not {self.config.epochs}")
-        if different:
-            raise ConfigError(f"{self.run.folder} is a run with {'; '.join(different)}: choose another --out")
-
-    def carry_out(self, command: str) -> bool:
-        """Trains to the end, from its current state; False if the user has stopped it."""
-        shards = cache.kept(self.source, self.settings, self.prepared)
-        run = self.run if self.run.folder.exists() else Run.create(self.run.folder, self.config)
-        with run.lock():
-            if run.checkpoints():
-                asked = {"epochs": self.config.epochs}
-                experiment, progress, _ = reopen(run, asked, str(shards))
-            else:  # new, or killed before its first step
-                made = {"images": origin_of(self.source), "preparing": chosen_settings(self.settings)}
-                experiment, progress = Experiment(self.config, shards, command=command, prepared_from=made), Progress()
-            print(f"{sides_text(experiment)}\n", flush=True)
-            with experiment.train_set, experiment.test_set:
-                return train_to_the_end(experiment, run, progress)
-
-    def entry(self) -> Entry:
-        """Its entry in the table, as far as it has been trained."""
-        remarks = [f"Training has diverged: {self.run.trouble_path}."] if self.diverged else []
-        try:
-            with Results.read(self.run.folder) as results:
-                return Entry.of(results, self.size, self.settings.split, self.config.epochs, remarks)
-        except DataError:  # it has no epoch yet
-            return Entry(self.size, self.settings.split, self.config.epochs, remarks=tuple(remarks))
+def _entry(plan: Plan) -> Entry:
+    """A plan's entry in the table, as far as it has been trained."""
+    remarks = [f"Training has diverged: {plan.run.trouble_path}."] if plan.diverged else []
+    size, split = plan.config.image_size, plan.settings.split
+    try:
+        with Results.read(plan.run.folder) as results:
+            return Entry.of(results, size, split, plan.config.epochs, remarks)
+    except DataError:  # it has no epoch yet
+        return Entry(size, split, plan.config.epochs, remarks=tuple(remarks))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -172,21 +84,11 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     command = invocation.command(*options.arguments)
-    shown, written = _shown(plans, options), None
-    for number, plan in enumerate(plans, 1):
-        if not plan.open:
-            continue
-        print(f"== {plan.name}: {number} of {len(plans)}\n", flush=True)
-        try:
-            if not plan.carry_out(command):
-                _write(shown, options, command)
-                print("\nStopped. The same command goes on from here.")
-                return 130
-        except NonFiniteError as error:
-            print(f"CAUTION: {one_line(str(error))}\n")
-        written = _write(shown, options, command)
-    print(f"\n{written or _write(shown, options, command)}")
-    return 1 if any(plan.diverged for plan in plans) else 0
+    shown = _shown(plans, options)
+    code = carry_out_all(plans, command, lambda: _write(shown, options, command))
+    if code != 130:
+        print(f"\n{_write(shown, options, command)}")
+    return code
 
 
 def _find(options: argparse.Namespace) -> Found:
@@ -215,7 +117,8 @@ def _plans(options: argparse.Namespace, rows: Iterable[int], splits: Iterable[st
             )
             run = Run(out / f"report-{size}{variant}-{split}")
             prepared = Path(options.prepared) if options.prepared else None
-            plans.append(Plan(size, config, settings, run, Path(options.data), prepared))
+            name = f"{config.model}-{size}, {SPLITS[split]}"
+            plans.append(Plan(name, config, settings, run, Path(options.data), prepared))
     return plans
 
 
@@ -233,10 +136,10 @@ def _forecast(plans: list[Plan], found: Found) -> str:
         expected = estimate(found, plan.settings)
         rate, words = "", "diverged before" if plan.diverged else "finished before"
         if plan.open:
-            if plan.size not in speeds:
+            if plan.config.image_size not in speeds:
                 compile_first(plan.config)
-                speeds[plan.size] = measure_speed(plan.config)
-            speed = speeds[plan.size]
+                speeds[plan.config.image_size] = measure_speed(plan.config)
+            speed = speeds[plan.config.image_size]
             left = _seconds_left(plan, expected, speed)
             rate, words, total = f"{1 / speed.training:,.0f}", roughly(left), total + left
         done = f"{plan.epochs_done}/{plan.config.epochs}"
@@ -285,7 +188,7 @@ def _write(plans: list[Plan], options: argparse.Namespace, command: str) -> str:
         plotted = False
     name = cache.name_of(plans[0].source)
     variant = _variant(options)
-    entries = [plan.entry() for plan in plans]
+    entries = [_entry(plan) for plan in plans]
     made = Table1(f"The report's table 1 on {name}", entries, notes, variant=variant, plotted=plotted)
     for picture, content in made.pictures().items():
         with write_atomically(out / picture) as temporary:

@@ -191,6 +191,22 @@ def reliability(curves: Sequence[tuple[str, Reliability]], form: str = "svg", ti
         return _bytes(axes, form)
 
 
+def rate_curve(
+    rates: Sequence[float], losses: Sequence[float], smooth: Sequence[float], proposed: float, form: str = "png"
+) -> bytes:
+    """The loss of each step against its learning rate, smoothed over it, and the rate that is proposed; returns the bytes of a file."""
+    with _drawing(6.4, 3.6) as (axes,):
+        axes.plot(rates, losses, color=TRAIN, linewidth=1, alpha=0.5, label="loss of a step")
+        axes.plot(rates, smooth, color=TEST, linewidth=2, label="smoothed")
+        axes.axvline(proposed, color=GUIDE, linewidth=1.2, linestyle=":", label=f"proposed: {proposed:.2g}")
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1.1 * max(smooth))
+        axes.set_title("Loss while the learning rate climbs")
+        axes.set_xlabel("learning rate")
+        axes.legend(fontsize=9)
+        return _bytes(axes, form)
+
+
 @contextlib.contextmanager
 def _in_the_square(
     curves: Sequence[tuple[str, ArrayLike, ArrayLike]],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +185,22 @@ def predictions_of(evaluation: Evaluation, dataset: Dataset) -> Predictions:
         tuple(dataset.subjects) if known else None,
         evaluation.labels,
         evaluation.probabilities,
+    )
+
+
+def together(parts: Iterable[Predictions]) -> Predictions:
+    """The answers of all folds of a cross-validation as those of one test. Raises DataError if an image is judged twice."""
+    parts = list(parts)
+    paths = tuple(path for part in parts for path in part.paths)
+    if len(set(paths)) < len(paths):
+        raise DataError("the folds share test images: write them again by python -m data_prep … --split kfold")
+    known = all(part.subjects is not None for part in parts)
+    return Predictions(
+        parts[0].class_names,
+        paths,
+        tuple(one for part in parts for one in part.subjects or ()) if known else None,
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
     )
 
 

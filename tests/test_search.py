@@ -1,0 +1,130 @@
+"""Several runs: search, folds and find-rate; what is done is not done again, and nothing is chosen on the test side."""
+
+import argparse
+import csv
+
+import numpy as np
+import pytest
+
+from scratchnet.__main__ import main
+from scratchnet.commands import find_rate, plan, search
+from scratchnet.measures.predictions import Predictions
+from scratchnet.prepare import SAMPLE
+from scratchnet.training.run import read_table
+from tests.small_runs import make_sides
+
+pytestmark = pytest.mark.usefixtures("small_model")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Neither curves nor pages, which take seconds and are not what this is about."""
+    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The names of the plans that are carried out."""
+    names, real = [], plan.Plan.carry_out
+    monkeypatch.setattr(plan.Plan, "carry_out", lambda self, command: names.append(self.name) or real(self, command))
+    return names
+
+
+def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
+    data, out = make_sides(tmp_path / "data", train=24, validation=12, test=8), tmp_path / "out"
+    grid = ["search", str(data), "--out", str(out), "--grid", "learning-rate=0.0001,0.01"]
+    names = ["learning_rate=0.0001", "learning_rate=0.01"]
+    assert main([*grid, "--epochs", "2"]) == 0
+    assert trained == names
+    printed = capsys.readouterr().out
+    lines = list(csv.DictReader((out / "search.csv").read_text().splitlines()))
+    best = [
+        max(row["validation_balanced_accuracy"] for row in read_table(out / name / "metrics.csv")) for name in names
+    ]
+    assert [float(line["validation_balanced_accuracy"]) for line in lines] == sorted(best, reverse=True)
+    assert str(out / lines[0]["run"] / "config.toml") in printed.splitlines()[-2]
+    trained.clear()
+    assert main([*grid, "--epochs", "2"]) == 0
+    assert trained == []
+    assert main([*grid, "--epochs", "3"]) == 0  # one more epoch: both go on from their checkpoints
+    assert trained == names
+    assert len(read_table(out / names[1] / "metrics.csv")) == 3
+    assert main([*grid, "--epochs", "3", "--batch-size", "8"]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
+def test_random_draws_stay_when_more_are_asked_for():
+    def trials(*words):
+        parser = argparse.ArgumentParser()
+        search.add_arguments(parser)
+        return search._trials(parser.parse_args(["data", *words]))
+
+    few, more = trials("--random", "3"), trials("--random", "40")
+    assert more[:3] == few
+    for name, (low, high) in search.RANGES.items():
+        drawn = np.array([one[name] for one in more])
+        assert low <= drawn.min() < drawn.max() <= high
+    rates = [one["learning_rate"] for one in more]
+    assert 10 < sum(rate < np.sqrt(1e-4 * 3e-3) for rate in rates) < 30  # by powers
+    (one,) = trials("--random", "1", "--range", "batch_size=8,9")
+    assert one["batch_size"] in (8, 9)
+    assert trials("--random", "3", "--seed", "1") != few
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--grid learning_rate"),
+        (["--grid", "rate=1"], "hyper-parameter's name"),
+        (["--grid", "dropout=x"], "--grid dropout=x"),
+        (["--grid", "dropout=2"], "dropout must be less than 1"),
+        (["--grid", "dropout=0.1", "--validation-fraction", "0"], "nothing to choose by"),
+        (["--random", "2", "--grid", "dropout=0.1"], "--grid learning_rate"),
+        (["--random", "2", "--range", "dropout=0.5,0.1"], "the smaller first"),
+        (["--grid", "dropout=0.1", "--split", "kfold"], "leave it out"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_a_line(tmp_path, capsys, options, said):
+    assert main(["search", str(SAMPLE), "--out", str(tmp_path / "out"), *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_a_validation_side_nothing_is_searched(tmp_path, capsys):
+    data = make_sides(tmp_path / "data")
+    assert main(["search", str(data), "--out", str(tmp_path / "out"), "--grid", "dropout=0.1"]) == 2
+    assert "no validation side" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_folds_judge_each_image_once(tmp_path, capsys, trained):
+    where = ["--out", str(tmp_path / "out"), "--prepared", str(tmp_path / "prepared")]
+    asked = ["folds", str(SAMPLE), *where, "--folds", "2", "--image-size", "32", "--epochs", "1", "--bootstrap", "50"]
+    assert main(asked) == 0
+    assert trained == ["fold 0", "fold 1"]
+    pooled = Predictions.read(tmp_path / "out" / "predictions.csv")
+    assert len(pooled.paths) == len(set(pooled.paths)) == 246
+    parts = [Predictions.read(tmp_path / "out" / f"fold-{k}" / "predictions.csv") for k in range(2)]
+    assert not set(parts[0].subjects) & set(parts[1].subjects)
+    np.testing.assert_array_equal(pooled.probabilities, np.concatenate([part.probabilities for part in parts]))
+    table = (tmp_path / "out" / "folds.txt").read_text()
+    assert "246 images" in table
+    assert "50 resamples of the" in table
+    trained.clear()
+    capsys.readouterr()
+    assert main(asked) == 0
+    assert trained == []
+    assert table in capsys.readouterr().out
+
+
+def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
+    data, curve = make_sides(tmp_path / "data", train=24), tmp_path / "curve.csv"
+    asked = ["find-rate", str(data), "--curve", str(curve)]
+    assert main([*asked, "--steps", "12", "--most", "0.01", "--batch-size", "8"]) == 0
+    rows = [[float(cell) for cell in line] for line in list(csv.reader(curve.read_text().splitlines()))[1:]]
+    rates, losses, smooth = zip(*rows, strict=True)
+    np.testing.assert_allclose(np.diff(np.log(rates)), np.log(0.01 / 1e-6) / 11)
+    assert losses[0] == pytest.approx(np.log(2), abs=0.3)
+    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    proposed = find_rate.proposal(list(rates), list(smooth))
+    assert f"--learning-rate {proposed:.2g}" in capsys.readouterr().out
+    assert main([*asked, "--learning-rate", "0.1"]) == 2
+    assert "leave it out" in capsys.readouterr().err
