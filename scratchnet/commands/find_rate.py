@@ -38,6 +38,8 @@ SETTINGS = (
     "bits",
 )
 SMOOTH = 0.9  # share of the running mean that a step keeps
+RISES = 1.1  # times its least: where the loss has begun to rise
+LEARNT = 0.95  # of the first loss: above it, nothing was learnt
 ENDS = 4.0  # the test ends where the loss is so many times its least
 
 
@@ -94,10 +96,9 @@ def run(options: argparse.Namespace) -> int:
         written.append(str(picture))
     except MissingExtraError as error:
         print(f"Without a picture: {error}")
-    where = min(range(len(smooth)), key=smooth.__getitem__)
-    print(
-        f"The loss is least at {rates[where]:.2g}, where it soon rises: a tenth of that is safe. Written to {' and '.join(written)}."
-    )
+    print(f"The loss rises from {10 * proposed:.2g} on; a tenth of that is safe. Written to {' and '.join(written)}.")
+    if min(smooth) > LEARNT * smooth[0]:
+        print(f"In {len(losses)} steps the loss has not fallen yet: --steps {4 * options.steps} may say more.")
     print(f"  --learning-rate {proposed:.2g}")
     return 0
 
@@ -146,10 +147,17 @@ def smoothed(losses: list[float]) -> list[float]:
     return found
 
 
-def proposal(rates: list[float], smooth: list[float]) -> float:
-    """A tenth of the rate at which the smoothed loss is least: before it, the network still learns; soon after it, no more.
+def breaks_at(rates: list[float], smooth: list[float]) -> float:
+    """The first rate after the least of the smoothed loss at which it is a tenth above that; the last one where it never is.
 
-    >>> proposal([0.001, 0.01, 0.1], [0.7, 0.3, 2.0])
-    0.001
+    >>> breaks_at([0.001, 0.003, 0.01, 0.03], [0.7, 0.3, 0.32, 2.0])
+    0.03
     """
-    return rates[min(range(len(smooth)), key=smooth.__getitem__)] / 10
+    least = min(range(len(smooth)), key=smooth.__getitem__)
+    worse = (rate for rate, loss in zip(rates[least:], smooth[least:], strict=True) if loss > RISES * smooth[least])
+    return next(worse, rates[-1])
+
+
+def proposal(rates: list[float], smooth: list[float]) -> float:
+    """A tenth of the rate at which training breaks."""
+    return breaks_at(rates, smooth) / 10

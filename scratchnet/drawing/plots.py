@@ -200,6 +200,7 @@ def rate_curve(
         axes.plot(rates, smooth, color=TEST, linewidth=2, label="smoothed")
         axes.axvline(proposed, color=GUIDE, linewidth=1.2, linestyle=":", label=f"proposed: {proposed:.2g}")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(require("matplotlib.ticker").FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylim(0, 1.1 * max(smooth))
         axes.set_title("Loss while the learning rate climbs")
         axes.set_xlabel("learning rate")
