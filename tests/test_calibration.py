@@ -90,7 +90,7 @@ def test_average_precision_agrees_with_scikit_learn(rng):
 def no_least_size(monkeypatch):
     """The small network has fewer weights than any that is believed to be of its size."""
     whole = predictor.network_of
-    monkeypatch.setattr(predictor, "network_of", lambda about, weights=None: whole(about))
+    monkeypatch.setattr(predictor, "network_of", lambda about, weights=None, own=None: whole(about, own=own))
 
 
 @pytest.mark.parametrize(

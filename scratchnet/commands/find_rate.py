@@ -24,6 +24,7 @@ from scratchnet.prepare import cache
 from scratchnet.storage.files import write_atomically, write_text_atomically
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
+from scratchnet.use.network import start
 
 SETTINGS = (
     "split",
@@ -80,7 +81,9 @@ def run(options: argparse.Namespace) -> int:
         shards = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
     compile_first(config)
     with Dataset(shards, "train") as images:
-        rates, losses = climb(Training(config, images), options.steps, options.least, options.most)
+        training = Training(config, images)
+        start(training.network, config, images.class_names)
+        rates, losses = climb(training, options.steps, options.least, options.most)
     smooth = smoothed(losses)
     proposed = proposal(rates, smooth)
     table = io.StringIO()

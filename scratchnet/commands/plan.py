@@ -15,9 +15,11 @@ from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.prepare import Settings, cache
 from scratchnet.prepare.options import chosen_settings
 from scratchnet.terminal.command_line import one_line
+from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.config import RESUMABLE, Config
 from scratchnet.training.messages import sides_text
+from scratchnet.use.network import start
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Plan:
                 experiment, progress, _ = reopen(run, asked, str(shards))
             else:  # new, or killed before its first step
                 experiment, progress = Experiment(self.config, shards, command=command, prepared_from=made), Progress()
+                if started := start(experiment.network, self.config, experiment.train_set.class_names):
+                    print("\n".join(wrapped(f"started {started}")) + "\n", flush=True)
             print(f"{sides_text(experiment)}\n", flush=True)
             with contextlib.ExitStack() as opened:
                 for side in experiment.sides.values():
