@@ -1,9 +1,13 @@
-"""Run by mpiexec: steps and evaluations of several ranks beside those of one process, which each rank repeats, bit by bit."""
+"""Run by mpiexec: steps and evaluations of several ranks beside those of one process, which each rank repeats, bit by bit.
+
+`train` is train.py as `quick_training` makes it.
+"""
 
 import sys
 
 import numpy as np
 
+import train as train_script
 from scratchnet.data import Augmentation, Batches, PixelScaling
 from scratchnet.data.image_set import ArrayImages
 from scratchnet.errors import NonFiniteError
@@ -16,10 +20,12 @@ from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
 from scratchnet.ranks import ALONE, joined
+from scratchnet.terminal.entry_point import own_process
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import make_trainer
 from scratchnet.training.shared.buckets import Factors, Rows
 from scratchnet.training.shared.dealt import Rounds, Shares
+from tests.small_runs import quick_training
 
 SIZE, IMAGES, BATCH, LEAF = (
     16,
@@ -123,8 +129,18 @@ def diverge(ranks):
         trainer.gather()
 
 
-with joined("worker") as ranks:
-    {"compare": compare, "diverge": diverge}[sys.argv[1]](ranks)
-    ranks.wait()
-    if ranks.first:
-        print(f"{ranks.size} ranks: the same")
+def main():
+    with joined("worker") as ranks:
+        for work in (compare, diverge):
+            work(ranks)
+            ranks.wait()
+            if ranks.first:
+                print(f"{work.__name__}: the same on {ranks.size} ranks", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["train"]:
+        own_process()
+        with quick_training():
+            sys.exit(train_script.main(sys.argv[2:]))
+    main()

@@ -1,14 +1,18 @@
 """A run's folder without the training: a network as it was drawn, and metrics that were made up."""
 
+import contextlib
+import sys
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 
 from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
 from scratchnet.nn.models import MODELS
-from scratchnet.training import Progress, Run
+from scratchnet.training import Progress, Run, experiment
 from scratchnet.training.config import Config
 from tests.small_data import make_shard, random_images, shard_file
+from tests.small_networks import report_is_small
 
 HOSTILE = ('<script>alert("1")</script>', "$x_1^2$ & 'höhe'\n=1+1")  # names of classes
 NAMES = ("all", "hem")
@@ -103,3 +107,13 @@ def make_run(
     else:
         run.save(network.state_dict(), {}, about, progress)
     return run
+
+
+@contextlib.contextmanager
+def quick_training():
+    """Within the block train.py has a small network, a real sample of the training side, and makes no page and no curves."""
+    with report_is_small(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "SAMPLE", 1)  # as many images as there are on the side beside them
+        for name in ("matplotlib", "tensorboard"):
+            patch.setitem(sys.modules, name, None)
+        yield
