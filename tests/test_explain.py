@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from scratchnet import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
+from scratchnet import Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten, MaxPool2D, ReLU, Residual, Sequential
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.nn.models import report
-from scratchnet.use.explain import feature_maps, grad_cam, gradient_at, layers_with_maps, occlusion, receptive_field
+from scratchnet.use.explain import (
+    feature_maps,
+    grad_cam,
+    gradient_at,
+    layers_with_maps,
+    occlusion,
+    receptive_field,
+    sights,
+)
 
 
 @pytest.fixture
@@ -199,3 +207,22 @@ def test_how_far_a_place_sees(network, rng):
         assert (np.abs(after - before).max() > 0.1) == changed  # the fast kernels round a tile together
     with pytest.raises(ConfigError, match="no layer 'conv9'"):
         receptive_field(net, "conv9")
+
+
+def test_how_far_a_place_sees_through_a_block(rng):
+    """What lies further from the place moves nothing in it, by both ways around; a depthwise convolution has a window too."""
+    path, around = [Conv2D(4, 3), Sequential([DepthwiseConv2D(3, stride=2)])], [Conv2D(4, 1, stride=2)]
+    net = Sequential([Conv2D(4, 3), Residual(path, around), ReLU(), MaxPool2D(2), Flatten(), Dense(2)])
+    net.build((24, 24, 3), seed=0, dtype="float64")
+    assert layers_with_maps(net) == ["conv1", "relu1"]
+    x = rng.normal(size=(1, 24, 24, 3))
+    (sight,) = [one for layer, one in zip(net.layers, sights(net), strict=True) if layer.name == "relu1"]
+    moving = []
+    for column in range(24):
+        other = x.copy()
+        other[0, :, column] += 100
+        before, after = (feature_maps(net, one)["residual1"][0, 6, 6] for one in (x, other))
+        if np.abs(after - before).max() > 0.1:
+            moving.append(column)
+    start = sight.start + 6 * sight.steps
+    assert moving == list(range(start, start + sight.field))

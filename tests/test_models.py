@@ -1,4 +1,4 @@
-"""The report's networks."""
+"""The report's networks, and the residual one."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import scratchnet as sn
 from scratchnet import Dropout
 from scratchnet.errors import ConfigError
+from scratchnet.kernels.machine.threads import most_threads, set_threads
 
 
 def parameter_count(filters, features):
@@ -56,5 +57,45 @@ def test_the_smallest_image_of_the_report_network():
     assert network.build(seed=0) == (5,)
     assert network.forward(np.zeros((1, 32, 32, 1), "float32")).shape == (1, 5)
     for size in (16, 31, "64", 64.5, True):
-        with pytest.raises(ConfigError, match=f"image_size must be a whole number from 32 up, got {size!r}: five 2×2"):
+        with pytest.raises(ConfigError, match=f"image_size must be a whole number from 32 up, got {size!r}: the 2×2"):
             sn.models.report(size)
+        with pytest.raises(ConfigError, match="32 up"):
+            sn.models.residual(size)
+
+
+@pytest.mark.parametrize("size", [32, 33, 64, 100, 256])
+def test_the_residual_network_has_the_same_weights_for_images_of_any_size(size):
+    """Two 3×3 convolutions in each of four blocks, with a 1×1 convolution where the maps become more; two of each normalisation."""
+    network = sn.models.residual(size, classes=5)
+    assert network.build(seed=0) == (5,)
+    blocks = [layer for layer in network.layers if layer.kind == "residual"]
+    assert [layer.output_shape for layer in blocks] == [
+        (size // 2, size // 2, 32),
+        (size // 4, size // 4, 64),
+        (size // 8, size // 8, 128),
+        (size // 16, size // 16, 128),
+    ]
+    expected = 25 * 3 * 32 + 32 + 2 * 32 + 128 * 5 + 5
+    for before, after in ((32, 32), (32, 64), (64, 128), (128, 128)):
+        around = before * after + after + 2 * after if before != after else 0
+        expected += 9 * (before + after) * after + 2 * after + 4 * after + around
+    assert sum(parameter.value.size for parameter in network.parameters()) == expected < 700_000
+    assert network.forward(np.zeros((1, size, size, 3), "float32")).shape == (1, 5)
+
+
+def test_the_residual_network_learns_the_same_on_any_number_of_threads(rng):
+    """Its options reach the layers, and two steps end with the same bits."""
+    assert [layer.rate for layer in sn.models.residual(32, dropout=0.3).layers if isinstance(layer, Dropout)] == [0.3]
+    images, labels, found = rng.normal(size=(6, 32, 32, 3)).astype("float32"), np.arange(6) % 2, []
+    for threads in (1, 2):
+        set_threads(min(threads, most_threads()))
+        network = sn.models.residual(32, weight_init="he_uniform")
+        network.build(seed=3)
+        loss, optimizer = sn.SoftmaxCrossEntropy(), sn.Adam(network.parameters(), 0.001)
+        for _ in range(2):
+            loss.forward(network.forward(images, training=True), labels)
+            network.backward(loss.backward(), need_dx=False)
+            optimizer.step()
+        found.append({name: array.tobytes() for name, array in network.state_dict().items()})
+    set_threads(0)
+    assert found[0] == found[1]

@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.pictures import png
 from scratchnet.measures.scores import counted, percent
+from scratchnet.nn.average_pool import GlobalAveragePool2D
+from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
+from scratchnet.nn.residual import Residual
 from scratchnet.nn.sequential import Sequential
 from scratchnet.pages.html import data_uri
 from scratchnet.reference import Array
-from scratchnet.use.explain import feature_maps, sights
+from scratchnet.use.explain import convolves, feature_maps, sights
 
 SHOWN = 32  # maps of a layer, those that are strongest in this image
 SIDE = 64  # places along a side of a map's picture; of more, each stands for several
@@ -76,7 +79,7 @@ def _strongest(network: Sequential, outputs: dict[str, Array]) -> dict[str, NDAr
     shown: dict[str, NDArray[np.intp]] = {}
     block: list[str] = []
     for layer in [*network.layers, None]:
-        if (layer is None or isinstance(layer, Conv2D) or outputs[layer.name].ndim != 4) and block:
+        if (layer is None or convolves(layer) or outputs[layer.name].ndim != 4) and block:
             largest = np.abs(outputs[block[-1]][0]).max(axis=(0, 1))
             shown |= dict.fromkeys(block, np.argsort(-largest, kind="stable")[:SHOWN])
             block = []
@@ -104,6 +107,15 @@ def _said(layer: Any, before: Array, after: Array) -> str:
         )
     if isinstance(layer, Dense):
         return f"Each of {after.size:,} numbers is a weighted sum of all {before.size:,} before, and a bias."
+    if isinstance(layer, BatchNorm2D):
+        return "Each map is brought to the scale that it learnt: of its numbers over many images, mean and spread are fixed."
+    if isinstance(layer, Residual):
+        convolutions = sum(map(convolves, layer.layers))
+        return (
+            f"{counted(convolutions, 'convolution')} in a row say what is to be added to the maps before: {shape} sums."
+        )
+    if isinstance(layer, GlobalAveragePool2D):
+        return f"The mean of each map: {shape} numbers, which no longer say where."
     return f"{shape} numbers."
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.machine.threads import alone
-from scratchnet.nn.conv import Conv2D
+from scratchnet.nn.conv import Window2D
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
@@ -48,17 +48,22 @@ def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
 
 
 def layers_with_maps(network: Sequential) -> list[str]:
-    """The convolutions of a network, or rather the ReLU that follows each of them, after which the maps can be shown.
+    """The convolutions and residual blocks of a network, or rather the ReLU that follows each, after which the maps can be shown.
 
     Raises ConfigError if the network has no convolution.
     """
     names = []
     for layer, after in itertools.pairwise([*network.layers, None]):
-        if isinstance(layer, Conv2D):
+        if convolves(layer):
             names.append(str(after.name if isinstance(after, ReLU) else layer.name))
     if not names:
         raise ConfigError("the network has no convolution, whose maps could be looked at")
     return names
+
+
+def convolves(layer: Any) -> bool:
+    """Whether it is a convolution, or a block with one inside."""
+    return isinstance(layer, Window2D) or any(map(convolves, getattr(layer, "layers", ())))
 
 
 def receptive_field(network: Sequential, layer: str) -> int:
@@ -86,13 +91,27 @@ class Sight(NamedTuple):
 
 def sights(network: Sequential) -> Iterator[Sight]:
     """For each layer of a network that has been built, in order."""
-    field, steps, start = 1, 1, 0
+    sight = Sight(1, 1, 0)
     for layer in network.layers:
-        convolves = isinstance(layer, Conv2D)
-        start -= layer.pads[0] * steps if convolves else 0
-        field += ((max(layer.kernel_size) if convolves else getattr(layer, "pool_size", 1)) - 1) * steps
-        steps *= getattr(layer, "stride", 1)
-        yield Sight(field, steps, start)
+        sight = _seen_through(layer, sight)
+        yield sight
+
+
+def _seen_through(layer: Any, sight: Sight) -> Sight:
+    """Which pixels a position of this layer's maps depends on, by what one of its input does; of several ways: what any sees."""
+    if not hasattr(layer, "layers"):
+        field, steps, start = sight
+        window = max(getattr(layer, "kernel_size", (getattr(layer, "pool_size", 1),)))
+        start -= getattr(layer, "pads", (0,))[0] * steps
+        return Sight(field + (window - 1) * steps, steps * getattr(layer, "stride", 1), start)
+    ends = []
+    for way in getattr(layer, "ways", [layer]):
+        end = sight
+        for one in way.layers:
+            end = _seen_through(one, end)
+        ends.append(end)
+    first = min(end.start for end in ends)
+    return Sight(max(end.start + end.field for end in ends) - first, ends[0].steps, first)
 
 
 def _number_of(network: Sequential, layer: str) -> int:
