@@ -3,13 +3,14 @@
 #
 # **Question.** You see a round, purple cell. What does a program get?
 #
-# **You write** `standardise(train, images)`, which gives every channel mean 0 and standard deviation 1. **Time** 20
+# **You write** `standardise(train, images)`, which gives every channel mean 0 and standard deviation 1. **Time** 25
 # minutes. **You need** Python, and arrays in NumPy: shapes, slices, `mean` and `std` along axes.
 #
 # **Where we are.** This is the first of fourteen lessons. At their end stands a convolutional network that you wrote
 # yourself, and you will know how far to trust it. Everything happens on real images: single white blood cells of the
 # C-NMC 2019 data set (Gupta & Gupta 2019), cut out on black. Some are leukaemic (acute lymphoblastic leukaemia, ALL),
-# some are normal. Which is which?
+# some are normal. Which is which? A student's report of 2019 asked that of a network (Richa 2019; `docs/report.md` says
+# what is in it). It is **the report** of these lessons: they build its network, and find what goes wrong in it.
 
 # %%
 import numpy as np
@@ -25,7 +26,8 @@ print("subjects", subjects.shape, f"{len(np.unique(subjects))} people")
 # ## Numbers, and nothing else
 #
 # `images` has four axes: image, row, column, channel, or $(N, H, W, C)$. Channel 0 is red, 1 is green, 2 is blue. Each
-# number is one byte, from 0 (dark) to 255 (bright). The crop on the right is all that a program gets of that place.
+# number is one byte, from 0 (dark) to 255 (bright). The crop on the right is what a program gets of that place in the
+# green channel; red and blue are two more such grids.
 
 # %%
 cell = images[0]
@@ -55,7 +57,7 @@ assert unit.std(axis=(0, 1, 2)).argmin() == 1
 # %% [markdown]
 # The images are mostly black, so the channels' means are near 0 and their deviations are small. The green channel
 # varies least: purple things absorb green light. A network would have to find that out and make up for it with large
-# weights. We do it instead, once, before the training. For each channel $c$,
+# **weights** (the numbers that it learns). We do it instead, once, before the training. For each channel $c$,
 #
 # $$ x'_{n,i,j,c} = \frac{x_{n,i,j,c} - \mu_c}{\sigma_c}, \qquad
 # \mu_c = \operatorname{mean}_{n,i,j}\, x_{n,i,j,c}, \qquad \sigma_c = \operatorname{std}_{n,i,j}\, x_{n,i,j,c}. $$
@@ -153,7 +155,8 @@ bright, dim = images[:1].astype(float), images[:1] * 0.5
 own = np.abs(standardise(bright, bright) - standardise(dim, dim)).max()
 train_statistics = np.abs(standardise(images, bright) - standardise(images, dim)).max()
 print(
-    f"largest difference between the two: {own:.1e} by their own statistics, {train_statistics:.1f} by the training's"
+    f"largest difference between the two, in standard deviations: {own:.1e} by each image's own, "
+    f"{train_statistics:.1f} by the training images'"
 )
 assert own < 1e-9 < train_statistics, "standardise: first make the judge say right"
 
@@ -169,4 +172,4 @@ assert own < 1e-9 < train_statistics, "standardise: first make the judge say rig
 #
 # **Sources.** Gupta & Gupta 2019, *ALL Challenge dataset of ISBI 2019 (C-NMC 2019)*, The Cancer Imaging Archive, doi
 # 10.7937/tcia.2019.dc64i46r. LeCun, Bottou, Orr & Müller 1998, *Efficient BackProp*, in *Neural Networks: Tricks of the
-# Trade*, section 4.3. Goodfellow, Bengio & Courville 2016, *Deep Learning*, section 12.2.1.
+# Trade*, section 4.3. Goodfellow, Bengio & Courville 2016, *Deep Learning*, section 12.2.1. Richa 2019, the report.

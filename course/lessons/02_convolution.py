@@ -3,7 +3,7 @@
 #
 # **Question.** What can a program say about a place in an image, if it looks only at the neighbours of that place?
 #
-# **You write** `conv2d(x, weight, bias, stride)`. **Time** 30 minutes. **You need** lesson 1, and sums over several
+# **You write** `conv2d(x, weight, bias, stride)`. **Time** 35 minutes. **You need** lesson 1, and sums over several
 # indices.
 #
 # **Before.** An image is a grid of numbers, $(H, W, C)$. **Now** we slide a small grid of weights over it.
@@ -54,7 +54,8 @@ assert answers[row, column] == np.sum(window * edge)
 #    x_{n,\; i s + u,\; j s + v,\; c} \; w_{u,v,c,f}. $$
 #
 # A filter sees **all** channels at once, and has one bias. Images are $(N, H, W, C)$, filters $(KH, KW, C, F)$, and the
-# answer is $(N, H', W', F)$: what was a channel for this layer's input is a filter for its output.
+# answer is $(N, H', W', F)$. A **layer** is one such step of a network: what comes out of it, a number for each filter,
+# goes into the next one as its channels.
 #
 # (Mathematicians turn the filter by 180° first, and call our sum a *cross-correlation*. In this field both are called
 # convolution: Goodfellow, Bengio & Courville 2016, section 9.1. On sizes: Dumoulin & Visin 2016.)

@@ -5,16 +5,16 @@
 # right?
 #
 # **You write** `slope(f, x, place)`, which measures a slope, then `relu_gradient` and `dense_gradient`, which compute
-# slopes. **Time** 45 minutes. **You need** lesson 1, derivatives, the chain rule, matrix products.
+# slopes. **Time** 60 minutes. **You need** lesson 1, derivatives, the chain rule, matrix products.
 #
 # **Before.** A convolution has weights, and nobody wants to choose them by hand. **Now** we ask what each weight does
 # to the result. Training (lesson 9) will be nothing but: change each weight a little, in the direction that lowers the
-# loss.
+# **loss**, the one number that says how wrong the network is.
 
 # %%
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 
 # %% [markdown]
 # ## Measuring
@@ -54,12 +54,13 @@ for name, error in errors.items():
 assert errors["central"].min() < errors["forward"].min()
 
 # %% [markdown]
-# On the right of the picture the secant is too long. On the left it is too short: the two values of $f$ agree in nearly
-# all their 16 digits, and the difference of two nearly equal numbers has few digits left. The rounding error grows like
-# $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$. For the central quotient it balances
-# $h^2$ near $h \approx \varepsilon^{1/3} \approx 10^{-5}$. The forward quotient's error falls only with $h$; it is balanced
-# where $\varepsilon / h = h$, near $h \approx \sqrt{\varepsilon} \approx 10^{-8}$, and is there still over a
-# hundred times the central one's.
+# Look at the right panel. At its right end, $h$ is too large: the secant is not yet the tangent. At its left end, $h$
+# is too small: the two values of $f$ agree in nearly all their 16 digits, and the difference of two nearly equal
+# numbers has few digits left. The rounding error grows like $\varepsilon / h$ with $\varepsilon \approx 10^{-16}$, the
+# relative rounding error of a float64. For the central quotient it balances $h^2$ near
+# $h \approx \varepsilon^{1/3} \approx 10^{-5}$. The forward quotient's error falls only with $h$; it is balanced where
+# $\varepsilon / h = h$, near $h \approx \sqrt{\varepsilon} \approx 10^{-8}$, and is there still over a hundred times
+# the central one's.
 #
 # (Goodfellow et al. 2016, section 11.5; CS231n's notes, *Neural Networks Part 3*, "Gradient checks".)
 #
@@ -97,7 +98,13 @@ judge("slope", slope)
 # slope; we say 0.
 #
 # **A dense layer** is $y = x W + b$, with one image in each row of $x$. Write one number out:
-# $y_{nk} = \sum_i x_{ni} W_{ik} + b_k$. So $W_{ik}$ is met by every image $n$:
+# $y_{nk} = \sum_i x_{ni} W_{ik} + b_k$. So $W_{ik}$ is met by every image $n$, and its slope is a sum over them:
+#
+# $$ \frac{\partial L}{\partial W_{ik}} = \sum_n \frac{\partial L}{\partial y_{nk}}
+#    \frac{\partial y_{nk}}{\partial W_{ik}} = \sum_n dy_{nk}\, x_{ni}, $$
+#
+# which is row $i$, column $k$ of $x^\top dy$. In the same way $x_{ni}$ is met by every output $k$, and $b_k$ by every
+# image:
 #
 # $$ dx = dy\, W^\top, \qquad dW = x^\top dy, \qquad db_k = \sum_n dy_{nk}. $$
 #
@@ -154,6 +161,7 @@ def loss(W):
 
 
 before = x @ W + b
+# The square's slope is 2 (relu − label); then back through relu.
 dy = relu_gradient(before, 2 * (np.maximum(before, 0) - target))
 dx, dW, db = dense_gradient(x, W, dy)
 measured = np.array([[slope(loss, W, (i, k)) for k in range(4)] for i in range(3)])
@@ -167,24 +175,15 @@ assert error < 1e-4, "slope, relu_gradient, dense_gradient: first make the judge
 #
 # **A step that is too small.** What does the measurement say with $h = 10^{-15}$? And one-sided, with $h = 10^{-5}$?
 
-
 # %%
-def measured_with(h, low):
-    """The slope of the loss along W[0, 0], between W − low · h and W + h."""
-    above, below = W.copy(), W.copy()
-    above[0, 0] += h
-    below[0, 0] -= low * h
-    return (loss(above) - loss(below)) / (h + low * h)
-
-
 for text, h, low in (
     ("central, h = 1e-05", 1e-5, 1),
     ("forward, h = 1e-05", 1e-5, 0),
     ("central, h = 1e-15", 1e-15, 1),
 ):
-    value = measured_with(h, low)
+    value = broken.slope_with(loss, W, (0, 0), h, low)
     print(f"{text}: {value:12.6f}, relative error {abs(value / dW[0, 0] - 1):.0e}")
-assert abs(measured_with(1e-15, 1) / dW[0, 0] - 1) > 1e-3
+assert abs(value / dW[0, 0] - 1) > 1e-3  # the last one
 
 # %% [markdown]
 # With the tiny step, a correct gradient would be called wrong. With the one-sided step the measurement

@@ -3,8 +3,8 @@
 #
 # **Question.** Wrong gradients don't crash, and networks learn with many of them. Which test would notice?
 #
-# **You write** `check(layer)`: is this layer's `backward` the gradient of its `forward`? **Time** 45 minutes. **You
-# need** lesson 3.
+# **You write** `check(layer)`: is this layer's `backward` the gradient of its `forward`? **Time** 90 minutes. **You
+# need** lessons 2 and 3.
 #
 # **Before.** You measured slopes and computed them. **Now** you write the test that every later gradient must pass.
 # Your test is itself tested: the judge has fifteen broken layers for it, and this lesson shows you ten.
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, other_checks, pictures
 from scratchnet import reference
 
 # %% [markdown]
@@ -80,8 +80,10 @@ def relu(gradient=reference.relu_gradient):
 # %% [markdown]
 # ## Ten bugs
 #
-# They are the usual ones, and half of them are among the judge's fifteen too. Read them, and guess which of them your
-# check will miss.
+# They are the usual ones, and half of them are among the judge's fifteen too. Guess which of them your check will miss.
+#
+# You need not understand the convolution and pooling ones yet: the gradient of a convolution is lesson 5, and
+# max-pooling keeps the largest number of each window (lesson 6). They are imported; one line says what each does.
 
 
 # %%
@@ -106,76 +108,27 @@ def one_at_zero(x, dy):
     return np.where(x >= 0, dy, 0)
 
 
-def conv_turned(x, weight, dy, stride):
-    """The dx of filters that are turned around."""
-    dx, _, _ = reference.conv2d_gradient(x, weight[::-1, ::-1], dy, stride)
-    _, dweight, dbias = reference.conv2d_gradient(x, weight, dy, stride)
-    return dx, dweight, dbias
-
-
-def conv_exchanged(x, weight, dy, stride):
-    """Rows and columns of dy are exchanged: a slip in an index, and the shapes allow it."""
-    return reference.conv2d_gradient(x, weight, dy.swapaxes(1, 2), stride)
-
-
-def conv_overwrites(x, weight, dy, stride):
-    """= where += is meant: of all windows that hold a number, only the last is heard."""
-    _, dweight, dbias = reference.conv2d_gradient(x, weight, dy, stride)
-    dx = np.zeros_like(x)
-    for i, j in np.ndindex(dy.shape[1:3]):
-        dx[:, i : i + weight.shape[0], j : j + weight.shape[1]] = np.einsum("nf,uvcf->nuvc", dy[:, i, j], weight)
-    return dx, dweight, dbias
-
-
-def conv_bias_inside(x, weight, bias, stride):
-    """The bias is added to each product."""
-    return reference.conv2d(x, weight, bias * np.prod(weight.shape[:3]), stride)
-
-
-def conv_bias_inside_gradient(x, weight, dy, stride):
-    """The right gradient of that wrong convolution."""
-    dx, dweight, dbias = reference.conv2d_gradient(x, weight, dy, stride)
-    return dx, dweight, dbias * np.prod(weight.shape[:3])
-
-
-def pool_overwrites(x, dy, size, stride):
-    """= where += is meant: a number that wins several windows hears only the last."""
-    dx = np.zeros_like(x)
-    for n, i, j, c in np.ndindex(dy.shape):
-        part = x[n, i * stride : i * stride + size, j * stride : j * stride + size, c]
-        u, v = np.unravel_index(part.argmax(), part.shape)
-        dx[n, i * stride + u, j * stride + v, c] = dy[n, i, j, c]
-    return dx
-
-
-def pool_all_equals(x, dy, size, stride):
-    """Among equals, each gets all of dy."""
-    dx = np.zeros_like(x)
-    for n, i, j, c in np.ndindex(dy.shape):
-        rows, columns = slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)
-        part = x[n, rows, columns, c]
-        dx[n, rows, columns, c] += (part == part.max()) * dy[n, i, j, c]
-    return dx
-
-
-broken = {
+mistaken = {
     "dense: db is a mean": dense(db_mean),
     "dense: dW transposed": dense(dw_transposed),
     "ReLU: changes dy in place": relu(in_place),
     "ReLU: 1 at x = 0": relu(one_at_zero),
-    "convolution: dx with turned filters": conv(conv_turned),
-    "convolution: dy's rows, columns exchanged": conv(conv_exchanged),
-    "convolution: = for += in dx": conv(conv_overwrites),
-    "convolution: bias inside, gradient fits": conv(conv_bias_inside_gradient, conv_bias_inside),
-    "pooling: = for +=": pool(pool_overwrites),
-    "pooling: to all equals": pool(pool_all_equals),
+    "convolution: dx with turned filters": conv(broken.conv_turned),
+    "convolution: dy's rows, columns exchanged": conv(broken.conv_exchanged),
+    "convolution: = for += in dx": conv(broken.conv_overwrites),
+    "convolution: bias inside, gradient fits": conv(broken.conv_bias_inside_gradient, broken.conv_bias_inside),
+    "pooling: = for +=": pool(broken.pool_overwrites),
+    "pooling: to all equals": pool(broken.pool_all_equals),
 }
 right = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": pool()}
+for name, layer in mistaken.items():
+    print(f"{name}\n    {layer.gradient.__doc__}")
 
 # %% [markdown]
 # ## Exercise: `check`
 #
-# Let $r$ be random and $L = \sum r \odot \text{forward}(x)$, one number. Then $\partial L / \partial y = r$. So
+# Let $r$ be random and $L = \sum r \odot \text{forward}(x)$, one number ($\odot$: number by number). Then
+# $\partial L / \partial y = r$. So
 # `backward(r)` must return $\partial L / \partial x$, and write $\partial L / \partial p$ for every parameter $p$.
 # Measure some of these slopes as in lesson 3, and compare.
 #
@@ -183,7 +136,8 @@ right = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": poo
 # gradients. Then, for x and each parameter: move one number by $+h$ and by $-h$, compute $L$ both times, put the number
 # back, compare. Think about this:
 #
-# - Why must $r$ be random? Let the layer be a softmax and $r = 1$: what is $L$, whatever $x$ is?
+# - Why must $r$ be random? Let the layer's outputs always add up to 1 (softmax, lesson 7), and $r = 1$: what is $L$,
+#   whatever $x$ is?
 # - How many numbers do you compare, and how closely? How many good digits has the measurement?
 # - What else may a layer do wrong? It can change the $dy$ that it is given: compare it before and after. It can add to
 #   `grad` where it should write: that shows only if something stood in `grad` before.
@@ -232,48 +186,12 @@ judge("check", check)
 # %% [markdown]
 # ## Which check catches which bug?
 #
-# Four other checks stand beside yours. *The loss falls.* One number, with $dy = 1$ and a tolerance of 1 %. All numbers,
-# with $dy = 1$. And the comparison with an independent **twin**, the textbook's operation, on whole numbers from −2 to
-# 2, which are full of zeros and of equals.
+# Four other checks stand beside yours (`course/other_checks.py`). *The loss falls.* One number, with $dy = 1$ and a
+# tolerance of 1 %. All numbers, with $dy = 1$. And the comparison with an independent **twin**, the textbook's
+# operation, on whole numbers from −2 to 2, which are full of zeros and of equals.
 
 
 # %%
-def loss_falls(layer, twin):
-    """Ten steps downhill on Σ y², in the parameters, or in x where there are none: does it end lower?"""
-    x = np.random.default_rng(2).normal(size=(3, *layer.input_shape))
-    kept = [p.value.copy() for p in layer.parameters()]
-    losses = []
-    for _ in range(10):
-        y = layer.forward(x, training=True)
-        losses.append(np.sum(y**2))
-        dx = layer.backward(2 * y)
-        for p in layer.parameters():
-            p.value -= 1e-5 * p.grad
-        if not kept:
-            x = x - 1e-3 * dx
-    for p, value in zip(layer.parameters(), kept, strict=True):
-        p.value[...] = value
-    return losses[-1] < losses[0]
-
-
-def with_ones(layer, numbers, tolerance):
-    """The difference quotient with dy = 1, for the first so many numbers of x and of each parameter."""
-    x = np.random.default_rng(3).normal(size=(3, *layer.input_shape))
-    dx = layer.backward(np.ones_like(layer.forward(x, training=True)))
-    gradients = [np.array(dx)] + [p.grad.copy() for p in layer.parameters()]
-    for value, gradient in zip([x, *(p.value for p in layer.parameters())], gradients, strict=True):
-        for place in list(np.ndindex(value.shape))[:numbers]:
-            kept, sums = value[place], []
-            for h in (1e-5, -1e-5):
-                value[place] = kept + h
-                sums.append(layer.forward(x).sum())
-            value[place] = kept
-            measured = (sums[0] - sums[1]) / 2e-5
-            if abs(measured - gradient[place]) > tolerance * max(1, abs(measured)):
-                return False
-    return True
-
-
 def mine(layer):
     """What your check says; one that fails an assertion has said no."""
     try:
@@ -282,58 +200,52 @@ def mine(layer):
         return False
 
 
-def same_as_twin(layer, twin):
-    """Outputs and gradients equal the textbook's, on whole numbers."""
-    rng = np.random.default_rng(4)
-    x = rng.integers(-2, 3, size=(3, *layer.input_shape)).astype(float)
-    y, expected = layer.forward(x, training=True), twin.forward(x, training=True)
-    dy = rng.normal(size=y.shape)
-    given = dy.copy()
-    pairs = [(y, expected), (layer.backward(given), twin.backward(dy)), (given, dy)]
-    pairs += [(p.grad, q.grad) for p, q in zip(layer.parameters(), twin.parameters(), strict=True)]
-    return all(np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in pairs)
-
-
 checks = {
-    "the loss falls": loss_falls,
-    "one number, dy = 1, 1 %": lambda layer, twin: with_ones(layer, 1, 1e-2),
-    "all numbers, dy = 1": lambda layer, twin: with_ones(layer, None, 1e-6),
+    "the loss falls": lambda layer, twin: other_checks.loss_falls(layer),
+    "one number, dy = 1, 1 %": lambda layer, twin: other_checks.with_ones(layer, 1, 1e-2),
+    "all numbers, dy = 1": lambda layer, twin: other_checks.with_ones(layer, None, 1e-6),
     "yours: random dy": lambda layer, twin: mine(layer),
-    "twin, with equals": same_as_twin,
+    "twin, with equals": other_checks.same_as_twin,
 }
 twins = {"dense": dense(), "ReLU": relu(), "convolution": conv(), "pooling": pool()}
 caught = np.array(
-    [[not c(layer, twins[name.split(":")[0]]) for c in checks.values()] for name, layer in broken.items()]
+    [[not c(layer, twins[name.split(":")[0]]) for c in checks.values()] for name, layer in mistaken.items()]
 )
 passed = np.array([[c(layer, twins[name]) for c in checks.values()] for name, layer in right.items()])
 assert passed.all(), "check calls a right layer wrong: first make the judge say right"
 
 figure, axes = pictures.figure(width=9, height=5.2)
-pictures.matrix(axes[0], caught, list(broken), list(checks), "✓ caught   ✗ taken for right")
+pictures.matrix(axes[0], caught, list(mistaken), list(checks), "✓ caught   ✗ taken for right")
 pictures.show(figure, "Ten bugs and five checks: which check catches which bug.")
 for name, column in zip(checks, caught.T, strict=True):
-    print(f"{name:<26} catches {column.sum():2} of {len(broken)}")
+    print(f"{name:<26} catches {column.sum():2} of {len(mistaken)}")
 
 # %% [markdown]
 # Read the picture column by column.
 #
-# - **The loss falls** with every one of these bugs. That a network learns says little about its gradients.
+# - **The loss falls** with every one of these bugs. That a network learns says little about its gradients. (Of layers
+#   with parameters this check never uses dx; lesson 5 shows a network that does, and learns with a wrong one.)
 # - **$dy = 1$** can't see a $dy$ whose numbers got mixed up: they are all equal.
 # - **Yours** can't see a layer that is *consistently* wrong: the gradient that fits a wrong forward is a gradient. Nor
 #   can it see what happens at ties and at exact zeros, where there is no slope to measure.
 # - **The twin** sees those, if it really is independent, if you have one, and if you feed it ties on purpose.
 #
 # So a good test has two halves: a difference quotient with random $dy$, and an independent implementation on awkward
-# numbers. The judges of this course use both. `scratchnet.gradient_check` is a careful version of your `check`. Read it
-# now, and compare.
+# numbers. The judges of this course use both. `scratchnet.gradient_check` is a careful version of your `check`. Read
+# it, and compare (in a cell or a Python of your own; it needs Numba):
+#
+# ```python
+# import inspect, scratchnet
+# print(inspect.getsource(scratchnet.gradient_check))
+# ```
 
 # %%
-missed = [name for name, found in zip(broken, caught[:, 3], strict=True) if not found]
+missed = [name for name, found in zip(mistaken, caught[:, 3], strict=True) if not found]
 print("your check does not see:", *missed, sep="\n  ")
 assert len(missed) <= 3, "check misses what it can see: first make the judge say right"
 assert caught[:, 4].all()
 assert not caught[:, 0].any()
-assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"), 2]
+assert not caught[list(mistaken).index("convolution: dy's rows, columns exchanged"), 2]
 
 # %% [markdown]
 # ## Break it
@@ -343,10 +255,10 @@ assert not caught[list(broken).index("convolution: dy's rows, columns exchanged"
 
 # %%
 for size, stride in ((2, 2), (3, 1)):
-    said = mine(pool(pool_overwrites, size, stride))
+    said = mine(pool(broken.pool_overwrites, size, stride))
     print(f"= for += at size {size}, stride {stride}: your check says {'right' if said else 'wrong'}")
-assert mine(pool(pool_overwrites, 2, 2)), "check: first make the judge say right"
-assert not mine(pool(pool_overwrites, 3, 1)), "check: first make the judge say right"
+assert mine(pool(broken.pool_overwrites, 2, 2)), "check: first make the judge say right"
+assert not mine(pool(broken.pool_overwrites, 3, 1)), "check: first make the judge say right"
 
 # %% [markdown]
 # At 2 and 2 no number stands in two windows, so nothing is ever added. There the bug is no bug, and no check can see
@@ -356,8 +268,9 @@ assert not mine(pool(pool_overwrites, 3, 1)), "check: first make the judge say r
 
 # %%
 images, labels, subjects = cells(32)
-parts = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(1, 2))[:, ::2, ::2]
-ties = (parts == parts.max(axis=(-2, -1), keepdims=True)).sum(axis=(-2, -1)) > 1
+ones = np.ones((len(images), 16, 16, 3))
+winners = broken.pool_all_equals(images, ones, 2, 2)  # 1 at each number that is the largest of its window
+ties = reference.average_pool2d(winners, 2, 2) > 1 / 4  # a window has four
 print(f"in {ties.mean():.0%} of the 2 × 2 windows of real cells, more than one number is the largest")
 assert ties.mean() > 0.5
 

@@ -4,16 +4,20 @@
 # **Question.** The network was wrong, and we know by how much each *output* of a convolution should change. Which
 # pixels, which weights were to blame?
 #
-# **You write** `conv2d_gradient(x, weight, dy, stride)`. **Time** 45 minutes. **You need** lessons 2 and 3.
+# **You write** `conv2d_gradient(x, weight, dy, stride)`. **Time** 60 minutes. **You need** lessons 2 and 3.
 #
 # **Before.** Lesson 4 showed how to find out whether a gradient is right. **Now** comes the gradient for which you need
 # that.
 
 # %%
+from pathlib import Path
+
 import numpy as np
 
-from course import cells, judge, pictures
-from scratchnet import reference
+from course import broken, cells, judge, pictures
+from course.right.first_steps import check_by_numbers
+from course.written import written
+from scratchnet import reference, textbook
 
 images, labels, subjects = cells(64)
 
@@ -68,8 +72,11 @@ pictures.show(figure, "Each output stamps the filter, times its dy, onto its win
 #
 # ## Exercise: `conv2d_gradient`
 #
-# Hint: loop over the filter's places $(u, v)$, as the formulas do. All the $x$ that meet the weight $(u, v)$ are the
-# slice `x[:, u : u + (rows - 1) * stride + 1 : stride, …]`, of the shape of `dy` but for the channels.
+# Hint: loop over the filter's places $(u, v)$, as the formulas do. With `rows, columns = dy.shape[1:3]`, all the $x$
+# that meet the weight $(u, v)$ are the slice `x[:, u : u + (rows - 1) * stride + 1 : stride, …]` (and alike for the
+# columns), of the shape of `dy` but for the channels. For one $(u, v)$, the same slice of `dx` gets
+# `dy @ weight[u, v].T` (`@` works on the last axis), and `dweight[u, v]` is a sum over n, i, j:
+# `np.einsum('nijc,nijf->cf', …)`. More loops in their place are fine here too.
 
 
 # %%
@@ -91,6 +98,19 @@ def conv2d_gradient(x, weight, dy, stride):
 
 
 judge("conv2d_gradient", conv2d_gradient)
+
+# %% [markdown]
+# The judge has the right answer beside yours. Who writes a layer that is new has none, but has a **check**: lesson 4's.
+# It is looked for in the lessons beside this one; if it is not written yet, the course's own is taken.
+
+# %%
+here = Path(__file__).parent if "__file__" in globals() else Path()
+checked = written(here, ["check"]).get("check", check_by_numbers)
+for name, gradient in (("yours", conv2d_gradient), ("= for +=", broken.conv_overwrites)):
+    layer = textbook.Conv2D(2, 3, padding="valid", functions={"conv2d_gradient": gradient})
+    layer.build((5, 4, 2), np.random.default_rng(0))
+    print(f"a convolution that goes back by {name}: check says {checked(layer)}")
+    assert checked(layer) == (gradient is conv2d_gradient), "conv2d_gradient: first make the judge say right"
 
 # %% [markdown]
 # ## Which pixels does a filter look at?
@@ -117,24 +137,17 @@ print(f"the black corner: |dx| is at most {np.abs(dx[0, :8, :8]).max():.1f}")
 assert lower < np.sum(y**2), "conv2d_gradient: first make the judge say right"
 
 # %% [markdown]
-# The cell's outline is to blame, its inside hardly, the black corner not at all.
+# The left and right outline is to blame, hardly its top and bottom, for the filter sees vertical edges; each edge shows
+# twice, once for each column of the filter that is not 0. The cell's inside is hardly to blame, the black corner not at
+# all.
 #
 # ## Break it
 #
-# **`=` for `+=`.** Of all stamps on a pixel only the last stays. What is left of $dx$? And does a network notice?
+# **`=` for `+=`.** `broken.conv_overwrites` goes back with `dx[…] = …` where `dx[…] += …` is meant: of all stamps on a
+# pixel only the last stays. What is left of $dx$? And does a network notice?
 
 
 # %%
-def overwrites(x, weight, dy, stride):
-    """dx by = in place of +=."""
-    dx = np.zeros_like(x)
-    for u, v in np.ndindex(weight.shape[:2]):
-        down = slice(u, u + (dy.shape[1] - 1) * stride + 1, stride)
-        across = slice(v, v + (dy.shape[2] - 1) * stride + 1, stride)
-        dx[:, down, across] = dy @ weight[u, v].T
-    return dx
-
-
 def training(gradient, steps=40):
     """The losses of two convolutions that learn to tell the classes by the mean of one map: a network in ten lines."""
     rng = np.random.default_rng(0)
@@ -148,17 +161,16 @@ def training(gradient, steps=40):
         away = y.mean(axis=(1, 2, 3)) - target
         losses.append(np.mean(away**2))
         dy = np.broadcast_to((2 * away / len(away))[:, None, None, None], y.shape) / y[0].size
-        dh, dsecond, _ = reference.conv2d_gradient(h, second, dy, 2)
-        dh = gradient(h, second, dy, 2)
+        dh, dsecond, _ = gradient(h, second, dy, 2)
         _, dfirst, _ = reference.conv2d_gradient(some, first, reference.relu_gradient(h, dh), 2)
         first, second = first - 0.5 * dfirst, second - 0.5 * dsecond
     return np.array(losses)
 
 
-wrong = overwrites(x, edge, 2 * y, 1)
+wrong = broken.conv_overwrites(x, edge, 2 * y, 1)[0]
 share, size = np.mean(~np.isclose(wrong, dx)), np.abs(wrong).max() / np.abs(dx).max()
 print(f"{share:.0%} of dx are wrong; its largest number is {size:.2f} times the right one's")
-runs = {"right": training(lambda *a: conv2d_gradient(*a)[0]), "= for +=": training(overwrites)}
+runs = {"right": training(conv2d_gradient), "= for +=": training(broken.conv_overwrites)}
 for name, losses in runs.items():
     print(f"{name:<8} loss {losses[0]:.3f}, mean of the last ten {losses[-10:].mean():.3f}")
 figure, axes = pictures.figure(width=6, height=3.3)
@@ -168,7 +180,8 @@ assert runs["= for +="][-10:].mean() < 0.9 * runs["= for +="][0], "conv2d_gradie
 assert runs["right"][-10:].mean() < runs["= for +="][-10:].mean(), "conv2d_gradient: first make the judge say right"
 
 # %% [markdown]
-# It learns too, but restlessly, and less. Who sees the orange curve alone may blame the learning rate.
+# It learns too, but restlessly, and less. Who sees the orange curve alone may blame the length of the steps (the
+# **learning rate**, lesson 9).
 #
 # ## What comes next
 #

@@ -4,7 +4,7 @@
 # **Question.** A network shrinks its maps by keeping the largest number of each window. How does blame find its way
 # back?
 #
-# **You write** `max_pool2d(x, size, stride)` and `max_pool2d_gradient(x, dy, size, stride)`. **Time** 35 minutes. **You
+# **You write** `max_pool2d(x, size, stride)` and `max_pool2d_gradient(x, dy, size, stride)`. **Time** 40 minutes. **You
 # need** lesson 3; the slices of lesson 5 help.
 #
 # **Before.** In a convolution every number of a window is to blame for the output. **Now** one number alone is: the
@@ -13,7 +13,7 @@
 # %%
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 
 images, labels, subjects = cells(32)
 
@@ -119,24 +119,14 @@ assert moved > 0.5, "max_pool2d_gradient: first make the judge say right"
 #
 # ## Break it
 #
-# **`=` for `+=`,** the favourite. It passes many a test:
-
+# **`=` for `+=`,** the favourite. In `broken.pool_overwrites` a number that won several windows hears only the last of
+# them. It passes many a test:
 
 # %%
-def overwrites(x, dy, size, stride):
-    """A number that won several windows hears only the last of them."""
-    dx = np.zeros_like(x)
-    for n, i, j, c in np.ndindex(dy.shape):
-        part = x[n, i * stride : i * stride + size, j * stride : j * stride + size, c]
-        u, v = np.unravel_index(part.argmax(), part.shape)
-        dx[n, i * stride + u, j * stride + v, c] = dy[n, i, j, c]
-    return dx
-
-
 some = x[:4, 8:24, 8:24]
 for size, stride in ((2, 2), (3, 2), (3, 1)):
     dy = np.random.default_rng(0).normal(size=max_pool2d(some, size, stride).shape)
-    right, wrong = max_pool2d_gradient(some, dy, size, stride), overwrites(some, dy, size, stride)
+    right, wrong = max_pool2d_gradient(some, dy, size, stride), broken.pool_overwrites(some, dy, size, stride)
     print(f"size {size}, stride {stride}: {np.mean(wrong != right):4.0%} of dx are wrong")
     assert np.array_equal(wrong, right) == (size == stride), "max_pool2d_gradient: first make the judge say right"
 
@@ -145,27 +135,16 @@ for size, stride in ((2, 2), (3, 2), (3, 1)):
 # What does our judge say?
 
 # %%
-judge("max_pool2d_gradient", overwrites)
-
+judge("max_pool2d_gradient", broken.pool_overwrites)
 
 # %% [markdown]
-# **All equals win.** Now the mean of the blame grows, and grows most where nothing is to be seen.
-
+# **All equals win.** In `broken.pool_all_equals` each of them gets all of dy. Now the mean of the blame grows, and
+# grows most where nothing is to be seen.
 
 # %%
-def all_equals(x, dy, size, stride):
-    """Each of the equals gets all of dy."""
-    dx = np.zeros_like(x)
-    for i, j in np.ndindex(dy.shape[1:3]):
-        rows, columns = slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)
-        part = x[:, rows, columns]
-        dx[:, rows, columns] += (part == part.max(axis=(1, 2), keepdims=True)) * dy[:, i, j][:, None, None]
-    return dx
-
-
 dy = np.ones_like(max_pool2d(x, 2, 2))
 black = (images == 0).all(axis=3)
-right, wrong = max_pool2d_gradient(x, dy, 2, 2), all_equals(x, dy, 2, 2)
+right, wrong = max_pool2d_gradient(x, dy, 2, 2), broken.pool_all_equals(x, dy, 2, 2)
 on_black = wrong[black].sum() / right[black].sum()
 print(f"blame sent: {wrong.sum() / right.sum():.1f} times as much; on black pixels {on_black:.1f} times")
 assert wrong[black].sum() > 3 * right[black].sum(), "max_pool2d_gradient: first make the judge say right"

@@ -11,7 +11,7 @@
 # %%
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 from scratchnet import reference
 
 images, labels, subjects = cells(16)
@@ -152,44 +152,28 @@ assert abs(gaps.mean() - answer) < 5 * error, "dropout: first make the judge say
 #
 # ## Break it
 #
-# **Forget to divide by $1 - q$.**
-
+# **Forget to divide by $1 - q$.** So does `broken.dropout_unscaled`.
 
 # %%
-def unscaled(x, rate, rng, training):
-    """What is kept stays as it is."""
-    if not training:
-        return x, np.ones(x.shape, bool)
-    kept = rng.random(x.shape) >= rate
-    return np.where(kept, x, 0), kept
-
-
-def same_every_step(x, rate, rng, training):
-    """The same coins for all images and steps."""
-    if not training:
-        return x, np.ones(x.shape, bool)
-    kept = np.broadcast_to(np.random.default_rng(7).random(x.shape[1:]) >= rate, x.shape)
-    return np.where(kept, x / (1 - rate), 0), kept
-
-
-weak = gap(unscaled(np.repeat(hidden, 2000, axis=0), 0.5, np.random.default_rng(1), True)[0]).mean()
+weak = gap(broken.dropout_unscaled(np.repeat(hidden, 2000, axis=0), 0.5, np.random.default_rng(1), True)[0]).mean()
 bias = values[3][1] - values[3][0]
 print(
     f"mean over the masks without the division: {weak:.2f}, in use {answer:.2f}: {(answer - bias) / (weak - bias):.1f} times"
 )
-judge("dropout", unscaled)
+judge("dropout", broken.dropout_unscaled)
 
 # %% [markdown]
 # In use the network is twice as sure as it ever was in training. The most likely class stays the same, so the accuracy
 # doesn't show it; the probabilities are wrong.
 #
-# **Throw the coins once.** The features that are left out once are left out for ever:
+# **Throw the coins once,** for all images and all steps (`broken.dropout_of_one_coin`). The features that are left out
+# once are left out for ever:
 
 # %%
-values, losses = train(0.5, drop=same_every_step)
+values, losses = train(0.5, drop=broken.dropout_of_one_coin)
 start = reference.xavier_uniform(np.random.default_rng(0), (x.shape[1], 128))
 print(f"hidden features whose weights never moved: {np.mean(np.all(values[0] == start, axis=0)):.0%}")
-judge("dropout", same_every_step)
+judge("dropout", broken.dropout_of_one_coin)
 assert np.mean(np.all(values[0] == start, axis=0)) > 0.3
 
 # %% [markdown]

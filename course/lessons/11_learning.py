@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import scratchnet as sn
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 from course.written import written
 from scratchnet import reference, textbook
 
@@ -146,35 +146,19 @@ pictures.show(figure, "Left: your network's loss over its twin's. Right: how far
 #
 # ## Break it
 #
-# Three mistakes in `train_step` and `accuracy` that nobody would see from a curve alone.
-
+# Three mistakes in `train_step` and `accuracy` that nobody would see from a curve alone. `train_step_adds_up` adds up
+# the gradients of all steps; `train_step_of_the_sum` takes the gradient of the sum over the images, not of the mean.
 
 # %%
-def adds_up(network, optimiser, images, labels):
-    """The gradients of all steps are added up."""
-    logits = network.forward(images, training=True)
-    network.backward(reference.softmax_cross_entropy_gradient(logits, labels) / len(labels), accumulate=True)
-    optimiser.step()
-    return float(reference.softmax_cross_entropy(logits, labels).mean())
-
-
-def sum_of_images(network, optimiser, images, labels):
-    """The gradient of the sum, not of the mean."""
-    logits = network.forward(images, training=True)
-    network.backward(reference.softmax_cross_entropy_gradient(logits, labels))
-    optimiser.step()
-    return float(reference.softmax_cross_entropy(logits, labels).mean())
-
-
-for step in (train_step, adds_up, sum_of_images):
+for step in (train_step, broken.train_step_adds_up, broken.train_step_of_the_sum):
     network = networks()["kernels"]
     for parameter in network.parameters():
         parameter.grad[...] = 0
     found = train(network, 120, sn.Adam, step)
     size = np.sqrt(sum(np.sum(p.value**2) for p in network.parameters() if p.decay))
-    print(f"{step.__name__:<14} loss of the last 20 steps {found[-20:].mean():.4f}, length of all weights {size:.3f}")
-judge("train_step", adds_up)
-judge("train_step", sum_of_images)
+    print(f"{step.__name__:<21} loss of the last 20 steps {found[-20:].mean():.4f}, length of all weights {size:.3f}")
+judge("train_step", broken.train_step_adds_up)
+judge("train_step", broken.train_step_of_the_sum)
 
 # %% [markdown]
 # With the *sum*, gradients are 32 times as large. Adam forgives that, for it forgets how large gradients are (lesson
@@ -185,7 +169,7 @@ judge("train_step", sum_of_images)
 
 # %%
 network = made["kernels"]
-answers = [np.mean(network.forward(x[test], training=True).argmax(axis=1) == labels[test]) for _ in range(20)]
+answers = [broken.accuracy_in_training(network, x[test], labels[test]) for _ in range(20)]
 print(
     f"training=True: from {min(answers):.1%} to {max(answers):.1%} in 20 tests; as in use: {accuracy(network, x[test], labels[test]):.1%}"
 )

@@ -12,7 +12,7 @@
 # %%
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 
 images, labels, subjects = cells(64)
 people, counts = np.unique(subjects, return_counts=True)
@@ -168,16 +168,11 @@ judge("interval", interval)
 # ## Does the interval keep its promise?
 #
 # "95 %" is a promise: of 100 such intervals, 95 hold the truth. In a simulation the truth is known. Each study has 40
-# people with 5 to 39 cells; each person's cells are right with a probability of their own, 80 % on average.
+# people with 5 to 39 cells; each person's cells are right with a probability of their own, 80 % on average. Beside
+# yours stands the bootstrap over *images* (`broken.interval_over_images`): as if each cell came from another person.
 
 
 # %%
-def over_images(correct, subjects, rng):
-    """The bootstrap over images: as if each cell came from another person."""
-    drawn = rng.integers(len(correct), size=(1000, len(correct)))
-    return tuple(np.quantile(correct[drawn].mean(axis=1), [0.025, 0.975]))
-
-
 def study(rng):
     """(correct, subjects) of a simulated study whose true accuracy is 80 %."""
     chance, sizes = rng.beta(4, 1, 40), rng.integers(5, 40, 40)
@@ -186,7 +181,9 @@ def study(rng):
 
 
 figure, axes = pictures.figure(columns=2, width=12, height=4)
-for ax, (name, method) in zip(axes, (("over people", interval), ("over images", over_images)), strict=True):
+for ax, (name, method) in zip(
+    axes, (("over people", interval), ("over images", broken.interval_over_images)), strict=True
+):
     rng, held = np.random.default_rng(0), 0
     for number in range(60):
         low, high = method(*study(rng), rng)
@@ -205,45 +202,29 @@ pictures.show(
 
 test = split_subjects(labels, subjects, 0.25, np.random.default_rng(0))
 right = (nearest(features[~test], labels[~test], features[test]) == labels[test]).astype(float)
-for name, method in (("people", interval), ("images", over_images)):
+for name, method in (("people", interval), ("images", broken.interval_over_images)):
     low, high = method(right, subjects[test], np.random.default_rng(0))
     print(f"real cells, seed 0: {right.mean():.1%} right; over {name} {low:.1%} to {high:.1%}")
 
 # %% [markdown]
 # ## Break it
 #
-# **Without replacement.** Draw all subjects, each once, in another order. What happens to the width?
-
+# **Without replacement.** Draw all subjects, each once, in another order (`broken.interval_without_replacement`). What
+# happens to the width?
 
 # %%
-def without_replacement(correct, subjects, rng):
-    """All subjects, each once."""
-    values = []
-    for _ in range(100):
-        order = rng.permutation(np.unique(subjects))
-        values.append(np.concatenate([correct[subjects == name] for name in order]).mean())
-    return tuple(np.quantile(values, [0.025, 0.975]))
-
-
-low, high = without_replacement(right, subjects[test], np.random.default_rng(0))
+low, high = broken.interval_without_replacement(right, subjects[test], np.random.default_rng(0))
 print(f"from {low:.3f} to {high:.3f}")
-judge("interval", without_replacement)
+judge("interval", broken.interval_without_replacement)
 assert high - low < 1e-9
 
 # %% [markdown]
-# **Sort and cut.** The first quarter of the people by name:
-
+# **Sort and cut.** The first quarter of the people by name (`broken.split_sorted_and_cut`):
 
 # %%
-def sorted_and_cut(labels, subjects, share, rng):
-    """Whole people, but always the same, and names may go by class."""
-    names = np.unique(subjects)
-    return np.isin(subjects, names[: int(share * len(names))])
-
-
-cut = sorted_and_cut(labels, subjects, 0.25, None)
+cut = broken.split_sorted_and_cut(labels, subjects, 0.25, None)
 print(f"test side: {cut.sum()} cells, {labels[cut].mean():.0%} leukaemic; of all cells {labels.mean():.0%} are")
-judge("split_subjects", sorted_and_cut)
+judge("split_subjects", broken.split_sorted_and_cut)
 assert labels[cut].mean() == 1
 
 # %% [markdown]

@@ -17,7 +17,7 @@ from fractions import Fraction
 import numba
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 from scratchnet import reference
 
 images, labels, subjects = cells(32)
@@ -270,23 +270,18 @@ for name, function in wrong.items():
     assert abs(np.sum(d * function(v)) - left) > 1e-3
 judge("winograd_f23_adjoint", wrong["inverse"])
 
-
 # %% [markdown]
-# **Without the halves.**
-
+# **Without the halves** of $m_2$ and $m_3$ (`broken.winograd_f23_without_halves`).
 
 # %%
-def without_halves(d, g):
-    """The ½ of m₂ and m₃ are forgotten."""
-    m1, m4 = (d[0] - d[2]) * g[0], (d[1] - d[3]) * g[2]
-    m2, m3 = (d[1] + d[2]) * (g[0] + g[1] + g[2]), (d[2] - d[1]) * (g[0] - g[1] + g[2])
-    return [m1 + m2 + m3, m2 - m3 - m4]
-
-
 constant = [Fraction(7)] * 4
-print("on a constant row with the edge filter:", *without_halves(constant, [-1, 0, 1]), "as it should be")
-judge("winograd_f23", without_halves)
-assert without_halves(constant, [-1, 0, 1]) == [0, 0]
+print(
+    "on a constant row with the edge filter:",
+    *broken.winograd_f23_without_halves(constant, [-1, 0, 1]),
+    "as it should be",
+)
+judge("winograd_f23", broken.winograd_f23_without_halves)
+assert broken.winograd_f23_without_halves(constant, [-1, 0, 1]) == [0, 0]
 
 # %% [markdown]
 # Where the image is constant and the filter looks for edges, the wrong answer is right. Most of our images are

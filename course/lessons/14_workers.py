@@ -11,7 +11,7 @@
 # %%
 import numpy as np
 
-from course import cells, judge, pictures
+from course import broken, cells, judge, pictures
 from scratchnet import reference
 
 images, labels, subjects = cells(32)
@@ -78,7 +78,7 @@ above, below = np.zeros(6), np.zeros(6)
 for number, ((gradient, count), colour) in enumerate(
     zip(parts, (pictures.BLUE, pictures.YELLOW, pictures.GREEN), strict=True), 1
 ):
-    share = gradient[:, 0] * count / len(labels)
+    share = combine([(gradient[:, 0], count), (np.zeros(6), len(labels) - count)])  # as if the others brought nothing
     start = np.where(share > 0, above, below)
     axes[0].bar(places, share, 0.6, bottom=start, color=colour, label=f"worker {number}: {count} cells")
     above, below = above + np.maximum(share, 0), below + np.minimum(share, 0)
@@ -143,35 +143,18 @@ assert (a + b) + c != a + (b + c)
 #
 # ## Break it
 #
-# Three ways to combine that are often seen.
-
+# Three ways to combine that are often seen: the mean of the workers' means; their sum, so that the learning rate grows
+# with the number of workers; and without the last, smaller part, so that all are even.
 
 # %%
-def mean_of_means(parts):
-    """As if all workers had as many images."""
-    return np.mean([gradient for gradient, _ in parts], axis=0)
-
-
-def sum_of_means(parts):
-    """The learning rate grows with the number of workers."""
-    return sum(gradient for gradient, _ in parts)
-
-
-def drops_the_rest(parts):
-    """The last, smaller part is left out, to be even."""
-    most = max(count for _, count in parts)
-    kept = [(gradient, count) for gradient, count in parts if count == most]
-    return sum(gradient * count for gradient, count in kept) / sum(count for _, count in kept)
-
-
-for function in (mean_of_means, sum_of_means, drops_the_rest):
+for function in (broken.combine_mean_of_means, broken.combine_sum_of_means, broken.combine_without_the_rest):
     error = np.linalg.norm(function(parts) - whole) / np.linalg.norm(whole)
     even = [(mean_gradient(i), len(i)) for i in np.split(np.arange(len(labels)), 3)]
     error_even = np.linalg.norm(function(even) - whole) / np.linalg.norm(whole)
-    print(f"{function.__name__:<15} error {error:4.0%} with 100, 100 and 46 cells, {error_even:4.0%} with 82 each")
+    print(f"{function.__name__:<24} error {error:4.0%} with 100, 100 and 46 cells, {error_even:4.0%} with 82 each")
     judge("combine", function)
     assert error > 0.01
-    assert (error_even < 1e-12) == (function is not sum_of_means)
+    assert (error_even < 1e-12) == (function is not broken.combine_sum_of_means)
 
 # %% [markdown]
 # Two of them are exactly right as long as all parts are even, and that is what they were tested with. It is the lesson
