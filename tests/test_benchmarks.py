@@ -14,10 +14,13 @@ import pytest
 from benchmarks import accuracy, rounds, targets, work
 from benchmarks.__main__ import main
 from benchmarks.layers import multiplications, needed_by
+from benchmarks.systems.learners import require_shared
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
+from scratchnet.errors import ConfigError
 from scratchnet.nn import models
 from scratchnet.nn.fused import ConvReluPool
+from scratchnet.training.config import Config
 
 
 def run(repository, *arguments, program="benchmarks"):
@@ -314,6 +317,8 @@ def test_pytorch_is_given_the_same_network_and_recipe(trained_run):
 
 
 def test_a_recipe_that_pytorch_would_be_told_differently_is_refused(repository, trained_run):
+    with pytest.raises(ConfigError, match="model residual is not compared with PyTorch, only report or report-wide"):
+        require_shared(Config(model="residual"))
     done = learning(repository, trained_run.data, "--systems", "torch", "--change", "class_weights='balanced'")
     assert done.returncode == 2
     assert "class_weights balanced is not compared with PyTorch" in done.stderr

@@ -167,7 +167,7 @@ def test_the_roc_curves_are_the_right_way_round(made):
     """The area under each drawn curve is its AUC: false positives to the right, true ones upwards."""
     sklearn = pytest.importorskip("sklearn.metrics")
     said, page, _ = made
-    (svg,) = svgs(page, "ROC curve per image and per subject")
+    (svg,) = svgs(page, "ROC per image and per subject")
     groups = [np.flatnonzero(np.array(said.subjects) == name) for name in sorted(set(said.subjects))]
     areas = []
     for x, y in curves(svg):
@@ -190,7 +190,7 @@ def test_the_dots_are_where_the_network_decides(made):
     right = said.probabilities.argmax(axis=1) == said.labels
     true, false = right[said.labels == 0].mean(), 1 - right[said.labels == 1].mean()
     assert f"it decides at {100 * true:.1f} % true and {100 * false:.1f} % false positives" in page
-    (svg,) = svgs(page, "ROC curve per image and per subject")
+    (svg,) = svgs(page, "ROC per image and per subject")
     frame = re.search(r'<g id="patch_2">\s*<path d="([^"]*)"', svg)[1]
     corners = np.array([[float(x), float(y)] for x, y in re.findall(r"[ML] (\S+) (\S+)", frame)])
     (left, top), (right_end, bottom) = corners.min(axis=0), corners.max(axis=0)
@@ -231,7 +231,7 @@ def test_ten_classes_have_a_curve_each_and_whole_words(browser, tmp_path):
         page = browser.new_page(viewport={"width": width, "height": 800})
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert len(svgs(path.read_text(encoding="utf-8"), "ROC curve per")) == 2
+        assert len(svgs(path.read_text(encoding="utf-8"), "ROC per")) == 2
         sizes = [cell.bounding_box() for cell in page.locator("table.confusion tbody th").all()]
         assert all(size["width"] > size["height"] for size in sizes)
         if width == 1200:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.work import Work
+from benchmarks.work import FILTERS, Work
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError
 from scratchnet.extras import require
@@ -105,6 +105,7 @@ LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}
 def require_shared(config: Config) -> None:
     """Raises ConfigError for a recipe that PyTorch would be told differently."""
     for name, shared in (
+        ("model", tuple(FILTERS)),
         ("optimizer", ("adam", "adamw")),
         ("class_weights", ("none",)),
         ("dtype", ("float32",)),
