@@ -358,3 +358,49 @@ def test_what_fit_refuses():
         net.fit(x * np.float32(1e30), labels, epochs=9, optimizer=sn.SGD(net.parameters(), 1e9))
     with pytest.raises(OrderError, match="learnt nothing"):
         small().predict(x)
+
+
+def test_an_optimiser_of_another_network_and_halves_of_a_pair_are_refused():
+    net, other = built(), built()
+    x, y = images(), np.arange(12) % 2
+    for how, error, said in (
+        ({"optimizer": sn.Adam(other.parameters())}, ConfigError, "other parameters than this network's"),
+        ({"optimizer": sn.Adam}, ConfigError, "expected Adam"),
+        ({"validation_data": x}, ShapeError, "a pair"),
+    ):
+        with pytest.raises(error, match=said):
+            net.fit(x, y, epochs=1, **how)
+    with pytest.raises(DtypeError, match="a NumPy array, got list"):
+        small().fit(x.tolist(), y)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "a\0", " ", "n" * 65, 5])
+def test_a_name_that_no_file_of_weights_can_hold_is_refused_before_training(name):
+    with pytest.raises(ConfigError, match="a layer cannot be called"):
+        built(sn.Sequential([sn.Flatten(), sn.Dense(2, name=name)]))
+
+
+def test_one_object_in_two_blocks_is_refused():
+    shared = sn.Conv2D(3, 3)
+    for layers in ([sn.Residual([shared]), sn.Residual([shared])], [shared, sn.Residual([sn.ReLU()], [shared])]):
+        with pytest.raises(ConfigError, match="the same layer object stands in the list twice"):
+            sn.Sequential(layers)
+
+
+class Doubled(sn.Sequential):
+    """A network with arguments of its own."""
+
+    def __init__(self, classes=2):
+        super().__init__([sn.Flatten(), sn.Dense(classes)])
+
+    def forward(self, x, *, training=False):
+        return 2 * super().forward(x, training=training)
+
+
+def test_a_network_class_of_one_s_own_is_saved(tmp_path):
+    net = Doubled(3)
+    net.build((8, 8, 3))
+    net.save(tmp_path / "own.h5")
+    again = sn.load(tmp_path / "own.h5", layers=[Doubled])
+    assert isinstance(again, Doubled)
+    assert again(images()).tobytes() == net(images()).tobytes()

@@ -49,6 +49,9 @@ def wants(depth):
 def fails():
     raise RuntimeError("no\\nluck")
 
+def ends():
+    raise SystemExit(3)
+
 def nothing():
     return None
 """
@@ -94,6 +97,8 @@ def test_a_run_of_one_s_own_network_needs_the_file_no_more(at, capsys):
     assert train.main(["--config", "runs/run/config.toml", "--name", "again"]) == 0
     assert weights("again") == weights("run")
     assert train.main(["--resume", "runs/again", "--epochs", "3"]) == 0
+    assert train.main(["--resume", "runs/again", "--epochs", "3", "--model", "mine.py:plain"]) == 2
+    assert "leave out --model" in capsys.readouterr().err
     assert learn("--config", "runs/run/config.toml", "--epochs", "3", name="three") == 0
     assert weights("three") == weights("again")
     capsys.readouterr()
@@ -144,6 +149,7 @@ def test_a_network_with_layers_of_one_s_own_asks_for_their_file(at, capsys):
         ("mine.py:Square", (), "expected a Sequential, or a function that makes one, got type"),
         ("mine.py:wants", (), "can take image_size, classes, channels, dropout, weight_init; it wants depth"),
         ("mine.py:fails", (), "mine.py:fails failed: RuntimeError: no luck"),
+        ("mine.py:ends", (), "mine.py:ends failed: SystemExit: 3"),
         ("mine.py:nothing", (), "must return a Sequential, got NoneType"),
         ("mine.py:ready", ("--dropout", "0.1"), "dropout has no effect on a network of your own"),
         ("mine.py:plain", ("--weight-init", "he_normal"), "weight_init has no effect"),
@@ -231,3 +237,20 @@ def test_validation_data_and_early_stopping(spots):
     ):
         with pytest.raises(error, match=said):
             classifier.fit(X, y, validation_data=data)
+
+
+def test_what_would_change_nothing_is_refused(spots):
+    X, y = spots
+    for setting in ({"dropout": 0.1}, {"model": "report-wide"}, {"weight_init": "he_normal"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(setting))} has no effect"):
+            sn.Classifier(network=own, **QUICK, **setting).fit(X, y)
+
+
+def test_validation_classes_are_matched_by_name(spots):
+    X, _ = spots
+    y = np.array([10, 9])[np.arange(24) % 2]
+    rows = [
+        sn.Classifier(network=own, **QUICK | {"epochs": 1}).fit(X, y, validation_data=(X, given)).history_
+        for given in (y, y.astype(str))  # as texts, "10" comes before "9"
+    ]
+    assert rows[0] == rows[1]

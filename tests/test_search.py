@@ -6,10 +6,13 @@ import csv
 import numpy as np
 import pytest
 
+import scratchnet as sn
 from scratchnet.__main__ import main
 from scratchnet.commands import find_rate, plan, search
 from scratchnet.measures.predictions import Predictions
+from scratchnet.nn.models import MODELS
 from scratchnet.prepare import SAMPLE
+from scratchnet.training.config import from_toml
 from scratchnet.training.run import read_table
 from tests.small_runs import make_sides
 
@@ -128,3 +131,19 @@ def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
     assert f"--learning-rate {proposed:.2g}" in capsys.readouterr().out
     assert main([*asked, "--learning-rate", "0.1"]) == 2
     assert "leave it out" in capsys.readouterr().err
+
+
+def test_layers_that_observe_a_micro_batch_record_its_size_as_train_does(tmp_path, capsys, monkeypatch):
+    layers = lambda size, classes, **_: sn.Sequential(  # noqa: E731
+        [sn.MaxPool2D(size // 4), sn.BatchNorm2D(), sn.Flatten(), sn.Dense(classes)]
+    )
+    monkeypatch.setitem(MODELS, "report", layers)
+    data, out = make_sides(tmp_path / "data", train=24, validation=12, test=8), tmp_path / "out"
+    asked = ["search", str(data), "--out", str(out), "--grid", "learning_rate=0.01", "--batch-size", "8"]
+    assert main([*asked, "--epochs", "1"]) == 0
+    (run,) = (out / "learning_rate=0.01",)
+    assert from_toml(run / "config.toml")["micro_batch"] == 8
+    assert main([*asked, "--epochs", "2"]) == 0  # the same command with more epochs goes on
+    assert len(read_table(run / "metrics.csv")) == 2
+    assert main([*asked, "--epochs", "2", "--micro-batch", "4"]) == 2
+    assert "micro_batch 8, not 4" in capsys.readouterr().err

@@ -85,7 +85,7 @@ def _run(file: str) -> dict[str, Any]:
     sys.path.append(str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())[:200]
         raise ConfigError(f"{file} could not be run: {type(error).__name__}: {said}") from error
     return vars(module)

@@ -85,6 +85,8 @@ class Plan:
             return
         about, _ = newest
         wanted, found = asdict(self.config), about["config"]
+        if not self.config.micro_batch:  # chosen by the run, where its layers observe a micro-batch together
+            del wanted["micro_batch"]
         different = [
             f"{name} {found.get(name)}, not {value}"
             for name, value in wanted.items()
@@ -110,7 +112,9 @@ class Plan:
                 asked = {"epochs": self.config.epochs}
                 experiment, progress, _ = reopen(run, asked, str(shards))
             else:  # new, or killed before its first step
-                experiment, progress = Experiment(self.config, shards, command=command, prepared_from=made), Progress()
+                experiment = Experiment(self.config, shards, command=command, prepared_from=made, choose_cut=True)
+                progress = Progress()
+                run.write_config(experiment.config, experiment.about)
                 if started := start(experiment.network, self.config, experiment.train_set.class_names):
                     print("\n".join(wrapped(f"started {started}")) + "\n", flush=True)
             print(f"{sides_text(experiment)}\n", flush=True)

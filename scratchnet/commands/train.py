@@ -20,6 +20,7 @@ from scratchnet.data import read_manifest
 from scratchnet.data.class_labels import parse_class_labels, require_form
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.kernels.machine.threads import most_threads, set_threads
+from scratchnet.nn.models import MODELS
 from scratchnet.prepare import SAMPLE, Settings, cache
 from scratchnet.prepare.folder import require_outside
 from scratchnet.prepare.options import add_options, chosen_settings, given_settings
@@ -154,6 +155,8 @@ def _create(folder: Path, experiment: Experiment, *, named: bool) -> Run:
 def resumed(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experiment, Run, Progress]]:
     """A run to go on with, locked, as its newest checkpoint that is whole has left it; any number of ranks may have begun it."""
     senseless = [name for name in (*PREPARING, *NEW_RUN) if getattr(options, name) is not None]
+    if options.model is not None and options.model not in MODELS:
+        senseless.append("model")
     if senseless:
         raise ConfigError(f"--resume goes on with the run's own settings: leave out {as_option(senseless[0])}")
     run = Run(Path(options.resume))

@@ -294,3 +294,9 @@ def observers_of(layer: Any) -> list[Any]:
     if hasattr(layer, "observers"):
         return list(layer.observers())
     return [layer] if buffers_of(layer) else []
+
+
+def layers_in(layer: Any) -> list[Any]:
+    """This layer, and those within it, as in `Residual`."""
+    within = [*(getattr(layer, "layers", None) or ()), *(getattr(layer, "shortcut", None) or ())]
+    return [layer, *(one for part in within for one in layers_in(part))]

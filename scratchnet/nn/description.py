@@ -190,7 +190,7 @@ def _written_layer(layer: Any) -> Any:
         if one.kind is inspect.Parameter.VAR_POSITIONAL and arguments.get(name):
             raise ConfigError(f"{kind}: a description of layers names each argument; write *{name} as one list")
     written = {name: _written(value, f"{kind}: {name}") for name, value in arguments.items()}
-    if isinstance(layer, Sequential):
+    if isinstance(layer, Sequential) and "layers" in written:
         # The layers of a part of a network keep the names that they had in the whole.
         for one, there, usual in zip(written["layers"], layer, layer.automatic_names(), strict=True):
             now = getattr(there, "name", None)

@@ -23,6 +23,7 @@ from scratchnet.nn.base import (
     checked_dtype,
     checked_seed,
     checked_shape,
+    layers_in,
     observers_of,
     parameters_of,
     require_array,
@@ -32,6 +33,8 @@ from scratchnet.nn.fused import FUSED
 from scratchnet.nn.summary import summary_table
 from scratchnet.nn.thread_check import ThreadCheck
 from scratchnet.nn.whole import Whole
+
+LONGEST_NAME = 64  # of a layer
 
 
 class Watcher:
@@ -87,9 +90,11 @@ class Sequential(Whole, ThreadCheck, Remembers):
     def _require_layers(layers: list[Any]) -> None:
         if not layers:
             raise ConfigError("Sequential needs at least one layer")
-        if len({id(layer) for layer in layers}) < len(layers):
+        inside = [id(one) for layer in layers for one in layers_in(layer)]
+        if len(set(inside)) < len(inside):
             raise ConfigError(
-                "Sequential: the same layer object stands in the list twice: make one object for each place"
+                "Sequential: the same layer object stands in the list twice: make one object for each place, since it "
+                "remembers its last batch for backward"
             )
         for layer in layers:
             require_layer(layer)
@@ -197,6 +202,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
             kind = _kind(layer)
             if getattr(layer, "name", kind) == kind and not getattr(layer, "was_named", False):
                 layer.name = automatic
+            _require_name(layer.name)
             if layer.name in taken:
                 raise ConfigError(f"Sequential: two layers are called {layer.name!r}: give each its own name")
             taken.add(layer.name)
@@ -418,6 +424,15 @@ class Sequential(Whole, ThreadCheck, Remembers):
 
 def _kind(layer: Any) -> str:
     return str(getattr(layer, "kind", type(layer).__name__.lower()))
+
+
+def _require_name(name: Any) -> None:
+    """Raises ConfigError for what files of weights, and the names in them, cannot hold as a layer's name."""
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not set("./\0").isdisjoint(name):
+        raise ConfigError(
+            f"a layer cannot be called {str(name)[:LONGEST_NAME]!r}: expected a text of 1 to {LONGEST_NAME} characters without "
+            "dots and slashes"
+        )
 
 
 def _name_in(error: Exception, layer: Any, what: str) -> None:

@@ -72,18 +72,19 @@ def _image(pixels: Pixels) -> dict[str, Any]:
 
 
 def _strongest(network: Sequential, outputs: dict[str, Array]) -> dict[str, NDArray[np.intp]]:
-    """For each layer with maps the numbers of those to show: the same from a convolution to the next one.
+    """For each layer with maps the numbers of those to show: the same as long as their number is, up to the next convolution.
 
     What a ReLU lets through is what counts, so that the order is that of the last map before the next convolution.
     """
     shown: dict[str, NDArray[np.intp]] = {}
     block: list[str] = []
     for layer in [*network.layers, None]:
-        if (layer is None or convolves(layer) or outputs[layer.name].ndim != 4) and block:
+        maps = None if layer is None else outputs[layer.name]
+        if block and (maps is None or convolves(layer) or maps.shape[3:] != outputs[block[-1]].shape[3:]):
             largest = np.abs(outputs[block[-1]][0]).max(axis=(0, 1))
             shown |= dict.fromkeys(block, np.argsort(-largest, kind="stable")[:SHOWN])
             block = []
-        if layer is not None and outputs[layer.name].ndim == 4:
+        if layer is not None and maps is not None and maps.ndim == 4:
             block.append(layer.name)
     return shown
 

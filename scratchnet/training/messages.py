@@ -15,6 +15,7 @@ from scratchnet.errors import DataError
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import in_words
 from scratchnet.measures.scores import counted
+from scratchnet.nn.base import layers_in
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.training.checkpoint import Progress
@@ -67,7 +68,7 @@ def _paragraph(label: str, text: str) -> list[str]:
 def _network(experiment: Experiment) -> str:
     """The network in a line."""
     network, config = experiment.network, experiment.config
-    kinds = [getattr(layer, "kind", "") for layer in network.layers]
+    kinds = [getattr(layer, "kind", "") for layer in layers_in(network)]
     weights = sum(parameter.value.size for parameter in network.parameters())
     size = config.image_size
     return (

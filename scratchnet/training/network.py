@@ -114,11 +114,13 @@ class Maker:
                 network = self.what(**{name: given[name] for name in self.takes})
             except ScratchnetError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 said = " ".join(str(error).split())[:200]
                 raise ConfigError(f"{self.name} failed: {type(error).__name__}: {said}") from error
         if not isinstance(network, Sequential):
             raise ConfigError(f"{self.name} must return a Sequential, got {type(network).__name__}")
-        text = described(Sequential(network.layers))
+        kind = type(network)
+        of_layers = kind.forward is Sequential.forward and kind.backward is Sequential.backward
+        text = described(Sequential(network.layers) if of_layers else network)
         OWN.update(own_of(network))
         return replace(plain, model=self.name, layers=text)

@@ -89,11 +89,16 @@ class Classifier:
             raise LabelError(f"y holds {len(classes)} class; a classifier needs at least two")
         settings = {"image_size": images.shape[1], **{name: getattr(self, name) for name in SETTINGS}}
         own = None if self.network is None else Maker(self.network)
+        for name in ("model", "dropout", "weight_init"):
+            if own and name not in own.takes and settings[name] != SETTINGS[name].default:
+                raise ConfigError(
+                    f"{name} has no effect on a network of your own: leave it out, or let the function that makes the network take it"
+                )
         config = own.config(settings, len(classes)) if own else Config(**settings)
         if config.patience and validation_data is None:
             raise ConfigError("patience is for validation_data: give fit images and classes to judge each epoch by")
         names = [str(one) for one in classes]
-        judged = None if validation_data is None else _judged(validation_data, images, classes, names)
+        judged = None if validation_data is None else _judged(validation_data, images, names)
         training = Training(config, ArrayImages(images, numbers.astype(np.int64), names), validation=judged)
         start(training.network, config, names)
         self.history_ = fit_in_memory(training, "fitting", verbose=self.verbose)
@@ -169,7 +174,7 @@ class Shown(str):
     __repr__ = str.__str__
 
 
-def _judged(data: Any, images: Array, classes: Array, names: list[str]) -> ArrayImages:
+def _judged(data: Any, images: Array, names: list[str]) -> ArrayImages:
     """The validation data as images with labels. Raises ShapeError or LabelError for others than those of the training."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise ShapeError(f"validation_data is a pair, (X, y), got {type(data).__name__}")
@@ -181,7 +186,7 @@ def _judged(data: Any, images: Array, classes: Array, names: list[str]) -> Array
     unknown = sorted({str(one) for one in y} - set(names))
     if unknown:
         raise LabelError(f"validation_data holds the class {unknown[0]!r}, which y does not: {', '.join(names)}")
-    return ArrayImages(X, np.searchsorted(classes, y).astype(np.int64), names)
+    return ArrayImages(X, np.array([names.index(str(one)) for one in y], np.int64), names)
 
 
 _DEFAULTS = {"network": None, "verbose": False, **{name: one.default for name, one in SETTINGS.items()}}

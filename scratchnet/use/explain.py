@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.machine.threads import alone
+from scratchnet.nn.base import layers_in
+from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Window2D
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.relu import ReLU
@@ -48,13 +50,16 @@ def feature_maps(network: Sequential, x: Array) -> dict[str, Array]:
 
 
 def layers_with_maps(network: Sequential) -> list[str]:
-    """The convolutions and residual blocks of a network, or rather the ReLU that follows each, after which the maps can be shown.
+    """The convolutions and residual blocks of a network, or rather the ReLU that follows each of them, also after
+    normalisation, where the maps can be shown.
 
     Raises ConfigError if the network has no convolution.
     """
     names = []
-    for layer, after in itertools.pairwise([*network.layers, None]):
+    for number, layer in enumerate(network.layers):
         if convolves(layer):
+            following = itertools.dropwhile(lambda one: isinstance(one, BatchNorm2D), network.layers[number + 1 :])
+            after = next(following, None)
             names.append(str(after.name if isinstance(after, ReLU) else layer.name))
     if not names:
         raise ConfigError("the network has no convolution, whose maps could be looked at")
@@ -101,8 +106,8 @@ def _seen_through(layer: Any, sight: Sight) -> Sight:
     """Which pixels a position of this layer's maps depends on, by what one of its input does; of several ways: what any sees."""
     if not hasattr(layer, "layers"):
         field, steps, start = sight
-        window = max(getattr(layer, "kernel_size", (getattr(layer, "pool_size", 1),)))
-        start -= getattr(layer, "pads", (0,))[0] * steps
+        window = max(layer.kernel_size) if isinstance(layer, Window2D) else getattr(layer, "pool_size", 1)
+        start -= layer.pads[0] * steps if isinstance(layer, Window2D) else 0
         return Sight(field + (window - 1) * steps, steps * getattr(layer, "stride", 1), start)
     ends = []
     for way in getattr(layer, "ways", [layer]):
@@ -132,9 +137,9 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
     cut = _number_of(network, layer) + 1
     for one in network.layers[:cut]:
         x = one.forward(x, training=False)
-    maps, after = x, list(_without_dropout(network.layers[cut:]))
+    maps, after = x, network.layers[cut:]
     # A web service may explain several images at once, with the same layers.
-    with alone(), fixed(network.observers()):
+    with alone(), fixed(network.observers()), _no_dropout(network):
         for one in after:
             x = one.forward(x, training=True)  # remembers what backward needs
         gradient = np.zeros_like(x)
@@ -158,13 +163,17 @@ def fixed(layers: list[Any]) -> Iterator[None]:
             layer.fixed = was
 
 
-def _without_dropout(layers: list[Any]) -> Iterator[Any]:
-    """The layers of a network, and of the networks in it; dropout does nothing in prediction."""
-    for layer in layers:
-        if isinstance(layer, Sequential):
-            yield from _without_dropout(layer.layers)
-        elif not isinstance(layer, Dropout):
-            yield layer
+@contextlib.contextmanager
+def _no_dropout(network: Sequential) -> Iterator[None]:
+    """Within the block dropout, at any depth, does nothing, as in prediction."""
+    found = [(layer, layer.rate) for layer in layers_in(network) if isinstance(layer, Dropout)]
+    for layer, _ in found:
+        layer.rate = 0.0
+    try:
+        yield
+    finally:
+        for layer, rate in found:
+            layer.rate = rate
 
 
 def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = None) -> Array:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scratchnet.data.batches import slices
-from scratchnet.errors import ConfigError, DataError, OrderError, ScratchnetError
+from scratchnet.errors import ConfigError, DataError, OrderError, ScratchnetError, ShapeError
+from scratchnet.nn.base import require_array
 from scratchnet.nn.description import build_for, by_name, described, from_description
 from scratchnet.nn.optimizers import Adam, Optimizer
 from scratchnet.nn.sequential import Sequential
@@ -38,12 +39,21 @@ def fit(
     **settings: Any,
 ) -> list[dict[str, float]]:
     """Trains the network as `Sequential.fit` says. settings: epochs, batch_size, patience, seed."""
+    if not (validation_data is None or (isinstance(validation_data, tuple | list) and len(validation_data) == 2)):
+        raise ShapeError(f"validation_data is a pair, (images, labels), got {type(validation_data).__name__}")
+    if not (optimizer is None or isinstance(optimizer, Optimizer)):
+        raise ConfigError(f"optimizer: expected Adam(net.parameters()) or the like, or None, got {optimizer!r}")
     if network.output_shape is None:
-        shape, dtype = getattr(images, "shape", ())[1:], str(getattr(images, "dtype", ""))
+        require_array("fit: images must be", images)
+        shape, dtype = images.shape[1:], str(images.dtype)
         network.build(shape, dtype=dtype if dtype in ("float32", "float64") else "float32", seed=settings["seed"])
     if settings["patience"] and validation_data is None:
         raise ConfigError("patience is for validation_data: give images and labels to judge each epoch by")
     optimizer = Adam(network.parameters()) if optimizer is None else optimizer
+    if {*map(id, optimizer.parameters)} - {*map(id, network.parameters())}:
+        raise ConfigError(
+            "optimizer: it moves other parameters than this network's: build the network, then Adam(net.parameters())"
+        )
     rate = optimizer.learning_rate
     config = Config(best_metric="loss", dtype=network.dtype.name, learning_rate=rate, warmup=0, **settings)
     training = OnNumbers(network, config, optimizer, (images, labels), validation_data)
