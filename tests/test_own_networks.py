@@ -144,7 +144,7 @@ def test_a_network_with_layers_of_one_s_own_asks_for_their_file(at, capsys):
         ("mine.py", (), "say which network of mine.py, mine.py:NAME; it has plain, ready, five, squares, wants"),
         ("mine.py:none", (), "mine.py:NAME; it has plain"),
         ("gone.py:plain", (), "there is no such file"),
-        ("resnet", (), "model must be one of report, report-wide, or FILE.py:NAME"),
+        ("resnet", (), "model must be one of report, report-wide, residual, or FILE.py:NAME"),
         ("mine.py:five", (), "gives 5 numbers for an image, but there are 2 classes"),
         ("mine.py:Square", (), "expected a Sequential, or a function that makes one, got type"),
         ("mine.py:wants", (), "can take image_size, classes, channels, dropout, weight_init; it wants depth"),
