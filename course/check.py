@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from unittest import mock
 
 from course.exercises import EXERCISES
 from course.judges import Verdict, verdict_on
@@ -25,7 +26,8 @@ def run(options: Any) -> int:
     """Prints a line for every exercise; returns 0 if all are right, else 1."""
     right = wrong = unwritten = 0
     files = files_in(options.path)
-    judged = best_of([(lesson, list(verdicts_on(lesson, options.seed))) for lesson in map(read, files)])
+    with mock.patch("os._exit", _no_exit):  # a file that ends the process would end this without a word
+        judged = best_of([(lesson, list(verdicts_on(lesson, options.seed))) for lesson in map(read, files)])
     for lesson, verdicts in judged:
         if len(judged) > 1 and (verdicts or lesson.problems):
             print(f"{lesson.path.relative_to(options.path)}")
@@ -38,6 +40,10 @@ def run(options: Any) -> int:
         raise DataError(f"{options.path}: defines no exercise; there are {', '.join(EXERCISES)}")
     print(f"{right} right, {wrong} wrong, {unwritten} {NOT_WRITTEN}")
     return int(wrong + unwritten > 0)
+
+
+def _no_exit(code: int = 0) -> NoReturn:
+    raise SystemExit(f"os._exit({code})")
 
 
 def best_of(lessons: list[tuple[Lesson, list[Verdict]]]) -> list[tuple[Lesson, list[Verdict]]]:

@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Each student's code runs in a process of its own with limits, and a file that changes the judges, or NumPy, is not judged. "
         "That keeps mistakes and pranks out. It is no sandbox against malice (ctypes, say): grade strangers' files on a machine "
-        "that may be lost. Whether a right function calls the textbook's is for you to read."
+        "that may be lost. A function that uses scratchnet's, and so may be right without being the student's, is named under problems."
     )
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="of a class: a file, or a folder of files, for each student"
@@ -155,11 +155,21 @@ def _graded(student: str, files: list[Path], options: Any, stop: threading.Event
     for number, file in enumerate(files):
         verdicts = [Verdict(name, complaint) for name, complaint in work.verdicts[number].items()]
         lessons.append((Lesson(file, problems=work.problems[number]), verdicts))
+    judged: dict[str, str] = {}  # where each function was found that is written
     for lesson, verdicts in best_of(lessons):
         where = f"{lesson.path.name}: " if len(files) > 1 else ""
         grades.problems += [one_line(where + problem) for problem in lesson.problems]
         for verdict in verdicts:
-            grades.verdicts.setdefault(verdict.name, one_line(verdict.complaint))
+            first = judged.get(verdict.name)
+            if first and verdict.written:
+                name = lesson.path.name
+                grades.problems.append(
+                    one_line(f"{verdict.name} stands in {first} and in {name}: the first was judged")
+                )
+            elif verdict.written or verdict.name not in grades.verdicts:
+                grades.verdicts[verdict.name] = one_line(verdict.complaint)
+            if verdict.written:
+                judged.setdefault(verdict.name, lesson.path.name)
     return grades
 
 

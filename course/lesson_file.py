@@ -40,13 +40,16 @@ class Cell:
 class Lesson:
     """What a file holds. functions: the exercises' by name. problems: what is wrong with the file itself, a line each.
 
-    namespace: the names that the functions see.
+    namespace: the names that the functions see. unreadable: the exercises in cells with a syntax error. leaning: for exercises
+    that use a module of scratchnet, which: a solution that calls the textbook's is right, and not the student's.
     """
 
     path: Path
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     namespace: dict[str, Any] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+    leaning: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> Lesson:
@@ -66,7 +69,25 @@ def read(path: Path) -> Lesson:
         if need:
             _execute(lesson, cell, statement)
     lesson.functions = {name: names[name] for name in wanted if name in names}
+    lesson.unreadable = [name for name in lesson.unreadable if name not in lesson.functions]
+    for name in wanted:
+        needed = _needed(statements, {name})
+        modules = _modules(statement for (_, statement), need in zip(statements, needed, strict=True) if need)
+        if modules and EXERCISES[name].lesson != 11:  # lesson 11 asks for it
+            lesson.leaning[name] = ", ".join(modules)
     return lesson
+
+
+def _modules(statements: Iterator[Statement]) -> list[str]:
+    """The modules of scratchnet, and of the course's right solutions, that the statements import, at their top or inside."""
+    found = set()
+    for node in (node for statement in statements for node in ast.walk(statement)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = node.module in ("scratchnet", "course")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if whole else {node.module}
+    return sorted(name for name in found if name.startswith(("scratchnet", "course.right")))
 
 
 def exercises_in(path: Path) -> list[str]:
@@ -140,8 +161,11 @@ def _parsed(lesson: Lesson, cells: list[Cell]) -> list[tuple[Cell, Statement]]:
             tree = ast.parse("\n" * (cell.first_line - 1) + cell.source, filename=_filename(lesson.path, cell))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None)
-            where = f"cell {cell.number}" + (f", line {line}" if line else "")
-            lesson.problems.append(f"{where}: {type(error).__name__}: {getattr(error, 'msg', None) or error}")
+            lesson.problems.append(
+                f"{_where(lesson.path, cell, line)}: {type(error).__name__}: {getattr(error, 'msg', None) or error}"
+            )
+            defined = re.findall(r"^def (\w+)", cell.source, re.MULTILINE)
+            lesson.unreadable += [name for name in EXERCISES if name in defined and name not in lesson.unreadable]
             continue
         statements += [(cell, statement) for statement in tree.body]
     return statements
@@ -193,7 +217,14 @@ def _execute(lesson: Lesson, cell: Cell, statement: Statement) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too
-        lesson.problems.append(f"cell {cell.number}, line {statement.lineno}: {type(error).__name__}: {error}")
+        lesson.problems.append(f"{_where(lesson.path, cell, statement.lineno)}: {type(error).__name__}: {error}")
+
+
+def _where(path: Path, cell: Cell, line: int | None) -> str:
+    """The place of a problem: a .py counts its lines through, a notebook's cells count their own."""
+    if path.suffix == ".py" and line:
+        return f"line {line}"
+    return f"cell {cell.number}" + (f", line {line}" if line else "")
 
 
 def _filename(path: Path, cell: Cell) -> str:

@@ -85,10 +85,20 @@ def show(made: Any, caption: str) -> None:
 
 
 def _folder() -> Path | None:
-    """What follows `--pictures` on the command line."""
-    if "--pictures" not in sys.argv[:-1]:
-        return None
-    return Path(sys.argv[sys.argv.index("--pictures") + 1])
+    """The FOLDER of `--pictures FOLDER` or `--pictures=FOLDER`. Ends the program, in one line, where it is mistyped."""
+    for at, word in enumerate(sys.argv[1:], 2):
+        option, equals, folder = word.partition("=")
+        if not option.startswith("--pic"):
+            continue
+        folder = folder if equals else "".join(sys.argv[at : at + 1])
+        if option != "--pictures" or not folder or folder.startswith("-"):
+            print(f"{word}: name a folder: --pictures FOLDER", file=sys.stderr)
+            raise SystemExit(2)
+        return Path(folder)
+    return None
+
+
+_folder()  # what is mistyped is said at once, and not after a lesson's training
 
 
 def image(axes: Any, x: Array, title: str = "") -> None:

@@ -100,7 +100,10 @@ def _judge(
         send({"file": number, "changed": changed})
         return
     names = [name for name in EXERCISES if name in lesson.functions]
-    send({"file": number, "problems": lesson.problems, "names": names})
+    leaning = [f"{name} uses {modules}" for name, modules in lesson.leaning.items()]
+    send({"file": number, "problems": lesson.problems + leaning, "names": names})
+    for name in lesson.unreadable:
+        send({"file": number, "name": name, "complaint": "not readable: see problems"})
     for name in names:
         if name not in skip:
             begin(number, name)

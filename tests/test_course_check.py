@@ -111,8 +111,15 @@ def test_a_syntax_error_is_named_and_spoils_its_cell(tmp_path, capsys):
     code, lines = check(saved(tmp_path, text), capsys)
     line = text.split("\n").index("def max_pool2d(x, size stride):") + 1
     assert code == 1
-    assert lines[0].startswith(f"cell 5, line {line}: SyntaxError: ")
+    assert lines[0].startswith(f"line {line}: SyntaxError: ")
     assert lines[1] == "relu_gradient: right"
+
+
+@pytest.mark.parametrize("first", ["import os\nZERO = os._exit(3)", "from os import _exit\nZERO = _exit(3)"])
+def test_a_file_that_ends_the_process_is_a_problem(first, tmp_path, capsys):
+    code, lines = check(saved(tmp_path, LESSON.replace("ZERO: float = 0.0", first)), capsys)
+    assert code == 1
+    assert "SystemExit: os._exit(3)" in lines[0]
 
 
 def test_an_error_of_a_function_names_its_line(tmp_path, capsys):

@@ -160,6 +160,14 @@ def graded(tmp_path_factory):
         stub = "def relu_gradient(x, dy):\n    raise NotImplementedError\n"
         text = RIGHT if suffix == "py" else json.dumps({"cells": [{"cell_type": "code", "source": stub}]})
         hands_in(folder / "in_a_folder", f"03_slopes.{suffix}", text)
+    (folder / "leans").mkdir()
+    for name, text in {
+        "03_a.py": "def dense_gradient(x, weight, dy):\n    raise NotImplementedError\n",
+        "03_b.py": RIGHT,
+        "03_c.py": with_relu("return dy"),
+        "06_d.py": "from scratchnet import reference as r\ndef max_pool2d(x, size, stride):\n    return r.max_pool2d(x, size, stride)",
+    }.items():
+        hands_in(folder / "leans", name, text)
     (folder / "nothing").mkdir()
     before, files = state_of(ROOT / "course"), set(folder.rglob("*"))
     code = main(
@@ -173,7 +181,7 @@ def graded(tmp_path_factory):
 
 
 def test_everybody_has_a_row(graded):
-    assert len(graded) == len(HOSTILE) + len(BROKEN) + 9 >= 30
+    assert len(graded) == len(HOSTILE) + len(BROKEN) + 10 >= 30
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -196,11 +204,20 @@ def test_what_a_file_does_as_a_whole_is_its_problem(name, graded):
 
 def test_the_others_are_right(graded):
     for name in ("right0", "right3", "'=cmd", "notebook", "in_a_folder"):
-        assert (graded[name]["right"], graded[name]["of"], graded[name]["problems"]) == ("3", "3", ""), name
+        assert (graded[name]["right"], graded[name]["of"], graded[name]["problems"]) == ("3", "4", ""), name
     assert graded["syntax"]["right"] == "3"
-    assert graded["syntax"]["problems"].startswith("cell 2, line 15: SyntaxError: ")
+    assert graded["syntax"]["problems"].startswith("line 15: SyntaxError: ")
+    assert graded["syntax"]["conv2d"] == "not readable: see problems"
     assert graded["nothing"]["problems"] == "no .py and no .ipynb"
     assert {graded["nothing"][name] for name in ("relu_gradient", "dense_gradient", "max_pool2d")} == {"missing"}
+
+
+def test_two_functions_of_one_name_and_one_that_calls_the_textbook_are_named(graded):
+    row = graded["leans"]
+    assert (row["right"], row["dense_gradient"], row["relu_gradient"]) == ("3", "right", "right")
+    assert "relu_gradient stands in 03_b.py and in 03_c.py: the first was judged" in row["problems"]
+    assert "06_d.py: max_pool2d uses scratchnet.reference" in row["problems"]
+    assert "03_a.py" not in row["problems"], "what is not written is no other function"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ps")

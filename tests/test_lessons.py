@@ -162,6 +162,33 @@ def test_runs_with_right_solutions_written_in_other_ways(number):
         exec(compile(tree, str(FILES[number]), "exec"), namespace)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["--pictures", "p"], "p"), (["--pictures=p"], "p"), ([], None),
+        (["--pictures"], 2), (["--pictures="], 2), (["--picture", "p"], 2), (["--pictures", "--pictures"], 2),
+    ],
+)  # fmt: skip
+def test_a_mistyped_option_for_pictures_is_said(arguments, folder, monkeypatch, capsys):
+    from course import pictures
+
+    monkeypatch.setattr(sys, "argv", ["01_pixels.py", *arguments])
+    if folder != 2:
+        assert pictures._folder() == (folder and Path(folder))
+        return
+    with pytest.raises(SystemExit, match="2"):
+        pictures._folder()
+    assert capsys.readouterr().err.endswith(": name a folder: --pictures FOLDER\n")
+
+
+def test_no_lesson_prints_the_loop_of_a_later_one():
+    """Mistakes are shown by name: what is a right solution but for a sign would be the answer."""
+    for number in FILES:
+        said = re.sub(r"# BEGIN SOLUTION.*?# END SOLUTION", "", TEXTS[number], flags=re.DOTALL)
+        for answer in ("dy[n, i, j, c]", "unravel_index", "dy @ weight[u, v].T\n", "rng.random(x.shape) >="):
+            assert answer not in said, (number, answer)
+
+
 @pytest.mark.parametrize("kind", ["py", "ipynb"])
 def test_what_is_written_so_far_is_found(kind, tmp_path):
     """Lesson 11 takes the functions that are right; one that is wrong, not written, or of a later lesson, is the textbook's."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from course.judges.comparison import Function, generator, tried
+from course.judges.spied_layer import Spied
 from scratchnet import reference as ref
 from scratchnet import textbook
 
@@ -145,10 +146,7 @@ def built(make: Maker, seed: int) -> textbook.Layer:
 def check(mine: Function, seed: int) -> str:
     """Every right layer must pass, and every broken one must not."""
     for name, make, expected, words in [
-        *(
-            (name, make, True, f"calls a right {name} wrong: is the tolerance too tight?")
-            for name, make in RIGHT.items()
-        ),
+        *((name, make, True, f"calls a right {name} wrong") for name, make in RIGHT.items()),
         *((name, make, False, f"does not notice: {name}") for name, make in BROKEN.items()),
     ]:
         layer = built(make, seed)
@@ -163,5 +161,53 @@ def check(mine: Function, seed: int) -> str:
         if not isinstance(answer, bool | np.bool_):
             return f"must return True or False, got {type(answer).__name__}"
         if bool(answer) is not expected:
-            return words
+            return _why(mine, make, seed, words, alarm=expected)
     return ""
+
+
+def _answer(mine: Function, layer: textbook.Layer) -> bool:
+    """What a checker says; one that raises has said no."""
+    try:
+        return bool(mine(layer))
+    except Exception:
+        return False
+
+
+def _why(mine: Function, make: Maker, seed: int, words: str, *, alarm: bool) -> str:
+    """The complaint `words` with its likely reason: layers of which one known mistake makes right ones, and what was asked."""
+    spied = Spied(built(make, seed))
+    _answer(mine, spied.layer)
+    if alarm:
+        if spied.false_alarm().startswith("without"):
+            return f"{words}, {spied.false_alarm()}"
+        for reason, change in LOSSES.items():
+            if _answer(mine, _goes_back_by(change, seed)):
+                return f"{words}: {reason}"
+        otherwise = "is L = Σ r · forward(x), with this same r? Is each number put back? Or is the tolerance too tight?"
+        return f"{words}: {spied.false_alarm() or otherwise}"
+    if _answer(mine, _off_by(1, seed)) != _answer(mine, _off_by(-1, seed)):
+        return f"{words} (is the difference's absolute value compared, for every number?)"
+    found = spied.miss()
+    return f"{words} ({found})" if found else words
+
+
+# Mistakes in L, and what must arrive at backward in the place of dy for L to be right.
+LOSSES: dict[str, Function] = {
+    "L lacks r: L = Σ r · forward(x), with the r that backward is given": np.ones_like,
+    "L is a mean: L = Σ r · forward(x), the sum": lambda dy: dy / np.size(dy),
+    "L is a mean over the images: L = Σ r · forward(x), the sum": lambda dy: dy / len(dy),
+}
+
+
+def _goes_back_by(change: Function, seed: int) -> textbook.Layer:
+    layer = built(_dense, seed)
+    backward = layer.backward
+    layer.backward = lambda dy, **options: backward(change(dy), **options)  # type: ignore[method-assign]
+    return layer
+
+
+def _off_by(number: float, seed: int) -> textbook.Layer:
+    """A dense layer all of whose gradients are too large by a number."""
+    return built(
+        lambda: _dense(dense_gradient=lambda x, w, dy: tuple(g + number for g in ref.dense_gradient(x, w, dy))), seed
+    )

@@ -44,6 +44,8 @@ def differ(
             hint = ": one number for all of them?"
         if values.shape[1:] == right.shape and values.ndim:
             hint = ": not summed over the images?"
+        if right.ndim and values.shape[2:] == right.shape and values.ndim == right.ndim + 2:
+            hint = ": sum over places too, axes (0, 1, 2)"
         return f"{lead}shape {values.shape}, expected {right.shape}{hint}"
     if not np.isfinite(values).all():
         at = place(~np.isfinite(values)) if values.ndim else ()

@@ -36,6 +36,15 @@ SUSPECTS: dict[str, Function] = {
     "one deviation for all channels: take it over the axes (0, 1, 2)": (
         lambda train, images: (images - train.mean(axis=(0, 1, 2))) / train.std()
     ),
+    "mean and deviation are of images, and of all channels at once: take train's, over the axes (0, 1, 2)": (
+        lambda train, images: (images - images.mean()) / images.std()
+    ),
+    "one mean and one deviation for each pixel: take them over the axes (0, 1, 2)": (
+        lambda train, images: (images - train.mean(axis=0)) / train.std(axis=0)
+    ),
+    "brackets: (images − mean) / deviation": (
+        lambda train, images: images - train.mean(axis=(0, 1, 2)) / train.std(axis=(0, 1, 2))
+    ),
     "divided by the variance, which is the deviation's square": _variance,
     "each column has a mean and a deviation of its own: take them over the axes (0, 1, 2)": lambda train, images: (
         (images - train.mean(axis=(0, 1))) / train.std(axis=(0, 1))

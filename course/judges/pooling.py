@@ -28,6 +28,11 @@ def _windows(x: Any, size: int, stride: int) -> Any:
     return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
 
 
+def _short(x: Any, size: int, stride: int) -> Any:
+    """The largest of windows whose last row and column are left out."""
+    return _windows(x, size, stride)[..., : size - 1, : size - 1].max(axis=(-2, -1))
+
+
 POOL: dict[str, Function] = {
     "the stride is forgotten: window i begins at row i · stride, and H' = (H − size) // stride + 1": (
         lambda x, size, stride: ref.max_pool2d(x, size, 1)
@@ -52,6 +57,12 @@ POOL: dict[str, Function] = {
     "nothing below 0 comes out: begin with −∞, or with the first number, and not with 0": (
         lambda x, size, stride: np.maximum(ref.max_pool2d(x, size, stride), 0)
     ),
+    "one maximum for all images and channels: take it over the axes (1, 2) of the window": (
+        lambda x, size, stride: np.broadcast_to(
+            ref.max_pool2d(x, size, stride).max(axis=(0, 3), keepdims=True), ref.max_pool2d(x, size, stride).shape
+        )
+    ),
+    "the windows are one row and column short: they go from i · stride to i · stride + size": _short,
     "the largest of all channels: each channel for itself": (
         lambda x, size, stride: np.broadcast_to(
             ref.max_pool2d(x, size, stride).max(axis=-1, keepdims=True), ref.max_pool2d(x, size, stride).shape
@@ -80,13 +91,11 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
         elif how == "mean":
             share += dy[n, i, j, c] / size**2
         else:
-            flat = (
-                window.argmax()
-                if how in ("=", "right", "exchanged")
-                else window.size - 1 - window.ravel()[::-1].argmax()
-            )
+            flat = window.argmax() if how != "last" else window.size - 1 - window.ravel()[::-1].argmax()
             at = np.unravel_index(flat, window.shape)
             at = at[::-1] if how == "exchanged" else at
+            if how in ("no offset", "no stride"):
+                at, share = (at if how == "no offset" else (i + at[0], j + at[1])), dx[n, :, :, c]
             share[at] = dy[n, i, j, c] + (0 if how == "=" else share[at])
     return dx
 
@@ -109,6 +118,16 @@ GRADIENT: dict[str, Function] = {
     ),
     "x where dy is expected: the winner gets its window's dy": lambda x, dy, size, stride: ref.max_pool2d_gradient(
         x, ref.max_pool2d(x, size, stride), size, stride
+    ),
+    **{
+        words: lambda x, dy, size, stride, how=how: _walk(x, dy, size, stride, how)
+        for how, words in (
+            ("no offset", "the winner's place is counted in its window: add i · stride and j · stride"),
+            ("no stride", "the winner's place is added to i and j: add it to i · stride and j · stride"),
+        )
+    },
+    "the windows stand one pixel apart, not stride: window i begins at row i · stride": (
+        lambda x, dy, size, stride: _walk(x, dy, size, 1, "right")
     ),
     "the winner's row and column are exchanged": lambda x, dy, size, stride: _walk(x, dy, size, stride, "exchanged"),
     "the windows begin one size apart, not one stride": lambda x, dy, size, stride: _walk(x, dy, size, size, "right"),

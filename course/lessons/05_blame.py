@@ -87,10 +87,10 @@ def conv2d_gradient(x, weight, dy, stride):
     """
     # BEGIN SOLUTION
     dx, dweight = np.zeros_like(x), np.zeros_like(weight)
-    rows, columns = dy.shape[1:3]
+    high, wide = dy.shape[1:3]
     for u, v in np.ndindex(weight.shape[:2]):
-        down = slice(u, u + (rows - 1) * stride + 1, stride)
-        across = slice(v, v + (columns - 1) * stride + 1, stride)
+        down = slice(u, u + (high - 1) * stride + 1, stride)
+        across = slice(v, v + (wide - 1) * stride + 1, stride)
         dx[:, down, across] += dy @ weight[u, v].T
         dweight[u, v] = np.tensordot(x[:, down, across], dy, axes=([0, 1, 2], [0, 1, 2]))
     return dx, dweight, dy.sum(axis=(0, 1, 2))

@@ -157,6 +157,7 @@ WRONG = (
         "not summed over the images?",
         _gradient(bias=lambda dy: dy.sum(axis=(1, 2))),
     ),
+    Wrong("conv2d_gradient", "db over axis 0 alone", "sum over places too", _gradient(bias=lambda dy: dy.sum(axis=0))),
     Wrong("conv2d_gradient", "writes dx into x", "changes its arguments in place: x", _x_in_place),
     Wrong("conv2d_gradient", "dy taken for 1", "dy is not used", _one_dy),
 )

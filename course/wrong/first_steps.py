@@ -131,6 +131,37 @@ def _checker(
     return check
 
 
+def _slip(what: str) -> Any:
+    """A checker that is right but for what its name says."""
+
+    def check(layer: Any) -> bool:
+        rng = np.random.default_rng(5)
+        x = rng.normal(size=(3, *layer.input_shape))
+        x = rng.integers(-2, 3, x.shape).astype(float) if what == "whole numbers" else x
+        x = rng.random(x.shape) + 0.1 if what == "x from 0 to 1" else x
+        r = rng.normal(size=layer.forward(x, training=True).shape)
+        r = np.ones_like(r) if what == "r = 1" else r
+        for parameter in layer.parameters():
+            parameter.grad[...] = np.nan if what == "NaN in grad" else 7
+        given = r.copy()
+        dx = np.array(layer.backward(given))
+        h = 0.1 if what == "h = 0.1" else 1e-5
+        for value, gradient in [(x, dx), *((p.value, p.grad.copy()) for p in layer.parameters())]:
+            for place in list(np.ndindex(value.shape))[: 5 if what == "five numbers" else None]:
+                kept, sums = value[place], []
+                for step in (h, -h):
+                    value[place] = kept + step
+                    y = layer.forward(x) * (1 if what == "L without r" else r)
+                    sums.append(y.mean() if what == "L is a mean" else y.sum())
+                value[place] = kept
+                off = (sums[0] - sums[1]) / (2 * h) - gradient[place]
+                if (off if what == "signed" else abs(off)) > 1e-6:
+                    return False
+        return np.array_equal(given, r)
+
+    return check
+
+
 def _loss_falls(layer: Any) -> bool:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(2, *layer.input_shape))
@@ -181,6 +212,9 @@ WRONG = (
         for what, line, function in (
             ("each column", "each column has a mean", lambda t, i: (i - t.mean((0, 1))) / t.std((0, 1))),
             ("images / 255", "train is not", lambda t, i: (i / 255 - t.mean(CHANNELS)) / t.std(CHANNELS)),
+            ("own, all channels", "of images, and of all channels at once", lambda t, i: (i - i.mean()) / i.std()),
+            ("each pixel", "for each pixel", lambda t, i: (i - t.mean(0)) / t.std(0)),
+            ("brackets", "brackets", lambda t, i: i - t.mean(CHANNELS) / t.std(CHANNELS)),
             ("ddof", "without ddof", lambda t, i: (i - t.mean(CHANNELS)) / t.std(CHANNELS, ddof=1)),
             ("train back", "train comes back", lambda t, i: (t - t.mean(CHANNELS)) / t.std(CHANNELS)),
             ("whole", "cut to whole numbers", lambda t, i: ((i - t.mean(CHANNELS)) / t.std(CHANNELS)).astype(int)),
@@ -285,8 +319,22 @@ WRONG = (
     Wrong("check", "dy is not compared afterwards", "ReLU, which changes dy in place", _checker(compared=False)),
     Wrong("check", "grad is 0 before", "adds to grad where it should write", _checker(filled=False)),
     Wrong("check", "leaves the weights moved", "leaves a parameter changed", _checker(restore=False)),
-    Wrong("check", "to 1e-15", "wrong: is the tolerance too tight?", _checker(tolerance=1e-15)),
+    Wrong("check", "to 1e-15", "Or is the tolerance too tight?", _checker(tolerance=1e-15)),
+    *(
+        Wrong("check", what, line, _slip(what))
+        for what, line in {
+            "L without r": "L lacks r",
+            "L is a mean": "L is a mean:",
+            "h = 0.1": "a step of 0.1 is so long",
+            "whole numbers": "x has ties or zeros",
+            "x from 0 to 1": "has x numbers below 0?",
+            "NaN in grad": "no comparison with NaN is true",
+            "signed": "absolute value compared, for every number?",
+            "five numbers": "numbers of x are compared: compare more",
+            "r = 1": "is r random? It is 1 everywhere",
+        }.items()
+    ),
     Wrong("check", "always yes", "does not notice: max-pooling, whose shared places", lambda layer: True),
-    Wrong("check", "always no", "calls a right convolution wrong", lambda layer: False),
+    Wrong("check", "always no", "without asking it", lambda layer: False),
     Wrong("check", "returns nothing", "must return True or False", lambda layer: print(end="")),
 )

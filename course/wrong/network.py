@@ -44,6 +44,31 @@ def _pool_back(*, assign: bool = False, ties: str = "first", no_stride: bool = F
     return max_pool2d_gradient
 
 
+def _misplaced(kind: str) -> Any:
+    """The loop over the windows, with the winner at another place."""
+
+    def max_pool2d_gradient(x: Any, dy: Any, k: int, s: int) -> Any:
+        dx, step = np.zeros_like(x), 1 if kind == "windows one pixel apart" else s
+        for n, i, j, c in np.ndindex(dy.shape):
+            part = x[n, i * step : i * step + k, j * step : j * step + k, c]
+            u, v = np.unravel_index(part.argmax(), part.shape)
+            by = {"no offset": 0, "i + u": 1}.get(kind, step)
+            dx[n, i * by + u, j * by + v, c] += dy[n, i, j, c]
+        return dx
+
+    return max_pool2d_gradient
+
+
+def _pooled(largest: Any) -> Any:
+    def max_pool2d(x: Any, k: int, s: int) -> Any:
+        y = np.empty((len(x), (x.shape[1] - k) // s + 1, (x.shape[2] - k) // s + 1, x.shape[3]))
+        for i, j in np.ndindex(y.shape[1:3]):
+            y[:, i, j] = largest(x[:, i * s : i * s + k, j * s : j * s + k])
+        return y
+
+    return max_pool2d
+
+
 def _of_values(x: Any, dy: Any, k: int, s: int) -> Any:
     """Every pixel of the image that equals its window's maximum, found by its value."""
     return ref.max_pool2d_gradient(x, np.abs(dy), k, s)
@@ -195,6 +220,16 @@ WRONG = (
     Wrong("max_pool2d_gradient", "shared among equals", "shared among equals", _pool_back(ties="shared")),
     Wrong("max_pool2d_gradient", "the last of equals", "the last of equals", _pool_back(ties="last")),
     Wrong("max_pool2d_gradient", "stride taken as size", "one size apart, not one stride", _pool_back(no_stride=True)),
+    Wrong("max_pool2d", "max without axes", "one maximum for all images", _pooled(lambda part: part.max())),
+    Wrong(
+        "max_pool2d",
+        "windows one short",
+        "one row and column short",
+        _pooled(lambda part: part[:, :-1, :-1].max((1, 2))),
+    ),
+    Wrong("max_pool2d_gradient", "no offset", "is counted in its window: add i · stride", _misplaced("no offset")),
+    Wrong("max_pool2d_gradient", "i + u", "added to i and j", _misplaced("i + u")),
+    Wrong("max_pool2d_gradient", "windows one pixel apart", "one pixel apart", _misplaced("windows one pixel apart")),
     Wrong("max_pool2d_gradient", "the mean's", "the gradient of the mean", _pool_back(mean=True)),
     Wrong("max_pool2d_gradient", "without dy's sign", "wrong", _of_values),
     Wrong("max_pool2d_gradient", "changes dy", "changes its arguments in place: dy", _pool_in_place),
