@@ -32,11 +32,11 @@ def start(ranks, *arguments, folder=None, program=(str(ROOT / "train.py"),), **v
     return launch([["-n", str(ranks), sys.executable, *program, *arguments]], folder, **variables)
 
 
-def launch(parts, folder=None, **variables):
-    """mpiexec with parts that differ: each a list of its arguments."""
+def launch(parts, folder=None, before=(), **variables):
+    """mpiexec with parts that differ: each a list of its arguments. before: what the command line begins with."""
     words = [word for part in parts for word in (":", *part)][1:]
     return subprocess.Popen(
-        [MPIEXEC, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        [*before, MPIEXEC, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         env=environment(**variables),
     )  # fmt: skip
 

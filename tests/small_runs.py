@@ -1,6 +1,7 @@
 """A run's folder without the training: a network as it was drawn, and metrics that were made up."""
 
 import contextlib
+import re
 import sys
 from dataclasses import asdict
 
@@ -9,7 +10,7 @@ import pytest
 
 from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
 from scratchnet.nn.models import MODELS
-from scratchnet.training import Progress, Run, experiment
+from scratchnet.training import Progress, Run, experiment, load_checkpoint
 from scratchnet.training.config import Config
 from tests.small_data import make_shard, random_images, shard_file
 from tests.small_networks import report_is_small
@@ -117,3 +118,19 @@ def quick_training():
         for name in ("matplotlib", "tensorboard"):
             patch.setitem(sys.modules, name, None)
         yield
+
+
+SAME = ("weights.h5", "best.h5", "metrics.csv", "predictions.csv", "config.toml")
+
+
+def contents(path):
+    """What must be the same: arrays as bytes; a table as it is; settings without the command, which names the run."""
+    if path.suffix == ".h5":
+        return {name: (array.dtype, array.tobytes()) for name, array in load_checkpoint(path).weights.items()}
+    return re.sub(r"(?m)^command = .*$", "", path.read_text())
+
+
+def require_same(run, other, names=SAME):
+    """Two finished runs have the same bits."""
+    for name in names:
+        assert contents(other / name) == contents(run / name), name

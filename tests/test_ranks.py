@@ -4,12 +4,21 @@ import re
 import shutil
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import train
+from scratchnet.data import Batches
+from scratchnet.errors import ConfigError
+from scratchnet.nn.sequential import Watcher
 from scratchnet.terminal.launcher import launched, without_launcher
+from scratchnet.training.config import Config
+from scratchnet.training.experiment import Experiment
+from scratchnet.training.trainer import Trainer
 from tests.launching import ROOT, finished, launch, needs_mpi, start
-from tests.small_runs import make_sides
+from tests.small_runs import make_sides, quick_training, require_same
 
 WORKER = (str(ROOT / "tests" / "ranks_worker.py"),)
 SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--learning-rate", "0.001")
@@ -46,6 +55,64 @@ def test_a_step_has_the_bits_of_one_process():
     what diverges on one rank is everyone's."""
     code, out, err = finished(start(3, program=WORKER))
     assert (code, out.split("\n")) == (0, ["compare: the same on 3 ranks", "diverge: the same on 3 ranks", ""]), err
+
+
+OWN = """
+import scratchnet as sn
+
+class Square(sn.Layer):
+    def _forward(self, x, training):
+        self._x = x
+        return x * x
+
+    def _backward(self, dy, need_dx, accumulate):
+        return 2 * self._x * dy
+
+def mine(classes):
+    block = sn.Residual([sn.BatchNorm2D(), sn.Conv2D(4, 3)], shortcut=[sn.Conv2D(4, 1)])
+    return sn.Sequential([sn.MaxPool2D(4), block, Square(), sn.Flatten(), sn.Dense(classes)])
+"""
+
+
+@needs_mpi
+def test_a_network_of_ones_own_that_starts_from_another(shards, tmp_path, monkeypatch):
+    """With buffers and an own layer, judged by a sample of the training side; rank 0 alone reads what it starts from."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(OWN)
+    words = ["--data", str(shards), "--model", "own.py:mine", "--epochs", "2", *SETTINGS]
+    with quick_training():
+        assert train.main([*words, "--seed", "7", "--name", "first"]) == 0
+        words += ["--start-from", "runs/first"]
+        assert train.main([*words, "--name", "alone"]) == 0
+    (tmp_path / "there").mkdir()
+    shutil.copy("own.py", "there")
+    ranks = [["-n", "1", "-wdir", str(place), sys.executable, *WORKER, "train", *words, "--name", "ranks"]
+             for place in (tmp_path, tmp_path / "there")]  # fmt: skip
+    code, out, err = finished(launch(ranks))
+    assert code == 0, out + err
+    assert out.count("started from runs/first") == 1
+    require_same(Path("runs/alone"), Path("runs/ranks"))
+    assert "train_sample_loss" in Path("runs/ranks/metrics.csv").read_text()
+    assert [path.name for path in Path("there").iterdir() if path.name != "__pycache__"] == ["own.py"]
+
+    shutil.rmtree("runs/ranks")
+    Path("there/own.py").write_text(OWN.replace("return x * x", "return x * x * x"))
+    code, _, err = finished(launch(ranks))
+    assert code == 2
+    assert re.search(r"rank 1 on \S+: own layers: .* copy the same file of --model or --layers to all", err), err
+
+
+def test_one_process_has_nothing_of_it(shards):
+    with quick_training():
+        experiment = Experiment(Config(image_size=32), shards)
+    assert (type(experiment.trainer), type(experiment.data.train)) == (Trainer, Batches)
+    assert type(experiment.network.watcher) is Watcher
+    assert "mpi4py" not in sys.modules
+
+
+def test_frozen_layers_are_refused(shards):
+    with pytest.raises(ConfigError, match="freeze trains in one process: leave out mpiexec, or freeze"):
+        Experiment(Config(image_size=32, freeze="conv1"), shards, ranks=SimpleNamespace(size=2))
 
 
 def refused(parts, tmp_path, scripts=(ROOT, ROOT)):

@@ -99,8 +99,10 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
         experiment = Experiment(
             config, shards, command=called, class_labels=labels, prepared_from=made, ranks=ranks, choose_cut=True
         )
-        started = start(experiment.network, config, manifest.class_names)
     require_same_facts(ranks, experiment)
+    started = ranks.on_first(lambda: start(experiment.network, config, manifest.class_names))
+    if started and ranks.size > 1:  # the file need not be on the other machines
+        experiment.network.load_state_dict(ranks.share(experiment.network.state_dict()) or {})
     wanted = runs / (options.name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     print(announcement(experiment, threads, wanted, Progress(), verbose=options.verbose), flush=True)
     if started:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ import numpy as np
 from scratchnet.errors import ConfigError
 from scratchnet.kernels.machine.jit import sources_digest
 from scratchnet.kernels.machine.vectors import VECTOR_BYTES, processor
+from scratchnet.nn.description import own_of
 from scratchnet.ranks import Alone
 from scratchnet.training.experiment import Experiment
 from scratchnet.version import __version__
@@ -26,6 +28,7 @@ REMEDIES = {
     "settings": "give all ranks the same files and options",
     "prepared images": "copy the folder of shards there whole, or give one that all share with --data",
     "sources of the kernels": "install the same version of scratchnet everywhere",
+    "own layers": "copy the same file of --model or --layers to all",
     "processor": "set NUMBA_CPU_NAME to the same for all, such as x86-64-v3, or leave that machine out",
     "instructions of NumPy": "set NPY_DISABLE_CPU_FEATURES for all to what one machine lacks, or leave that machine out",
 }
@@ -54,6 +57,9 @@ def facts(experiment: Experiment) -> dict[str, Any]:
         "Python": platform.python_version(),
         **versions,
         "sources of the kernels": sources_digest()[:16],
+        "own layers": hashlib.sha256(
+            "".join(map(inspect.getsource, own_of(experiment.network).values())).encode()
+        ).hexdigest()[:16],
         "processor": processor(),
         "bytes of a vector": VECTOR_BYTES,
         "instructions of NumPy": _instructions_of_numpy(),

@@ -11,15 +11,14 @@ import time
 import pytest
 
 import train
-from scratchnet.training.checkpoint import load_checkpoint
 from scratchnet.training.run import Run
 from tests.launching import ROOT, finished, needs_mpi, process_of, start, until
-from tests.small_runs import make_sides, quick_training
+from tests.small_runs import SAME, make_sides, quick_training, require_same
+from tests.two_machines import cable, can_be_had, two_machines
 
 pytestmark = needs_mpi
 TRAIN = (str(ROOT / "tests" / "ranks_worker.py"), "train")
 SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--learning-rate", "0.001")
-SAME = ("weights.h5", "best.h5", "metrics.csv", "predictions.csv", "config.toml")
 DEADLINE = 3  # seconds; a rank on a loaded machine is never silent for so long
 EPOCHS = 20
 
@@ -42,18 +41,6 @@ def alone(shards, tmp_path_factory):
         assert train.main(words(shards, folder, "--name", "run")) == 0
     assert "mpi4py" not in sys.modules
     return folder / "run"
-
-
-def contents(path):
-    """What must be the same: arrays as bytes; a table as it is; settings without the command, which names the run."""
-    if path.suffix == ".h5":
-        return {name: (array.dtype, array.tobytes()) for name, array in load_checkpoint(path).weights.items()}
-    return re.sub(r"(?m)^command = .*$", "", path.read_text())
-
-
-def require_same(run, other, names=SAME):
-    for name in names:
-        assert contents(other / name) == contents(run / name), name
 
 
 def begin(shards, run, ranks, *more, **variables):
@@ -168,3 +155,23 @@ def test_ranks_are_killed_at_random_moments(shards, alone, rng, tmp_path):
         f"{len(ends)} kills in {runs} runs, over after {sum(ends) / len(ends):.2f} s on average, {max(ends):.2f} s at most"
     )
     assert max(ends) < 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_be_had(), reason="two network namespaces need Linux and root")
+def test_a_cable_that_is_pulled(shards, alone, tmp_path):
+    run = tmp_path / "run"
+    with two_machines() as start:
+        ranks = ["-n", "2", sys.executable, *TRAIN, *words(shards, tmp_path, "--name", "run")]
+        process = start(ranks, SCRATCHNET_DEADLINE=str(DEADLINE))
+        said = until(process, r"^epoch  +\d")
+        assert "2 ranks on 2 machines: rank 0 on machine1" in said
+        cable("down")
+        began = time.monotonic()
+        code, _, err = finished(process, timeout=60)
+        assert time.monotonic() - began < DEADLINE + 5
+        assert code not in (0, 130)
+        assert f"rank 0 on machine1: no answer from rank 1 on machine2 for {DEADLINE} s" in err
+    with quick_training():
+        assert train.main(["--resume", str(run)]) == 0
+    require_same(alone, run)
