@@ -15,7 +15,7 @@ from scratchnet.data import Dataset
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.measures import metrics
-from scratchnet.measures.calibration import KEY, Calibration, fitted_temperature, tempered, threshold_for
+from scratchnet.measures.calibration import HOTTEST, KEY, Calibration, fitted_temperature, tempered, threshold_for
 from scratchnet.measures.reliability import reliability
 from scratchnet.pages import Results, report_page
 from scratchnet.training import read_about
@@ -46,10 +46,15 @@ def test_the_temperature_is_found_again_and_the_error_falls(rng, classes):
     np.testing.assert_allclose(tempered(tempered(p, found), 1 / found), p, atol=1e-9)
 
 
-def test_nothing_is_learnt_where_there_is_no_best_temperature():
-    """All right: the surer, the better, without end. Wrong as often as right: the less sure, the better."""
-    assert fitted_temperature([0, 1], np.array([[0.9, 0.1], [0.2, 0.8]])) == 1
-    assert fitted_temperature([1, 0], np.array([[0.9, 0.1], [0.2, 0.8]])) == 1
+def test_where_there_is_no_best_temperature_nobody_is_made_surer():
+    """All right: the surer, the better, without end. Wrong as often as right, or more: the less sure, the better."""
+    right, wrong = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.01, 0.99], [0.99, 0.01]])
+    assert fitted_temperature([0, 1], right) == 1
+    assert fitted_temperature([0, 1], np.full((2, 2), 0.5)) == 1
+    for chances in (wrong, np.concatenate([wrong, 1 - wrong])):
+        found = fitted_temperature([0, 1] * (len(chances) // 2), chances)
+        assert found == HOTTEST
+        assert tempered(chances, found).max() < 0.56
 
 
 def test_the_threshold_is_the_highest_that_finds_the_share(rng):
@@ -231,7 +236,9 @@ def test_runs_answer_together(tmp_path, capsys):
     runs = [
         str(make_run(tmp_path / name, data, seed=seed, about=how).folder) for name, seed in (("one", 1), ("two", 2))
     ]
-    assert main(["calibrate", runs[0]]) == 0
+    (tmp_path / "one" / "report.html").touch()
+    assert main(["calibrate", runs[0], "--sensitivity", "0.9"]) == 0
+    assert " ".join(["report.html", "shows", "it", "after"]) in " ".join(capsys.readouterr().out.split())
     both = sn.load(runs)
     with Dataset(data, "test") as side:
         images = side.read(np.arange(12))
@@ -242,7 +249,10 @@ def test_runs_answer_together(tmp_path, capsys):
     Image.fromarray(images[0]).save(tmp_path / "cells" / "1.png")
     capsys.readouterr()
     assert main(["predict", *runs, str(tmp_path / "cells")]) == 0
-    (line,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr()
+    assert "its threshold is its own, and not used" in printed.err
+    assert "chosen for a sensitivity" not in printed.err
+    (line,) = csv.DictReader(printed.out.splitlines())
     assert float(line["probability of hem"]) == pytest.approx(expected[0, 1])
     assert main(["evaluate", *runs, str(data), "--json", str(tmp_path / "e.json")]) == 0
     facts = json.loads((tmp_path / "e.json").read_text())
@@ -252,3 +262,5 @@ def test_runs_answer_together(tmp_path, capsys):
     assert main(["predict", runs[0], str(other.folder), str(tmp_path / "cells")]) == 2
     (*_, line) = capsys.readouterr().err.splitlines()
     assert "has class names all, else" in line
+    assert main(["predict", runs[0], f"{runs[0]}/weights.h5", str(tmp_path / "cells")]) == 2
+    assert "named twice" in capsys.readouterr().err

@@ -56,6 +56,41 @@ def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
     assert "choose another --out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kept", ["0", "1"])
+def test_what_patience_has_ended_is_done_and_known(tmp_path, capsys, trained, kept):
+    """With or without a checkpoint: it is not trained again, more patience goes on, and other settings are refused."""
+    data, out = make_sides(tmp_path / "data", train=24, validation=12, test=8), tmp_path / "out"
+    asked = [
+        "search",
+        str(data),
+        "--out",
+        str(out),
+        "--grid",
+        "learning-rate=1e-8",
+        "--epochs",
+        "4",
+        "--keep-last",
+        kept,
+    ]
+    assert main([*asked, "--patience", "1"]) == 0
+    assert len(read_table(out / "learning_rate=1e-08" / "metrics.csv")) < 4
+    assert "not finished" not in capsys.readouterr().out
+    assert main([*asked, "--patience", "1"]) == 0
+    assert len(trained) == 1
+    assert main([*asked, "--patience", "1", "--batch-size", "8"]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+    assert main([*asked, "--patience", "4"]) == 0
+    assert len(trained) == 2
+    assert len(read_table(out / "learning_rate=1e-08" / "metrics.csv")) == 4
+
+
+def test_a_run_is_one_folder_whatever_the_value_is_called(tmp_path):
+    data = make_sides(tmp_path / "data", train=12, validation=8, test=8)
+    out = tmp_path / "out"
+    assert main(["search", str(data), "--out", str(out), "--grid", "freeze=conv*", "--epochs", "1"]) == 0
+    assert {path.name for path in out.iterdir()} == {"freeze=conv%2A", "search.csv"}
+
+
 def test_random_draws_stay_when_more_are_asked_for():
     def trials(*words):
         parser = argparse.ArgumentParser()
@@ -82,6 +117,8 @@ def test_random_draws_stay_when_more_are_asked_for():
         (["--grid", "dropout=x"], "--grid dropout=x"),
         (["--grid", "dropout=2"], "dropout must be less than 1"),
         (["--grid", "dropout=0.1", "--validation-fraction", "0"], "nothing to choose by"),
+        (["--grid", "dropout=0.1", "--grid", "dropout=0.2"], "all its values in one --grid"),
+        (["--random", "2", "--range", "dropout=0.1,0.2", "--range", "dropout=0.2,0.3"], "in one --range"),
         (["--random", "2", "--grid", "dropout=0.1"], "--grid learning_rate"),
         (["--random", "2", "--range", "dropout=0.5,0.1"], "the smaller first"),
         (["--grid", "dropout=0.1", "--split", "kfold"], "leave it out"),
@@ -131,6 +168,11 @@ def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
     assert f"--learning-rate {proposed:.2g}" in capsys.readouterr().out
     assert main([*asked, "--learning-rate", "0.1"]) == 2
     assert "leave it out" in capsys.readouterr().err
+    assert main([*asked, "--most", "inf"]) == 2
+    assert "got 1e-06, inf" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*asked, "--out", str(tmp_path)])  # there are no runs to put there
+    assert "--out" in capsys.readouterr().err
 
 
 def test_layers_that_observe_a_micro_batch_record_its_size_as_train_does(tmp_path, capsys, monkeypatch):

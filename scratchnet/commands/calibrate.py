@@ -7,11 +7,12 @@ from pathlib import Path
 from scratchnet.commands.shared import add_network_arguments, class_called, load_network, threshold_in_words
 from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.measures.calibration import KEY, Calibration, fitted_temperature, threshold_for
+from scratchnet.measures.calibration import HOTTEST, KEY, Calibration, fitted_temperature, threshold_for
 from scratchnet.measures.predictions import Predictions
 from scratchnet.measures.reliability import Reliabilities, in_words
 from scratchnet.pages.results import ask
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import Run, save_checkpoint
 from scratchnet.training.checkpoint import load_checkpoint
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints what was found on the validation images, keeps it, and prints what it does to the test images."""
+    options.raw = True  # what was found before is not used
     predictor = load_network(options)
     source, names = predictor.source, predictor.class_names
     assert source is not None
@@ -62,8 +64,13 @@ def run(options: argparse.Namespace) -> int:
         checkpoint = load_checkpoint(source)
         save_checkpoint(source, checkpoint.weights, checkpoint.about | {KEY: found.to_dict()})
     _print(f"temperature {found.temperature:.3f}, fitted to {found.whose()}; kept in {source}")
+    if temperature == HOTTEST:
+        _print("there the probabilities speak for no class, or for the wrong one: they are made as even as can be")
     for line in threshold_in_words(found):
         _print(line)
+    run = Run(source.parent)
+    if source == run.weights_path and run.report_path.is_file():
+        _print(f"{run.report_path} shows it after {command('report', run.folder)}")
     _say_how_good("validation", said.calibrated(found), 0)
     with _side(folder, "test", predictor.about) as side:
         _say_how_good("test", ask(source, side).calibrated(found), options.bootstrap)

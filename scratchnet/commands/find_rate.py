@@ -60,14 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="find-rate.csv",
         help="where the curve goes: .csv, and .png beside it (find-rate.csv)",
     )
-    add_common(parser, "runs", SETTINGS)
+    add_common(parser, None, SETTINGS)
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints the proposal, and writes the curve."""
     require_writable(options.curve)
     require_ending(options.curve, "--curve", (".csv",), "CSV, which every spreadsheet opens,")
-    if not 0 < options.least < options.most or options.steps < 10:
+    if not 0 < options.least < options.most < math.inf or options.steps < 10:
         raise ConfigError(
             f"the rate climbs from --least to --most in at least 10 steps, got {options.least:g}, {options.most:g}, {options.steps}"
         )

@@ -19,6 +19,8 @@ from scratchnet.terminal.text_table import wrapped
 from scratchnet.training import Experiment, Progress, Run, read_about
 from scratchnet.training.config import RESUMABLE, Config
 from scratchnet.training.messages import sides_text
+from scratchnet.training.run import read_table
+from scratchnet.training.selection import out_of_patience
 from scratchnet.use.network import start
 
 
@@ -51,12 +53,12 @@ class Plan:
     @property
     def epochs_done(self) -> int:
         """Epochs done: all of them only once its results are written too."""
-        _, progress = self._newest() or ({}, None)
-        return progress.epoch if progress else 0
+        about, progress = self._newest() or ({}, None)
+        return progress.epoch if progress else int(about.get("epoch", 0))
 
     def _newest(self) -> tuple[dict[str, Any], Progress | None] | None:
-        """The description in its newest readable checkpoint; None if there is none."""
-        for path in self.run.checkpoints():
+        """The description in its newest readable checkpoint or, where none was kept, in its weights; None if there is none."""
+        for path in (*self.run.checkpoints(), self.run.weights_path):
             with contextlib.suppress(DataError):  # resuming will say so, and set it aside
                 return read_about(path)
         return None
@@ -66,8 +68,12 @@ class Plan:
         """Whether there is nothing to do: all epochs are done, or patience has ended it."""
         if not (self.run.weights_path.is_file() and self.run.predictions_path.is_file()):
             return False
-        epoch = read_about(self.run.weights_path)[0].get("epoch")
-        return epoch == self.config.epochs or (self.config.patience > 0 and epoch == self.epochs_done)
+        if read_about(self.run.weights_path)[0].get("epoch") != self.epochs_done:
+            return False  # it has gone on since
+        rows = read_table(self.run.folder / "metrics.csv")
+        return self.epochs_done == self.config.epochs or out_of_patience(
+            rows, self.config.best_metric, self.config.patience
+        )
 
     @property
     def diverged(self) -> bool:

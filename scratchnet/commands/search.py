@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from scratchnet.commands.plan import Plan, carry_out_all
 from scratchnet.commands.several import add_common, opened, settings_of
@@ -72,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options, common, SETTINGS, validation_fraction=fraction)
     plans = []
     for trial in asked:
-        name = ",".join(f"{key}={value}" for key, value in trial.items())
+        # Of any value, such as nets/mine.py:net, one folder, on any system.
+        name = ",".join(f"{key}={quote(str(value), safe='')}" for key, value in trial.items())
         run = Run(Path(options.out) / name)
         prepared = Path(options.prepared) if options.prepared else None
         plans.append(Plan(name, Config(**(common | trial)), settings, run, source, prepared))
@@ -94,11 +96,11 @@ def _trials(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.random is None:
         if options.range:
             raise ConfigError("--range means nothing without --random: leave it out")
-        grid = dict(_named(text, "--grid") for text in options.grid)
+        grid = _all_named(options.grid, "--grid")
         return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if options.random < 1:
         raise ConfigError(f"--random must be at least 1, got {options.random}")
-    ranges = dict(_named(text, "--range") for text in options.range) or RANGES
+    ranges = _all_named(options.range, "--range") or RANGES
     for name, ends in ranges.items():
         if len(ends) != 2 or KINDS[name] is str or not ends[0] < ends[1]:
             raise ConfigError(
@@ -114,6 +116,17 @@ def _drawn(seed: int, n: int, name: str, low: float, high: float) -> Any:
     wide = low > 0 and high / low >= WIDE
     value = low * math.exp(share * math.log(high / low)) if wide else low + share * (high - low)
     return round(value) if KINDS[name] is int else float(f"{value:.3g}")
+
+
+def _all_named(texts: Sequence[str], option: str) -> dict[str, Sequence[Any]]:
+    """Hyper-parameters with their values. Raises ConfigError for one that is named twice."""
+    found: dict[str, Sequence[Any]] = {}
+    for text in texts:
+        name, values = _named(text, option)
+        if name in found:
+            raise ConfigError(f"{option} {text}: {name} is there already: say all its values in one {option}")
+        found[name] = values
+    return found
 
 
 def _named(text: str, option: str) -> tuple[str, Sequence[Any]]:
@@ -154,7 +167,7 @@ class _Table:
             measured.append((value if metric == "loss" else -value, shown, plan, value))
         measured.sort(key=lambda one: one[0])
         head = [*self.asked[0], f"validation {metric.replace('_', ' ')}", "best epoch", ""]
-        lines = text_table([head, *(shown for _, shown, *_ in measured), *others], left=())
+        lines = text_table([head, *(shown for _, shown, *_ in measured), *others], left=(), beside=True)
         content = io.StringIO()
         writer = csv.writer(content, lineterminator="\n")
         writer.writerow(["run", *self.asked[0], f"validation_{metric}"])

@@ -17,11 +17,12 @@ from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.options import add_hyper_parameters, given_hyper_parameters
 
 
-def add_common(parser: argparse.ArgumentParser, out: str, settings: Iterable[str]) -> None:
-    """DATA, where the runs go, and the options of preparation and training."""
+def add_common(parser: argparse.ArgumentParser, out: str | None, settings: Iterable[str]) -> None:
+    """DATA, where the runs go (None: there are none), and the options of preparation and training."""
     add = parser.add_argument
     add("data", metavar="DATA", help="a folder of images, which is prepared first, or of prepared shards")
-    add("--out", default=out, metavar="FOLDER", help=f"where the runs and the table go ({out})")
+    if out is not None:
+        add("--out", default=out, metavar="FOLDER", help=f"where the runs and the table go ({out})")
     add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table; options go before it")
@@ -31,10 +32,12 @@ def add_common(parser: argparse.ArgumentParser, out: str, settings: Iterable[str
 
 def opened(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """The images and the hyper-parameters that all runs have in common. Raises ConfigError or DataError before the work starts."""
-    require_writable_folder(options.out)
-    source = Path(options.data)
+    source, out = Path(options.data), getattr(options, "out", None)
+    if out is not None:
+        require_writable_folder(out)
     cache.require_folder(source)
-    require_outside(Path(options.out), source)
+    if out is not None:
+        require_outside(Path(out), source)
     set_threads(options.threads)
     common = dict(PRESETS[options.preset]) if options.preset else {}
     common |= given_hyper_parameters(options)

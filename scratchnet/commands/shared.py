@@ -69,7 +69,7 @@ def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Pre
     for name in [options.run] if isinstance(options.run, str) else options.run:
         _say_if_unfinished(Path(name))
     for one in members:
-        for line in _how_it_decides(one, getattr(options, "symmetries", None)):
+        for line in _how_it_decides(one, getattr(options, "symmetries", None), alone=len(members) == 1):
             say(line if len(members) == 1 else f"{one.source}: {line}")
         config = Config.from_dict(one.about["config"])
         if not kernels_are_compiled(config):
@@ -83,15 +83,18 @@ def members_of(predictor: Predictor) -> tuple[Predictor, ...]:
     return predictor.members if isinstance(predictor, Ensemble) else (predictor,)
 
 
-def _how_it_decides(predictor: Predictor, symmetries: bool | None) -> list[str]:
-    """What was learnt from validation images, where it is used."""
+def _how_it_decides(predictor: Predictor, symmetries: bool | None, *, alone: bool) -> list[str]:
+    """What was learnt from validation images, where it is used. alone: whether it decides by itself, not with others."""
     found, holds = predictor.calibration, predictor.calibration_for(symmetries)
     if found is None:
         return []
     if holds is None:
         how = "means over eight positions" if found.symmetries else "single positions"
         return [f"its temperature is of {how}, and not used: the probabilities are raw"]
-    return [f"probabilities at temperature {found.temperature:.3f}, from {found.whose()}", *threshold_in_words(found)]
+    lines = [f"probabilities at temperature {found.temperature:.3f}, from {found.whose()}"]
+    if found.threshold is not None and not alone:
+        return [*lines, "its threshold is its own, and not used: together they say the more probable class"]
+    return lines + threshold_in_words(found)
 
 
 def threshold_in_words(found: Calibration) -> list[str]:

@@ -101,9 +101,9 @@ def tempered(probabilities: Floats, temperature: float) -> Floats:
 def fitted_temperature(labels: ArrayLike, probabilities: Floats) -> float:
     """The T > 0 at which the labels are most probable: argmin of mean −log softmax(z / T)[label], with z = log p.
 
-    The loss is convex in β = 1 / T, and its slope, mean of Σₖ pₖ(β) zₖ − z[label], is bisected. 1 if there is no finite minimum,
-    as when all answers are right (β = ∞) or the probabilities say nothing (T = ∞): nothing was learnt then.
-    labels (N,), probabilities (N, classes).
+    The loss is convex in β = 1 / T, and its slope, mean of Σₖ pₖ(β) zₖ − z[label], is bisected. `HOTTEST` if even there it falls with
+    T, as when the answers are wrong as often as right: nothing supports being sure. 1 if the surer the better, as when all answers
+    are right (β = ∞): too few mistakes say how sure to be. labels (N,), probabilities (N, classes).
 
     >>> sure = np.array([[0.99, 0.01]] * 3 + [[0.01, 0.99]] * 3)
     >>> round(fitted_temperature([0, 0, 1, 1, 1, 0], sure), 2)          # it is right in 4 of 6: 2/3 and not 99 %
@@ -117,6 +117,8 @@ def fitted_temperature(labels: ArrayLike, probabilities: Floats) -> float:
         return float(((reference.softmax(beta * logits) * logits).sum(axis=1) - own).mean())
 
     low, high = 1 / HOTTEST, HOTTEST
+    if slope(low) > 0:
+        return HOTTEST
     if not slope(low) < 0 < slope(high):
         return 1.0
     for _ in range(60):

@@ -80,12 +80,16 @@ def load(
     """The network of a run, or of a file of weights; of a list of them, the `Ensemble`.
 
     path, weights, layers: as for `Predictor.load`, whose errors it raises. raw: leave out what they learnt from validation images,
-    temperature and threshold.
+    temperature and threshold. Raises ConfigError for a network that is named twice, too.
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths:
         raise ConfigError("expected a run or several, got an empty list")
     members = [Predictor.load(one, weights, layers=layers) for one in paths]
+    files = [one.source.resolve() for one in members if one.source is not None]
+    for n, file in enumerate(files):
+        if file in files[:n]:
+            raise ConfigError(f"{paths[n]} is named twice, and its answer would count twice: leave one out")
     for one in members if raw else ():
         one.calibration = None
     return members[0] if len(members) == 1 else Ensemble(members)
