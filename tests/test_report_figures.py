@@ -217,6 +217,23 @@ def test_the_learning_curves_are_the_metrics(made):
     assert test[1] > test[0] == test[2]  # 0.5, 0.6, 0.5
 
 
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_every_column_of_the_confusion_table_is_seen_on_a_laptop(browser, tmp_path, classes):
+    from scratchnet.pages.html import document
+
+    rng = np.random.default_rng(0)
+    names = tuple(f"kind, number {k}" for k in range(classes))
+    labels, chances = np.arange(40) // 2 % classes, rng.dirichlet([0.5] * classes, 40)
+    found = scores(labels, chances, [str(k // 2) for k in range(40)], names, prior=[1] * classes, bootstrap=0)
+    path = tmp_path / "page.html"
+    path.write_text(document("page", measures.errors(found)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.goto(path.as_uri())
+    seen = "table => table.scrollWidth <= table.parentElement.clientWidth"
+    assert [table.evaluate(seen) for table in page.locator("table.confusion").all()] == [True, True]
+    page.close()
+
+
 def test_ten_classes_have_a_curve_each_and_whole_words(browser, tmp_path):
     from scratchnet.pages.html import document
 

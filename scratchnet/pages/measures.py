@@ -72,9 +72,13 @@ def errors(scores: Scores, threshold: float | None = None) -> str:
         '<p class="note">A row for what an image is, a column for what the network said. '
         "Blue with ✓ is right; rust, dashed, with ✗ is wrong. The shares are of the row.</p>"
     )
-    parts = [f"<div>{tables}{note}</div>", *_plots(scores, threshold)]
-    kind = "stack" if len(scores.class_names) > MANY_CLASSES else "three"
-    return section("Where it errs", f'<div class="{kind}">{"".join(parts)}</div>')
+    table, plots = f"<div>{tables}{note}</div>", "".join(_plots(scores, threshold))
+    if len(scores.class_names) == 2:
+        return section("Where it errs", f'<div class="three">{table}{plots}</div>')
+    kind = (
+        "stack" if len(scores.class_names) > MANY_CLASSES else "pair"
+    )  # a third of the page is too narrow for the table
+    return section("Where it errs", table, f'<div class="{kind}">{plots}</div>')
 
 
 def _plots(scores: Scores, threshold: float | None) -> list[str]:
