@@ -115,7 +115,7 @@ class Plan:
         run = self.run if self.run.folder.exists() else Run.create(self.run.folder, self.config)
         with run.lock():
             if run.checkpoints():
-                asked = {"epochs": self.config.epochs}
+                asked = {"epochs": self.config.epochs, "patience": self.config.patience}
                 experiment, progress, _ = reopen(run, asked, str(shards))
             else:  # new, or killed before its first step
                 experiment = Experiment(self.config, shards, command=command, prepared_from=made, choose_cut=True)
