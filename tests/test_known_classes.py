@@ -153,10 +153,10 @@ def test_one_class_has_a_recall_and_no_area_under_the_curve(judge, tmp_path, cap
     assert recall["value"] == images["accuracy"]["value"] is not None
     found, undefined = ("sensitivity", "specificity") if only == "all" else ("specificity", "sensitivity")
     assert images[found]["value"] == recall["value"]
-    for measure in (undefined, "roc_auc", "balanced_accuracy", "weighted_f1"):
+    for measure in (undefined, "roc_auc", "average_precision", "balanced_accuracy", "weighted_f1"):
         assert images[measure]["value"] is None
     assert f"All images are of '{only}'" in printed.out
-    assert "ROC AUC are not defined" in printed.out
+    assert "ROC AUC and average precision are not defined" in printed.out
     assert "left out: notes/: 1 file" in printed.err
     assert "of 6 recognised" in printed.out
 

@@ -137,7 +137,7 @@ def test_every_public_name_has_its_entry(tmp_path):
             assert entries & {f"scratchnet.{name}", f"{value.__module__}.{name}"}, name
     assert "conv2d(x: Array, weight: Array, bias: Array, stride: int) -> Array" in written
     assert "scratchnet.Dropout(rate: float" in written
-    assert "{py:method} load(path: str | os.PathLike[str], weights: str | None=None) -> Predictor" in written
+    assert "{py:method} load(path: str | os.PathLike[str], weights: str | None=None, *, layers: " in written
     assert "[scratchnet/nn/conv.py](../source/scratchnet/nn/conv.py.md)" in written
 
 
