@@ -1,6 +1,5 @@
 """What all tests share: how hypothesis runs, random numbers, other processes, and real images beside the repository."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from scratchnet.nn.models import MODELS
 from scratchnet.storage import files
-from tests.small_networks import report_is_small
+from tests.small_networks import small_report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -79,12 +79,13 @@ def disk_sync() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.fixture
-def small_model(request: pytest.FixtureRequest) -> Iterator[None]:
+def small_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model "report" is a small one, in this process, for tests that are not about the network: its checkpoints are of
     0.4 MB and not of 71. For all of a module: `pytestmark = pytest.mark.usefixtures("small_model")`."""
-    whole = request.node.get_closest_marker("whole_model")
-    with contextlib.nullcontext() if whole else report_is_small():
-        yield
+    if not request.node.get_closest_marker("whole_model"):
+        monkeypatch.setitem(
+            MODELS, "report", small_report
+        )  # by the test's own: what both have changed is put back in order
 
 
 @pytest.fixture(scope="session")
