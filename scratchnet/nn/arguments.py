@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from scratchnet.errors import ConfigError
 
@@ -26,7 +26,7 @@ class Remembers:
     _given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     changing: tuple[str, ...] = ()  # arguments that the object keeps under their names, and changes
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keeps the arguments before any constructor has seen them, so that a subclass need not do it."""
         made = super().__new__(cls)
         made._given = args, kwargs
