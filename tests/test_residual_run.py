@@ -43,6 +43,7 @@ def test_evaluate_summary_and_page(run, shards, capsys):
     assert main(["evaluate", str(run), str(shards), "--bootstrap", "0"]) == 0
     assert main(["summary", str(run)]) == 0
     assert "605,506" in capsys.readouterr().out
+    pytest.importorskip("matplotlib")
     assert main(["report", str(run)]) == 0
 
 

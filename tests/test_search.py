@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import importlib.util
 
 import numpy as np
 import pytest
@@ -163,9 +164,12 @@ def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
     rates, losses, smooth = zip(*rows, strict=True)
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(0.01 / 1e-6) / 11)
     assert losses[0] == pytest.approx(np.log(2), abs=0.3)
-    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
-    proposed = find_rate.proposal(list(rates), list(smooth))
-    assert f"--learning-rate {proposed:.2g}" in capsys.readouterr().out
+    proposed, out = find_rate.proposal(list(rates), list(smooth)), capsys.readouterr().out
+    assert f"--learning-rate {proposed:.2g}" in out
+    if importlib.util.find_spec("matplotlib"):
+        assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    else:
+        assert "Without a picture: " in out
     assert main([*asked, "--learning-rate", "0.1"]) == 2
     assert "leave it out" in capsys.readouterr().err
     assert main([*asked, "--most", "inf"]) == 2
