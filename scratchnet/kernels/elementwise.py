@@ -32,10 +32,10 @@ def leaky_relu_forward(x, slope, y):
 
 
 @kernel
-def leaky_relu_backward(dy, x, slope, dx):
-    """`reference.leaky_relu_gradient`: dx = dy where x > 0, else slope · dy."""
+def leaky_relu_backward(dy, y, slope, dx):
+    """`reference.leaky_relu_gradient`: dx = dy where x > 0, which is where y > 0, else slope · dy."""
     for i in prange(dy.size):
-        dx[i] = dy[i] if x[i] > 0 else slope * dy[i]
+        dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
 
 
 @kernel

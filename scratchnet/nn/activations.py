@@ -1,4 +1,4 @@
-"""Activations beside ReLU: functions of each number by itself."""
+"""Activations: what they share, and those beside ReLU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,43 @@ from scratchnet.kernels.machine.memory import empty
 from scratchnet.nn.base import Array, Layer, is_number
 
 
-class LeakyReLU(Layer):
+class Activation(Layer):
+    """A function of each number by itself, whose gradient follows from its output: two kernels, and what they are told besides."""
+
+    forward_kernel: Any
+    backward_kernel: Any
+
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self._y: Any = None
+
+    def _forward(self, x: Array, training: bool) -> Array:
+        y = empty(x.shape, x.dtype)
+        self.forward_kernel(x.reshape(-1), *map(x.dtype.type, self.constants), y.reshape(-1))
+        if training:
+            self._y = y
+        return y
+
+    def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
+        self.require_batch(dy, self._images)
+        if not need_dx:
+            return None
+        dx = empty(dy.shape, dy.dtype)
+        self.backward_kernel(dy.reshape(-1), self._y.reshape(-1), *map(dy.dtype.type, self.constants), dx.reshape(-1))
+        return dx
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """What its kernels are told besides: nothing."""
+        return ()
+
+    def forget(self) -> None:
+        """Releases the output."""
+        super().forget()
+        self._y = None
+
+
+class LeakyReLU(Activation):
     """Keeps positive numbers and makes all others small, so that no unit is ever without a gradient.
 
     y = x where x > 0, else slope · x
@@ -29,64 +65,22 @@ class LeakyReLU(Layer):
 
     kind = "leaky_relu"
 
+    forward_kernel = staticmethod(elementwise.leaky_relu_forward)
+    backward_kernel = staticmethod(elementwise.leaky_relu_backward)
+
     def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         if not is_number(slope, 0, below=1):
             raise ConfigError(f"{self}: slope must be at least 0 and less than 1, got {slope!r}")
         self.slope = slope
-        self._x: Any = None
 
-    def _forward(self, x: Array, training: bool) -> Array:
-        y = empty(x.shape, x.dtype)
-        elementwise.leaky_relu_forward(x.reshape(-1), x.dtype.type(self.slope), y.reshape(-1))
-        if training:
-            self._x = x
-        return y
-
-    def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        self.require_batch(dy, self._images)
-        if not need_dx:
-            return None
-        dx = empty(dy.shape, dy.dtype)
-        slope = dy.dtype.type(self.slope)
-        elementwise.leaky_relu_backward(dy.reshape(-1), self._x.reshape(-1), slope, dx.reshape(-1))
-        return dx
-
-    def forget(self) -> None:
-        """Releases the input."""
-        super().forget()
-        self._x = None
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The slope."""
+        return (self.slope,)
 
 
-class _FromOutput(Layer):
-    """An activation whose gradient follows from its output: two kernels."""
-
-    forward_kernel: Any
-    backward_kernel: Any
-    _y: Any = None
-
-    def _forward(self, x: Array, training: bool) -> Array:
-        y = empty(x.shape, x.dtype)
-        self.forward_kernel(x.reshape(-1), y.reshape(-1))
-        if training:
-            self._y = y
-        return y
-
-    def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        self.require_batch(dy, self._images)
-        if not need_dx:
-            return None
-        dx = empty(dy.shape, dy.dtype)
-        self.backward_kernel(dy.reshape(-1), self._y.reshape(-1), dx.reshape(-1))
-        return dx
-
-    def forget(self) -> None:
-        """Releases the output."""
-        super().forget()
-        self._y = None
-
-
-class Sigmoid(_FromOutput):
+class Sigmoid(Activation):
     """Brings every number between 0 and 1, as a probability.
 
     y = 1 / (1 + exp(−x)), computed from exp(−|x|), so that nothing overflows
@@ -107,7 +101,7 @@ class Sigmoid(_FromOutput):
     backward_kernel = staticmethod(elementwise.sigmoid_backward)
 
 
-class Tanh(_FromOutput):
+class Tanh(Activation):
     """Brings every number between −1 and 1.
 
     y = tanh x

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from scratchnet.errors import ShapeError
 from scratchnet.kernels import average_pool
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.nn.base import Array, Layer, Shape
@@ -65,10 +64,7 @@ class GlobalAveragePool2D(Layer):
     kind = "global_average"
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
-            )
+        self.require_images(input_shape)
         return input_shape[2:]
 
     def _forward(self, x: Array, training: bool) -> Array:

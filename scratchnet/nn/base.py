@@ -196,6 +196,13 @@ class Layer(ThreadCheck, Remembers):
         if self.output_shape is None:
             raise OrderError(f"{self} has not been built: call build(input_shape) first")
 
+    def require_images(self, input_shape: Shape) -> None:
+        """Raises ShapeError for an input_shape that is not (H, W, C)."""
+        if len(input_shape) != 3:
+            raise ShapeError(
+                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
+            )
+
     def _wrong_shape(self, came: Shape) -> str:
         assert self.input_shape is not None
         return f"{self} was built for batches of shape {_batch_of(self.input_shape)}, got {came}{_remedy(self.input_shape, came)}"

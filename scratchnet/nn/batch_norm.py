@@ -61,10 +61,7 @@ class BatchNorm2D(Layer):
         self._remembered: Any = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
-            )
+        self.require_images(input_shape)
         channels = input_shape[2]
         self.gamma = Parameter(f"{self.name}.gamma", np.ones(channels, self.dtype), decay=False)
         self.beta = Parameter(f"{self.name}.beta", np.zeros(channels, self.dtype), decay=False)

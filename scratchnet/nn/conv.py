@@ -35,10 +35,7 @@ class Window2D(Layer):
 
     def _sizes(self, input_shape: Shape) -> tuple[int, int]:
         """Fixes the padding; returns height and width of the output. Raises ShapeError if the window is larger than the image."""
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
-            )
+        self.require_images(input_shape)
         height, width, _ = input_shape
         kernel_height, kernel_width = self.kernel_size
         self.pads = (*self._pad_one_axis(height, kernel_height), *self._pad_one_axis(width, kernel_width))

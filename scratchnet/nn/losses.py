@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,30 @@ from scratchnet.nn.thread_check import BOOKKEEPING, ThreadCheck
 from scratchnet.reference import Array
 
 
-class SoftmaxCrossEntropy(ThreadCheck, Remembers):
+class Loss(ThreadCheck, Remembers):
+    """What the losses share: forward remembers its batch for backward, and belongs to the thread that called it."""
+
+    arguments = ""  # of forward, for an error
+    _batch: tuple[Any, ...] | None = None
+
+    def _remember(self, *batch: Any) -> None:
+        with BOOKKEEPING:
+            self._batch = batch
+            self.note_forward()
+
+    def _remembered(self) -> tuple[Any, ...]:
+        """The batch of the last forward. Raises OrderError without one, or if another thread has called it since."""
+        with BOOKKEEPING:
+            if self._batch is None:
+                raise OrderError(f"{self}: backward needs a forward({self.arguments}) before it")
+            self.require_own_forward()
+            return self._batch
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+class SoftmaxCrossEntropy(Loss):
     """The mean over the batch of −log of the probability that the network gives to the right class, weighted by class.
 
     loss = 1/N Σₙ −w[label[n]] · log p[n, label[n]],  p = softmax(logits);  dlogits = w[label] · (p − onehot(labels)) / N
@@ -39,6 +63,8 @@ class SoftmaxCrossEntropy(ThreadCheck, Remembers):
     0.6931
     """
 
+    arguments = "logits, labels"
+
     def __init__(
         self, class_weights: ArrayLike | None = None, *, label_smoothing: float = 0.0, focus: float = 0.0
     ) -> None:
@@ -53,7 +79,6 @@ class SoftmaxCrossEntropy(ThreadCheck, Remembers):
                 "together: set one of them to 0"
             )
         self.label_smoothing, self.focus = float(label_smoothing), float(focus)
-        self._batch: tuple[Array, Array, Array | None] | None = None
 
     def forward(self, logits: Array, labels: Array) -> float:
         """The mean loss of a batch: logits (N, classes), labels (N,) integers from 0 to classes − 1.
@@ -72,25 +97,16 @@ class SoftmaxCrossEntropy(ThreadCheck, Remembers):
             raise NonFiniteError(
                 "SoftmaxCrossEntropy: the logits hold a NaN or an infinity: lower the learning rate, or look at the input's scaling"
             )
-        batch = logits, labels, self._weights_for(logits)
-        with BOOKKEEPING:
-            self._batch = batch
-            self.note_forward()
-        losses = reference.softmax_cross_entropy(*batch, self.label_smoothing, self.focus)
+        weights = self._weights_for(logits)
+        self._remember(logits, labels, weights)
+        losses = reference.softmax_cross_entropy(logits, labels, weights, self.label_smoothing, self.focus)
         return float(losses.mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
         """dlogits (N, classes) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""
-        if self._batch is None:
-            raise OrderError("SoftmaxCrossEntropy: backward needs a forward(logits, labels) before it")
-        with BOOKKEEPING:
-            self.require_own_forward()
-            batch = self._batch
-        gradient = reference.softmax_cross_entropy_gradient(*batch, self.label_smoothing, self.focus)
-        return gradient / batch[0].dtype.type(batch_size or len(batch[0]))
-
-    def __str__(self) -> str:
-        return "SoftmaxCrossEntropy"
+        logits, labels, weights = self._remembered()
+        gradient = reference.softmax_cross_entropy_gradient(logits, labels, weights, self.label_smoothing, self.focus)
+        return gradient / gradient.dtype.type(batch_size or len(gradient))
 
     def _weights_for(self, logits: Array) -> Array | None:
         """The weights in the dtype of the logits, one for each of their classes."""
@@ -104,7 +120,7 @@ class SoftmaxCrossEntropy(ThreadCheck, Remembers):
         return self.class_weights.astype(logits.dtype)
 
 
-class MeanSquaredError(ThreadCheck):
+class MeanSquaredError(Loss):
     """The mean over the batch of the mean squared distance between what the network says and what it should say.
 
     loss = 1/N Σₙ mean over the numbers of an image of (y[n] − target[n])²;  dy = 2 · (y − target) / (numbers of an image · N)
@@ -119,8 +135,7 @@ class MeanSquaredError(ThreadCheck):
     array([[ 0., -2.]], dtype=float32)
     """
 
-    def __init__(self) -> None:
-        self._batch: tuple[Array, Array] | None = None
+    arguments = "y, targets"
 
     def forward(self, y: Array, targets: Array) -> float:
         """The mean loss of a batch: y and targets of one shape, (N, …), the targets of any real dtype.
@@ -140,23 +155,14 @@ class MeanSquaredError(ThreadCheck):
         for name, array in (("y", y), ("targets", targets)):
             if not np.isfinite(array).all():
                 raise NonFiniteError(f"MeanSquaredError: {name} holds a NaN or an infinity; expected finite numbers")
-        batch = y, targets.astype(y.dtype, copy=False)
-        with BOOKKEEPING:
-            self._batch = batch
-            self.note_forward()
-        return float(reference.mean_squared_error(*batch).mean(dtype=np.float64))
+        targets = targets.astype(y.dtype, copy=False)
+        self._remember(y, targets)
+        return float(reference.mean_squared_error(y, targets).mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
         """dy (N, …) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""
-        if self._batch is None:
-            raise OrderError("MeanSquaredError: backward needs a forward(y, targets) before it")
-        with BOOKKEEPING:
-            self.require_own_forward()
-            batch = self._batch
-        return reference.mean_squared_error_gradient(*batch) / batch[0].dtype.type(batch_size or len(batch[0]))
-
-    def __str__(self) -> str:
-        return "MeanSquaredError"
+        gradient = reference.mean_squared_error_gradient(*self._remembered())
+        return gradient / gradient.dtype.type(batch_size or len(gradient))
 
 
 def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float64]:
@@ -178,6 +184,7 @@ def balanced_class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float6
 
 
 def _is_number(value: object) -> bool:
+    """As `is_number` of nn.base, which loads Numba; measures use this module without it."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -25,10 +25,7 @@ class Pool2D(Layer):
         self.pool_size, self.stride = int(pool_size), int(stride)
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{self} works on images (N, H, W, C), got an input of shape (N, {', '.join(map(str, input_shape))})"
-            )
+        self.require_images(input_shape)
         height, width, channels = input_shape
         if self.pool_size > min(height, width):
             raise ShapeError(
