@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
 import json
 import os
 import queue
@@ -26,6 +24,7 @@ from course.exercises import EXERCISES
 from course.judges import Verdict
 from course.lesson_file import SUFFIXES, Lesson
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line, printable
 
@@ -128,14 +127,12 @@ def students_in(folder: Path) -> dict[str, list[Path]]:
 def table(everybody: list[Grades]) -> str:
     """The table as CSV: a line for each student, a column for each exercise that anybody has."""
     columns = [name for name in EXERCISES if any(name in grades.verdicts for grades in everybody)]
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["student", "right", "of", "problems", *columns])
+    rows = [["student", "right", "of", "problems", *columns]]
     for grades in everybody:
         words = [grades.verdicts.get(name, MISSING) or "right" for name in columns]
         row = [grades.student, words.count("right"), len(columns), "; ".join(grades.problems), *words]
-        writer.writerow([_cell(value) for value in row])
-    return written.getvalue()
+        rows.append([_cell(value) for value in row])
+    return csv_text(rows)
 
 
 def _cell(value: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from scratchnet.drawing import plots
 from scratchnet.errors import ConfigError, MissingExtraError, NonFiniteError
 from scratchnet.nn.schedules import Schedule
 from scratchnet.prepare import cache
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_atomically, write_text_atomically
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
@@ -86,11 +85,8 @@ def run(options: argparse.Namespace) -> int:
         rates, losses = climb(training, options.steps, options.least, options.most)
     smooth = smoothed(losses)
     proposed = proposal(rates, smooth)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["learning_rate", "loss", "smoothed_loss"])
-    writer.writerows(zip(rates, losses, smooth, strict=True))
-    write_text_atomically(options.curve, table.getvalue())
+    head = ("learning_rate", "loss", "smoothed_loss")
+    write_text_atomically(options.curve, csv_text([head, *zip(rates, losses, smooth, strict=True)]))
     written, picture = [options.curve], Path(options.curve).with_suffix(".png")
     try:
         content = plots.rate_curve(rates, losses, smooth, proposed)
@@ -123,7 +119,7 @@ def climb(training: Training, steps: int, least: float, most: float) -> tuple[li
             break
         rates.append(rate)
         losses.append(loss)
-        if smoothed(losses)[-1] > ENDS * min(smoothed(losses)):
+        if (smooth := smoothed(losses))[-1] > ENDS * min(smooth):
             break
     if len(losses) < 3:
         raise ConfigError(f"the loss is lost after {len(losses)} steps already: take a smaller --least than {least:g}")

@@ -16,7 +16,7 @@ from scratchnet.nn.models import MODELS
 from scratchnet.nn.sequential import Sequential
 from scratchnet.terminal.command_line import printable
 from scratchnet.training.config import Config
-from scratchnet.training.network import Maker
+from scratchnet.training.network import Maker, refuse_without_effect
 
 
 def add_layers_argument(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +95,7 @@ def require_effect(maker: Maker | None, given: dict[str, Any], settings: dict[st
     """Raises ConfigError for an option that would change nothing, as the network of a user's own does not take it."""
     if maker is None and not settings.get("layers"):
         return
-    for name in ("dropout", "weight_init"):
-        if name in given and not (maker and name in maker.takes):
-            raise ConfigError(
-                f"{name} has no effect on a network of your own: leave it out, or let the function that makes the network take it"
-            )
-        if maker and name not in maker.takes:
-            settings[name] = getattr(Config, name)
+    foreign = [name for name in ("dropout", "weight_init") if not (maker and name in maker.takes)]
+    refuse_without_effect(name for name in foreign if name in given)
+    if maker:
+        settings.update({name: getattr(Config, name) for name in foreign})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from scratchnet.errors import ConfigError
 from scratchnet.measures.scores import percent
 from scratchnet.prepare import cache
 from scratchnet.random import generator
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal import invocation
 from scratchnet.terminal.text_table import text_table
@@ -168,13 +167,10 @@ class _Table:
         measured.sort(key=lambda one: one[0])
         head = [*self.asked[0], f"validation {metric.replace('_', ' ')}", "best epoch", ""]
         lines = text_table([head, *(shown for _, shown, *_ in measured), *others], left=(), beside=True)
-        content = io.StringIO()
-        writer = csv.writer(content, lineterminator="\n")
-        writer.writerow(["run", *self.asked[0], f"validation_{metric}"])
-        for _, shown, plan, value in measured:
-            writer.writerow([plan.run.folder, *shown[: len(self.asked[0])], value])
+        columns = ["run", *self.asked[0], f"validation_{metric}"]
+        table = [[plan.run.folder, *shown[: len(self.asked[0])], value] for _, shown, plan, value in measured]
         self.out.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(self.out / FILE, content.getvalue())
+        write_text_atomically(self.out / FILE, csv_text([columns, *table]))
         if measured:
             lines += ["", "Chosen on the validation side alone. The best again, with another --seed or more --epochs:"]
             lines.append(f"  {invocation.command('train', '--config', measured[0][2].run.config_path)}")

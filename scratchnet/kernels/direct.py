@@ -124,14 +124,14 @@ def backward_input(dy, weight, stride, top, left, height, width):
     dx = empty((images, height, width, channels), dy.dtype)
     rows = [taps_of(start, stride, top, kernel_height, height) for start in range(stride)]
     columns = [taps_of(start, stride, left, kernel_width, width) for start in range(stride)]
-    padded = pad(dy, *border(rows, out_height), *border(columns, out_width))
-    before = border(rows, out_height)[0], border(columns, out_width)[0]
+    vertical, horizontal = border(rows, out_height), border(columns, out_width)
+    padded = pad(dy, *vertical, *horizontal)
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
         shape = images, row.pixels, column.pixels
         if row.taps.size == 0 or column.taps.size == 0:
             dx[:, i::stride, j::stride] = 0
         elif 0 not in shape:
-            first = ((row.first + before[0]) * padded.shape[2] + column.first + before[1]) * filters
+            first = ((row.first + vertical[0]) * padded.shape[2] + column.first + horizontal[0]) * filters
             pixels = pixel_offsets(*shape, 1, padded.shape[1:]) + first
             taps = tap_offsets(row.taps.size, column.taps.size, padded.shape[1:])
             chosen = np.ascontiguousarray(weight[row.taps[:, None], column.taps])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +33,7 @@ class Observations:
     @property
     def answers(self) -> NDArray[np.int64]:
         """The class that is said of each: (N,)."""
-        positive = None if self.positive is None else self.names.index(self.positive)
-        return decided(self.probabilities, positive, self.threshold)
+        return decided(self.probabilities, self.names, self.positive, self.threshold)
 
     def measure(self, weights: Floats | None = None, probabilities: Floats | None = None) -> Measured:
         """Every measure, for each row of weights (…, N); `probabilities` takes the place of the network's, and has no threshold."""
@@ -75,16 +75,19 @@ class Observations:
         return everyone, found
 
 
-def decided(probabilities: Floats, positive: int | None, threshold: float | None) -> NDArray[np.int64]:
+def decided(
+    probabilities: Floats, names: Sequence[str], positive: str | None, threshold: float | None
+) -> NDArray[np.int64]:
     """The answer to each image, (N,): the class of the largest probability, the first among equals; with a threshold, the class
     `positive` of two wherever it has that probability or more.
 
-    >>> decided(np.array([[0.3, 0.7], [0.1, 0.9]]), 0, 0.3)
+    >>> decided(np.array([[0.3, 0.7], [0.1, 0.9]]), ("all", "hem"), "all", 0.3)
     array([0, 1])
     """
     if threshold is None or positive is None:
         return probabilities.argmax(axis=1)
-    return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
+    wanted = names.index(positive)
+    return np.where(probabilities[:, wanted] >= threshold, wanted, 1 - wanted).astype(np.int64)
 
 
 def of_subjects(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +10,7 @@ from scratchnet.data.class_labels import labelled
 from scratchnet.errors import DataError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.measures.scores import percent
+from scratchnet.storage.csv_text import csv_text
 
 
 @dataclass(frozen=True)
@@ -93,15 +92,13 @@ def table_of(said: Predictions, found: list[Patient]) -> list[list[str]]:
 
 def csv_of(said: Predictions, found: list[Patient]) -> str:
     """Their lines for a spreadsheet, with every class: `label` and `right` are empty for a patient with images of several classes."""
-    table = io.StringIO()
-    writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     names = said.class_names
     head = [*(f"called {name}" for name in names), *(f"mean probability of {name}" for name in names)]
-    writer.writerow(["subject", "images", "label", *head, "verdict", "right"])
+    rows: list[list[object]] = [["subject", "images", "label", *head, "verdict", "right"]]
     for one in found:
         right = "" if one.right is None else "yes" if one.right else "no"
-        writer.writerow([one.subject, one.images, one.label or "", *one.called, *one.probability, one.verdict, right])
-    return table.getvalue()
+        rows.append([one.subject, one.images, one.label or "", *one.called, *one.probability, one.verdict, right])
+    return csv_text(rows, quote_texts=True)
 
 
 def verdicts_in_words(found: list[Patient]) -> str:

@@ -8,7 +8,6 @@ float64.
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from scratchnet.measures.calibration import Calibration, tempered
 from scratchnet.measures.metrics import confusion_matrix
 from scratchnet.measures.observations import decided
 from scratchnet.measures.scores import Scores, percent, scores
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
 
@@ -88,8 +88,7 @@ class Predictions:
 
     def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """The answers that follow from these probabilities, of images or of subjects: (N,)."""
-        name, value = self.threshold or (None, None)
-        return decided(probabilities, None if name is None else self.class_names.index(name), value)
+        return decided(probabilities, self.class_names, *(self.threshold or (None, None)))
 
     def mistakes(self) -> NDArray[np.int64]:
         """The numbers of the images with a wrong answer, the most confident first."""
@@ -128,17 +127,13 @@ class Predictions:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as CSV, whole or not at all."""
-        table = io.StringIO()
-        writer = csv.writer(
-            table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
-        )  # a lone \r in a name must be quoted too
-        writer.writerow([*FACTS, *(PROBABILITY + name for name in self.class_names)])
+        rows: list[list[object]] = [[*FACTS, *(PROBABILITY + name for name in self.class_names)]]
         subjects = self.subjects or ("",) * len(self.paths)
         answers = self.answers
         for n, chances in enumerate(self.probabilities.tolist()):
             names = self.class_names[self.labels[n]], self.class_names[answers[n]]
-            writer.writerow([self.paths[n], subjects[n], *names, *chances])
-        write_text_atomically(path, table.getvalue())
+            rows.append([self.paths[n], subjects[n], *names, *chances])
+        write_text_atomically(path, csv_text(rows, quote_texts=True))  # a lone \r in a name must be quoted too
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Predictions:

@@ -76,21 +76,21 @@ def _shown(thing: Any) -> Iterator[str]:
     for number, (name, value) in enumerate(arguments_of(thing).items()):
         one = parameters.get(name)
         if one is not None and one.kind is inspect.Parameter.VAR_POSITIONAL:
-            yield from map(_text, value)
+            yield from map(as_code, value)
         elif number == 0 and positions[1:2] == [name] and value is not None:
-            yield _text(value)
+            yield as_code(value)
         elif one is None or not _same(value, one.default):
-            yield f"{name}={_text(value)}"
+            yield f"{name}={as_code(value)}"
 
 
 def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
 
 
-def _text(value: Any) -> str:
+def as_code(value: Any) -> str:
     """A value as Python writes it; a long list with a line for each layer, a function by its name."""
     if isinstance(value, list):
-        items = [_text(one) for one in value]
+        items = [as_code(one) for one in value]
         line = f"[{', '.join(items)}]"
         if len(line) <= WIDTH and "\n" not in line:
             return line

@@ -112,14 +112,6 @@ def own_of(network: Any) -> dict[str, Any]:
     return found
 
 
-def own_names(text: str) -> list[str]:
-    """The classes and functions of a user's own that a description names, in the order of the alphabet."""
-    reader = _Reader({})
-    reader.note = True
-    reader.read(json.loads(text), 0)
-    return sorted(reader.noted)
-
-
 def build_for(network: Sequential, input_shape: Any, dtype: Any, seed: int, weights: int) -> None:
     """Builds a network of a file, whose weights come from there too; none are drawn. weights: how many the file holds.
 
@@ -201,11 +193,10 @@ def _written_layer(layer: Any) -> Any:
 
 
 class _Reader:
-    """Turns a description back into layers. note: only collects the names of own classes; a layer is then None."""
+    """Turns a description back into layers."""
 
     def __init__(self, own: Mapping[str, Any], source: str = "") -> None:
         self.own, self.source, self.count = own, source, 0
-        self.note, self.noted = False, set[str]()
 
     def read(self, value: Any, depth: int) -> Any:
         """A value of the description."""
@@ -235,8 +226,6 @@ class _Reader:
             raise ConfigError(f"there is no layer {_briefly(kind)}; this version has {', '.join(LAYERS)}")
         make = self._own(kind) if own else LAYERS[kind]
         given = {name: self.read(one, depth + 1) for name, one in arguments.items()}
-        if self.note:
-            return None
         if not isinstance(given.get("name"), str | None):
             raise ConfigError(f"{kind}: a name is a text, got {_briefly(given['name'])}")
         try:
@@ -249,14 +238,13 @@ class _Reader:
     def _own(self, name: Any) -> Any:
         if not isinstance(name, str) or not name.isidentifier():
             raise ConfigError(f"not the name of a class: {_briefly(name)}")
-        self.noted.add(name)
-        if name not in self.own and not self.note:
+        if name not in self.own:
             whose = f"{self.source}'s" if self.source else "its maker's"
             raise ConfigError(
                 f"the network has {name}, which is {whose} own and not stored: pass it in Python, "
                 f"load(…, layers=[{name}]), or name the file that defines it, --layers FILE.py"
             )
-        return self.own.get(name)
+        return self.own[name]
 
 
 def _briefly(value: Any) -> str:

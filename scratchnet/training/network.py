@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +70,14 @@ def _checked(network: Sequential, config: Config, classes: int) -> Sequential:
             f"end it with Dense({classes}), or let a function make it, def network(image_size, classes)"
         )
     return network
+
+
+def refuse_without_effect(names: Iterable[str]) -> None:
+    """Raises ConfigError for the first of these options, which would change nothing: a network of one's own doesn't take it."""
+    for name in names:
+        raise ConfigError(
+            f"{name} has no effect on a network of your own: leave it out, or let the function that makes the network take it"
+        )
 
 
 class Maker:

@@ -54,7 +54,6 @@ def beside_the_report(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 def settings_table(config: Mapping[str, Any]) -> list[str]:
     """`beside_the_report` as the lines of a table, with the defaults of this version."""
-    config = shown(config)
     default = {one.name: one.default for one in fields(Config)}
     rows = [(name, value, default.get(name, ""), report) for name, value, report in beside_the_report(config)]
     head = ("hyper-parameter", "here", "default", "the report, 256 × 256")

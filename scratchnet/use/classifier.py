@@ -15,11 +15,12 @@ from scratchnet.data import ArrayImages
 from scratchnet.data.images import UnusableImage
 from scratchnet.data.in_memory import is_picture, rgb_of, shape_hint
 from scratchnet.errors import ConfigError, DataError, DtypeError, LabelError, OrderError, ShapeError
+from scratchnet.nn.arguments import as_code
 from scratchnet.reference import Array
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
 from scratchnet.training.in_memory import fit_in_memory
-from scratchnet.training.network import Maker
+from scratchnet.training.network import Maker, refuse_without_effect
 from scratchnet.use.network import start
 from scratchnet.use.predictor import Predictor
 
@@ -89,11 +90,9 @@ class Classifier:
             raise LabelError(f"y holds {len(classes)} class; a classifier needs at least two")
         settings = {"image_size": images.shape[1], **{name: getattr(self, name) for name in SETTINGS}}
         own = None if self.network is None else Maker(self.network)
-        for name in ("model", "dropout", "weight_init"):
-            if own and name not in own.takes and settings[name] != SETTINGS[name].default:
-                raise ConfigError(
-                    f"{name} has no effect on a network of your own: leave it out, or let the function that makes the network take it"
-                )
+        if own:
+            changed = [n for n in ("model", "dropout", "weight_init") if settings[n] != SETTINGS[n].default]
+            refuse_without_effect(name for name in changed if name not in own.takes)
         config = own.config(settings, len(classes)) if own else Config(**settings)
         if config.patience and validation_data is None:
             raise ConfigError("patience is for validation_data: give fit images and classes to judge each epoch by")
@@ -150,9 +149,7 @@ class Classifier:
 
     def __repr__(self) -> str:
         changed = {name: value for name, value in self.get_params().items() if value != _DEFAULTS[name]}
-        if inspect.isroutine(self.network):
-            changed["network"] = Shown(self.network.__name__)
-        return f"Classifier({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        return f"Classifier({', '.join(f'{name}={as_code(value)}' for name, value in changed.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "predictor_")
@@ -166,12 +163,6 @@ class Classifier:
             classifier_tags=tags.ClassifierTags(),
             input_tags=tags.InputTags(two_d_array=False, three_d_array=False),
         )
-
-
-class Shown(str):
-    """A text that is shown without quotes, as a function's name."""
-
-    __repr__ = str.__str__
 
 
 def _judged(data: Any, images: Array, names: list[str]) -> ArrayImages:

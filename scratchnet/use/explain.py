@@ -68,7 +68,7 @@ def layers_with_maps(network: Sequential) -> list[str]:
 
 def convolves(layer: Any) -> bool:
     """Whether it is a convolution, or a block with one inside."""
-    return isinstance(layer, Window2D) or any(map(convolves, getattr(layer, "layers", ())))
+    return any(isinstance(one, Window2D) for one in layers_in(layer))
 
 
 def receptive_field(network: Sequential, layer: str) -> int:

@@ -171,10 +171,8 @@ class Predictor:
 
     def decide(self, probabilities: NDArray[np.float64], *, symmetries: bool | None = None) -> NDArray[np.int64]:
         """The class that images with these probabilities are called, (N,): the most probable one, or what the threshold says."""
-        found = self.calibration_for(symmetries)
-        if found is None or found.positive is None:
-            return decided(probabilities, None, None)
-        return decided(probabilities, self.class_names.index(found.positive), found.threshold)
+        found = self.calibration_for(symmetries) or Calibration()
+        return decided(probabilities, self.class_names, found.positive, found.threshold)
 
     def predict_proba(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.float64]:
         """The probability of each class, (N, classes) float64.

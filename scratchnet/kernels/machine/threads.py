@@ -81,7 +81,8 @@ def thread_count() -> int:
     Raises ConfigError if Numba can't start threads as the environment asks for them.
     """
     try:
-        _start()
+        if not _started:
+            _start()
         if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
             numba.set_num_threads(_chosen)
             _of_this_thread.count = _chosen
