@@ -15,6 +15,7 @@ class ReLU(Activation):
     Gradient: dx = dy where x > 0, else 0; at 0 itself, where there is no derivative, 0.
     Source: Nair & Hinton 2010.
 
+    >>> import numpy as np
     >>> relu = ReLU()
     >>> relu.build((3,))
     (3,)
