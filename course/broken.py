@@ -1,6 +1,7 @@
 """The mistakes that the lessons show: each is a right solution but for the line that its docstring tells of.
 
-They stand here, and not in the lessons, so that no lesson prints most of the answer to an exercise.
+They stand here, and not in the lessons, so that no lesson prints most of the answer to an exercise. The judges know some of them
+by sight. `course.wrong`, by which the judges are tried, takes none of them: it writes its own.
 """
 
 from typing import Any

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from course import broken
 from course.judges.comparison import Function, generator, tried
 from course.judges.spied_layer import Spied
 from scratchnet import reference as ref
@@ -27,28 +28,6 @@ def _dense(**wrong: Function) -> textbook.Layer:
 
 def _relu(**wrong: Function) -> textbook.Layer:
     return textbook.ReLU(functions=wrong)
-
-
-def _pool_assigned(x: Any, dy: Any, size: int, stride: int) -> Any:
-    dx = np.zeros_like(x)
-    for n, i, j, c in np.ndindex(dy.shape):
-        window = x[n, i * stride : i * stride + size, j * stride : j * stride + size, c]
-        u, v = np.unravel_index(window.argmax(), window.shape)
-        dx[n, i * stride + u, j * stride + v, c] = dy[n, i, j, c]
-    return dx
-
-
-def _conv_assigned(x: Any, weight: Any, dy: Any, stride: int) -> Any:
-    right = ref.conv2d_gradient(x, weight, dy, stride)
-    dx = np.zeros_like(x)
-    for u, v in np.ndindex(weight.shape[:2]):
-        dx[:, u : u + dy.shape[1], v : v + dy.shape[2]] = dy @ weight[u, v].T
-    return dx, *right[1:]
-
-
-def _turned(x: Any, weight: Any, dy: Any, stride: int) -> Any:
-    dx = ref.conv2d_gradient(x, weight[::-1, ::-1], dy, stride)[0]
-    return dx, *ref.conv2d_gradient(x, weight, dy, stride)[1:]
 
 
 def _last_number(x: Any, weight: Any, dy: Any) -> Any:
@@ -83,10 +62,12 @@ class _AddsUp(textbook.Dense):
 # What is wrong with each, and the layer. All but the last two are found by a difference quotient with a dy drawn at random, at all
 # numbers; the last two by looking at what backward is given, and at what it leaves.
 BROKEN: dict[str, Maker] = {
-    "max-pooling, whose shared places keep the last window's gradient (= for +=)": lambda: _pool(max_pool2d_gradient=_pool_assigned),
-    "convolution, whose dx keeps the last window's share (= for +=)": lambda: _conv(conv2d_gradient=_conv_assigned),
+    "max-pooling, whose shared places keep the last window's gradient (= for +=)": (
+        lambda: _pool(max_pool2d_gradient=broken.pool_overwrites)
+    ),
+    "convolution, whose dx keeps the last window's share (= for +=)": lambda: _conv(conv2d_gradient=broken.conv_overwrites),
     "convolution, which sends dx back by turned filters": (
-        lambda: _conv(conv2d_gradient=_turned)
+        lambda: _conv(conv2d_gradient=broken.conv_turned)
     ),
     "convolution, whose dweight is the mean over the images": (
         lambda: _conv(conv2d_gradient=_changed(1, lambda dweight: dweight / 2, ref.conv2d_gradient))

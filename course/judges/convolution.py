@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from course import broken
 from course.judges.comparison import Function, generator, twin
 from scratchnet import reference as ref
 
@@ -27,10 +28,6 @@ def _cases(seed: int, *, gradient: bool) -> list[tuple[Any, ...]]:
     return cases
 
 
-def _turned(weight: Any) -> Any:
-    return weight[::-1, ::-1]
-
-
 def _each_place(x: Any, weight: Any, bias: Any, stride: int) -> Any:
     """The windows one pixel apart, and as many as there are with the stride."""
     y = ref.conv2d(x, weight, bias, stride)
@@ -50,7 +47,7 @@ def _padded(x: Any, weight: Any, bias: Any, stride: int) -> Any:
 
 CONV: dict[str, Function] = {
     "the bias stands inside the sum, and is added once for each product: add it once, after the sum": (
-        lambda x, weight, bias, stride: ref.conv2d(x, weight, bias * weight[..., 0].size, stride)
+        broken.conv_bias_inside
     ),
     "the bias is added once for each channel: add it once, after the sum": (
         lambda x, weight, bias, stride: ref.conv2d(x, weight, bias * weight.shape[2], stride)
@@ -61,7 +58,7 @@ CONV: dict[str, Function] = {
     "the bias is missing": lambda x, weight, bias, stride: ref.conv2d(x, weight, 0 * bias, stride),
     "the bias is taken away": lambda x, weight, bias, stride: ref.conv2d(x, weight, -bias, stride),
     "the filters are turned by 180°: here the window and the filter are read in the same direction": (
-        lambda x, weight, bias, stride: ref.conv2d(x, _turned(weight), bias, stride)
+        lambda x, weight, bias, stride: ref.conv2d(x, weight[::-1, ::-1], bias, stride)
     ),
     "the filters' rows and columns are exchanged": _exchanged,
     "the windows stand one pixel apart, not stride: begin window i at row i · stride": _each_place,
@@ -78,16 +75,6 @@ CONV: dict[str, Function] = {
 def conv2d(mine: Function, seed: int) -> str:
     """Twin: five shapes, not all square, strides 1 to 3."""
     return twin("conv2d", mine, ref.conv2d, _cases(seed, gradient=False), suspects=CONV)
-
-
-def _last_wins(x: Any, weight: Any, dy: Any, stride: int) -> Any:
-    """dx where a place keeps what the last of its windows gave it."""
-    dx = np.zeros_like(x)
-    for u, v in np.ndindex(weight.shape[:2]):
-        rows = slice(u, u + (dy.shape[1] - 1) * stride + 1, stride)
-        columns = slice(v, v + (dy.shape[2] - 1) * stride + 1, stride)
-        dx[:, rows, columns] = dy @ weight[u, v].T
-    return dx, None, None
 
 
 def _last_window(x: Any, weight: Any, dy: Any, stride: int) -> Any:
@@ -110,10 +97,10 @@ def _last_place(dy: Any) -> Any:
 
 
 CONV_GRADIENT: dict[str, Function] = {
-    "dx: a place that several windows share keeps the share of the last one: += and not =": _last_wins,
+    "dx: a place that several windows share keeps the share of the last one: += and not =": broken.conv_overwrites,
     "dx: a place that several windows share keeps that of the last one: += and not =": _last_window,
     "dx: the filters are turned the wrong way: x[i + u] went with weight[u], so dy goes back by the same weight[u]": (
-        lambda x, weight, dy, stride: (ref.conv2d_gradient(x, _turned(weight), dy, stride)[0], None, None)
+        broken.conv_turned
     ),
     "the windows stand one pixel apart, not stride: window i begins at row i · stride": _at_stride_1,
     "dweight is of the last image alone: += over the images": (

@@ -1,9 +1,11 @@
 """Lesson 6: max-pooling and its way back."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from course import broken
 from course.judges.comparison import Function, generator, twin
 from scratchnet import reference as ref
 
@@ -84,9 +86,7 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
         if top >= x.shape[1] or left >= x.shape[2]:
             continue
         window, share = x[n, top : top + size, left : left + size, c], dx[n, top : top + size, left : left + size, c]
-        if how == "all":
-            share += (window == window.max()) * dy[n, i, j, c]
-        elif how == "split":
+        if how == "split":
             share += (window == window.max()) * dy[n, i, j, c] / (window == window.max()).sum()
         elif how == "mean":
             share += dy[n, i, j, c] / size**2
@@ -96,44 +96,31 @@ def _walk(x: Any, dy: Any, size: int, stride: int, how: str) -> Any:
             at = at[::-1] if how == "exchanged" else at
             if how in ("no offset", "no stride"):
                 at, share = (at if how == "no offset" else (i + at[0], j + at[1])), dx[n, :, :, c]
-            share[at] = dy[n, i, j, c] + (0 if how == "=" else share[at])
+            share[at] += dy[n, i, j, c]
     return dx
 
 
 GRADIENT: dict[str, Function] = {
-    "a place that wins several windows keeps the last one's share: += and not =": (
-        lambda x, dy, size, stride: _walk(x, dy, size, stride, "=")
-    ),
+    "a place that wins several windows keeps the last one's share: += and not =": broken.pool_overwrites,
     "every place that equals the maximum gets all of dy: only the first in reading order wins": (
-        lambda x, dy, size, stride: _walk(x, dy, size, stride, "all")
+        broken.pool_all_equals
     ),
-    "dy is shared among equals: only the first in reading order wins": (
-        lambda x, dy, size, stride: _walk(x, dy, size, stride, "split")
-    ),
-    "the last of equals wins, expected the first in reading order": (
-        lambda x, dy, size, stride: _walk(x, dy, size, stride, "last")
-    ),
+    "dy is shared among equals: only the first in reading order wins": partial(_walk, how="split"),
+    "the last of equals wins, expected the first in reading order": partial(_walk, how="last"),
     "1 where dy is expected: the winner gets its window's dy": lambda x, dy, size, stride: ref.max_pool2d_gradient(
         x, np.ones_like(dy), size, stride
     ),
     "x where dy is expected: the winner gets its window's dy": lambda x, dy, size, stride: ref.max_pool2d_gradient(
         x, ref.max_pool2d(x, size, stride), size, stride
     ),
-    **{
-        words: lambda x, dy, size, stride, how=how: _walk(x, dy, size, stride, how)
-        for how, words in (
-            ("no offset", "the winner's place is counted in its window: add i · stride and j · stride"),
-            ("no stride", "the winner's place is added to i and j: add it to i · stride and j · stride"),
-        )
-    },
+    "the winner's place is counted in its window: add i · stride and j · stride": partial(_walk, how="no offset"),
+    "the winner's place is added to i and j: add it to i · stride and j · stride": partial(_walk, how="no stride"),
     "the windows stand one pixel apart, not stride: window i begins at row i · stride": (
         lambda x, dy, size, stride: _walk(x, dy, size, 1, "right")
     ),
-    "the winner's row and column are exchanged": lambda x, dy, size, stride: _walk(x, dy, size, stride, "exchanged"),
+    "the winner's row and column are exchanged": partial(_walk, how="exchanged"),
     "the windows begin one size apart, not one stride": lambda x, dy, size, stride: _walk(x, dy, size, size, "right"),
-    "the gradient of the mean: dy goes to the winner alone": lambda x, dy, size, stride: _walk(
-        x, dy, size, stride, "mean"
-    ),
+    "the gradient of the mean: dy goes to the winner alone": partial(_walk, how="mean"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import scratchnet
-from course import diagnose
+from course import broken, diagnose
 from course.exercises import EXERCISES
 from course.judges.comparison import NOTE
 from scratchnet.errors import ConfigError
@@ -41,7 +41,7 @@ _JUDGES = {
 
 _OURS = (
     *(os.path.join(os.path.dirname(os.path.abspath(str(file))), "") for file in (__file__, scratchnet.__file__)),
-    os.path.abspath(str(diagnose.__file__)),
+    *(os.path.abspath(str(module.__file__)) for module in (broken, diagnose)),
 )
 
 
@@ -118,7 +118,10 @@ def raised(error: BaseException) -> str:
 
 
 def _ours(file: str) -> bool:
-    """Whether a file is the judges', the package's or a library's. A clone may be called scratchnet, and hold a student's file."""
+    """Whether a file is the judges', with the mistakes that they know, the package's or a library's.
+
+    A clone may be called scratchnet, and hold a student's file.
+    """
     return os.path.abspath(file).startswith(_OURS) or "site-packages" in file or file.startswith("<__array")
 
 

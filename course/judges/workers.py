@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from course import broken
 from course.judges.comparison import Function, differ, generator, tried
 from scratchnet import reference as ref
 
 SUSPECTS: dict[str, Function] = {
-    "the mean of the parts' means: a part counts as many times as it has images": (
-        lambda parts: np.mean([gradient for gradient, _ in parts], axis=0)
-    ),
-    "the sum of the parts' means: weigh each by its images, and divide by all": lambda parts: sum(g for g, _ in parts),
+    "the mean of the parts' means: a part counts as many times as it has images": broken.combine_mean_of_means,
+    "the sum of the parts' means: weigh each by its images, and divide by all": broken.combine_sum_of_means,
     "the sum over all images, not divided by their number": lambda parts: sum(n * g for g, n in parts),
     "the sum over all images, divided by the number of workers, not of images": (
         lambda parts: sum(n * g for g, n in parts) / len(parts)
