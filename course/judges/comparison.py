@@ -83,22 +83,17 @@ def twin(
         several = isinstance(wanted, tuple)
         if several and (not isinstance(got, tuple | list) or len(got) != len(wanted)):
             return f"returned {_kind(got)}, expected ({', '.join(outputs)})"
-        if several and _exchanged(got, wanted):
-            return f"returned in another order, expected ({', '.join(outputs)}); for {described(name, case)}"
         images = len(case[0]) if isinstance(case[0], np.ndarray) and case[0].ndim else 0
         pairs = zip(got, wanted, outputs, strict=True) if several else [(got, wanted, "")]
         for one, expected, what in pairs:
             complaint = differ(one, expected, what, tolerance=tolerance, least=least, images=images)
             if complaint:
-                known = _suspected(suspects or {}, case, got, wanted, tolerance)
+                if several and all(any(not differ(one, right, tolerance=tolerance) for one in got) for right in wanted):
+                    known = f"returned in another order, expected ({', '.join(outputs)})"
+                else:
+                    known = suspected(suspects or {}, case, got, wanted, tolerance=tolerance)
                 return f"{known or complaint}; for {described(name, case)}"
     return ""
-
-
-def _exchanged(got: Sequence[Any], wanted: Sequence[Any]) -> bool:
-    """Whether these are the right arrays in another order."""
-    right_places = [not differ(one, right) for one, right in zip(got, wanted, strict=True)]
-    return not all(right_places) and all(any(not differ(one, right) for one in got) for right in wanted)
 
 
 @contextmanager
@@ -136,8 +131,11 @@ def names_of(name: str) -> list[str]:
     return [word.partition("=")[0].strip() for word in inner.split(",")]
 
 
-def _suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any, tolerance: float) -> str:
-    """The sentence of the suspect whose result this is. What a suspect leaves None, or makes right, is no evidence."""
+def suspected(suspects: Suspects, case: Sequence[Any], got: Any, wanted: Any, *, tolerance: float = 1e-9) -> str:
+    """The sentence of the suspect whose result `got` is; "" where it is nobody's.
+
+    What a suspect leaves None, or makes as it is wanted, is no evidence.
+    """
     for sentence, function in suspects.items():
         try:
             result = function(*map(_copy, case))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from course.diagnose import both
-from course.judges.comparison import Function, alike, as_float, differ, generator, tried
+from course.judges.comparison import Function, as_float, differ, generator, suspected, tried
 from course.judges.loss import GRADIENT
 from scratchnet import reference as ref
 from scratchnet import textbook
@@ -110,12 +110,10 @@ def _called(watched: _Watched, dlogits: Any, labels: Any) -> str:
     if extra := [name for name in ("forward", "backward", "step") if calls.count(name) > 1]:
         return f"{extra[0]} is called {calls.count(extra[0])} times in one step, expected once"
     found = differ(watched.dlogits[0], dlogits, "dlogits", images=images)
-    known = [
-        words
-        for words, wrong in GRADIENT.items()
-        if found and alike(watched.dlogits[0], wrong(watched.logits, labels) / len(labels))
-    ]
-    return f"dlogits: {known[0]}" if known else found
+    # GRADIENT's mistakes are in the gradient of the sum.
+    sums = images * watched.dlogits[0], images * dlogits
+    known = suspected(GRADIENT, (watched.logits, labels), *sums) if found else ""
+    return f"dlogits: {known}" if known else found
 
 
 def _loss(answer: Any, loss: float | None, right: float, images: int) -> str:
