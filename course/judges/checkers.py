@@ -147,7 +147,7 @@ def check(mine: Function, seed: int) -> str:
 
 
 def _answer(mine: Function, layer: textbook.Layer) -> bool:
-    """What a checker says; one that raises has said no."""
+    """What a checker says; one that raises, whatever it is, has said no: it is asked to find the reason of a complaint, no more."""
     try:
         return bool(mine(layer))
     except Exception:
@@ -159,8 +159,8 @@ def _why(mine: Function, make: Maker, seed: int, words: str, *, alarm: bool) -> 
     spied = Spied(built(make, seed))
     _answer(mine, spied.layer)
     if alarm:
-        if spied.false_alarm().startswith("without"):
-            return f"{words}, {spied.false_alarm()}"
+        if not spied.asked:
+            return f"{words}, without asking it: call forward and backward, and compare"
         for reason, change in LOSSES.items():
             if _answer(mine, _goes_back_by(change, seed)):
                 return f"{words}: {reason}"

@@ -29,9 +29,8 @@ def _over_images(logits: Any) -> Any:
     return shifted - np.log(np.exp(shifted).sum(axis=0))
 
 
-LEAST = tuple(
-    10.0**-n for n in range(3, 17)
-)  # what people add to a probability, or cut it off at, lest the logarithm overflow
+# What people add to a probability, or cut it off at, lest the logarithm overflow.
+LEAST = tuple(10.0**-n for n in range(3, 17))
 
 
 def _added(least: float) -> Function:

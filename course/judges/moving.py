@@ -47,10 +47,8 @@ def _with(change: str, fixed: float | None = None) -> Function:
             grad = grad + l2 * value
         if change == "betas":
             beta1, beta2 = beta2, beta1
-        mean, square = (
-            beta1 * mean + (1 - beta1) * grad,
-            beta2 * square + (1 - beta2) * grad ** (1 + (change != "plain")),
-        )
+        mean = beta1 * mean + (1 - beta1) * grad
+        square = beta2 * square + (1 - beta2) * (grad if change == "plain" else grad**2)
         step = step + 1 if change == "late" else step
         corrections = (1.0, 1.0) if change == "biased" else (1 - beta1**step, 1 - beta2**step)
         unbiased = mean / corrections[0], square / corrections[1]

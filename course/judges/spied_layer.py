@@ -45,10 +45,13 @@ class Spied:
         if len(places):
             self.steps.append(float(np.abs(now - before).max()))
 
+    @property
+    def asked(self) -> bool:
+        """Whether backward was called, and something beside it: with less nothing can be said of a layer."""
+        return self.calls >= 2 and self.dy is not None
+
     def false_alarm(self) -> str:
         """Why a right layer may be called wrong; "" where nothing is seen."""
-        if self.calls < 2 or self.dy is None:
-            return "without asking it: call forward and backward, and compare"
         if self.steps and max(self.steps) > 1e-3:
             return f"a step of {max(self.steps):.3g} is so long that it leaves the tangent: try h = 1e-5"
         if self.steps and max(self.steps) < 1e-8:
