@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
-from unittest import mock
 
 from course.exercises import EXERCISES
 from course.judges import Verdict, verdict_on
@@ -24,6 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Any) -> int:
     """Prints a line for every exercise; returns 0 if all are right, else 1."""
+    from unittest import mock  # here, as it loads much that a student's process in `grade` and a lesson have no use for
+
     right = wrong = unwritten = 0
     files = files_in(options.path)
     with mock.patch("os._exit", _no_exit):  # a file that ends the process would end this without a word

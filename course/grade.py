@@ -157,16 +157,14 @@ def _graded(student: str, files: list[Path], options: Any, stop: threading.Event
         where = f"{lesson.path.name}: " if len(files) > 1 else ""
         grades.problems += [one_line(where + problem) for problem in lesson.problems]
         for verdict in verdicts:
-            first = judged.get(verdict.name)
-            if first and verdict.written:
-                name = lesson.path.name
-                grades.problems.append(
-                    one_line(f"{verdict.name} stands in {first} and in {name}: the first was judged")
-                )
-            elif verdict.written or verdict.name not in grades.verdicts:
+            if not verdict.written:
+                grades.verdicts.setdefault(verdict.name, one_line(verdict.complaint))
+            elif verdict.name in judged:
+                both = f"{judged[verdict.name]} and in {lesson.path.name}"
+                grades.problems.append(one_line(f"{verdict.name} stands in {both}: the first was judged"))
+            else:
+                judged[verdict.name] = lesson.path.name
                 grades.verdicts[verdict.name] = one_line(verdict.complaint)
-            if verdict.written:
-                judged.setdefault(verdict.name, lesson.path.name)
     return grades
 
 

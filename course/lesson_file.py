@@ -60,19 +60,15 @@ def read(path: Path) -> Lesson:
     """
     lesson = Lesson(path)
     statements = _parsed(lesson, cells_of(path))
-    bound = {name for _, statement in statements for name in _binds(statement)}
-    wanted = [name for name in EXERCISES if name in bound]
-    needed = _needed(statements, set(wanted))
+    wanted = _exercises(statements)
     names = lesson.namespace
     names.update(__name__="lesson", __file__=str(path))
-    for (cell, statement), need in zip(statements, needed, strict=True):
-        if need:
-            _execute(lesson, cell, statement)
+    for cell, statement in _needed(statements, set(wanted)):
+        _execute(lesson, cell, statement)
     lesson.functions = {name: names[name] for name in wanted if name in names}
     lesson.unreadable = [name for name in lesson.unreadable if name not in lesson.functions]
     for name in wanted:
-        needed = _needed(statements, {name})
-        modules = _modules(statement for (_, statement), need in zip(statements, needed, strict=True) if need)
+        modules = _modules(statement for _, statement in _needed(statements, {name}))
         if modules and EXERCISES[name].lesson != 11:  # lesson 11 asks for it
             lesson.leaning[name] = ", ".join(modules)
     return lesson
@@ -92,7 +88,11 @@ def _modules(statements: Iterator[Statement]) -> list[str]:
 
 def exercises_in(path: Path) -> list[str]:
     """The exercises that a file defines; nothing of it is executed. Raises DataError as `read`."""
-    bound = {name for _, statement in _parsed(Lesson(path), cells_of(path)) for name in _binds(statement)}
+    return _exercises(_parsed(Lesson(path), cells_of(path)))
+
+
+def _exercises(statements: list[tuple[Cell, Statement]]) -> list[str]:
+    bound = {name for _, statement in statements for name in _binds(statement)}
     return [name for name in EXERCISES if name in bound]
 
 
@@ -196,8 +196,8 @@ def _uses(statement: Statement) -> set[str]:
     return names
 
 
-def _needed(statements: list[tuple[Cell, Statement]], wanted: set[str]) -> list[bool]:
-    """Which statements the wanted names need: those that bind them, and so on for the names that these use."""
+def _needed(statements: list[tuple[Cell, Statement]], wanted: set[str]) -> list[tuple[Cell, Statement]]:
+    """The statements that the wanted names need: those that bind them, and so on for the names that these use."""
     open_names, known, needed = set(wanted), set[str](), [False] * len(statements)
     while open_names:
         known |= open_names
@@ -207,7 +207,7 @@ def _needed(statements: list[tuple[Cell, Statement]], wanted: set[str]) -> list[
                 needed[at] = True
                 found |= _uses(statement)
         open_names = found - known
-    return needed
+    return [statement for statement, need in zip(statements, needed, strict=True) if need]
 
 
 def _execute(lesson: Lesson, cell: Cell, statement: Statement) -> None:
