@@ -88,76 +88,47 @@ def _square(right: Any, wrong: Any) -> Any:
     return lambda x, w, dy: (wrong if w.shape[0] == w.shape[1] else right)(x, w, dy)
 
 
-def _difference(layer: Any, x: Any, value: Any, place: Any, dy: Any) -> float:
-    kept = value[place]
-    value[place] = kept + 1e-5
-    above = np.sum(dy * layer.forward(x))
-    value[place] = kept - 1e-5
-    below = np.sum(dy * layer.forward(x))
-    value[place] = kept
-    return float(above - below) / 2e-5
+def _normal(rng: Any, size: Any) -> Any:
+    return rng.normal(size=size)
+
+
+def _loss(r: Any, y: Any) -> Any:
+    return np.sum(r * y)
 
 
 def _checker(
-    *, dy: str = "random", tolerance: float = 1e-6, places: str = "all", arrays: str = "all", images: int = 2, shape: Any = None,
-    restore: bool = True, compared: bool = True, filled: bool = True,
+    *, draw: Any = _normal, images: int = 2, shape: Any = None, r: float | None = None, fill: float = 7, compared: bool = True,
+    arrays: str = "all", numbers: int | None = None, h: float = 1e-5, loss: Any = _loss, off: Any = abs, tolerance: float = 1e-6,
+    restore: bool = True,
 ) -> Any:  # fmt: skip
-    """A checker by difference quotients with something left out."""
+    """A checker by difference quotients with something left out, or with a slip. fill: what stands in grad before."""
 
     def check(layer: Any) -> bool:
         rng = np.random.default_rng(3)
-        x = rng.normal(size=(images, *(layer.input_shape if shape is None or layer.kind == "dense" else shape(layer))))
+        x = draw(rng, (images, *(layer.input_shape if shape is None or layer.kind == "dense" else shape(layer))))
         y = layer.forward(x, training=True)
-        given = (
-            np.ones(y.shape) if dy == "ones" else np.full(y.shape, 2.0) if dy == "twos" else rng.normal(size=y.shape)
-        )
-        for parameter in layer.parameters() if filled else ():
-            parameter.grad[...] = 7
-        before = given.copy()
-        dx = layer.backward(given).copy()
-        if compared and not np.array_equal(given, before):
+        dy = rng.normal(size=y.shape) if r is None else np.full(y.shape, r)
+        for parameter in layer.parameters():
+            parameter.grad[...] = fill
+        before = dy.copy()
+        dx = layer.backward(dy).copy()
+        if compared and not np.array_equal(dy, before):
             return False
         pairs = [(x, dx)] if arrays != "parameters" else []
         if arrays != "x":
             pairs += [(p.value, p.grad.copy()) for p in layer.parameters()]
         for value, gradient in pairs:
-            for place in list(np.ndindex(value.shape))[: 1 if places == "first" else None]:
-                if abs(_difference(layer, x, value, place, given) - gradient[place]) > tolerance:
+            for place in list(np.ndindex(value.shape))[:numbers]:
+                kept, losses = value[place], []
+                for step in (h, -h):
+                    value[place] = kept + step
+                    losses.append(loss(dy, layer.forward(x)))
+                value[place] = kept
+                if off((losses[0] - losses[1]) / (2 * h) - gradient[place]) > tolerance:
                     return False
             if not restore:
                 value += 1e-9
         return True
-
-    return check
-
-
-def _slip(what: str) -> Any:
-    """A checker that is right but for what its name says."""
-
-    def check(layer: Any) -> bool:
-        rng = np.random.default_rng(5)
-        x = rng.normal(size=(3, *layer.input_shape))
-        x = rng.integers(-2, 3, x.shape).astype(float) if what == "whole numbers" else x
-        x = rng.random(x.shape) + 0.1 if what == "x from 0 to 1" else x
-        r = rng.normal(size=layer.forward(x, training=True).shape)
-        r = np.ones_like(r) if what == "r = 1" else r
-        for parameter in layer.parameters():
-            parameter.grad[...] = np.nan if what == "NaN in grad" else 7
-        given = r.copy()
-        dx = np.array(layer.backward(given))
-        h = 0.1 if what == "h = 0.1" else 1e-5
-        for value, gradient in [(x, dx), *((p.value, p.grad.copy()) for p in layer.parameters())]:
-            for place in list(np.ndindex(value.shape))[: 5 if what == "five numbers" else None]:
-                kept, sums = value[place], []
-                for step in (h, -h):
-                    value[place] = kept + step
-                    y = layer.forward(x) * (1 if what == "L without r" else r)
-                    sums.append(y.mean() if what == "L is a mean" else y.sum())
-                value[place] = kept
-                off = (sums[0] - sums[1]) / (2 * h) - gradient[place]
-                if (off if what == "signed" else abs(off)) > 1e-6:
-                    return False
-        return np.array_equal(given, r)
 
     return check
 
@@ -301,15 +272,15 @@ WRONG = (
         "dweight is of the first image",
         lambda x, w, dy: (dy @ w.T, x[:1].T @ dy[:1], dy.sum(0)),
     ),
-    Wrong("check", "dy is 1 everywhere", "does not notice: ", _checker(dy="ones")),
+    Wrong("check", "dy is 1 everywhere", "(is r random? It is 1 everywhere)", _checker(r=1)),
     Wrong(
         "check",
         "dy is 2 everywhere",
         "does not notice: dense layer, which multiplies by dy's mean",
-        _checker(dy="twos"),
+        _checker(r=2),
     ),
-    Wrong("check", "one index, to 1e-2", "does not notice: ", _checker(places="first", tolerance=1e-2)),
-    Wrong("check", "the first number of each array", "does not notice: ", _checker(places="first")),
+    Wrong("check", "one index, to 1e-2", "does not notice: ", _checker(numbers=1, tolerance=1e-2)),
+    Wrong("check", "the first number of each array", "does not notice: ", _checker(numbers=1)),
     Wrong("check", "to 1e-2", "0.1 % too large", _checker(tolerance=1e-2)),
     Wrong("check", "one window, no overlap", "(= for +=)", _checker(shape=_one_window)),
     Wrong("check", "the loss falls", "does not notice: ", _loss_falls),
@@ -317,23 +288,22 @@ WRONG = (
     Wrong("check", "parameters alone", "does not notice: max-pooling", _checker(arrays="parameters")),
     Wrong("check", "one image", "right only in image 0", _checker(images=1)),
     Wrong("check", "dy is not compared afterwards", "ReLU, which changes dy in place", _checker(compared=False)),
-    Wrong("check", "grad is 0 before", "adds to grad where it should write", _checker(filled=False)),
+    Wrong("check", "grad is 0 before", "adds to grad where it should write", _checker(fill=0)),
     Wrong("check", "leaves the weights moved", "leaves a parameter changed", _checker(restore=False)),
     Wrong("check", "to 1e-15", "Or is the tolerance too tight?", _checker(tolerance=1e-15)),
-    *(
-        Wrong("check", what, line, _slip(what))
-        for what, line in {
-            "L without r": "L lacks r",
-            "L is a mean": "L is a mean:",
-            "h = 0.1": "a step of 0.1 is so long",
-            "whole numbers": "x has ties or zeros",
-            "x from 0 to 1": "has x numbers below 0?",
-            "NaN in grad": "no comparison with NaN is true",
-            "signed": "absolute value compared, for every number?",
-            "five numbers": "numbers of x are compared: compare more",
-            "r = 1": "is r random? It is 1 everywhere",
-        }.items()
+    Wrong("check", "L without r", "L lacks r", _checker(loss=lambda r, y: y.sum())),
+    Wrong("check", "L is a mean", "L is a mean:", _checker(loss=lambda r, y: (r * y).mean())),
+    Wrong("check", "h = 0.1", "a step of 0.1 is so long", _checker(h=0.1)),
+    Wrong(
+        "check",
+        "whole numbers",
+        "x has ties or zeros",
+        _checker(draw=lambda rng, size: rng.integers(-2, 3, size).astype(float)),
     ),
+    Wrong("check", "x from 0 to 1", "has x numbers below 0?", _checker(draw=lambda rng, size: rng.random(size) + 0.1)),
+    Wrong("check", "NaN in grad", "no comparison with NaN is true", _checker(fill=np.nan)),
+    Wrong("check", "signed", "absolute value compared, for every number?", _checker(off=float)),
+    Wrong("check", "five numbers", "numbers of x are compared: compare more", _checker(numbers=5)),
     Wrong("check", "always yes", "does not notice: max-pooling, whose shared places", lambda layer: True),
     Wrong("check", "always no", "without asking it", lambda layer: False),
     Wrong("check", "returns nothing", "must return True or False", lambda layer: print(end="")),

@@ -93,10 +93,6 @@ def _one_maximum(z: Any, labels: Any) -> Any:
     return -np.log(_picked(e / e.sum(axis=1, keepdims=True), labels))
 
 
-def _log_of_softmax(z: Any, labels: Any) -> Any:
-    return -np.log(_picked(ref.softmax(z), labels))
-
-
 def _clipped(z: Any, labels: Any) -> Any:
     return -np.log(np.clip(_picked(ref.softmax(z), labels), 1e-3, 1))
 
