@@ -1,4 +1,4 @@
-"""Softmax cross-entropy, from the logits."""
+"""Softmax cross-entropy, from the logits; and the mean squared error."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchnet import SoftmaxCrossEntropy, reference
+from scratchnet import MeanSquaredError, SoftmaxCrossEntropy, reference
 from scratchnet.errors import ConfigError, DtypeError, LabelError, NonFiniteError, OrderError, ShapeError
 from scratchnet.nn.losses import balanced_class_weights
 
@@ -41,20 +41,22 @@ def test_a_confident_mistake_costs_the_gap():
     assert SoftmaxCrossEntropy().forward(np.array([[1000.0, 0.0]]), np.array([1])) == 1000
 
 
+def slopes_of(loss, y, targets, h):
+    """The difference quotient for each number of y."""
+    found = np.empty_like(y)
+    for place in np.ndindex(y.shape):
+        step = np.zeros_like(y)
+        step[place] = h
+        found[place] = (loss.forward(y + step, targets) - loss.forward(y - step, targets)) / (2 * h)
+    return found
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5), st.booleans())
 def test_gradient_is_the_difference_quotient(seed, images, classes, weighted):
     rng = np.random.default_rng(seed)
-    logits, labels, loss, h = (
-        rng.normal(size=(images, classes)),
-        rng.integers(classes, size=images),
-        SoftmaxCrossEntropy(rng.uniform(0, 3, size=classes) if weighted else None),
-        1e-5,
-    )
-    quotient = np.empty_like(logits)
-    for place in np.ndindex(logits.shape):
-        step = np.zeros_like(logits)
-        step[place] = h
-        quotient[place] = (loss.forward(logits + step, labels) - loss.forward(logits - step, labels)) / (2 * h)
+    logits, labels = rng.normal(size=(images, classes)), rng.integers(classes, size=images)
+    loss = SoftmaxCrossEntropy(rng.uniform(0, 3, size=classes) if weighted else None)
+    quotient = slopes_of(loss, logits, labels, h=1e-5)
     loss.forward(logits, labels)
     np.testing.assert_allclose(loss.backward(), quotient, atol=1e-9)
     np.testing.assert_allclose(loss.backward().sum(axis=1), 0, atol=1e-15)
@@ -199,3 +201,64 @@ def test_the_mean_of_probabilities(seed, dtype, scale):
     assert np.isfinite(mean).all()
     expected = np.mean([np.exp(reference.log_softmax(one.astype("float64"))) for one in logits], axis=0)
     np.testing.assert_allclose(np.exp(mean), expected, atol=1e-6 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize(
+    "options", [{"label_smoothing": 0.1}, {"label_smoothing": 1.0}, {"focus": 2}, {"focus": 0.5}, {"focus": 1}]
+)
+@pytest.mark.parametrize("weights", [None, [0.5, 1, 2]])
+def test_gradients_of_the_cross_entropy(rng, options, weights):
+    loss, labels = SoftmaxCrossEntropy(weights, **options), np.array([0, 2, 1, 1])
+    logits = rng.normal(0, 2, size=(4, 3))
+    loss.forward(logits, labels)
+    gradient = loss.backward()
+    np.testing.assert_allclose(slopes_of(loss, logits, labels, h=1e-6), gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_certain_image_has_no_focus_and_no_nan(dtype):
+    for focus in (0.5, 1, 2):
+        loss = SoftmaxCrossEntropy(focus=focus)
+        assert loss.forward(np.array([[1000, 0], [-1000, 0]], dtype), np.array([0, 0])) == 500
+        np.testing.assert_array_equal(loss.backward(), np.array([[0, 0], [-0.5, 0.5]], dtype))
+
+
+def test_by_default_the_loss_is_what_it_was(rng):
+    logits, labels = rng.normal(size=(5, 3)).astype("float32"), rng.integers(3, size=5)
+    one, other = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(label_smoothing=0.0, focus=0)
+    assert one.forward(logits, labels) == other.forward(logits, labels)
+    expected = np.exp(reference.log_softmax(logits))
+    expected[np.arange(5), labels] -= 1
+    assert (expected / np.float32(5)).tobytes() == other.backward().tobytes() == (one.backward()).tobytes()
+
+
+def test_mean_squared_error(rng):
+    loss, y, targets = MeanSquaredError(), rng.normal(size=(4, 3, 2)), rng.integers(5, size=(4, 3, 2))
+    assert loss.forward(y, targets) == pytest.approx(((y - targets) ** 2).mean())
+    gradient = loss.backward()
+    np.testing.assert_allclose(slopes_of(loss, y, targets, h=1e-6), gradient, rtol=1e-6, atol=1e-9)
+    loss.forward(y, targets)
+    np.testing.assert_allclose(loss.backward(8), gradient / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: SoftmaxCrossEntropy(label_smoothing=2), ConfigError, "label_smoothing must be from 0 to 1 .* got 2"),
+        (lambda: SoftmaxCrossEntropy(focus=-1), ConfigError, "focus at least 0, got 0.0 and -1"),
+        (lambda: SoftmaxCrossEntropy(focus=True), ConfigError, "got 0.0 and True"),
+        (lambda: SoftmaxCrossEntropy(label_smoothing=0.1, focus=2), ConfigError, "set one of them to 0"),
+        (
+            lambda: MeanSquaredError().forward([1.0], [1.0]),
+            DtypeError,
+            "y must be an array of float32 or float64, got list",
+        ),
+        (lambda: MeanSquaredError().forward(np.ones(2), ["a", "b"]), DtypeError, "targets must be real numbers"),
+        (lambda: MeanSquaredError().forward(np.ones((2, 1)), np.ones(2)), ShapeError, r"got \(2, 1\) and \(2,\)"),
+        (lambda: MeanSquaredError().forward(np.ones(2), np.array([1, np.nan])), NonFiniteError, "targets holds a NaN"),
+        (lambda: MeanSquaredError().backward(), OrderError, r"backward needs a forward\(y, targets\)"),
+    ],
+)
+def test_losses_refuse(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

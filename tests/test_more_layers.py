@@ -17,17 +17,15 @@ from scratchnet import (
     Dropout,
     GlobalAveragePool2D,
     LeakyReLU,
-    MeanSquaredError,
     ReLU,
     Residual,
     Sequential,
     Sigmoid,
-    SoftmaxCrossEntropy,
     Tanh,
     gradient_check,
     reference,
 )
-from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, OrderError, ShapeError
+from scratchnet.errors import OrderError
 from scratchnet.kernels.machine.threads import most_threads, set_threads
 
 some = settings(max_examples=20, deadline=None)
@@ -161,79 +159,6 @@ def test_names_seeds_and_sizes_of_what_a_residual_holds():
     other.load_state_dict(build(1).state_dict())
     assert (other.forward(x, training=True) != first).any()  # other masks
     assert net.bytes_per_image() == 4 * (36 * 4 * 3 + 36 * 4 * 2 + 36 * 4 + 4 + 2)
-
-
-# Losses
-
-
-def slopes_of(loss, y, targets, h=1e-6):
-    found = np.empty_like(y)
-    for place in np.ndindex(y.shape):
-        step = np.zeros_like(y)
-        step[place] = h
-        found[place] = (loss.forward(y + step, targets) - loss.forward(y - step, targets)) / (2 * h)
-    return found
-
-
-@pytest.mark.parametrize(
-    "options", [{"label_smoothing": 0.1}, {"label_smoothing": 1.0}, {"focus": 2}, {"focus": 0.5}, {"focus": 1}]
-)
-@pytest.mark.parametrize("weights", [None, [0.5, 1, 2]])
-def test_gradients_of_the_cross_entropy(rng, options, weights):
-    loss, labels = SoftmaxCrossEntropy(weights, **options), np.array([0, 2, 1, 1])
-    logits = rng.normal(0, 2, size=(4, 3))
-    loss.forward(logits, labels)
-    gradient = loss.backward()
-    np.testing.assert_allclose(slopes_of(loss, logits, labels), gradient, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_certain_image_has_no_focus_and_no_nan(dtype):
-    for focus in (0.5, 1, 2):
-        loss = SoftmaxCrossEntropy(focus=focus)
-        assert loss.forward(np.array([[1000, 0], [-1000, 0]], dtype), np.array([0, 0])) == 500
-        np.testing.assert_array_equal(loss.backward(), np.array([[0, 0], [-0.5, 0.5]], dtype))
-
-
-def test_by_default_the_loss_is_what_it_was(rng):
-    logits, labels = rng.normal(size=(5, 3)).astype("float32"), rng.integers(3, size=5)
-    one, other = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(label_smoothing=0.0, focus=0)
-    assert one.forward(logits, labels) == other.forward(logits, labels)
-    expected = np.exp(reference.log_softmax(logits))
-    expected[np.arange(5), labels] -= 1
-    assert (expected / np.float32(5)).tobytes() == other.backward().tobytes() == (one.backward()).tobytes()
-
-
-def test_mean_squared_error(rng):
-    loss, y, targets = MeanSquaredError(), rng.normal(size=(4, 3, 2)), rng.integers(5, size=(4, 3, 2))
-    assert loss.forward(y, targets) == pytest.approx(((y - targets) ** 2).mean())
-    gradient = loss.backward()
-    np.testing.assert_allclose(slopes_of(loss, y, targets), gradient, rtol=1e-6, atol=1e-9)
-    loss.forward(y, targets)
-    np.testing.assert_allclose(loss.backward(8), gradient / 2, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: SoftmaxCrossEntropy(label_smoothing=2), ConfigError, "label_smoothing must be from 0 to 1 .* got 2"),
-        (lambda: SoftmaxCrossEntropy(focus=-1), ConfigError, "focus at least 0, got 0.0 and -1"),
-        (lambda: SoftmaxCrossEntropy(focus=True), ConfigError, "got 0.0 and True"),
-        (lambda: SoftmaxCrossEntropy(label_smoothing=0.1, focus=2), ConfigError, "set one of them to 0"),
-        (
-            lambda: MeanSquaredError().forward([1.0], [1.0]),
-            DtypeError,
-            "y must be an array of float32 or float64, got list",
-        ),
-        (lambda: MeanSquaredError().forward(np.ones(2), ["a", "b"]), DtypeError, "targets must be real numbers"),
-        (lambda: MeanSquaredError().forward(np.ones((2, 1)), np.ones(2)), ShapeError, r"got \(2, 1\) and \(2,\)"),
-        (lambda: MeanSquaredError().forward(np.ones(2), np.array([1, np.nan])), NonFiniteError, "targets holds a NaN"),
-        (lambda: MeanSquaredError().backward(), OrderError, r"backward needs a forward\(y, targets\)"),
-    ],
-)
-def test_losses_refuse(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
 
 
 def test_relu_of_a_residual_in_a_network(rng):
