@@ -12,7 +12,8 @@ from scratchnet.nn import description
 from scratchnet.nn.description import LAYERS, described, from_description, own_of
 from scratchnet.nn.initializers import INITIALIZERS
 from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
-from tests.layers_of_all_kinds import EXAMPLES, INPUT
+from tests import small_layers
+from tests.small_layers import EXAMPLES, input_of
 
 
 def small(**first):
@@ -111,6 +112,7 @@ def names_for_eval():
 
 def test_every_layer_has_an_example():
     assert {type(layer).__name__ for layer in EXAMPLES} == set(LAYERS) - {"Sequential"}
+    assert {type(case.values[0]()).__name__ for case in small_layers.LAYERS} == set(LAYERS) - {"Sequential"}
     there = [one for one in names_for_eval().values() if issubclass(one, sn.Layer)]
     assert set(there) - {sn.Layer} == set(LAYERS.values()) - {sn.Sequential}
 
@@ -119,7 +121,7 @@ def test_every_layer_has_an_example():
 def test_what_is_printed_makes_the_same_layer(layer):
     """Pasted, or described in a file and read back, it gives the same outputs from the same seed."""
     net = sn.Sequential([layer])
-    net.build(INPUT[type(layer).__name__], seed=4, dtype="float64")
+    net.build(input_of(layer), seed=4, dtype="float64")
     x = np.random.default_rng(0).normal(size=(3, *net.input_shape))
     answers = [net.forward(x, training=training).tobytes() for training in (False, True)]
     for again in (eval(repr(net), names_for_eval()), from_description(described(net))):
@@ -205,8 +207,6 @@ def test_a_layer_of_one_s_own_is_named_and_has_to_be_passed(tmp_path, monkeypatc
 
 def test_what_cannot_be_described(tmp_path):
     class Given:
-        forward = backward = None
-
         def __init__(self, units):
             pass
 
