@@ -83,9 +83,14 @@ def small_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """The model "report" is a small one, in this process, for tests that are not about the network: its checkpoints are of
     0.4 MB and not of 71. For all of a module: `pytestmark = pytest.mark.usefixtures("small_model")`."""
     if not request.node.get_closest_marker("whole_model"):
-        monkeypatch.setitem(
-            MODELS, "report", small_report
-        )  # by the test's own: what both have changed is put back in order
+        # By the test's own monkeypatch: what both have changed is put back in order.
+        monkeypatch.setitem(MODELS, "report", small_report)
+
+
+@pytest.fixture
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process leave neither a page nor curves, which take seconds."""
+    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
 
 
 @pytest.fixture(scope="session")

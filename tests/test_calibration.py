@@ -114,10 +114,7 @@ def test_what_a_strangers_file_says_is_checked(tmp_path, wrong):
         sn.load(run.folder)
 
 
-def test_training_calibrates_on_the_validation_side_alone(tmp_path, monkeypatch):
-    # Neither curves nor page, which take seconds and are not what this is about.
-    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
-
+def test_training_calibrates_on_the_validation_side_alone(tmp_path, monkeypatch, no_pages):
     def temperature(labels, p):
         """A number that changes with every answer, as random pictures have no best temperature."""
         return 1 + p[np.arange(len(labels)), labels].mean()

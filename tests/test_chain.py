@@ -34,8 +34,7 @@ def calls(monkeypatch, repository):
 
 
 @pytest.mark.skipif(not convolution.can_use_winograd((5, 5), 1), reason="nothing is compiled, so nothing is launched")
-def test_few_calls_lead_to_the_kernel(calls, tmp_path, monkeypatch, repository):
-    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
+def test_few_calls_lead_to_the_kernel(calls, tmp_path, monkeypatch, repository, no_pages):
     where = ["--runs", str(tmp_path / "runs"), "--prepared", str(tmp_path / "prepared")]
     monkeypatch.setattr("sys.argv", ["train.py", "--image-size", "32", "--epochs", "1", "--batch-size", "64", *where])
     monkeypatch.setattr("scratchnet.terminal.entry_point.end_when_asked", lambda: None)  # this process is pytest's

@@ -18,15 +18,9 @@ from scratchnet.training.messages import announcement
 from scratchnet.training.origin import Origin
 from scratchnet.use.verify import DAMAGED, verify
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
 CONFIG = {"image_size": 32, "epochs": 2, "batch_size": 64}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Without pages and curves."""
-    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
 
 
 def finished(shards, folder, **settings):

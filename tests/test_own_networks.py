@@ -58,12 +58,11 @@ def nothing():
 
 
 @pytest.fixture
-def at(tmp_path, monkeypatch):
+def at(tmp_path, monkeypatch, no_pages):
     """A folder with mine.py and prepared images, where no class of a user's own is known, and nothing is compiled ahead."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scratchnet.commands.session.kernels_are_compiled", lambda config: True)
     monkeypatch.setattr("scratchnet.commands.shared.kernels_are_compiled", lambda config: True)
-    monkeypatch.setattr("scratchnet.commands.session._write_report", lambda run, curves: None)
     description.OWN.clear()
     (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     shards = make_sides(tmp_path / "shards")

@@ -12,18 +12,15 @@ from scratchnet.training import load_checkpoint
 from scratchnet.training.config import Config, from_toml
 from scratchnet.training.origin import Origin
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
 QUICK = ("--image-size", "32", "--epochs", "1", "--batch-size", "16", "--warmup", "0")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Runs and prepared images go where the program is started; without pages and curves, which take seconds."""
+    """Runs and prepared images go where the program is started."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": "takes seconds"})
-    )
 
 
 def refused(capsys, *arguments):

@@ -17,13 +17,7 @@ from scratchnet.training.config import from_toml
 from scratchnet.training.run import read_table
 from tests.small_runs import make_sides
 
-pytestmark = pytest.mark.usefixtures("small_model")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Neither curves nor pages, which take seconds and are not what this is about."""
-    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
+pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
 
 @pytest.fixture

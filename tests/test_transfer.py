@@ -136,10 +136,9 @@ def net(classes):
 
 
 @pytest.fixture
-def at(tmp_path, monkeypatch):
+def at(tmp_path, monkeypatch, no_pages):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scratchnet.commands.session.kernels_are_compiled", lambda config: True)
-    monkeypatch.setattr("scratchnet.commands.session._write_report", lambda run, curves: None)
     (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     make_sides(tmp_path / "shards")
     make_sides(tmp_path / "other", ("cat", "dog"))
