@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,11 @@ def quick_training():
 
 
 SAME = ("weights.h5", "best.h5", "metrics.csv", "predictions.csv", "config.toml")
+
+
+def weights(run):
+    """The weights of a finished run, in its folder, as bytes."""
+    return contents(Path(run) / "weights.h5")
 
 
 def contents(path):

@@ -22,7 +22,7 @@ from scratchnet.pages import Results, report_page
 from scratchnet.training import read_about
 from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
 from scratchnet.use import predictor
-from tests.small_runs import make_run, make_sides
+from tests.small_runs import make_run, make_sides, weights
 
 pytestmark = pytest.mark.usefixtures("small_model")
 
@@ -148,15 +148,12 @@ def run(tmp_path):
 
 
 def test_an_operating_point_is_chosen_kept_and_used(run, tmp_path, capsys):
-    before = load_checkpoint(run / "weights.h5")
+    before = weights(run)
     assert main(["calibrate", str(run), "--sensitivity", "0.9", "--positive", "HEM", "--bootstrap", "50"]) == 0
     out = capsys.readouterr().out
     assert "chosen for a sensitivity of 90.0 % on 40 validation images of 20 subjects" in out
-    after = load_checkpoint(run / "weights.h5")
-    assert {name: array.tobytes() for name, array in before.weights.items()} == {
-        name: array.tobytes() for name, array in after.weights.items()
-    }
-    found = Calibration.from_about(after.about)
+    assert weights(run) == before
+    found = Calibration.from_about(read_about(run / "weights.h5")[0])
     network = sn.load(run)
     with Dataset(tmp_path / "data", "validation") as side:
         p = network.probabilities(side.read(np.arange(40)))[:, 1]

@@ -14,9 +14,8 @@ from scratchnet.data import read_manifest, write_manifest
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, LabelError, ShapeError
 from scratchnet.nn import description
-from scratchnet.training import load_checkpoint
 from tests.small_data import random_images, save_image
-from tests.small_runs import make_sides
+from tests.small_runs import make_sides, weights
 
 MINE = """
 import scratchnet as sn
@@ -75,10 +74,6 @@ def learn(*arguments, name="run"):
     return train.main(["--data", "shards", "--epochs", "2", "--batch-size", "4", "--name", name, *arguments])
 
 
-def weights(name):
-    return {key: value.tobytes() for key, value in load_checkpoint(f"runs/{name}/weights.h5").weights.items()}
-
-
 def test_a_run_of_one_s_own_network_needs_the_file_no_more(at, capsys):
     assert learn("--model", "mine.py:plain", "--dropout", "0.25") == 0
     said = capsys.readouterr()
@@ -94,12 +89,12 @@ def test_a_run_of_one_s_own_network_needs_the_file_no_more(at, capsys):
 
     # It is repeated, resumed, shown, used and exported.
     assert train.main(["--config", "runs/run/config.toml", "--name", "again"]) == 0
-    assert weights("again") == weights("run")
+    assert weights("runs/again") == weights("runs/run")
     assert train.main(["--resume", "runs/again", "--epochs", "3"]) == 0
     assert train.main(["--resume", "runs/again", "--epochs", "3", "--model", "mine.py:plain"]) == 2
     assert "leave out --model" in capsys.readouterr().err
     assert learn("--config", "runs/run/config.toml", "--epochs", "3", name="three") == 0
-    assert weights("three") == weights("again")
+    assert weights("runs/three") == weights("runs/again")
     capsys.readouterr()
     for command in (["predict", "runs/run", "cell.png"], ["summary", "runs/run"], ["verify", "runs/run"]):
         assert main(command) == 0

@@ -8,9 +8,9 @@ from small_data import make_cnmc, save_image
 import train
 from scratchnet.errors import ConfigError
 from scratchnet.prepare import Settings, prepare
-from scratchnet.training import load_checkpoint
 from scratchnet.training.config import Config, from_toml
 from scratchnet.training.origin import Origin
+from tests.small_runs import weights
 
 pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
@@ -34,10 +34,6 @@ def refused(capsys, *arguments):
     assert code == 2
     assert len(said.splitlines()) == 1, said
     return said
-
-
-def weights(name):
-    return {key: value.tobytes() for key, value in load_checkpoint(f"runs/{name}/weights.h5").weights.items()}
 
 
 def test_it_repeats_the_data_the_split_and_the_bits(tmp_path, monkeypatch, capsys):
@@ -69,7 +65,7 @@ def test_it_repeats_the_data_the_split_and_the_bits(tmp_path, monkeypatch, capsy
     assert train.main(["--config", "../runs/first/config.toml", "--name", "again"]) == 0
     assert "Using the images prepared before" in capsys.readouterr().out
     assert train.main(["--config", "runs/again/config.toml", "--name", "third", "--threads", "1"]) == 0
-    assert weights("third") == weights("again") == weights("../../runs/first")
+    assert weights("runs/third") == weights("runs/again") == weights("../runs/first")
     for file in ("metrics.csv", "predictions.csv"):
         expected = (tmp_path / "runs/first" / file).read_bytes()
         assert (tmp_path / "elsewhere/runs/third" / file).read_bytes() == expected
@@ -103,7 +99,7 @@ def test_images_that_are_gone_or_others_are_refused(tmp_path, capsys):
     # Both remedies give the bits of the first run.
     assert train.main([*again, "--data", "moved"]) == 0
     assert train.main(["--config", "runs/first/config.toml", "--name", "shards", "--data", str(prepared)]) == 0
-    assert weights("again") == weights("shards") == weights("first")
+    assert weights("runs/again") == weights("runs/shards") == weights("runs/first")
     shutil.rmtree(tmp_path / "prepared")
     assert "what was prepared" not in refused(capsys, "--config", "runs/first/config.toml", "--name", "x")
 
@@ -113,7 +109,7 @@ def test_shards_that_were_given_are_found_again(tmp_path, capsys):
     assert train.main(["--data", "shards", *QUICK, "--name", "first"]) == 0
     assert Origin.read(tmp_path / "runs/first/config.toml").images == ""
     assert train.main(["--config", "runs/first/config.toml", "--name", "again"]) == 0
-    assert weights("again") == weights("first")
+    assert weights("runs/again") == weights("runs/first")
     shutil.rmtree(tmp_path / "shards")
     said = refused(capsys, "--config", "runs/first/config.toml", "--name", "third")
     assert f"its prepared images are not in {tmp_path / 'shards'} any more" in said
@@ -135,7 +131,7 @@ def test_the_command_line_goes_first(tmp_path):
     ):
         assert train.main([*again, *options, "--name", name]) == 0
         assert Origin.read(tmp_path / f"runs/{name}/config.toml").preparing == preparing
-        assert weights(name) != weights("first")
+        assert weights(f"runs/{name}") != weights("runs/first")
     assert Origin.read(tmp_path / "runs/data/config.toml").images == str(tmp_path / "others")
 
 
@@ -146,7 +142,7 @@ def test_hyper_parameters_alone_are_a_file_too(tmp_path, capsys):
     origin = Origin.read(tmp_path / "runs/sample/config.toml")
     assert origin.images == "sample"
     assert train.main(["--config", "runs/sample/config.toml", "--name", "again"]) == 0
-    assert weights("again") == weights("sample")
+    assert weights("runs/again") == weights("runs/sample")
     make_cnmc(tmp_path / "cells")
     assert train.main(["--config", "preset.toml", "--data", "cells", "--name", "own"]) == 0
     assert "names no data" not in capsys.readouterr().out

@@ -8,8 +8,7 @@ import pytest
 import scratchnet as sn
 import train
 from scratchnet.errors import ConfigError
-from scratchnet.training import load_checkpoint
-from tests.small_runs import make_sides
+from tests.small_runs import make_sides, weights
 
 
 def made(classes=2, dtype="float32", seed=0, filters=3):
@@ -150,25 +149,21 @@ def learn(name, *arguments, shards="shards"):
     return train.main([*given, *arguments])
 
 
-def weights(name):
-    return {key: value.tobytes() for key, value in load_checkpoint(f"runs/{name}/weights.h5").weights.items()}
-
-
 def test_a_run_starts_from_another_with_a_new_head_and_a_frozen_body(at, capsys):
     assert learn("first", "--seed", "3") == 0
     capsys.readouterr()
     assert learn("second", "--start-from", "runs/first", "--freeze", "dense1", shards="other") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "started from runs/first: dense1; new: dense2 (other classes)" in said
-    first, second = weights("first"), weights("second")
+    first, second = weights("runs/first"), weights("runs/second")
     assert changed(first, second) == ["dense2"]
     config = tomllib.loads((at / "runs/second/config.toml").read_text(encoding="utf-8"))
     assert (config["start_from"], config["freeze"]) == ("runs/first", "dense1")
     # It is repeated and resumed, still frozen; the classes of the first run are its own again.
     assert train.main(["--config", "runs/second/config.toml", "--name", "again"]) == 0
-    assert weights("again") == second
+    assert weights("runs/again") == second
     assert train.main(["--resume", "runs/second", "--epochs", "3"]) == 0
-    assert changed(second, weights("second")) == ["dense2"]
+    assert changed(second, weights("runs/second")) == ["dense2"]
     assert learn("third", "--start-from", "runs/first/best.h5") == 0
     assert "started from runs/first/best.h5: dense1, dense2; all of them" in " ".join(capsys.readouterr().out.split())
 
