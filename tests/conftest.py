@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from scratchnet.kernels.machine.threads import most_threads, set_threads
 from scratchnet.nn.models import MODELS
 from scratchnet.storage import files
 from tests.small_networks import small_report
@@ -85,6 +86,13 @@ def small_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if not request.node.get_closest_marker("whole_model"):
         # By the test's own monkeypatch: what both have changed is put back in order.
         monkeypatch.setitem(MODELS, "report", small_report)
+
+
+@pytest.fixture
+def thread_counts() -> Iterator[Iterator[int]]:
+    """1, 2 and 3, or as many threads as there are: kernels have each number from when it comes, and all threads afterwards."""
+    yield (set_threads(count) for count in range(1, min(3, most_threads()) + 1))
+    set_threads(0)
 
 
 @pytest.fixture

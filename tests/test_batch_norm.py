@@ -23,7 +23,6 @@ from scratchnet import (
 from scratchnet.data import Batch
 from scratchnet.data.image_set import ArrayImages
 from scratchnet.errors import ConfigError, ShapeError
-from scratchnet.kernels.machine.threads import most_threads, set_threads
 from scratchnet.nn.models import MODELS
 from scratchnet.training.checkpoint import load_checkpoint, save_checkpoint
 from scratchnet.training.config import Config
@@ -137,16 +136,12 @@ def test_a_new_run_records_the_micro_batch(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_same_bits_on_any_number_of_threads(dtype):
+def test_the_same_bits_on_any_number_of_threads(dtype, thread_counts):
     found = []
-    try:
-        for threads in range(1, min(3, most_threads()) + 1):
-            set_threads(threads)
-            net = network(dtype)
-            trained(net)
-            found.append({name: array.tobytes() for name, array in net.state_dict().items()})
-    finally:
-        set_threads(0)
+    for _ in thread_counts:
+        net = network(dtype)
+        trained(net)
+        found.append({name: array.tobytes() for name, array in net.state_dict().items()})
     assert all(one == found[0] for one in found)
 
 

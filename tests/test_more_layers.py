@@ -26,7 +26,6 @@ from scratchnet import (
     reference,
 )
 from scratchnet.errors import OrderError
-from scratchnet.kernels.machine.threads import most_threads, set_threads
 
 some = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -199,20 +198,16 @@ def test_normalisation_and_relu_run_as_one(rng):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_same_bits_on_any_number_of_threads(rng, dtype):
+def test_the_same_bits_on_any_number_of_threads(rng, dtype, thread_counts):
     x = rng.normal(size=(5, 9, 8, 3)).astype(dtype)
     found = []
-    try:
-        for threads in range(1, min(3, most_threads()) + 1):
-            set_threads(threads)
-            around = [Conv2D(8, 1, stride=2), BatchNorm2D()]
-            block = Residual([Conv2D(8, 3, stride=2), BatchNorm2D(), Tanh(), DepthwiseConv2D(3)], around)
-            net = Sequential([block, AveragePool2D(2), Sigmoid(), LeakyReLU(), GlobalAveragePool2D(), Dense(2)])
-            net.build((9, 8, 3), dtype=dtype)
-            y = net.forward(x, training=True)
-            found.append([y, net.backward(y), *(p.grad for p in net.parameters()), *net.buffers().values()])
-    finally:
-        set_threads(0)
+    for _ in thread_counts:
+        around = [Conv2D(8, 1, stride=2), BatchNorm2D()]
+        block = Residual([Conv2D(8, 3, stride=2), BatchNorm2D(), Tanh(), DepthwiseConv2D(3)], around)
+        net = Sequential([block, AveragePool2D(2), Sigmoid(), LeakyReLU(), GlobalAveragePool2D(), Dense(2)])
+        net.build((9, 8, 3), dtype=dtype)
+        y = net.forward(x, training=True)
+        found.append([y, net.backward(y), *(p.grad for p in net.parameters()), *net.buffers().values()])
     for other in found[1:]:
         assert [array.tobytes() for array in other] == [array.tobytes() for array in found[0]]
 
