@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_runs import make_sides
+
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = Path(sys.executable).parent / "mpiexec"
 MPIEXEC = str(BESIDE) if BESIDE.is_file() else shutil.which("mpiexec")
@@ -18,6 +20,14 @@ REASON = "mpi4py or mpiexec is missing: the extra [distributed] brings both"
 needs_mpi = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None or not hasattr(signal, "SIGUSR1"), reason=REASON
 )
+
+# Of the sides that `ragged_sides` makes, the last batch of an epoch is ragged, and so is its last leaf.
+SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--learning-rate", "0.001")
+
+
+def ragged_sides(folder):
+    """31 images to learn from, 11 to be tested on."""
+    return make_sides(folder, train=31, test=11)
 
 
 def environment(**more):

@@ -17,17 +17,15 @@ from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.trainer import Trainer
-from tests.launching import ROOT, finished, launch, needs_mpi, start
-from tests.small_runs import make_sides, quick_training, require_same
+from tests.launching import ROOT, SETTINGS, finished, launch, needs_mpi, ragged_sides, start
+from tests.small_runs import quick_training, require_same
 
 WORKER = (str(ROOT / "tests" / "ranks_worker.py"),)
-SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--learning-rate", "0.001")
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """31 images to learn from: the last batch of an epoch is ragged, and so is its last leaf."""
-    return make_sides(tmp_path_factory.mktemp("ranks") / "shards", train=31, test=11)
+    return ragged_sides(tmp_path_factory.mktemp("ranks") / "shards")
 
 
 def test_what_launchers_say():

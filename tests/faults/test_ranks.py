@@ -12,21 +12,19 @@ import pytest
 
 import train
 from scratchnet.training.run import Run
-from tests.launching import ROOT, finished, needs_mpi, process_of, start, until
-from tests.small_runs import SAME, make_sides, quick_training, require_same
+from tests.launching import ROOT, SETTINGS, finished, needs_mpi, process_of, ragged_sides, start, until
+from tests.small_runs import SAME, quick_training, require_same
 from tests.two_machines import cable, can_be_had, two_machines
 
 pytestmark = needs_mpi
 TRAIN = (str(ROOT / "tests" / "ranks_worker.py"), "train")
-SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--learning-rate", "0.001")
 DEADLINE = 3  # seconds; a rank on a loaded machine is never silent for so long
 EPOCHS = 20
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """31 images to learn from: the last batch of an epoch is ragged, and so is its last leaf."""
-    return make_sides(tmp_path_factory.mktemp("ranks") / "shards", train=31, test=11)
+    return ragged_sides(tmp_path_factory.mktemp("ranks") / "shards")
 
 
 def words(shards, folder, *more):
