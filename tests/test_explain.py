@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from scratchnet import Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten, MaxPool2D, ReLU, Residual, Sequential
+from scratchnet import (
+    BatchNorm2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    ReLU,
+    Residual,
+    Sequential,
+)
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.nn.models import report
 from scratchnet.use.explain import (
@@ -209,20 +220,50 @@ def test_how_far_a_place_sees(network, rng):
         receptive_field(net, "conv9")
 
 
+def seen(net, layer, place):
+    """The rows, and the columns, that a place of the layer's maps is said to see, also those beyond the image."""
+    (sight,) = [one for other, one in zip(net.layers, sights(net), strict=True) if other.name == layer]
+    start = sight.start + place * sight.steps
+    return list(range(start, start + sight.field))
+
+
+def moving(net, x, layer, place, axis):
+    """The rows (axis 1) or columns (axis 2) of an image that move a place (row, column) of the layer's maps."""
+    before, found = feature_maps(net, x)[layer][0][place], []
+    for k in range(x.shape[axis]):
+        other = x.copy()
+        np.moveaxis(other, axis, 0)[k] += 1
+        if (feature_maps(net, other)[layer][0][place] != before).any():
+            found.append(k)
+    return found
+
+
 def test_how_far_a_place_sees_through_a_block(rng):
     """What lies further from the place moves nothing in it, by both ways around; a depthwise convolution has a window too."""
     path, around = [Conv2D(4, 3), Sequential([DepthwiseConv2D(3, stride=2)])], [Conv2D(4, 1, stride=2)]
     net = Sequential([Conv2D(4, 3), Residual(path, around), ReLU(), MaxPool2D(2), Flatten(), Dense(2)])
     net.build((24, 24, 3), seed=0, dtype="float64")
     assert layers_with_maps(net) == ["conv1", "relu1"]
-    x = rng.normal(size=(1, 24, 24, 3))
-    (sight,) = [one for layer, one in zip(net.layers, sights(net), strict=True) if layer.name == "relu1"]
-    moving = []
-    for column in range(24):
-        other = x.copy()
-        other[0, :, column] += 100
-        before, after = (feature_maps(net, one)["residual1"][0, 6, 6] for one in (x, other))
-        if np.abs(after - before).max() > 0.1:
-            moving.append(column)
-    start = sight.start + 6 * sight.steps
-    assert moving == list(range(start, start + sight.field))
+    assert moving(net, rng.normal(size=(1, 24, 24, 3)), "residual1", (6, 6), axis=2) == seen(net, "relu1", 6)
+
+
+def test_a_network_of_blocks_is_explained_as_it_answers():
+    """Also what lies within them: places see as far as is said, dropout does nothing, and the gradient is the derivative."""
+    block = Residual([Conv2D(6, 3, stride=2), Dropout(0.5), Conv2D(6, 3)], [Conv2D(6, 1, stride=2)])
+    net = Sequential(
+        [Conv2D(3, 3), BatchNorm2D(), ReLU(), block, ReLU(), Residual([DepthwiseConv2D(5)]), Flatten(), Dense(2)]
+    )
+    net.build((16, 16, 3), dtype="float64")
+    x = np.random.default_rng(0).random((1, 16, 16, 3))
+    assert layers_with_maps(net) == ["relu1", "relu2", "residual2"]
+    before = net(x)
+    for layer in ("conv1", "residual1", "residual2"):
+        middle = feature_maps(net, x)[layer].shape[1] // 2
+        inside = [k for k in seen(net, layer, middle) if 0 <= k < 16]
+        assert moving(net, x, layer, (middle, slice(None)), axis=1) == inside
+    assert net(x).tobytes() == before.tobytes()
+    maps, gradient = gradient_at(net, x, "relu1", np.array([0]))
+    moved = maps.copy()
+    moved[0, 8, 8, 1] += 1e-6
+    slope = (net[3:](moved) - net[3:](maps))[0, 0] / 1e-6
+    np.testing.assert_allclose(gradient[0, 8, 8, 1], slope, rtol=1e-5, atol=1e-8)

@@ -27,7 +27,7 @@ from scratchnet.data import PixelScaling
 from scratchnet.errors import ConfigError
 from scratchnet.pages import explained_page
 from scratchnet.pages.steps import COLUMNS, SHOWN, steps_of
-from scratchnet.use.explain import feature_maps, gradient_at, layers_with_maps, receptive_field, sights
+from scratchnet.use.explain import feature_maps, receptive_field
 from scratchnet.use.explain_sheets import Decision
 from scratchnet.use.predictor import Predictor
 from tests.small_data import random_images
@@ -220,37 +220,12 @@ def test_a_browser_goes_through_all_layers(browser, tmp_path, width):
     context.close()
 
 
-def test_residual_blocks_are_shown_with_what_they_see():
+def test_residual_blocks_are_steps_too():
+    block = Residual([Conv2D(6, 3, stride=2), Dropout(0.5), Conv2D(6, 3)], [Conv2D(6, 1, stride=2)])
     net = Sequential(
-        [
-            Conv2D(3, 3), BatchNorm2D(), ReLU(), Residual([Conv2D(6, 3, stride=2), Dropout(0.5), Conv2D(6, 3)], [Conv2D(6, 1, stride=2)]),
-            ReLU(), Residual([DepthwiseConv2D(5)]), Flatten(), Dense(2),
-        ]
-    )  # fmt: skip
+        [Conv2D(3, 3), BatchNorm2D(), ReLU(), block, ReLU(), Residual([DepthwiseConv2D(5)]), Flatten(), Dense(2)]
+    )
     net.build((16, 16, 3), dtype="float64")
-    x = np.random.default_rng(0).random((1, 16, 16, 3))
-    steps = steps_of(net, x, random_images(1, 16)[0], ["all", "hem"])
+    (pixels,) = random_images(1, 16)
+    steps = steps_of(net, pixels[None] / 255.0, pixels, ["all", "hem"])
     assert [len(step["maps"]) for step in steps if "maps" in step] == [3, 3, 3, 3, 6, 6, 6]
-    assert layers_with_maps(net) == ["relu1", "relu2", "residual2"]
-    before = net(x)
-    for layer in (
-        "conv1",
-        "residual1",
-        "residual2",
-    ):  # the pixels that move its middle position are those it is said to see
-        maps, reached = feature_maps(net, x)[layer], []
-        middle = maps.shape[1] // 2
-        for k in range(16):
-            other = x.copy()
-            other[0, k, :] += 1
-            if (feature_maps(net, other)[layer][0, middle] != maps[0, middle]).any():
-                reached.append(k)
-        sight = list(sights(net))[[one.name for one in net].index(layer)]
-        start = sight.start + middle * sight.steps
-        assert reached == [k for k in range(16) if start <= k < start + sight.field]
-    assert net(x).tobytes() == before.tobytes()
-    maps, gradient = gradient_at(net, x, "relu1", np.array([0]))  # of the network without dropout, also within a block
-    moved = maps.copy()
-    moved[0, 8, 8, 1] += 1e-6
-    slope = (net[3:](moved) - net[3:](maps))[0, 0] / 1e-6
-    np.testing.assert_allclose(gradient[0, 8, 8, 1], slope, rtol=1e-5, atol=1e-8)
