@@ -80,18 +80,6 @@ def test_the_expected_calibration_error_is_the_textbooks(rng):
     assert found.images.sum() == 300
 
 
-def test_average_precision_agrees_with_scikit_learn(rng):
-    theirs = pytest.importorskip("sklearn.metrics")
-    positive, score, weights = rng.random(200) < 0.3, rng.random(200).round(1), rng.integers(0, 3, (4, 200))
-    assert metrics.average_precision(positive, score) == pytest.approx(theirs.average_precision_score(positive, score))
-    for ours, one in zip(metrics.average_precision(positive, score, weights), weights, strict=True):
-        assert ours == pytest.approx(theirs.average_precision_score(positive, score, sample_weight=one))
-    precision, recall, _ = theirs.precision_recall_curve(positive, score)
-    curve = metrics.precision_recall_curve(positive, score)
-    np.testing.assert_allclose(curve.recall[1:], recall[-2::-1])
-    np.testing.assert_allclose(curve.precision[1:], precision[-2::-1])
-
-
 @pytest.fixture(autouse=True)
 def no_least_size(monkeypatch):
     """The small network has fewer weights than any that is believed to be of its size."""

@@ -65,6 +65,18 @@ def test_roc_agrees_with_scikit_learn(case):
     )
 
 
+def test_average_precision_agrees_with_scikit_learn(rng):
+    theirs = pytest.importorskip("sklearn.metrics")
+    positive, score, weights = rng.random(200) < 0.3, rng.random(200).round(1), rng.integers(0, 3, (4, 200))
+    assert metrics.average_precision(positive, score) == pytest.approx(theirs.average_precision_score(positive, score))
+    for ours, one in zip(metrics.average_precision(positive, score, weights), weights, strict=True):
+        assert ours == pytest.approx(theirs.average_precision_score(positive, score, sample_weight=one))
+    precision, recall, _ = theirs.precision_recall_curve(positive, score)
+    curve = metrics.precision_recall_curve(positive, score)
+    np.testing.assert_allclose(curve.recall[1:], recall[-2::-1])
+    np.testing.assert_allclose(curve.precision[1:], precision[-2::-1])
+
+
 @given(case=answers())
 def test_log_loss_agrees_with_scikit_learn(case):
     theirs = pytest.importorskip("sklearn.metrics")

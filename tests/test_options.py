@@ -85,7 +85,7 @@ def test_the_metrics_name_what_was_evaluated(how, columns, shards, tmp_path, mon
     assert len(run.load().progress.rows) == 3
 
 
-def test_a_run_of_before_goes_on_evaluating_all_training_images(shards, tmp_path):
+def test_a_run_of_before_goes_on_evaluating_all_training_images():
     config = Config(image_size=32, epochs=1, train_evaluation="full")
     stored = {name: value for name, value in dataclasses.asdict(config).items() if name != "train_evaluation"}
     assert Config.from_dict(stored) == config
