@@ -1,4 +1,4 @@
-"""An independent implementation, PyTorch, computes the same: each convolution, and twenty steps of training.
+"""An independent implementation, PyTorch, computes the same: each layer and loss, and twenty steps of training.
 
 PyTorch keeps images as (N, C, H, W), filters as (F, C, KH, KW) and dense weights as (out, in): transposed here.
 """
@@ -6,9 +6,11 @@ PyTorch keeps images as (N, C, H, W), filters as (F, C, KH, KW) and dense weight
 import numpy as np
 import pytest
 
+import scratchnet as sn
 from scratchnet import SGD, Adam, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential, SoftmaxCrossEntropy
 
 torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install -e ".[parity]"')
+nn = torch.nn
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +28,17 @@ def theirs(array):
     return torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
 
 
-def their_filters(weight):
-    return torch.from_numpy(np.ascontiguousarray(weight.transpose(3, 2, 0, 1)))
+def their_weights(value):
+    """Filters (KH, KW, C, F) as (F, C, KH, KW), those of a depthwise convolution (KH, KW, C) as (C, 1, KH, KW)."""
+    value = value[:, :, None] if value.ndim == 3 else value
+    axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]
+    return torch.from_numpy(np.ascontiguousarray(value.transpose(axes)))
 
 
 def ours(tensor):
-    """A tensor of images as an array: channels last."""
-    return tensor.detach().numpy().transpose(0, 2, 3, 1)
-
-
-def our_filters(tensor):
-    return tensor.detach().numpy().transpose(2, 3, 1, 0)
+    """A tensor as an array of scratchnet: channels last."""
+    array = tensor.detach().numpy()
+    return np.moveaxis(array, 1, -1) if array.ndim == 4 else array
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # PyTorch's remark on its own speed
@@ -55,7 +57,7 @@ def test_convolution(rng, kernel_size, stride, padding, dtype):
     dx = layer.backward(dy)
 
     x_, weight_, bias_ = (
-        t.requires_grad_() for t in (theirs(x), their_filters(layer.weight.value), theirs(layer.bias.value))
+        t.requires_grad_() for t in (theirs(x), their_weights(layer.weight.value), theirs(layer.bias.value))
     )
     y_ = torch.nn.functional.conv2d(x_, weight_, bias_, stride=stride, padding=padding)
     y_.backward(theirs(dy))
@@ -63,7 +65,7 @@ def test_convolution(rng, kernel_size, stride, padding, dtype):
     tolerance = 1e-12 if dtype == "float64" else 1e-4  # sums of up to 150 products of size 1
     np.testing.assert_allclose(y, ours(y_), rtol=0, atol=tolerance)
     np.testing.assert_allclose(dx, ours(x_.grad), rtol=0, atol=tolerance)
-    np.testing.assert_allclose(layer.weight.grad, our_filters(weight_.grad), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(their_weights(layer.weight.grad), weight_.grad, rtol=0, atol=tolerance)
     np.testing.assert_allclose(layer.bias.grad, bias_.grad, rtol=0, atol=tolerance)
 
 
@@ -80,7 +82,7 @@ def test_same_padding_with_a_stride(rng, kernel_size, stride, border):
     layer, x = Conv2D(4, kernel_size, stride=stride), rng.normal(size=(2, 9, 8, 3))
     layer.build((9, 8, 3), rng, "float64")
     y = layer.forward(x, training=True)
-    x_, weight_ = theirs(x).requires_grad_(), their_filters(layer.weight.value)
+    x_, weight_ = theirs(x).requires_grad_(), their_weights(layer.weight.value)
     y_ = torch.nn.functional.conv2d(torch.nn.functional.pad(x_, border), weight_, stride=stride)
     np.testing.assert_allclose(y, ours(y_), rtol=0, atol=1e-12)
     dy = rng.normal(size=y.shape)
@@ -113,10 +115,7 @@ class Twins:
         state = self.network.state_dict()
         # Flatten reads (H, W, C) here and (C, H, W) there: the rows of the first dense weight are put in that order.
         state["dense1.weight"] = state["dense1.weight"].reshape(3, 2, 8, 10).transpose(2, 0, 1, 3).reshape(48, 10)
-        self.tensors = {
-            name: (their_filters(value) if value.ndim == 4 else torch.from_numpy(value.T.copy())).requires_grad_()
-            for name, value in state.items()
-        }
+        self.tensors = {name: their_weights(value).requires_grad_() for name, value in state.items()}
 
     def their_output(self, x):
         t, f = self.tensors, torch.nn.functional
@@ -194,3 +193,119 @@ def test_weighted_cross_entropy(rng, dtype):
     tolerance = 1e-13 if dtype == "float64" else 1e-6
     assert value == pytest.approx(value_.item() * ratio, rel=tolerance)
     np.testing.assert_allclose(gradient, logits_.grad.numpy() * ratio, rtol=0, atol=tolerance)
+
+
+LAYERS = [
+    (lambda: sn.BatchNorm2D(), lambda: nn.BatchNorm2d(4)),
+    (lambda: sn.AveragePool2D(3, 2), lambda: nn.AvgPool2d(3, 2)),
+    (lambda: sn.GlobalAveragePool2D(), lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())),
+    (lambda: sn.LeakyReLU(0.1), lambda: nn.LeakyReLU(0.1)),
+    (lambda: sn.Sigmoid(), nn.Sigmoid),
+    (lambda: sn.Tanh(), nn.Tanh),
+    (lambda: sn.DepthwiseConv2D(3), lambda: nn.Conv2d(4, 4, 3, 1, 1, groups=4)),
+    (lambda: sn.DepthwiseConv2D(5, stride=2, padding=1), lambda: nn.Conv2d(4, 4, 5, 2, 1, groups=4)),
+    (lambda: sn.Conv2D(6, 1, stride=2), lambda: nn.Conv2d(4, 6, 1, 2)),
+]
+
+
+def copy_weights(layer, module):
+    with torch.no_grad():
+        for one, other in zip(layer.parameters(), module.parameters(), strict=True):
+            other.copy_(their_weights(one.value))
+
+
+@pytest.mark.parametrize(("make", "make_theirs"), LAYERS)
+def test_layers_beyond_the_reports(rng, make, make_theirs):
+    layer, module, x = make(), make_theirs().double(), rng.normal(1, 2, size=(3, 9, 7, 4))
+    layer.build((9, 7, 4), rng, "float64")
+    for parameter in layer.parameters():
+        parameter.value[:] = rng.normal(size=parameter.value.shape)
+    copy_weights(layer, module)
+    x_ = theirs(x).requires_grad_()
+    y, y_ = layer.forward(x, training=True), module(x_)
+    dy = rng.normal(size=y.shape)
+    dx = layer.backward(dy)
+    y_.backward(theirs(dy))
+    np.testing.assert_allclose(y, ours(y_), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(dx, ours(x_.grad), rtol=0, atol=1e-9)
+    for one, other in zip(layer.parameters(), module.parameters(), strict=True):
+        np.testing.assert_allclose(their_weights(one.grad), other.grad, rtol=0, atol=1e-9)
+    for one, other in zip(layer.buffers().values(), module.buffers(), strict=False):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(layer.forward(x), ours(module.eval()(theirs(x))), rtol=0, atol=1e-9)
+
+
+class TheirResidual(nn.Module):
+    def __init__(self, layers, around):
+        super().__init__()
+        self.layers, self.around = nn.Sequential(*layers), nn.Sequential(*around)
+
+    def forward(self, x):
+        return self.layers(x) + self.around(x)
+
+
+LOSSES = [
+    (lambda: sn.SoftmaxCrossEntropy(), nn.CrossEntropyLoss),
+    (lambda: sn.SoftmaxCrossEntropy(label_smoothing=0.1), lambda: nn.CrossEntropyLoss(label_smoothing=0.1)),
+    (lambda: sn.SoftmaxCrossEntropy(focus=2), lambda: focal),
+    (lambda: sn.MeanSquaredError(), nn.MSELoss),
+]
+
+
+def focal(logits, labels):
+    loss = nn.functional.cross_entropy(logits, labels, reduction="none")
+    return ((1 - torch.exp(-loss)) ** 2 * loss).mean()
+
+
+@pytest.mark.parametrize(("make_loss", "make_their_loss"), LOSSES)
+def test_twenty_steps_of_a_network_with_blocks(rng, make_loss, make_their_loss):
+    loss, their_loss = make_loss(), make_their_loss()
+    x, labels = rng.normal(size=(8, 12, 10, 3)), rng.integers(3, size=8)
+    if isinstance(loss, sn.MeanSquaredError):
+        labels = rng.normal(size=(8, 3))
+    block = sn.Residual(
+        [
+            sn.Conv2D(6, 3, stride=2, padding=1),
+            sn.BatchNorm2D(),
+            sn.LeakyReLU(0.1),
+            sn.DepthwiseConv2D(3),
+            sn.Conv2D(6, 1),
+        ],
+        [sn.Conv2D(6, 1, stride=2), sn.BatchNorm2D()],
+    )
+    net = sn.Sequential([
+        sn.Conv2D(4, 3), sn.BatchNorm2D(), sn.ReLU(), block, sn.ReLU(), sn.Residual([sn.Conv2D(6, 3), sn.Tanh()]),
+        sn.AveragePool2D(2), sn.Sigmoid(), sn.GlobalAveragePool2D(), sn.Dense(3),
+    ])  # fmt: skip
+    net.build((12, 10, 3), seed=0, dtype="float64")
+    their_net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.ReLU(),
+        TheirResidual(
+            [nn.Conv2d(4, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.LeakyReLU(0.1), nn.Conv2d(6, 6, 3, 1, 1, groups=6), nn.Conv2d(6, 6, 1)],
+            [nn.Conv2d(4, 6, 1, 2), nn.BatchNorm2d(6)],
+        ),
+        nn.ReLU(), TheirResidual([nn.Conv2d(6, 6, 3, 1, 1), nn.Tanh()], []),
+        nn.AvgPool2d(2), nn.Sigmoid(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
+    ).double()  # fmt: skip
+    copy_weights(net, their_net)
+    optimizer, their_optimizer = sn.Adam(net.parameters(), 3e-3), torch.optim.Adam(their_net.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(20):
+        value = loss.forward(net.forward(x, training=True), labels)
+        net.backward(loss.backward(), need_dx=False)
+        optimizer.step()
+        their_optimizer.zero_grad()
+        their_value = their_loss(their_net(theirs(x)), torch.from_numpy(labels))
+        their_value.backward()
+        their_optimizer.step()
+        losses.append((value, their_value.item()))
+    np.testing.assert_allclose(*np.array(losses).T, rtol=1e-9)
+    assert losses[-1][0] < 0.98 * losses[0][0]
+    buffers = [array for name, array in their_net.state_dict().items() if "running" in name]
+    for (name, one), other in zip(net.buffers().items(), buffers, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(net.forward(x), ours(their_net.eval()(theirs(x))), rtol=0, atol=1e-9)
+    for one, other in zip(net.parameters(), their_net.parameters(), strict=True):
+        # A bias before a normalisation has a gradient of rounding alone, which Adam makes steps of.
+        if np.abs(one.grad).max() > 1e-12:
+            np.testing.assert_allclose(their_weights(one.value), other.detach(), rtol=0, atol=1e-9, err_msg=one.name)
