@@ -10,7 +10,7 @@ from scratchnet.terminal.entry_point import answering, own_process
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 training has diverged, 2 it can't be done as asked, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 training has diverged, 2 it cannot be done as asked, 130 interrupted."""
     with answering("train.py", command="train") as answer:
         options = parse("train", "train.py", arguments)
         answer.code = load("train").run(options)

@@ -39,7 +39,7 @@ shards and memory, without training; accuracy: the fast path against float64
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a section failed, 2 it can't be done as asked, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a section failed, 2 it cannot be done as asked, 130 interrupted."""
 
     def work() -> int:
         options = command_line().parse_args(arguments)

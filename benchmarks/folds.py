@@ -40,7 +40,7 @@ MEASURES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a training has diverged, 2 it can't be done as asked, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 it cannot be done as asked, 130 interrupted."""
     return enter(
         lambda: measure(*command_line().parse_known_args(arguments)), NAME, "stopped; the same command goes on"
     )

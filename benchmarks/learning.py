@@ -47,7 +47,7 @@ NO_CHANGE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 a training has diverged, 2 it can't be done as asked, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 a training has diverged, 2 it cannot be done as asked, 130 interrupted."""
 
     def work() -> int:
         return 1 if any(row["diverged"] for row in measure(command_line().parse_args(arguments))) else 0
@@ -158,7 +158,7 @@ def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
         changed = tomllib.loads(change.replace(",", "\n"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"--change {change!r} can't be read ({error}); write it so: batch_size=32, pixels='standardised'"
+            f"--change {change!r} cannot be read ({error}); write it so: batch_size=32, pixels='standardised'"
         ) from error
     for name in changed:
         if name in NO_CHANGE:

@@ -70,7 +70,7 @@ def installed() -> dict[str, str]:
 
 
 def output_of(*command: str) -> str:
-    """What a program prints; empty if it can't be run or fails."""
+    """What a program prints; empty if it cannot be run or fails."""
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -21,7 +21,7 @@ FIXED = {
 
 
 class WorkerError(Exception):
-    """A system can't do what it was asked; the message says why, in one line."""
+    """A system cannot do what it was asked; the message says why, in one line."""
 
 
 class Worker:

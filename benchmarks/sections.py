@@ -105,7 +105,7 @@ def largest_batch(system: str, work: Work, settings: Settings) -> dict[str, Any]
         try:
             return {"batch": batch, "peak_bytes": peak(system, replace(work, batch=batch), settings)}
         except WorkerError as error:
-            say(f"{system} can't hold a batch of {batch}: {error}")
+            say(f"{system} cannot hold a batch of {batch}: {error}")
             batch //= 2
     return {"batch": small, "peak_bytes": least}
 

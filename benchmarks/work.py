@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Those of scratchnet.nn.models, which a peer can't import without the memory of scratchnet.
+# Those of scratchnet.nn.models, which a peer cannot import without the memory of scratchnet.
 FILTERS = {"report": (32, 64, 128, 256, 512), "report-wide": (64, 128, 256, 512, 512)}
 KERNEL_SIZE = 5
 DENSE = (1024, 1024)

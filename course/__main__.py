@@ -21,7 +21,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; returns its exit code: 0 done, 1 its answer is no, 2 it can't be done as asked, 130 interrupted."""
+    """Runs a command; returns its exit code: 0 done, 1 its answer is no, 2 it cannot be done as asked, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with answering(" ".join([PROGRAM, *arguments[:1]])) as answer:
         options = command_line(arguments).parse_args(arguments)

@@ -55,7 +55,7 @@ class Lesson:
 def read(path: Path) -> Lesson:
     """Reads a file, and executes what the exercises in it need.
 
-    Raises DataError for a file that is no .py or .ipynb, or can't be read as one. What a student's code raises is a problem of
+    Raises DataError for a file that is no .py or .ipynb, or cannot be read as one. What a student's code raises is a problem of
     the lesson, and no error.
     """
     lesson = Lesson(path)

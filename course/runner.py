@@ -2,7 +2,7 @@
 
 It is told by a line of JSON on standard input what to judge, and answers with lines of JSON, each behind a token. What the
 student's code prints goes nowhere. It may read files; it may not write any, start a process, open a connection or send a signal:
-an audit hook, which Python can't take away again, raises PermissionError. On POSIX the system limits its memory, and its time on
+an audit hook, which Python cannot take away again, raises PermissionError. On POSIX the system limits its memory, and its time on
 the processor: how busy the machine is doesn't count. After each verdict the judges, NumPy and what else they rest on are compared
 with what they were before, down to the code of their functions: a file that has changed any of it is not judged further.
 

@@ -10,7 +10,7 @@ from scratchnet.terminal.invocation import package
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; returns its exit code: 0 done, 1 the answer is no, 2 it can't be done as asked, 130 interrupted."""
+    """Runs a command; returns its exit code: 0 done, 1 the answer is no, 2 it cannot be done as asked, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with answering(" ".join([package(), *arguments[:1]]), command="".join(arguments[:1])) as answer:
         options = command_line(arguments).parse_args(arguments)

@@ -143,7 +143,7 @@ def leaky_relu_gradient(x: Array, dy: Array, slope: float) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """y = 1 / (1 + exp(−x)), from exp(−|x|), which can't overflow."""
+    """y = 1 / (1 + exp(−x)), from exp(−|x|), which cannot overflow."""
     small = np.exp(-np.abs(x))
     return np.where(x < 0, small, 1) / (1 + small)
 

@@ -182,7 +182,7 @@ def test_explaining_leaves_the_statistics_alone(rng):
 
 
 class Counting(Layer):
-    """Counts its batches, and can't say what it has seen."""
+    """Counts its batches, and cannot say what it has seen."""
 
     def buffers(self):
         return {"count": np.zeros(1)}

@@ -322,7 +322,7 @@ def test_a_recipe_that_pytorch_would_be_told_differently_is_refused(repository, 
     done = learning(repository, trained_run.data, "--systems", "torch", "--change", "class_weights='balanced'")
     assert done.returncode == 2
     assert "class_weights balanced is not compared with PyTorch" in done.stderr
-    for change, said in (("batch_size", "can't be read"), ("batch=3", "no option 'batch'")):
+    for change, said in (("batch_size", "cannot be read"), ("batch=3", "no option 'batch'")):
         done = learning(repository, trained_run.data, "--change", change)
         assert done.returncode == 2
         assert said in done.stderr

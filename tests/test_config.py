@@ -1,4 +1,4 @@
-"""Hyper-parameters: what can't work is refused in one line, and a file brings back the same experiment."""
+"""Hyper-parameters: what cannot work is refused in one line, and a file brings back the same experiment."""
 
 from dataclasses import fields
 

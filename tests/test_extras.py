@@ -157,7 +157,7 @@ def test_a_matplotlib_that_cannot_draw_is_found_before_the_work(monkeypatch):
 
 
 def test_what_pip_is_told():
-    """The name that is free, and an editable install that a folder of the clone's name can't shadow."""
+    """The name that is free, and an editable install that a folder of the clone's name cannot shadow."""
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = told["project"]
     assert project["name"] == DISTRIBUTION

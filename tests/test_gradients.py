@@ -522,7 +522,7 @@ def test_the_error_carries_what_its_message_says(rng):
 
 
 def test_a_direction_has_no_place(rng):
-    """One wrong number of 200 of which 40 are tried: the random direction finds it, and can't say where it is."""
+    """One wrong number of 200 of which 40 are tried: the random direction finds it, and cannot say where it is."""
     with pytest.raises(GradientError) as refused:
         gradient_check(
             Function(np.square, lambda x, dy: np.where(np.arange(x.size) == 77, 0, 2 * x * dy)),

@@ -106,7 +106,7 @@ def test_an_unknown_name_cannot_be_imported():
 
 
 def test_the_version_to_cite_is_the_version():
-    """CITATION.cff can't ask the package, so this asks whether it says the same."""
+    """CITATION.cff cannot ask the package, so this asks whether it says the same."""
     root = SOURCE.parents[1]
     cited = re.search(r"^version: (\S+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert cited is not None

@@ -1,4 +1,4 @@
-"""Windows, macOS and file systems that lack something, pretended where they can't be run: locks, signals, folders, encodings."""
+"""Windows, macOS and file systems that lack something, pretended where they cannot be run: locks, signals, folders, encodings."""
 
 import ast
 import errno
@@ -36,7 +36,7 @@ def loaded_anew(module, monkeypatch):
 
 
 class WindowsLocks:
-    """`msvcrt.locking`: a byte may be locked once, and a byte that is locked can't be read through another descriptor."""
+    """`msvcrt.locking`: a byte may be locked once, and a byte that is locked cannot be read through another descriptor."""
 
     LK_NBLCK = 2
 
@@ -94,12 +94,12 @@ def test_windows_has_other_signals(monkeypatch):
 
 def test_windows_syncs_no_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "name", "nt")
-    monkeypatch.setattr(files.os, "open", lambda *arguments: pytest.fail("Windows can't open a folder"))
+    monkeypatch.setattr(files.os, "open", lambda *arguments: pytest.fail("Windows cannot open a folder"))
     files.sync_folder(tmp_path)
 
 
 def test_a_program_that_keeps_the_file_open_is_waited_for_and_then_named(tmp_path, monkeypatch):
-    """On Windows a file that another program reads can't be replaced: the old one stays, and no temporary one is left."""
+    """On Windows a file that another program reads cannot be replaced: the old one stays, and no temporary one is left."""
     (tmp_path / "a.txt").write_text("old", encoding="utf-8")
     waited = []
 

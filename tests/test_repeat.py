@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch):
 
 
 def refused(capsys, *arguments):
-    """What is said, in one line, of a command line that can't be carried out."""
+    """What is said, in one line, of a command line that cannot be carried out."""
     capsys.readouterr()
     try:
         code = train.main(list(arguments))

@@ -1,4 +1,4 @@
-"""Requests to end: who handles them, and where they can't be handled."""
+"""Requests to end: who handles them, and where they cannot be handled."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def test_a_closed_terminal_asks_to_stop_unless_nohup_ignores_it():
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows can't send one to itself")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send one to itself")
 def test_where_nothing_is_to_be_saved_the_program_ends():
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:

@@ -49,7 +49,7 @@ def test_every_encoding_takes_every_sign(encoding, monkeypatch):
 
 @pytest.mark.parametrize("errors", ["strict", "backslashreplace", "replace", "surrogateescape"])
 def test_signs_are_replaced_however_the_stream_errs(errors, monkeypatch):
-    """Python sets up standard error to write numbers for what it can't encode."""
+    """Python sets up standard error to write numbers for what it cannot encode."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding="ascii", errors=errors, newline="\n"))
     with standard_streams():
@@ -59,7 +59,7 @@ def test_signs_are_replaced_however_the_stream_errs(errors, monkeypatch):
 
 def test_signs_are_replaced_by_what_looks_like_them(monkeypatch):
     raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", codecs.getwriter("ascii")(raw))  # of a kind that can't be told how to err
+    monkeypatch.setattr(sys, "stdout", codecs.getwriter("ascii")(raw))  # of a kind that cannot be told how to err
     with standard_streams():
         print("32 × 32 × 3 … ★ 5 − 3")
     assert raw.getvalue() == b"32 x 32 x 3 ... * 5 - 3\n"
@@ -145,7 +145,7 @@ def test_an_answer_that_cannot_be_written_is_an_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", Failing(errno.ENOSPC))
     assert enter(lambda: print("the answer") or 0, "python -m scratchnet evaluate") == 2
     said = capsys.readouterr().err
-    assert said.startswith("python -m scratchnet evaluate: standard output can't be written (No space left")
+    assert said.startswith("python -m scratchnet evaluate: standard output cannot be written (No space left")
 
 
 def test_a_command_keeps_its_exit_code_where_only_its_words_are_lost(monkeypatch):

@@ -44,7 +44,7 @@ def sent():
 def two_machines(rate=""):
     """Both, until the block ends; gives a function that starts `launch`'s mpiexec over them. rate: of the cable, such as "1gbit".
 
-    Raises OSError or CalledProcessError where that can't be had.
+    Raises OSError or CalledProcessError where that cannot be had.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         shell = Path(folder) / "shell"

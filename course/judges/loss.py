@@ -9,7 +9,7 @@ from scratchnet import reference as ref
 
 
 def _cases(seed: int) -> list[tuple[Any, ...]]:
-    """Logits around 0, and such as a float64's exponential can't hold."""
+    """Logits around 0, and such as a float64's exponential cannot hold."""
     cases = []
     for number, (n, k) in enumerate([(4, 2), (5, 3), (1, 2)]):
         rng = generator(seed, 7, number)

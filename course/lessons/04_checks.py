@@ -225,8 +225,8 @@ for name, column in zip(checks, caught.T, strict=True):
 #
 # - **The loss falls** with every one of these bugs. That a network learns says little about its gradients. (Of layers
 #   with parameters this check never uses dx; lesson 5 shows a network that does, and learns with a wrong one.)
-# - **$dy = 1$** can't see a $dy$ whose numbers got mixed up: they are all equal.
-# - **Yours** can't see a layer that is *consistently* wrong: the gradient that fits a wrong forward is a gradient. Nor
+# - **$dy = 1$** cannot see a $dy$ whose numbers got mixed up: they are all equal.
+# - **Yours** cannot see a layer that is *consistently* wrong: the gradient that fits a wrong forward is a gradient. Nor
 #   can it see what happens at ties and at exact zeros, where there is no slope to measure.
 # - **The twin** sees those, if it really is independent, if you have one, and if you feed it ties on purpose.
 #

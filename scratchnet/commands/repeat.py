@@ -27,7 +27,7 @@ def fill_in(options: argparse.Namespace, names: Iterable[str]) -> Origin | None:
     recorded one. Says so if the file names no data.
 
     Returns what the data must be, None if an option changes them. Raises DataError if they are gone, ConfigError if
-    the file is invalid; ends the program for an option in it that doesn't exist or can't have that value.
+    the file is invalid; ends the program for an option in it that doesn't exist or cannot have that value.
     """
     origin = Origin.read(Path(options.config))
     if origin is None:

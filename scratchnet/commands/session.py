@@ -122,9 +122,9 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
     `Run.load` goes on from there.
 
     If nobody reads the output any more, standard error says so and the training goes on. Outside the main thread it
-    can't be stopped.
+    cannot be stopped.
 
-    Raises NonFiniteError if training has diverged, DataError if an image is damaged or the run can't be saved.
+    Raises NonFiniteError if training has diverged, DataError if an image is damaged or the run cannot be saved.
     """
     config, images, ranks = experiment.config, len(experiment.train_set), experiment.ranks
     # Both also cover the writing after the last epoch, which takes a moment.
@@ -191,7 +191,7 @@ def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, 
 
 
 def _write_report(run: Run, *, curves: bool) -> None:
-    """Writes report.html, and says where it and the curves are; the run does not fail if the page can't be made."""
+    """Writes report.html, and says where it and the curves are; the run does not fail if the page cannot be made."""
     try:
         with Results.read(run.folder) as results:
             write_text_atomically(run.report_path, report_page(results))

@@ -55,7 +55,7 @@ def add_symmetries_argument(parser: argparse.ArgumentParser) -> None:
 def load_network(options: argparse.Namespace, *, for_files: bool = False) -> Predictor:
     """The network that the command line asks for, with its kernels compiled. Says on standard error which file it is.
 
-    for_files: it will be shown image files. Raises DataError if they can't be prepared like the training images.
+    for_files: it will be shown image files. Raises DataError if they cannot be prepared like the training images.
     """
     set_threads(options.threads)
     predictor = load(options.run, options.weights, raw=getattr(options, "raw", False))

@@ -45,7 +45,7 @@ NEW_RUN = ("name", "runs", "preset", "config")  # means nothing for a run that i
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for can't be, 130 interrupted."""
+    """Returns the exit code: 0 done, 1 training has diverged, 2 something that was asked for cannot be, 130 interrupted."""
     with joined(options.prog) as ranks:
         require_same_options(ranks, options)
         opened = begun(options, ranks) if options.resume is None else resumed(options, ranks)
@@ -184,7 +184,7 @@ def resumed(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experim
 def find_data(options: argparse.Namespace, config: Config, runs: Path) -> tuple[Path, str, dict[str, Any]]:
     """The folder of shards to train on, made first if there are only images; a short name for it; what it was made of.
 
-    runs: where runs go, which can't be among the images.
+    runs: where runs go, which cannot be among the images.
     """
     source = Path(options.data) if options.data is not None else SAMPLE
     cache.require_folder(source)

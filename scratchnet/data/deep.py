@@ -63,7 +63,7 @@ def _colours(image: Image.Image, again: Image.Image) -> NDArray[np.uint16]:
 
 
 def _in_other_order(image: Image.Image) -> Iterator[tuple[Any, ...]]:
-    """The pieces of an image with the order of their bytes changed; an empty list if that can't be told."""
+    """The pieces of an image with the order of their bytes changed; an empty list if that cannot be told."""
     for piece in getattr(image, "tile", []):
         name, box, offset, arguments = piece
         first, *rest = (arguments,) if isinstance(arguments, str) else arguments

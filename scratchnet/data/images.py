@@ -143,7 +143,7 @@ def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
 
 
 def _read(file: Path) -> tuple[bytes, str]:
-    """The content of a file, and its format. Raises UnusableImage if it can't be read, or is of an unknown format."""
+    """The content of a file, and its format. Raises UnusableImage if it cannot be read, or is of an unknown format."""
     try:
         facts = file.stat()
         if not stat.S_ISREG(facts.st_mode):  # reading a pipe would block

@@ -31,7 +31,7 @@ def rgb_of(image: Image.Image) -> Image.Image:
 
 
 def shape_hint(shape: tuple[int, ...], *, batch: bool) -> str:
-    """How an array of this shape becomes images (N, H, W, 3), or one (H, W, 3); "" if it can't be guessed.
+    """How an array of this shape becomes images (N, H, W, 3), or one (H, W, 3); "" if it cannot be guessed.
 
     >>> shape_hint((8, 32, 32), batch=True)
     ': greyscale? np.repeat(x[..., None], 3, axis=-1) makes three channels of it'

@@ -44,7 +44,7 @@ def parse(data: bytes) -> Container:
             elif kind in ANIMATION:
                 if kind != b"acTL" or b"IDAT" not in seen:  # behind the picture it doesn't count
                     seen.add(kind)
-            elif not kind[0] & 0x20:  # a capital: the picture can't be shown without it
+            elif not kind[0] & 0x20:  # a capital: the picture cannot be shown without it
                 raise UnusableImage(
                     f"a PNG with a chunk {_name(kind)} that this program does not know: save it as PNG again"
                 )
@@ -88,7 +88,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]
 
 
 def _text(kind: bytes, body: memoryview) -> bytes:
-    """The text of a chunk after its name, at most MAX_METADATA + 1 bytes; empty if it can't be decompressed."""
+    """The text of a chunk after its name, at most MAX_METADATA + 1 bytes; empty if it cannot be decompressed."""
     if kind not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
         return b""
     content = bytes(body[: MAX_METADATA + 1])

@@ -136,7 +136,7 @@ def _contained(page: Directory, remarks: list[str]) -> Container:
         samples, dropped = 3, 1
     if (
         apart and samples == 1
-    ):  # a single channel can't be stored separately, and Pillow would take it for a part of a pixel
+    ):  # a single channel cannot be stored separately, and Pillow would take it for a part of a pixel
         changed[PLANAR] = (1,)
     if colour == WHITE_IS_ZERO and bits > 8:  # which Pillow turns round in some files, and not in others
         changed[PHOTOMETRIC] = (GREY,)

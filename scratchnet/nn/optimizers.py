@@ -126,7 +126,7 @@ class Adam(Optimizer):
 
     l2 is the report's weight decay: a term of the loss, so that its gradient goes through the moments. weight_decay is
     the decoupled decay of AdamW, which does not. Weights and means below 1e-30 (float64: 1e-300) become zero, as
-    denormal numbers would cost time (`kernels/update.py`). Raises ConfigError for values that can't work.
+    denormal numbers would cost time (`kernels/update.py`). Raises ConfigError for values that cannot work.
     Source: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2.
 
     >>> w = Parameter("w", np.array([1.0]), decay=True)

@@ -10,7 +10,7 @@ BOOKKEEPING = threading.RLock()  # guards the caller and what is remembered for 
 
 
 class ThreadCheck:
-    """For objects whose forward remembers something that backward uses: a thread can't use another's by mistake.
+    """For objects whose forward remembers something that backward uses: a thread cannot use another's by mistake.
 
     A backward raises OrderError if another thread has called forward since its own forward; the gradient would be
     that of the other batch. A backward in a thread that has not called forward uses what the last forward has

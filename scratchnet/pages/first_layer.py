@@ -90,7 +90,7 @@ def first_layer(results: Results) -> str:
 
 
 def initial_weight(results: Results, name: str) -> NDArray[Any] | None:
-    """The array of that name at the start of the run, drawn again from its seed; None if it can't be."""
+    """The array of that name at the start of the run, drawn again from its seed; None if it cannot be."""
     try:
         config = Config.from_dict(results.config)
         if config.start_from:  # it began with another run's weights

@@ -70,7 +70,7 @@ def mistakes(results: Results) -> str:
 
 
 def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64]) -> list[Array] | None:
-    """For each image by how much its answer falls when a part is covered; None if the network can't be asked."""
+    """For each image by how much its answer falls when a part is covered; None if the network cannot be asked."""
     try:
         network = network_of(results.about)
         network.load_state_dict(results.weights)
@@ -90,7 +90,7 @@ def _maps(results: Results, images: NDArray[np.uint8], answers: NDArray[np.int64
 
 
 def _in_words(effect: Array, said: str) -> str:
-    """What the map shows, for those who can't see it or its colours."""
+    """What the map shows, for those who cannot see it or its colours."""
     if not heat.matters(effect):
         return "no single place matters"
     strongest = float(effect.flat[np.abs(effect).argmax()])

@@ -60,7 +60,7 @@ def _turn(shards: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Holds the right to prepare `shards`; while another run has it, waits until that run has ended, however it ends.
 
     The lock is the operating system's, so that a killed run blocks nobody. If the file system has no locks, or the
-    folder can't be made, nobody waits, and `prepare` says what is wrong.
+    folder cannot be made, nobody waits, and `prepare` says what is wrong.
     """
     path = shards.with_name(f".{shards.name}.lock")
     missing = [parent for parent in path.parents if not parent.exists()]

@@ -110,7 +110,7 @@ def is_unlabelled(name: str) -> bool:
 
 
 def what_they_are(names: Iterable[str]) -> str | None:
-    """What folders are that can't be classes, in words; None if they may be classes.
+    """What folders are that cannot be classes, in words; None if they may be classes.
 
     >>> what_they_are(["fold1", "fold2"]), what_they_are(["grade1", "grade2"]), what_they_are(["C0", "C1"])
     ('folds', None, None)

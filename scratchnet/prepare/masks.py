@@ -2,7 +2,7 @@
 
 They are known by name, and only where the image that they belong to lies beside them: `x_mask.png` beside `x.png`, or a folder
 `masks/` beside a folder `images/` that holds files of the same names. A folder called so beside one of any other name may be a
-class (segmented beside band): then the pixels decide, and if they can't, nothing is guessed.
+class (segmented beside band): then the pixels decide, and if they cannot, nothing is guessed.
 """
 
 import re

@@ -14,7 +14,7 @@ FEW = 6  # colours of a mask, in 16 levels a channel
 
 
 def are_overlays(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
-    """Whether the first of each pair is a mask of the second, or drawn onto it; None if that can't be told.
+    """Whether the first of each pair is a mask of the second, or drawn onto it; None if that cannot be told.
 
     A few pairs are looked at. They must agree.
     """

@@ -38,7 +38,7 @@ Level = dict[
 
 
 class Unclear(Exception):  # noqa: N818 - caught by `sources`, which adds the tree
-    """It can't be told which folders are the classes; the message says why, and what to do."""
+    """It cannot be told which folders are the classes; the message says why, and what to do."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Recognised:
 def recognise(source: Path, images: Collection[str], known: Collection[str] = ()) -> Recognised:
     """The layout of the images below `source`. known: the names of the classes, if they are known: they tell the level.
 
-    Raises Unclear if that can't be told.
+    Raises Unclear if that cannot be told.
     """
     found, node = Recognised(), grow(images)
     wanted = frozenset(map(key, known))

@@ -91,7 +91,7 @@ def find_images(
     known: the classes of a network that is to be judged, used as the class names; without: folders to leave
     out. `known_classes` says which files are of which class then, unless the tree is C-NMC's.
 
-    Raises DataError if `source` is not a folder, its layout can't be told, it lacks the preliminary test set that is asked
+    Raises DataError if `source` is not a folder, its layout cannot be told, it lacks the preliminary test set that is asked
     for, or no image can be used; if a drawing of the tree helps, it is a note of the exception. ConfigError for a pattern
     or layout that is not valid.
     """

@@ -123,7 +123,7 @@ def read_subjects(table: Path) -> SubjectTable:
 
 
 def _wrong(file: str, subject: str) -> str | None:
-    """Why a row can't be used, and the remedy; None if it can."""
+    """Why a row cannot be used, and the remedy; None if it can."""
     remedy = "take the row out, and the image is left out; or give it a subject"
     if not file or not subject:
         return f"file or subject is empty: {remedy}"

@@ -105,7 +105,7 @@ class Mail:
         return delivery
 
     def missing(self, delivery: Delivery) -> list[int]:
-        """The ranks that have not answered yet, or can't any more."""
+        """The ranks that have not answered yet, or cannot any more."""
         with self._lock:
             pairs = zip(delivery.requests, delivery.peers, strict=True)
             return sorted({peer for request, peer in pairs if not self._is_done(request)})

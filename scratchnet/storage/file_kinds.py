@@ -59,7 +59,7 @@ class FileKind:
 
 
 def kind_of(file: Path) -> FileKind:
-    """What this file is. Never raises: a file that can't be read is of an unknown kind.
+    """What this file is. Never raises: a file that cannot be read is of an unknown kind.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -58,7 +58,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Forces a folder's list of names to the disk: without it, a rename may be forgotten when the power fails.
 
     Windows has no such call and needs none; some network file systems have none either, and a folder without read
-    permission can't be synced: then the file is in its place, and only a power cut just afterwards is not covered.
+    permission cannot be synced: then the file is in its place, and only a power cut just afterwards is not covered.
     """
     if os.name == "nt":
         return

@@ -36,7 +36,7 @@ NEXT_STEPS = {
 def foreign_file(path: Path, expected: str = OURS) -> str | None:
     """What a file is that scratchnet has not written, and the next step, to follow its name and "is"; None if it may be ours.
 
-    expected: what to say if there is no next step. Never raises; None for a file that can't be read.
+    expected: what to say if there is no next step. Never raises; None for a file that cannot be read.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

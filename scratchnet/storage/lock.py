@@ -37,7 +37,7 @@ class Lock:
     """Holds the lock in the file `path`, which is created if needed, from `with` to the end of the block.
 
     The holder is written into the file, for the message to whoever comes second.
-    Raises LockedError if another process holds it, NoLocksError if the file system has none, OSError if the file can't be made.
+    Raises LockedError if another process holds it, NoLocksError if the file system has none, OSError if the file cannot be made.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, Lock(Path(folder) / "run.lock"):

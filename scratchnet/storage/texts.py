@@ -28,7 +28,7 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
     It may be UTF-8, or whatever a byte order mark declares: UTF-8, UTF-16 or UTF-32.
 
     Raises DataError, with one line that names what came and the remedy, for a file in another encoding, of another kind (a
-    workbook, an archive), larger than `max_bytes`, or that can't be opened.
+    workbook, an archive), larger than `max_bytes`, or that cannot be opened.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

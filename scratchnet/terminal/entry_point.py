@@ -24,7 +24,7 @@ class Answer:
 
 @contextlib.contextmanager
 def answering(name: str, stopped: str = "stopped", *, command: str = "") -> Iterator[Answer]:
-    """The work of a program, as a `with` block that sets the answer's code; it is 2 if the work can't be done as
+    """The work of a program, as a `with` block that sets the answer's code; it is 2 if the work cannot be done as
     asked, and 130 if Ctrl-C has stopped it.
 
     name: what the program is called, which an error's line begins with. stopped: what is said after Ctrl-C.

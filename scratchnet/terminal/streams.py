@@ -27,7 +27,7 @@ LEGIBLE = str.maketrans(
         "\u2009": " ", "\u202f": " ", "█": "#", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▋": "|", "▊": "|", "▉": "|",
     }
 )  # fmt: skip
-"""Characters of this program, and their replacements where they can't be written."""
+"""Characters of this program, and their replacements where they cannot be written."""
 
 
 def legible(text: str, encoding: str | None) -> str:
@@ -55,7 +55,7 @@ def legible(text: str, encoding: str | None) -> str:
 
 
 class OutputLost(ScratchnetError):  # noqa: N818 - not an error: nobody reads on
-    """Standard output, for which the work was done, can't be written any more."""
+    """Standard output, for which the work was done, cannot be written any more."""
 
 
 class Output:
@@ -136,7 +136,7 @@ _installing = threading.Lock()
 
 @contextlib.contextmanager
 def standard_streams(*, announce: bool = False, silent: bool = False) -> Iterator[None]:
-    """While the block runs, `sys.stdout` and `sys.stderr` are an `Output` each: printing can't fail.
+    """While the block runs, `sys.stdout` and `sys.stderr` are an `Output` each: printing cannot fail.
 
     announce: standard error says so when standard output is lost. Blocks may be nested and run in several threads;
     the last one puts back what was there before the first. silent: nothing is written, as by the ranks of a training that do
@@ -166,7 +166,7 @@ def standard_streams(*, announce: bool = False, silent: bool = False) -> Iterato
 
 
 def require_output() -> None:
-    """Raises OutputLost if standard output can't be written any more; for work that only serves its reader."""
+    """Raises OutputLost if standard output cannot be written any more; for work that only serves its reader."""
     if (error := _lost()) is not None:
         raise OutputLost(_why(error)) from error
 
@@ -190,5 +190,5 @@ def _reader_left(error: Exception) -> bool:
 
 def _why(error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
-    what = "nobody reads standard output any more" if _reader_left(error) else "standard output can't be written"
+    what = "nobody reads standard output any more" if _reader_left(error) else "standard output cannot be written"
     return f"{what} ({reason})"

@@ -90,7 +90,7 @@ def save_checkpoint(
 
     weights, optimizer: arrays by name. about: whatever JSON can hold. Raises OSError if the disk is full, and the
     old file stays; DtypeError for an array that is not numeric, DataError for what could not be read again: names
-    that the format can't hold, a Progress that doesn't fit its annotations.
+    that the format cannot hold, a Progress that doesn't fit its annotations.
     """
     texts = {"about": json.dumps(about).encode(), "progress": json.dumps(progress and asdict(progress)).encode()}
     _require_readable(texts)

@@ -83,13 +83,13 @@ def _helper(config: Config) -> Iterator[None]:
 
 
 def _nothing_to_share(config: Config) -> bool:
-    """Whether all is compiled, or can't be kept, or there is one processor, or the user has forced one path."""
+    """Whether all is compiled, or cannot be kept, or there is one processor, or the user has forced one path."""
     forced = bool(os.environ.get("SCRATCHNET_CONV"))
     return kernels_are_compiled(config) or cache_directory() is None or os.cpu_count() == 1 or forced
 
 
 def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
-    """The second process; None if it can't be started."""
+    """The second process; None if it cannot be started."""
     found = [str(Path(scratchnet.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**without_launcher(os.environ), "PYTHONPATH": os.pathsep.join(found), "SCRATCHNET_CONV": "direct"}
     code = f"from scratchnet.training.compilation import help_compiling; help_compiling({json.dumps(asdict(config))!r})"

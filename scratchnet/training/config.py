@@ -55,7 +55,7 @@ RESUMABLE = ("epochs", "patience", "checkpoint_minutes", "keep_every", "keep_las
 class Config:
     """An experiment. Two runs with the same Config on the same data end with the same weights, to the bit.
 
-    Raises ConfigError, in one line that names the option, for a value that can't work.
+    Raises ConfigError, in one line that names the option, for a value that cannot work.
 
     >>> Config(epochs=3).learning_rate
     0.0003
@@ -165,7 +165,7 @@ class Config:
     keep_every: int = option(0, "keep every Nth epoch's checkpoint (0: only the newest two)", least=0, most=COUNT)
     keep_last: int = option(
         1,
-        "checkpoints that stay once the run has finished: from one, --resume goes on with more epochs (0: none; the run can't go on)",
+        "checkpoints that stay once the run has finished: from one, --resume goes on with more epochs (0: none; the run cannot go on)",
         least=0,
         most=2,
     )
@@ -235,7 +235,7 @@ TABLES = ("data", "preparing", "class_labels")  # of a run's config.toml, which 
 def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, Any]:
     """The hyper-parameters in a TOML file, over `defaults`; what a run's config.toml says of its data is passed over.
 
-    Raises ConfigError for a file that can't be read, or for an option that doesn't exist.
+    Raises ConfigError for a file that cannot be read, or for an option that doesn't exist.
     """
     options = {name: value for name, value in read_toml(path).items() if name not in TABLES}
     try:
@@ -246,7 +246,7 @@ def from_toml(path: Path, defaults: dict[str, Any] | None = None) -> dict[str, A
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says, in whatever encoding an editor has saved it. Raises ConfigError if it can't be read."""
+    """What a TOML file says, in whatever encoding an editor has saved it. Raises ConfigError if it cannot be read."""
     try:
         return tomllib.loads(read_text(path, max_bytes=MAX_FILE_BYTES))
     except DataError as error:
@@ -257,7 +257,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def toml(value: Any) -> str:
-    """A text, number or boolean, or a list of them, as TOML writes it. What a text file can't hold is escaped, as on
+    """A text, number or boolean, or a list of them, as TOML writes it. What a text file cannot hold is escaped, as on
     a terminal.
 
     >>> toml(["a \\"b\\"", True, 3])

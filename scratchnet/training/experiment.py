@@ -177,7 +177,7 @@ class Experiment(Training):
     configuration says. about: with the command that began it, the data, `class_labels`, what people are shown in place
     of a class's name, and `prepared_from`, the images and options that the shards were made of, as `Origin` has them.
 
-    Raises ConfigError if the shards hold images of another size, DataError if they can't be read.
+    Raises ConfigError if the shards hold images of another size, DataError if they cannot be read.
     """
 
     def __init__(

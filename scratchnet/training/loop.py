@@ -41,7 +41,7 @@ def fit(
     `interrupt` is the caller's, if it has more to do afterwards. Without a run's folder a `Saver` stands in its place.
 
     Raises NonFiniteError, with what to try, if training has diverged; the run's trouble.txt then says how. Raises
-    DataError if an image is damaged, after saving; OSError if the first or the last checkpoint can't be written. What
+    DataError if an image is damaged, after saving; OSError if the first or the last checkpoint cannot be written. What
     was saved before stays whole in all cases. Several ranks run it side by side: what one decides by its clock, its
     signals or its disk, all do.
     """

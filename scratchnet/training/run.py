@@ -108,7 +108,7 @@ class Run:
 
         set_aside: once a whole one is found, renames the damaged ones, so that they no longer count as checkpoints to
         go back to; for the process that holds the lock. Raises DataError if there is not a run, no checkpoint, or no
-        undamaged one; and if one can't be read for another reason: another version, no permission, no memory.
+        undamaged one; and if one cannot be read for another reason: another version, no permission, no memory.
         """
         self.require_there()
         paths = self.checkpoints()

@@ -1,4 +1,4 @@
-"""When a run is saved, and what happens when it can't be."""
+"""When a run is saved, and what happens when it cannot be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scratchnet.training.run import Run
 class Saver:
     """Saves a run after each epoch, and inside an epoch when `checkpoint_minutes` have passed since the last time.
 
-    A full disk, or a folder that can't be written for another reason, doesn't end the training: the previous
+    A full disk, or a folder that cannot be written for another reason, doesn't end the training: the previous
     checkpoint stays, the user is told, and the next save tries again. Of several ranks the first one writes; all decide alike.
     """
 

@@ -198,7 +198,7 @@ def _unknown(path: Path, text: str) -> Verdict:
 
 
 def _is_shard(path: Path) -> bool:
-    """Whether an HDF5 file says that it is a shard; otherwise it should be a checkpoint. Raises DataError if it can't be read."""
+    """Whether an HDF5 file says that it is a shard; otherwise it should be a checkpoint. Raises DataError if it cannot be read."""
     remedy = "Copy it again from where it came, or make it anew."
     with HDF5File(path, "file of scratchnet", remedy) as file, file.refusing():
         return file.text("format") == SHARD

@@ -22,7 +22,7 @@ SECONDS = 10  # for one input
 
 
 def main():
-    """Runs one target until the time is over; returns only where it can't begin."""
+    """Runs one target until the time is over; returns only where it cannot begin."""
     parser = argparse.ArgumentParser(description="Fuzzes a reader of files.")
     parser.add_argument("target", choices=("shard", "manifest", "checkpoint", "config"))
     parser.add_argument("input", nargs="?", help="run this input alone")

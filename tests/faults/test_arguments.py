@@ -1,4 +1,4 @@
-"""Every option of every program with values that can't work: exit code 2, one line that names the option, no traceback."""
+"""Every option of every program with values that cannot work: exit code 2, one line that names the option, no traceback."""
 
 import pytest
 from small_data import make_cnmc
@@ -12,7 +12,7 @@ NO_COUNT = ["-1", "1.5", "many", "", "9" * 5000, "9" * 400]
 NO_NUMBER = ["nan", "inf", "-inf", "-0.1", "fast", "", "1e999"]
 NO_WORD = ["nonsense", ""]
 
-# What can't work for each option; the message names it. (FOLDER stands for a folder, FILE for a file that is no table.)
+# What cannot work for each option; the message names it. (FOLDER stands for a folder, FILE for a file that is no table.)
 WRONG = {
     "train.py": {
         "--data": ["nowhere", "FILE", "", "FOLDER"],
@@ -101,7 +101,7 @@ FLAGS = {
     "--quiet",
     "--verbose",
     "--help",
-}  # take no value, and can't be wrong
+}  # take no value, and cannot be wrong
 MAIN = {"train.py": train.main, "python -m data_prep": prepare_main}
 PARSER = {
     "train.py": parser_of("train", "train.py"),

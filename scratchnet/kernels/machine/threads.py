@@ -78,7 +78,7 @@ def set_threads(count: int) -> int:
 def thread_count() -> int:
     """The number of threads that a kernel uses when this thread calls it.
 
-    Raises ConfigError if Numba can't start threads as the environment asks for them.
+    Raises ConfigError if Numba cannot start threads as the environment asks for them.
     """
     try:
         if not _started:

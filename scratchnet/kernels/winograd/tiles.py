@@ -1,6 +1,6 @@
 """Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transforms.
 
-Patches are small flat arrays that a task copies pixels into, where the image itself can't be read as it lies: at its edges,
+Patches are small flat arrays that a task copies pixels into, where the image itself cannot be read as it lies: at its edges,
 and where a 2 × 2 max-pooling stands between. Distances in memory are called steps: `row_step` leads to the pixel below,
 `column_step` to the one beside.
 """

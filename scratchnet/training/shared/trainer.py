@@ -30,7 +30,7 @@ class SharedTrainer(Trainer):
     Every method is a meeting of all ranks.
 
     Buffers move by what each leaf has observed, in the order of the leaves: after a step, on all ranks alike. Raises
-    ConfigError for a layer whose buffers can't be moved so.
+    ConfigError for a layer whose buffers cannot be moved so.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SharedTrainer(Trainer):
             if not (hasattr(layer, "observed") and hasattr(layer, "observe")):
                 raise ConfigError(
                     f"{type(layer).__name__} '{layer.name}' has buffers, but no observed and observe(observed), without which "
-                    "several ranks can't train it: give it both (see scratchnet.Layer), or train in one process"
+                    "several ranks cannot train it: give it both (see scratchnet.Layer), or train in one process"
                 )
 
     def prepare(self, way: str) -> None:
