@@ -35,7 +35,7 @@ SIZE, IMAGES, BATCH, LEAF = (
 )  # batches of 8, 8 and 3 images, in leaves of 3, 3, 2 and of 3: ragged in every way
 CASES = [
     {"optimizer": "adam", "clip_norm": 0.05},
-    {"optimizer": "adamw", "class_weights": "balanced"},
+    {"optimizer": "adamw", "class_weights": "balanced", "label_smoothing": 0.1},
     {"optimizer": "sgd", "dtype": "float64", "clip_norm": 0.05},
 ]
 

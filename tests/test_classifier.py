@@ -73,6 +73,19 @@ def test_the_seed_decides(spots):
     assert first.tobytes() != third.tobytes()
 
 
+def test_the_loss_that_was_asked_for(spots):
+    X, y, _ = spots
+    judged = {"validation_data": (X[:4], y[:4])}
+    plain, smoothed, focused = (
+        sn.Classifier(**QUICK, **option).fit(X, y, **judged) for option in ({}, {"label_smoothing": 0.3}, {"focus": 2})
+    )
+    assert smoothed.losses_[-1] > plain.losses_[-1] > focused.losses_[-1]
+    assert smoothed.predict_proba(X).max() < plain.predict_proba(X).max()
+    for one in (plain, smoothed, focused):
+        right = one.predict_proba(X[:4])[np.arange(4), np.searchsorted(one.classes_, y[:4])]
+        assert one.history_[-1]["validation_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-4)
+
+
 def test_weighted_score(spots):
     X, y, _ = spots
     classifier = sn.Classifier(**QUICK).fit(X, y)

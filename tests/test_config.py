@@ -36,6 +36,8 @@ INVALID = [
     ("brightness", -0.1), ("brightness", 1), ("brightness", float("nan")), ("brightness", True),
     ("angle", -1), ("angle", 181), ("zoom", 1), ("zoom", float("nan")), ("stain", -0.1), ("contrast", 1.0), ("contrast", True),
     ("class_weights", "balance"), ("class_weights", 2.0),
+    ("label_smoothing", -0.1), ("label_smoothing", 1), ("label_smoothing", float("nan")), ("label_smoothing", "0.1"),
+    ("focus", -1), ("focus", float("inf")), ("focus", float("nan")), ("focus", True),
     ("test_symmetries", True), ("test_symmetries", "all"),
     ("train_evaluation", 1000), ("train_evaluation", "all"),
     ("dtype", "float16"),
@@ -78,6 +80,11 @@ def test_what_would_have_no_effect_is_refused(name, value, without, with_):
         Config(**without, **{name: value})
 
 
+def test_two_remedies_for_the_same_exclude_each_other():
+    with pytest.raises(ConfigError, match="label_smoothing and focus exclude each other: set one of them to 0, got"):
+        Config(label_smoothing=0.1, focus=2)
+
+
 def test_every_kind_of_turning_can_be_chosen():
     choices = next(one for one in fields(Config) if one.name == "augment").metadata["choices"]
     assert set(choices) == set(TURNS)
@@ -102,6 +109,7 @@ configs = st.builds(
     augment=st.sampled_from(["symmetries", "rotations", "none"]),
     brightness=st.floats(0, 1, exclude_max=True),
     class_weights=st.sampled_from(["none", "balanced"]),
+    label_smoothing=st.floats(0, 1, exclude_max=True),
     test_symmetries=st.sampled_from(["none", "average"]),
     train_evaluation=st.sampled_from(["sample", "full", "none"]),
 )

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("small_model")
 ALL = Config(
     image_size=32, epochs=9, batch_size=64, warmup=0, schedule="step", step_epochs=2, step_factor=0.5,
     augment="rotations", brightness=0.3, class_weights="balanced", test_symmetries="average",
+    label_smoothing=0.1,
 )  # fmt: skip
 
 
@@ -35,7 +36,29 @@ def test_each_option_reaches_what_it_is_for(shards):
     assert all(batches.augment is None for batches in trained.data.checks.values())
     counts = np.bincount(trained.train_set.labels)
     np.testing.assert_allclose(trained.trainer.loss.class_weights, counts.sum() / (2 * counts))
+    assert (trained.trainer.loss.label_smoothing, trained.trainer.loss.focus) == (0.1, 0)
+    assert Experiment(Config(image_size=32, focus=2), shards).trainer.loss.focus == 2
     assert Experiment(Config(image_size=32), shards).trainer.loss.class_weights is None
+
+
+@pytest.mark.parametrize("option", [{"label_smoothing": 0.2}, {"focus": 2.0}, {}])
+@pytest.mark.parametrize("micro_batch", [32, 5])
+def test_a_step_has_the_loss_worked_out_by_hand(option, micro_batch, shards):
+    """Weighted by class too, however the batch is cut; the evaluation beside it is the plain cross-entropy."""
+    config = Config(
+        image_size=32, dtype="float64", dropout=0, class_weights="balanced", micro_batch=micro_batch, **option
+    )
+    experiment = Experiment(config, shards)
+    batch = next(iter(experiment.data.train.epoch(0)))
+    logits = experiment.network.forward(batch.images, training=False)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    right, smoothing = p[np.arange(len(batch)), batch.labels], option.get("label_smoothing", 0)
+    losses = -(1 - smoothing) * np.log(right) - smoothing * np.log(p).mean(axis=1)
+    losses *= (1 - right) ** option.get("focus", 0)
+    weights = experiment.trainer.loss.class_weights[batch.labels]
+    judged = experiment.trainer.evaluate([batch])
+    assert experiment.trainer.step(batch, 0) == pytest.approx((weights * losses).mean(), rel=1e-12)
+    assert judged.loss == pytest.approx(-np.log(right).mean(), rel=1e-12)
 
 
 def test_which_training_images_are_evaluated(shards, monkeypatch):
@@ -89,6 +112,16 @@ def test_a_run_of_before_goes_on_evaluating_all_training_images():
     config = Config(image_size=32, epochs=1, train_evaluation="full")
     stored = {name: value for name, value in dataclasses.asdict(config).items() if name != "train_evaluation"}
     assert Config.from_dict(stored) == config
+
+
+def test_a_run_of_before_goes_on_with_the_plain_loss():
+    config = Config(image_size=32)
+    stored = {
+        name: value for name, value in dataclasses.asdict(config).items() if name not in ("label_smoothing", "focus")
+    }
+    restored = Config.from_dict({**stored, "train_evaluation": "sample"})
+    assert restored == config
+    assert (restored.label_smoothing, restored.focus) == (0, 0)
 
 
 def test_a_cut_batch_gives_the_step_of_the_whole_with_class_weights(shards):

@@ -110,6 +110,19 @@ class Config:
         "images; losses of the metrics stay unweighted",
         choices=("none", "balanced"),
     )
+    label_smoothing: float = option(
+        0.0,
+        "s: the training loss asks for 1 − s at an image's class and s spread evenly over all; losses of the metrics are without",
+        least=0,
+        below=1,
+    )
+    focus: float = option(
+        0.0,
+        "f: the training loss of an image times (1 − probability of its class)^f, the focal loss, 2 for its authors; losses of the "
+        "metrics are without",
+        least=0,
+        below=math.inf,
+    )
     clip_norm: float = option(0.0, "gradients longer than this are shortened to it (0: never)", least=0, below=math.inf)
     dropout: float = option(0.5, "share of the dense features that is left out while training", least=0, below=1)
     weight_init: str = option("xavier_uniform", "initial weights", report="xavier_uniform", choices=tuple(INITIALIZERS))
@@ -196,10 +209,10 @@ class Config:
             raise ConfigError(
                 f"layers must be left out for the model {self.model!r}, as they describe another network, got {self.layers[:60]!r}"
             )
-        self._refuse_what_has_no_effect()
+        self._refuse_what_excludes_another()
 
-    def _refuse_what_has_no_effect(self) -> None:
-        """Raises ConfigError for a chosen value that another option makes ineffective."""
+    def _refuse_what_excludes_another(self) -> None:
+        """Raises ConfigError for a chosen value that another option makes ineffective or senseless."""
         for name, other, needed in (
             ("step_epochs", "schedule", ("step",)),
             ("step_factor", "schedule", ("step",)),
@@ -211,6 +224,10 @@ class Config:
                     f"{name} must be left at {default} unless {other} is {' or '.join(needed)}, got {getattr(self, name)}: "
                     "it would have no effect"
                 )
+        if self.label_smoothing and self.focus:
+            raise ConfigError(
+                f"label_smoothing and focus exclude each other: set one of them to 0, got {self.label_smoothing} and {self.focus}"
+            )
 
     @classmethod
     def from_dict(cls, stored: Any) -> Config:
@@ -319,6 +336,8 @@ def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
         "beta2": 0.999,
         "weight_decay": 0.0005,
         "class_weights": "none",
+        "label_smoothing": 0.0,
+        "focus": 0.0,
         "clip_norm": 0.0,
         "dropout": 0.5,
         "weight_init": "xavier_uniform",
@@ -351,6 +370,8 @@ RECOMMENDED: dict[str, Any] = {
     "dropout": 0.5,
     "weight_init": "xavier_uniform",
     "class_weights": "none",
+    "label_smoothing": 0.0,
+    "focus": 0.0,
     "pixels": "standardised",
     "augment": "symmetries",
     "brightness": 0.1,

@@ -302,7 +302,7 @@ def make_trainer(
     if config.schedule == "step":
         steps = {"every": config.step_epochs * steps_per_epoch, "factor": config.step_factor}
     total = config.epochs * steps_per_epoch
-    loss = SoftmaxCrossEntropy(class_weights)
+    loss = SoftmaxCrossEntropy(class_weights, label_smoothing=config.label_smoothing, focus=config.focus)
     schedule = Schedule(config.schedule, peak=config.learning_rate, warmup=config.warmup, total=total, **steps)
     if not isinstance(ranks, Together):
         learning = [parameter for parameter in network.parameters() if not parameter.frozen]

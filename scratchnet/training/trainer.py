@@ -45,7 +45,7 @@ class Trainer:
         self.clip_norm = clip_norm
 
     def step(self, batch: Batch, epoch: int) -> float:
-        """One step of the optimiser on one batch; returns the batch's mean loss, weighted by class, without the L2 penalty."""
+        """One step of the optimiser on one batch; returns the batch's mean of the training loss, without the L2 penalty."""
         total = 0.0
         images = len(batch.labels)
         for part in slices(images, self.micro_batch):
@@ -60,7 +60,7 @@ class Trainer:
         return total / images
 
     def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
-        """Loss and logits over all batches, without dropout and class weights; if asked, averaged over the 8 symmetries."""
+        """Plain cross-entropy and logits over all batches, without dropout; if asked, averaged over the 8 symmetries."""
         self.network.forget()
         logits, labels, total = [], [], 0.0
         for batch in batches:

@@ -54,6 +54,8 @@ WRONG = {
         "--beta2": [*NO_NUMBER, "1"],
         "--weight-decay": NO_NUMBER,
         "--class-weights": NO_WORD,
+        "--label-smoothing": [*NO_NUMBER, "1"],
+        "--focus": NO_NUMBER,
         "--clip-norm": NO_NUMBER,
         "--dropout": [*NO_NUMBER, "1"],
         "--weight-init": NO_WORD,
