@@ -41,7 +41,7 @@ for dtype in sys.argv[1:]:
         assert one.dtype == dtype
         size = np.sqrt(np.mean(other**2))  # a sum of 600 products of size 1 is rounded as a number of size 25
         np.testing.assert_allclose(one, other, rtol=0, atol=100 * np.finfo(dtype).eps * size)
-print(vectors.VECTOR_BYTES, vectors.TILE_ROWS)
+print(vectors.VECTOR_BYTES, vectors.TILE_ROWS, vectors.TILE_VECTORS)
 """
 
 
@@ -49,14 +49,14 @@ print(vectors.VECTOR_BYTES, vectors.TILE_ROWS)
 @pytest.mark.skipif(not X86, reason="haswell is a processor of the x86 family")
 def test_products_with_avx2(run_python, tmp_path):
     tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="haswell", NUMBA_CACHE_DIR=str(tmp_path))
-    assert tile == "32 6"
+    assert tile == "32 6 2"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not X86, reason="'generic' has vectors of 16 bytes on x86 only")
 def test_products_with_the_oldest_vectors(run_python, tmp_path):
     tile = run_python(PRODUCTS, "float32", "float64", NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
-    assert tile == "16 6"
+    assert tile == "16 6 2"
 
 
 def test_products_without_compilation(run_python, tmp_path):
@@ -65,25 +65,26 @@ def test_products_without_compilation(run_python, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("features", "vector_bytes", "registers"),
+    ("features", "arm64", "vector_bytes", "registers"),
     [
-        ({"avx512f", "avx2", "avx"}, 64, 32),
-        ({"avx2", "avx"}, 32, 16),
-        ({"avx"}, 32, 16),
-        ({"sse2"}, 16, 16),
-        (set(), 16, 16),
+        ({"avx512f", "avx2", "avx"}, False, 64, 32),
+        ({"avx2", "avx"}, False, 32, 16),
+        ({"avx"}, False, 32, 16),
+        ({"sse2"}, False, 16, 16),
+        (set(), False, 16, 16),
+        ({"neon", "fp-armv8", "crc"}, True, 16, 32),
+        (set(), True, 16, 32),  # what LLVM knows of an ARM64 processor that is new to it
     ],
 )
-def test_tile_fits_into_the_registers(features, vector_bytes, registers):
-    found, rows = vectors.tile_shape(features)
-    assert found == vector_bytes
-    assert rows >= 1
-    assert 2 * rows + 3 <= registers
+def test_tile_fits_into_the_registers(features, arm64, vector_bytes, registers):
+    tile = vectors.tile_shape(features, arm64)
+    assert tile.vector_bytes == vector_bytes
+    assert registers // 2 <= tile.rows * tile.vectors + tile.vectors + 1 <= registers
 
 
 def test_lanes_count_numbers_in_a_vector():
     assert vectors.lanes("float32") * 4 == vectors.lanes("float64") * 8 == vectors.VECTOR_BYTES
-    assert vectors.panel_width("float32") == 2 * vectors.lanes("float32")
+    assert vectors.panel_width("float32") == vectors.TILE_VECTORS * vectors.lanes("float32")
 
 
 @pytest.mark.parametrize(
@@ -107,10 +108,10 @@ def test_cpu_features_follow_what_numba_is_told(monkeypatch, name, change, expec
 def test_cpu_features_of_this_machine(monkeypatch):
     monkeypatch.setattr(numba.config, "CPU_NAME", None)
     monkeypatch.setattr(numba.config, "CPU_FEATURES", None)
-    here = vectors.cpu_features()
-    assert here
-    monkeypatch.setattr(numba.config, "CPU_FEATURES", f"-{min(here)}")
-    assert vectors.cpu_features() == here - {min(here)}
+    monkeypatch.setattr(vectors.llvm, "get_host_cpu_features", lambda: {"neon": True, "crc": True, "sve": False})
+    assert vectors.cpu_features() == {"neon", "crc"}
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "-crc")
+    assert vectors.cpu_features() == {"neon"}
 
 
 def test_a_changed_kernel_gets_another_cache(monkeypatch, repository, tmp_path):

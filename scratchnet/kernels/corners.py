@@ -22,11 +22,11 @@ from scratchnet.kernels.elementwise import add_to
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.memory import empty, scratch
-from scratchnet.kernels.machine.vectors import lanes
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes
 from scratchnet.kernels.winograd.pooled import CUT
 
 SLOTS = 32  # tasks with sums of their own, whatever the number of threads
-MOST_SUMS = 12  # vectors of sums that registers hold beside what is multiplied
+MOST_SUMS = TILE_ROWS * TILE_VECTORS  # vectors of sums that registers hold beside what is multiplied
 
 
 def vectors_of(kernel_size, channels, dtype):

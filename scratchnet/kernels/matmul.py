@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.memory import empty, scratch
-from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, lanes_of
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes, lanes_of
 from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
@@ -35,8 +35,8 @@ CHUNKS, ROWS_OF_CHUNK = 32, 256  # a product whose b is read once is cut into so
 ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
 
 
-# The register tile: TILE_ROWS rows (8 with AVX-512) by one panel of two vectors V (16 float32 each). All sums stay in
-# registers while k runs:
+# The register tile: TILE_ROWS rows by one panel of TILE_VECTORS vectors V; with AVX-512, 8 rows by 2 vectors of 16 float32.
+# All sums stay in registers while k runs:
 #
 #                               b[panel, k]:   [  V  ] [  V  ]      two vectors are loaded
 #
@@ -76,7 +76,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
         a_data, rows_data, cols_data, tile_data = (memory(position).data for position in (0, 1, 3, 9))
         row, start, stop, panel = (arguments[position] for position in (2, 4, 5, 7))
         depth = builder.extract_value(memory(6).shape, 1)
-        first = builder.mul(builder.add(builder.mul(panel, depth), start), index(2 * count))
+        first = builder.mul(builder.add(builder.mul(panel, depth), start), index(TILE_VECTORS * count))
         b_start = builder.gep(memory(6).data, [first])
         a_rows = [
             builder.gep(a_data, [builder.load(builder.gep(rows_data, [builder.add(row, index(r))]))])
@@ -85,7 +85,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
 
         align = scalar.get_abi_alignment(context.target_data)
         out = builder.bitcast(tile_data, vector.as_pointer())
-        places = [builder.gep(out, [index(i)]) for i in range(2 * TILE_ROWS)]
+        places = [builder.gep(out, [index(i)]) for i in range(TILE_VECTORS * TILE_ROWS)]
         zero = ir.Constant(vector, [0.0] * count)
 
         before = builder.block
@@ -101,10 +101,10 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
         builder.position_at_end(loop)
         k = builder.phi(index, "k")
         b_here = builder.phi(b_start.type, "b")
-        sums = [builder.phi(vector, f"sum{i}") for i in range(2 * TILE_ROWS)]
+        sums = [builder.phi(vector, f"sum{i}") for i in range(TILE_VECTORS * TILE_ROWS)]
         col = builder.load(builder.gep(cols_data, [k]))
         b_vectors = builder.bitcast(b_here, vector.as_pointer())
-        b_pair = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in (0, 1)]
+        b_numbers = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in range(TILE_VECTORS)]
         new_sums = []
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
         nothing = ir.Constant(vector, ir.Undefined)
@@ -113,11 +113,11 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
             broadcast = builder.shuffle_vector(
                 builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, everywhere
             )
-            for v in (0, 1):
-                product = builder.fmul(broadcast, b_pair[v], flags=("contract",))
-                new_sums.append(builder.fadd(sums[2 * r + v], product, flags=("contract",)))
+            for v in range(TILE_VECTORS):
+                product = builder.fmul(broadcast, b_numbers[v], flags=("contract",))
+                new_sums.append(builder.fadd(sums[TILE_VECTORS * r + v], product, flags=("contract",)))
         next_k = builder.add(k, index(1))
-        next_b = builder.gep(b_here, [index(2 * count)])
+        next_b = builder.gep(b_here, [index(TILE_VECTORS * count)])
         builder.cbranch(builder.icmp_signed("<", next_k, stop), loop, after)
 
         for phi, at_first, going_on, again in [
@@ -180,7 +180,7 @@ def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
     """
     height, width = c.shape
     depth = cols.size
-    columns = 2 * lanes_of(c)
+    columns = TILE_VECTORS * lanes_of(c)
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
@@ -217,7 +217,7 @@ def chunks_of_product(a, rows, cols, b, partial):
     """
     chunks, height, width = partial.shape
     depth = cols.size
-    columns = 2 * lanes_of(partial)
+    columns = TILE_VECTORS * lanes_of(partial)
     panels = (width + columns - 1) // columns
     for chunk in prange(chunks):
         rules = flush_denormals()

@@ -17,7 +17,6 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, 
 Reference Manual for A-profile, FPCR.
 """
 
-import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
@@ -25,13 +24,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import helper
+from scratchnet.kernels.machine.vectors import ARM64, X86
 
 DAZ_AND_FTZ = 0x8040  # bits 6 and 15 of MXCSR
 FZ = 1 << 24  # bit 24 of FPCR
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
-_PROCESSOR = llvm.get_default_triple().split("-")[0]
-_ON_ARM = _PROCESSOR in ("aarch64", "arm64")
 
 
 def _call(builder, name, arguments, result):
@@ -46,7 +44,7 @@ def _read_rules(builder):
     Its place on the stack is made once, at the kernel's beginning (`alloca_once`). Made anew in each task, it would make
     LLVM keep sums of the register tile in memory: forward took 15 % longer (Zen 4, 338 against 290 ms).
     """
-    if _ON_ARM:
+    if ARM64:
         return _call(builder, "llvm.aarch64.get.fpcr", [], ir.IntType(64))
     slot = cgutils.alloca_once(builder, ir.IntType(32))
     _call(builder, "llvm.x86.sse.stmxcsr", [builder.bitcast(slot, _BYTE_POINTER)], ir.VoidType())
@@ -54,7 +52,7 @@ def _read_rules(builder):
 
 
 def _write_rules(builder, rules):
-    if _ON_ARM:
+    if ARM64:
         _call(builder, "llvm.aarch64.set.fpcr", [rules], ir.VoidType())
         return
     slot = cgutils.alloca_once(builder, ir.IntType(32))
@@ -67,7 +65,7 @@ def _flush_denormals_code(typingctx):
 
     def generate(context, builder, signature, arguments):
         rules = _read_rules(builder)
-        flush = FZ if _ON_ARM else DAZ_AND_FTZ
+        flush = FZ if ARM64 else DAZ_AND_FTZ
         _write_rules(builder, builder.or_(rules, ir.Constant(ir.IntType(64), flush)))
         return rules
 
@@ -84,7 +82,7 @@ def _restore_code(typingctx, rules):
     return types.void(types.uint64), generate
 
 
-if numba.config.DISABLE_JIT or not (_ON_ARM or _PROCESSOR in ("x86_64", "amd64")):
+if numba.config.DISABLE_JIT or not (ARM64 or X86):
 
     @helper
     def flush_denormals():

@@ -17,10 +17,10 @@ Sums run on in one order, whatever T is: `tile_product` goes on from what the ti
 
 from scratchnet.kernels.machine.caches import caches
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, VECTOR_BYTES
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 from scratchnet.kernels.winograd.toom_cook import TILE
 
-PANEL_BYTES = TILE**2 * 2 * VECTOR_BYTES  # of one tile's M, for one panel of filters; of one channel's U
+PANEL_BYTES = TILE**2 * TILE_VECTORS * VECTOR_BYTES  # of one tile's M, for one panel of filters; of one channel's U
 MOST = 32 * TILE_ROWS  # tiles: more bring nothing
 
 

@@ -33,7 +33,7 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
 from scratchnet.kernels.matmul import tile_product
 from scratchnet.kernels.winograd import gradient
 from scratchnet.kernels.winograd.blocks import forward_tiles
@@ -116,7 +116,7 @@ def convolve_kernel(taps):
         task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
         """
-        columns = 2 * lanes_of(x)
+        columns = TILE_VECTORS * lanes_of(x)
         panels = (bias.size + columns - 1) // columns
         channels, tiles_at = at
         tiles = tiles_at.size
