@@ -20,6 +20,7 @@ from scratchnet.kernels.elementwise import (
     relu_backward,
     relu_forward,
 )
+from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.pool import max_pool2d_backward, max_pool2d_forward
 from scratchnet.kernels.update import NEGLIGIBLE, adam_step, sgd_step
 
@@ -79,12 +80,12 @@ def test_conv2d_forward(case):
 @given(convolutions())
 def test_conv2d_backward(case):
     x, weight, bias, stride, border = case
-    top, _, left, _ = border
     x_padded = reference.pad(x, *border)
     y_shape = reference.conv2d(x_padded, weight, bias, stride).shape
     dy = normal(np.random.default_rng(1), y_shape, x.dtype)
 
-    dx = direct.backward_input(dy, weight, stride, top, left, *x.shape[1:3])
+    geometry = Geometry(x.shape[1:], y_shape[1:], weight.shape[:2], stride, border)
+    dx = direct.backward_input(geometry, dy, weight)
     dweight = np.full_like(weight, np.nan)
     direct.backward_weight(x_padded, dy, stride, dweight, False)
     dbias = direct.backward_bias(dy)

@@ -18,15 +18,16 @@ import sys
 import numpy as np
 from scratchnet import reference
 from scratchnet.kernels import direct, matmul
+from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine import vectors
 
 for dtype in sys.argv[1:]:
     rng = np.random.default_rng(0)
     shapes = [(2, 5, 7, 3), (3, 2, 3, 35), (35,), (2, 2, 3, 35)]
     x, weight, bias, dy = (rng.normal(size=shape).astype(dtype) for shape in shapes)
-    dweight = np.empty_like(weight)
+    dweight, geometry = np.empty_like(weight), Geometry((5, 7, 3), (2, 3, 35), (3, 2), 2, (0, 0, 0, 0))
     direct.backward_weight(x, dy, 2, dweight, False)
-    found = [direct.forward(x, weight, bias, 2), direct.backward_input(dy, weight, 2, 0, 0, 5, 7), dweight]
+    found = [direct.forward(x, weight, bias, 2), direct.backward_input(geometry, dy, weight), dweight]
     exact = [array.astype("float64") for array in (x, weight, bias, dy)]
     expected = [reference.conv2d(*exact[:3], 2), *reference.conv2d_gradient(exact[0], exact[1], exact[3], 2)[:2]]
 

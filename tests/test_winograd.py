@@ -11,7 +11,8 @@ import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
 from scratchnet.kernels import corners, inside
-from scratchnet.kernels.convolution import Geometry, algorithm, can_use_winograd
+from scratchnet.kernels.convolution import algorithm, can_use_winograd
+from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.vectors import TILE_ROWS
 from scratchnet.kernels.winograd import gradient, tiles, toom_cook
 from scratchnet.kernels.winograd import passes as winograd
@@ -298,13 +299,13 @@ def test_of_a_tiny_image_only_the_taps_inside(dtype, size, taps, stride, pads):
     y = reference.conv2d(padded, wide[1], wide[2], stride)
     dy = rng.normal(size=y.shape).astype(dtype)
     dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), stride)
-    top, left = pads[0], pads[2]
-    assert_close(inside.forward(x, weight, bias, stride, top, left, *y.shape[1:3]), y)
-    assert_close(inside.backward_input(dy, weight, stride, top, left, *size), reference.pad_gradient(dx, *pads))
+    of = Geometry(x.shape[1:], y.shape[1:], taps, stride, pads)
+    assert_close(inside.forward(of, x, weight, bias), y)
+    assert_close(inside.backward_input(of, dy, weight), reference.pad_gradient(dx, *pads))
     found = np.ones_like(weight)
-    inside.backward_weight(x, dy, stride, top, left, found, False)
+    inside.backward_weight(of, x, dy, found, False)
     assert_close(found, dweight)
-    inside.backward_weight(x, dy, stride, top, left, found, True)
+    inside.backward_weight(of, x, dy, found, True)
     assert_close(found, 2 * dweight)
 
 

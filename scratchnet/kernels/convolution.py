@@ -18,6 +18,7 @@ import numpy as np
 
 from scratchnet.errors import ConfigError
 from scratchnet.kernels import corners, direct, inside
+from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import NOT_POOLED
@@ -33,16 +34,6 @@ ROWS = 8  # of a register tile, which are multiplied even where fewer are wanted
 FEW_PIXELS = 9  # of outputs: for each the images are a product of their own
 
 
-class Geometry(NamedTuple):
-    """The geometry of a convolution: all of its arguments but the arrays."""
-
-    input_shape: tuple[int, int, int]  # (H, W, C)
-    output_shape: tuple[int, int, int]  # (OH, OW, F)
-    kernel_size: tuple[int, int]  # (KH, KW)
-    stride: int
-    pads: tuple[int, int, int, int]  # zeros above, below, before and after the image
-
-
 class Remembered(NamedTuple):
     """What a forward pass keeps for the backward pass: the algorithm, its x, and the winners of a fused pooling, if any."""
 
@@ -53,16 +44,15 @@ class Remembered(NamedTuple):
 
 def forward(geometry, x, weight, bias):
     """y (N, OH, OW, F) of images x (N, H, W, C), weight (KH, KW, C, F) and bias (F,); and what backward needs."""
-    out_height, out_width, filters = geometry.output_shape
-    top, bottom, left, right = geometry.pads
     how = algorithm(geometry, len(x))
     if how == "winograd":
-        y = empty((len(x), out_height, out_width, filters), x.dtype)
+        top, _, left, _ = geometry.pads
+        y = empty((len(x), *geometry.output_shape), x.dtype)
         winograd.forward(x, weight, bias, top, left, y)
     elif how == "inside":
-        y = inside.forward(x, weight, bias, geometry.stride, top, left, out_height, out_width)
+        y = inside.forward(geometry, x, weight, bias)
     else:
-        x = direct.pad(x, top, bottom, left, right)
+        x = direct.pad(x, *geometry.pads)
         y = direct.forward(x, weight, bias, geometry.stride)
     return y, Remembered(how, x)
 
@@ -94,22 +84,20 @@ def backward_weight(geometry, remembered, dy, dweight, accumulate):
     elif how == "winograd":
         winograd.backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate)
     elif how == "inside":
-        inside.backward_weight(x, dy, geometry.stride, top, left, dweight, accumulate)
+        inside.backward_weight(geometry, x, dy, dweight, accumulate)
     else:
         direct.backward_weight(x, dy, geometry.stride, dweight, accumulate)
 
 
 def backward_input(geometry, remembered, dy, weight):
     """dx (N, H, W, C)."""
-    height, width, channels = geometry.input_shape
+    if remembered.how != "winograd":
+        algorithm = inside if remembered.how == "inside" else direct
+        return algorithm.backward_input(geometry, dy, weight)
     top, _, left, _ = geometry.pads
-    if remembered.how == "winograd":
-        dx = empty((len(dy), height, width, channels), dy.dtype)
-        winograd.backward_input(dy, remembered.winner, weight, top, left, dx)
-        return dx
-    if remembered.how == "inside":
-        return inside.backward_input(dy, weight, geometry.stride, top, left, height, width)
-    return direct.backward_input(dy, weight, geometry.stride, top, left, height, width)
+    dx = empty((len(dy), *geometry.input_shape), dy.dtype)
+    winograd.backward_input(dy, remembered.winner, weight, top, left, dx)
+    return dx
 
 
 def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
@@ -156,13 +144,11 @@ def algorithm(geometry: Geometry, images: int) -> str:
 
 def multiplications(name: str, geometry: Geometry, images: int) -> int:
     """The multiplications of an algorithm in one pass over the batch: forward, or for one of the two gradients."""
-    (height, width, channels), (out_height, out_width, filters) = geometry.input_shape, geometry.output_shape
+    channels, (out_height, out_width, filters) = geometry.input_shape[2], geometry.output_shape
     if name == "winograd":
         for_each_pair = tiles_of_image(geometry.kernel_size[0], geometry.output_shape) * TILE**2
     elif name == "inside":
-        top, _, left, _ = geometry.pads
-        sizes = (height, width), (out_height, out_width), geometry.kernel_size
-        for_each_pair = len(inside.pairs_inside(*sizes, geometry.stride, top, left))
+        for_each_pair = len(inside.pairs_inside(geometry))
     else:
         for_each_pair = out_height * out_width * geometry.kernel_size[0] * geometry.kernel_size[1]
     return images * for_each_pair * channels * filters

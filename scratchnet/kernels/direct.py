@@ -113,14 +113,16 @@ def backward_bias(dy):
     return column_sums(dy.reshape(-1, dy.shape[-1]))
 
 
-def backward_input(dy, weight, stride, top, left, height, width):
-    """dx[n, i, j, c] = Σ of dy · weight over all outputs whose patch holds (i, j): dy (N, OH, OW, F) → dx (N, height, width, C).
+def backward_input(geometry, dy, weight):
+    """dx[n, i, j, c] = Σ of dy · weight over all outputs whose patch holds (i, j): dy (N, OH, OW, F) → dx (N, H, W, C).
 
     Which taps reach a pixel depends on its row and column modulo the stride. For each of the stride² kinds of pixels it is a
-    convolution of dy with those taps, turned by 180°, their channel axes exchanged. top, left: the padding of the forward pass.
+    convolution of dy with those taps, turned by 180°, their channel axes exchanged.
     """
     images, out_height, out_width, filters = dy.shape
-    kernel_height, kernel_width, channels, _ = weight.shape
+    (height, width, channels), (kernel_height, kernel_width), stride, (top, _, left, _) = (
+        geometry.input_shape, geometry.kernel_size, geometry.stride, geometry.pads,
+    )  # fmt: skip
     dx = empty((images, height, width, channels), dy.dtype)
     rows = [taps_of(start, stride, top, kernel_height, height) for start in range(stride)]
     columns = [taps_of(start, stride, left, kernel_width, width) for start in range(stride)]

@@ -30,22 +30,24 @@ class Pair(NamedTuple):
 
 
 @functools.lru_cache(64)
-def pairs_inside(size, out_size, kernel_size, stride, top, left):
-    """All pairs between which a tap stands, in a fixed order. size, out_size, kernel_size: (height, width)."""
+def pairs_inside(geometry):
+    """All pairs between which a tap stands, in a fixed order."""
+    (height, width, _), (out_height, out_width, _) = geometry.input_shape, geometry.output_shape
+    (kernel_height, kernel_width), (top, _, left, _) = geometry.kernel_size, geometry.pads
     found = []
-    for p, q, i, j in itertools.product(*map(range, (*size, *out_size))):
-        u, v = p - i * stride + top, q - j * stride + left
-        if 0 <= u < kernel_size[0] and 0 <= v < kernel_size[1]:
-            found.append(Pair(p * size[1] + q, i * out_size[1] + j, u * kernel_size[1] + v))
+    for p, q, i, j in itertools.product(*map(range, (height, width, out_height, out_width))):
+        u, v = p - i * geometry.stride + top, q - j * geometry.stride + left
+        if 0 <= u < kernel_height and 0 <= v < kernel_width:
+            found.append(Pair(p * width + q, i * out_width + j, u * kernel_width + v))
     return tuple(found)
 
 
-def forward(x, weight, bias, stride, top, left, out_height, out_width):
-    """y (N, OH, OW, F) of x (N, H, W, C), around which stand zeros, `top` rows above and `left` columns before it."""
+def forward(geometry, x, weight, bias):
+    """y (N, OH, OW, F) of x (N, H, W, C), around which stand zeros."""
     images, height, width, channels = x.shape
-    filters = weight.shape[3]
+    out_height, out_width, filters = geometry.output_shape
     y = empty((out_height * out_width, images, filters), x.dtype)
-    pairs = pairs_inside((height, width), (out_height, out_width), weight.shape[:2], stride, top, left)
+    pairs = pairs_inside(geometry)
     rows = whole_tiles(np.arange(images) * (height * width * channels))
     for output in range(len(y)):
         met = [pair for pair in pairs if pair.output == output]
@@ -54,11 +56,11 @@ def forward(x, weight, bias, stride, top, left, out_height, out_width):
     return np.ascontiguousarray(y.transpose(1, 0, 2)).reshape(images, out_height, out_width, filters)
 
 
-def backward_weight(x, dy, stride, top, left, dweight, accumulate):
+def backward_weight(geometry, x, dy, dweight, accumulate):
     """dweight (KH, KW, C, F), written or added to: for each tap the sum over the pairs between which it stands."""
-    images, height, width, channels = x.shape
+    images, _, _, channels = x.shape
     _, out_height, out_width, filters = dy.shape
-    pairs = pairs_inside((height, width), (out_height, out_width), dweight.shape[:2], stride, top, left)
+    pairs = pairs_inside(geometry)
     x_transposed = transposed(x.reshape(images, -1)).reshape(-1)
     rows, n, no_bias = whole_tiles(np.arange(channels) * images), np.arange(images), np.zeros(filters, dy.dtype)
     for tap, gradient in enumerate(dweight.reshape(-1, channels, filters)):
@@ -73,14 +75,14 @@ def backward_weight(x, dy, stride, top, left, dweight, accumulate):
             gradient[...] = 0
 
 
-def backward_input(dy, weight, stride, top, left, height, width):
+def backward_input(geometry, dy, weight):
     """dx (N, H, W, C) of dy (N, OH, OW, F).
 
     Computed as dxᵀ = W · dyᵀ, one input pixel after another: the filters are read where they lie.
     """
-    images, out_height, out_width, filters = dy.shape
-    channels = weight.shape[2]
-    pairs = pairs_inside((height, width), (out_height, out_width), weight.shape[:2], stride, top, left)
+    images, filters = len(dy), dy.shape[3]
+    height, width, channels = geometry.input_shape
+    pairs = pairs_inside(geometry)
     dy_transposed = transposed(dy.reshape(images, -1))
     dx = empty((height * width, channels, images), dy.dtype)
     rows, no_bias = whole_tiles(np.arange(channels) * filters), np.zeros(images, dy.dtype)

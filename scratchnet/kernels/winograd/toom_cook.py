@@ -16,7 +16,7 @@ Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Fracti
 finished matrices are rounded.
 """
 
-from collections.abc import Iterable
+import math
 from fractions import Fraction
 
 TILE = 8  # inputs of a tile along one axis, n: one size for all filters, and so one transform of the inputs
@@ -52,7 +52,9 @@ def scales() -> tuple[Fraction, ...]:
 
     They may be on either side of ⊙. In G they cost something only once for each filter, and the rows of Bᵀ keep simple numbers.
     """
-    denominators = [product(point - other for other in POINTS if other != point) for point in POINTS]
+    denominators = [
+        math.prod((point - other for other in POINTS if other != point), start=Fraction(1)) for point in POINTS
+    ]
     return (*denominators, Fraction(1))
 
 
@@ -70,14 +72,6 @@ def input_matrix() -> Matrix:
     """Bᵀ = Σ E(n)⁻ᵀ, (n, n)."""
     rows = transposed(inverse(evaluation(TILE)))
     return tuple(tuple(value * scale for value in row) for row, scale in zip(rows, scales(), strict=True))
-
-
-def product(factors: Iterable[Fraction]) -> Fraction:
-    """The product of all factors; 1 for an empty list."""
-    result = Fraction(1)
-    for factor in factors:
-        result *= factor
-    return result
 
 
 def transposed(matrix: Matrix) -> Matrix:
