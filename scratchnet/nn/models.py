@@ -1,6 +1,7 @@
 """Networks by name: the report's, and a residual one for cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from scratchnet.errors import ConfigError
 from scratchnet.nn.average_pool import GlobalAveragePool2D
@@ -27,35 +28,18 @@ def report(
     classes: int = 2,
     dropout: float = 0.5,
     weight_init: str = "xavier_uniform",
+    filters: Sequence[int] = REPORT_FILTERS,
 ) -> Sequential:
     """The network of the report, with the 32 filters of its text doubled at each convolution up to the 512 of its last shape.
 
-    image_size: height and width, at least 32. Five times [5×5 convolution, ReLU, 2×2 max-pooling], then two dense
-    layers of 1024 with ReLU and dropout, and one output for each class. Build it before use: `net.build(seed=0)`.
+    image_size: height and width, at least 32. For each of `filters` a 5×5 convolution of so many, ReLU and 2×2 max-pooling; then two
+    dense layers of 1024 with ReLU and dropout, and one output for each class. Build it before use: `net.build(seed=0)`.
     Source: Richa, "Neural Networks Final Project: Classifying HEM vs ALL cells", 2019, section 4.1.
 
     >>> net = report(image_size=64)
     >>> net.build(seed=0)
     (2,)
     """
-    return _report(REPORT_FILTERS, image_size, channels, classes, dropout, weight_init)
-
-
-def report_wide(
-    image_size: int = 256,
-    *,
-    channels: int = 3,
-    classes: int = 2,
-    dropout: float = 0.5,
-    weight_init: str = "xavier_uniform",
-) -> Sequential:
-    """The same network with the filters of the shapes that the report prints: 128×128×64 after the first block, and so on."""
-    return _report(REPORT_WIDE_FILTERS, image_size, channels, classes, dropout, weight_init)
-
-
-def _report(
-    filters: Sequence[int], image_size: int, channels: int, classes: int, dropout: float, weight_init: str
-) -> Sequential:
     _check_size(image_size)
     layers: list[object] = []
     for count in filters:
@@ -65,6 +49,14 @@ def _report(
         layers += [Dense(1024, weight_init=weight_init), ReLU(), Dropout(dropout)]
     layers.append(Dense(classes, weight_init=weight_init))
     return Sequential(layers, input_shape=(image_size, image_size, channels))
+
+
+def report_wide(image_size: int = 256, **options: Any) -> Sequential:
+    """The same network with the filters of the shapes that the report prints: 128×128×64 after the first block, and so on.
+
+    options: those of `report`.
+    """
+    return report(image_size, filters=REPORT_WIDE_FILTERS, **options)
 
 
 def residual(
@@ -115,4 +107,4 @@ def _check_size(image_size: int) -> None:
         )
 
 
-MODELS = {"report": report, "report-wide": report_wide, "residual": residual}
+MODELS: dict[str, Callable[..., Sequential]] = {"report": report, "report-wide": report_wide, "residual": residual}
