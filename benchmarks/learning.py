@@ -22,10 +22,10 @@ from scratchnet.commands.shared import require_writable
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
 from scratchnet.kernels.machine.threads import set_threads
-from scratchnet.measures.scores import counted
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import Parser
 from scratchnet.terminal.entry_point import enter, own_process
+from scratchnet.terminal.wording import counted
 from scratchnet.training import Experiment, compile_kernels
 from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.selection import choosing_side

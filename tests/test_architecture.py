@@ -97,7 +97,7 @@ MAY_IMPORT = {
     "data": ["storage", "terminal", "random", "errors"],
     "measures": ["data", "storage", "terminal", "nn.losses", "reference", "random", "errors"],
     "ranks": ["extras", "terminal", "errors"],
-    "drawing": ["measures", "reference", "extras", "errors"],
+    "drawing": ["measures", "terminal", "reference", "extras", "errors"],
     "training": ["ranks", "drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
     "use": ["training", "drawing", "measures", "data", "nn", "kernels", "storage", "terminal", *TOP],
     "pages": ["use", "training", "drawing", "measures", "data", "nn", "storage", "terminal", *TOP],

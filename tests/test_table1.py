@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from scratchnet.__main__ import main
-from scratchnet.measures.scores import Score, percent
+from scratchnet.measures.scores import Score
 from scratchnet.pages.table1 import HEAD, REPORT, Entry, Table1
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.wording import percent
 from scratchnet.training import read_about
 from tests.small_data import make_cnmc
 from tests.small_networks import report_is_small

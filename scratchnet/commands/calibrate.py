@@ -14,6 +14,7 @@ from scratchnet.pages.results import ask
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training import Run, save_checkpoint
 from scratchnet.training.checkpoint import load_checkpoint
 
@@ -102,7 +103,7 @@ def _side(folder: Path, name: str, about: dict[str, object]) -> Dataset:
 
 def _say_how_good(side: str, said: Predictions, bootstrap: int) -> None:
     """The calibration error of a side before and after; and with a threshold what is found there."""
-    line = f"{side}, {len(said.labels):,} images. {in_words(Reliabilities.all_of(said, None))}"
+    line = f"{side}, {counted(len(said.labels), 'image')}. {in_words(Reliabilities.all_of(said, None))}"
     if said.threshold:
         level = said.scores(bootstrap=bootstrap).images
         line += "".join(

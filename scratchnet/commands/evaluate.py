@@ -24,19 +24,20 @@ from scratchnet.commands.shared import (
     say,
 )
 from scratchnet.data import Dataset, Manifest, read_manifest
-from scratchnet.data.familiar import CAUTION
+from scratchnet.data.familiar import caution
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.measures.patients import Patient, csv_of, patients, table_of, verdicts_in_words
 from scratchnet.measures.predictions import Predictions, in_words
 from scratchnet.measures.reliability import Reliabilities
 from scratchnet.measures.reliability import in_words as reliabilities_in_words
-from scratchnet.measures.scores import Scores, counted
+from scratchnet.measures.scores import Scores
 from scratchnet.prepare.sources import PRELIM, find_images
 from scratchnet.prepare.tables import read_subjects
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import text_table, wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training.selection import choosing_side
 from scratchnet.use.ensemble import Ensemble
 from scratchnet.use.predictor import Predictor
@@ -330,8 +331,8 @@ def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
     names = said.shown_names
     counts = np.bincount(said.labels, minlength=len(names))
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
-    subjects = "" if said.subjects is None else f" of {len(set(said.subjects))} subjects"
-    lines = [f"{len(said.labels)} images ({classes}){subjects}"]
+    subjects = "" if said.subjects is None else f" of {counted(len(set(said.subjects)), 'subject')}"
+    lines = [f"{counted(len(said.labels), 'image')} ({classes}){subjects}"]
     lines = [line for text in (*lines, *_caveats(known), *_unlike(judged)) for line in wrapped(text)]
     lines += ["", *found.table().splitlines(), ""]
     confusion = said.confusion()
@@ -372,11 +373,7 @@ def _of_patients(said: Predictions, found: list[Patient]) -> list[str]:
 def _unlike(judged: Judged) -> list[str]:
     """How many images look different from those of the training."""
     far, count = judged.unlike_training, len(judged.predictions.labels)
-    if not far:
-        return []
-    return [
-        f"CAUTION: {far:,} of {counted(count, 'image')} {'is' if far == 1 else 'are'} {CAUTION}, in colours or brightness."
-    ]
+    return [f"{caution(far, count)}, in colours or brightness."] if far else []
 
 
 def _caveats(known: Known) -> list[str]:
@@ -384,8 +381,9 @@ def _caveats(known: Known) -> list[str]:
     if known.trained is None:
         lines = ["It cannot be known whether images of these subjects were trained on."]
     elif known.trained:
+        were = "was" if len(known.trained) == 1 else "were"
         lines = [
-            f"CAUTION: {len(known.trained)} of these subjects were trained on, such as {min(known.trained)!r}: "
+            f"CAUTION: {len(known.trained)} of these subjects {were} trained on, such as {min(known.trained)!r}: "
             "the figures say little about new subjects."
         ]
     else:
@@ -396,5 +394,6 @@ def _caveats(known: Known) -> list[str]:
             f"CAUTION: {BEST} is the epoch that did best on {whose}: the figures are better than new subjects' would be."
         )
     elif known.chosen:
-        lines.append(f"{len(known.chosen)} of them were used to choose the best epoch ({BEST}).")
+        were = "was" if len(known.chosen) == 1 else "were"
+        lines.append(f"{len(known.chosen)} of them {were} used to choose the best epoch ({BEST}).")
     return lines

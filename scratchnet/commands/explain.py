@@ -15,12 +15,11 @@ from scratchnet.commands.shared import (
     require_writable_folder,
     say,
 )
-from scratchnet.data.familiar import CAUTION
+from scratchnet.data.familiar import caution
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.measures.scores import counted
 from scratchnet.pages import explained_page
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         tqdm.write(printable(written(out, name, predictor, pixels, file.name, decision)), file=sys.stderr)
         far += int(predictor.far(pixels[None]).sum())
     if far:
-        say(f"CAUTION: {far:,} of {counted(len(files) - bad, 'image')} {'is' if far == 1 else 'are'} {CAUTION}")
+        say(caution(far, len(files) - bad))
     return 1 if bad else 0
 
 

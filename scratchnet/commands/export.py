@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scratchnet.commands.shared import add_network_arguments, find_files, load_network, require_writable, say
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
-from scratchnet.measures.scores import counted
 from scratchnet.prepare import SAMPLE
+from scratchnet.terminal.wording import counted
 from scratchnet.use.exchange.onnx import write_onnx
 from scratchnet.use.exchange.safetensors import write_safetensors
 from scratchnet.use.predictor import Predictor

@@ -22,13 +22,13 @@ from scratchnet.commands.shared import (
     require_writable,
     say,
 )
-from scratchnet.data.familiar import CAUTION
+from scratchnet.data.familiar import caution
 from scratchnet.errors import ConfigError
 from scratchnet.measures.predictions import PROBABILITY
-from scratchnet.measures.scores import counted
 from scratchnet.storage.files import write_atomically
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.streams import require_output
+from scratchnet.terminal.wording import counted
 from scratchnet.use.codalab import require_numbered, write_submission
 from scratchnet.use.predictor import Prediction
 
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
                 continue
             far += [prediction.path] if prediction.caution else []
             if options.codalab:
-                answers[prediction.path] = _class_of(prediction, names)
+                answers[prediction.path] = names[prediction.answer]
             write(prediction)
             if options.out is None:
                 require_output()  # `… | head` has seen enough
@@ -100,8 +100,8 @@ def run(options: argparse.Namespace) -> int:
     say(f"{len(files) - bad:,} of {counted(len(files), 'file')} predicted{others}")
     if far:
         say(
-            f"CAUTION: {len(far):,} of {counted(len(files) - bad, 'image')} {'is' if len(far) == 1 else 'are'} {CAUTION}, such as "
-            f"{far[0]}: what the network says of {'it' if len(far) == 1 else 'them'} means little"
+            f"{caution(len(far), len(files) - bad)}, such as {far[0]}: "
+            f"what the network says of {'it' if len(far) == 1 else 'them'} means little"
         )
     if options.codalab and bad:
         say(f"{options.codalab} is not written: it needs an answer for every image")
@@ -140,10 +140,6 @@ def _format_of(out: str | None, asked: str | None) -> str:
     return named
 
 
-def _class_of(prediction: Prediction, names: tuple[str, ...]) -> str:
-    return names[prediction.answer]
-
-
 @contextmanager
 def _output(out: str | None) -> Iterator[IO[str]]:
     """The file to write to, or standard output."""
@@ -176,7 +172,7 @@ def _writer(form: str, file: IO[str], names: tuple[str, ...]) -> Iterator[Callab
 def _csv_row(one: Prediction, names: tuple[str, ...]) -> list[Any]:
     if one.probabilities is None:
         return [one.path, "", *("" for _ in names), one.problem, ""]
-    return [one.path, _class_of(one, names), *one.probabilities.tolist(), "", one.caution]
+    return [one.path, names[one.answer], *one.probabilities.tolist(), "", one.caution]
 
 
 def _json_object(one: Prediction, names: tuple[str, ...]) -> dict[str, Any]:
@@ -184,4 +180,4 @@ def _json_object(one: Prediction, names: tuple[str, ...]) -> dict[str, Any]:
         return {"path": str(one.path), "problem": one.problem}
     probabilities = dict(zip(names, one.probabilities.tolist(), strict=True))
     caution = {"caution": one.caution} if one.caution else {}
-    return {"path": str(one.path), "prediction": _class_of(one, names), "probabilities": probabilities, **caution}
+    return {"path": str(one.path), "prediction": names[one.answer], "probabilities": probabilities, **caution}

@@ -15,13 +15,13 @@ from scratchnet.commands.plan import Plan, carry_out_all
 from scratchnet.commands.several import add_common, opened, settings_of
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError
-from scratchnet.measures.scores import percent
 from scratchnet.prepare import cache
 from scratchnet.random import generator
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal import invocation
 from scratchnet.terminal.text_table import text_table
+from scratchnet.terminal.wording import percent
 from scratchnet.training import Run
 from scratchnet.training.config import Config
 from scratchnet.training.run import read_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,7 +15,6 @@ from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import DataError, MissingExtraError
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import predictions_of
-from scratchnet.measures.scores import counted
 from scratchnet.pages import Results, report_page
 from scratchnet.ranks import ALONE, Alone
 from scratchnet.storage.files import write_text_atomically
@@ -23,6 +22,7 @@ from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.invocation import python
 from scratchnet.terminal.streams import standard_streams
 from scratchnet.terminal.text_table import wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training import (
     Checkpoint,
     Display,
@@ -42,15 +42,15 @@ from scratchnet.training.resume import history, resumed_config, resumed_data
 from scratchnet.training.saving import reason
 
 
-def compile_first(config: Config, say: Callable[..., object] = print, ranks: Alone = ALONE) -> None:
+def compile_first(config: Config, ranks: Alone = ALONE) -> None:
     """Compiles the kernels, and says so if it takes more than a moment. One rank of each machine does; the others load them."""
     if not ranks.compiles:
         ranks.wait()
     if not kernels_are_compiled(config):
-        say("Compiling the kernels, once for this machine …", end=" ", flush=True)
+        print("Compiling the kernels, once for this machine …", end=" ", flush=True)
         began = time.perf_counter()
         compile_kernels(config)
-        say(f"{time.perf_counter() - began:.0f} s\n", flush=True)
+        print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
     if ranks.compiles:
         ranks.wait()
 

@@ -13,8 +13,8 @@ from scratchnet.data.images import EXTENSIONS, require_repeatable
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.kernels.machine.threads import set_threads
 from scratchnet.measures.calibration import Calibration
-from scratchnet.measures.scores import percent
 from scratchnet.terminal.command_line import add_class_labels, printable
+from scratchnet.terminal.wording import percent
 from scratchnet.training.checkpoint import read_about
 from scratchnet.training.compilation import compile_kernels, kernels_are_compiled
 from scratchnet.training.config import Config

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.wording import counted
 from scratchnet.use.verify import DAMAGED, OK, UNKNOWN, files_below, verify
 
 
@@ -28,5 +29,5 @@ def run(options: argparse.Namespace) -> int:
             name = verdict.path.relative_to(inside).as_posix()
             tqdm.write(f"{verdict.state:<8}  {printable(name)}: {printable(verdict.text)}")
     summary = ", ".join(f"{counts[state]} {state}" for state in (OK, DAMAGED, UNKNOWN) if counts[state])
-    print(f"{counts.total()} file{'s' * (counts.total() != 1)}: {summary}")
+    print(f"{counted(counts.total(), 'file')}: {summary}")
     return 1 if counts[DAMAGED] else 0

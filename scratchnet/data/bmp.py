@@ -2,7 +2,7 @@
 
 from scratchnet.data.container import Container
 
-RGB, BITFIELDS = 0, 3  # uncompressed, and uncompressed with masks
+RGB = 0  # uncompressed, without masks
 
 
 def parse(data: bytes) -> Container:

@@ -28,6 +28,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scratchnet.terminal.wording import counted
+
 KEY = "familiar"  # in what a checkpoint says of itself
 MOST = 1024  # training images that are measured, evenly spread
 LEAST = 12  # fewer say too little about how images differ
@@ -37,6 +39,15 @@ CAUTION = "unlike the images of the training"
 BLACK = 8  # of 255: darker in all channels is black, as around cells that were cut out
 
 Floats = NDArray[np.float64]
+
+
+def caution(far: int, images: int) -> str:
+    """What is said where `far` of so many images are unlike the training's.
+
+    >>> caution(1, 49)
+    'CAUTION: 1 of 49 images is unlike the images of the training'
+    """
+    return f"CAUTION: {far:,} of {counted(images, 'image')} {'is' if far == 1 else 'are'} {CAUTION}"
 
 
 class Images(Protocol):

@@ -35,6 +35,7 @@ from scratchnet.data.tiff import (
     pages,
 )
 from scratchnet.data.tiff_strips import require_pixels
+from scratchnet.terminal.wording import counted
 
 PREVIEW = "a smaller preview stored beside it, passed over"
 SMALL_PALETTE = (
@@ -187,7 +188,7 @@ def _channels(samples: int, colour: int) -> str:
     """Why a file of so many channels is left out, and what to do."""
     said = {RGB: "of which it calls three red, green and blue", PALETTE: "of which one is a palette's"}
     what = said.get(colour, "which it does not call red, green and blue")
-    number = f"{samples} channel{'s' * (samples != 1)}"
+    number = counted(samples, "channel")
     return f"a TIFF of {number}, {what}: choose the channels to use, and save them as RGB or as greyscale"
 
 

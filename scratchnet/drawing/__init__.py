@@ -1,1 +1,1 @@
-"""Plots, pictures and heat maps, as arrays and files. It may import measures, reference, extras and errors."""
+"""Plots, pictures and heat maps, as arrays and files. It may import measures, terminal, reference, extras and errors."""

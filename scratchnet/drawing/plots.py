@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scratchnet.extras import require, using
 from scratchnet.measures.metrics import PrecisionRecall, RocCurve
 from scratchnet.measures.reliability import Reliability
-from scratchnet.measures.scores import percent
+from scratchnet.terminal.wording import percent
 
 TEST, TRAIN, GUIDE = "#c1440e", "#5b6b7b", "#2b2f36"  # rust for emphasis, slate for the rest, near black for text
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6b7b", "#a3a000")  # of runs or classes
@@ -191,10 +191,8 @@ def reliability(curves: Sequence[tuple[str, Reliability]], form: str = "svg", ti
         return _bytes(axes, form)
 
 
-def rate_curve(
-    rates: Sequence[float], losses: Sequence[float], smooth: Sequence[float], proposed: float, form: str = "png"
-) -> bytes:
-    """The loss of each step against its learning rate, smoothed over it, and the rate that is proposed; returns the bytes of a file."""
+def rate_curve(rates: Sequence[float], losses: Sequence[float], smooth: Sequence[float], proposed: float) -> bytes:
+    """The loss of each step against its learning rate, smoothed over it, and the rate that is proposed; returns the bytes of a PNG."""
     with _drawing(6.4, 3.6) as (axes,):
         axes.plot(rates, losses, color=TRAIN, linewidth=1, alpha=0.5, label="loss of a step")
         axes.plot(rates, smooth, color=TEST, linewidth=2, label="smoothed")
@@ -205,7 +203,7 @@ def rate_curve(
         axes.set_title("Loss while the learning rate climbs")
         axes.set_xlabel("learning rate")
         axes.legend(fontsize=9)
-        return _bytes(axes, form)
+        return _bytes(axes, "png")
 
 
 @contextlib.contextmanager

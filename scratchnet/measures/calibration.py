@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scratchnet import reference
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.measures.metrics import roc_curve
+from scratchnet.terminal.wording import counted
 
 Floats = NDArray[np.float64]
 KEY = "calibration"
@@ -83,8 +84,8 @@ class Calibration:
 
     def whose(self) -> str:
         """On what it rests, in words: "480 validation images of 17 subjects"."""
-        people = "" if self.subjects is None else f" of {self.subjects} subject{'' if self.subjects == 1 else 's'}"
-        return f"{self.images:,} validation image{'' if self.images == 1 else 's'}{people}"
+        people = "" if self.subjects is None else f" of {counted(self.subjects, 'subject')}"
+        return f"{counted(self.images, 'validation image')}{people}"
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:

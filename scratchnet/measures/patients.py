@@ -9,8 +9,8 @@ import numpy as np
 from scratchnet.data.class_labels import labelled
 from scratchnet.errors import DataError
 from scratchnet.measures.predictions import Predictions
-from scratchnet.measures.scores import percent
 from scratchnet.storage.csv_text import csv_text
+from scratchnet.terminal.wording import percent
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from scratchnet.errors import DataError
 from scratchnet.measures.calibration import Calibration, tempered
 from scratchnet.measures.metrics import confusion_matrix
 from scratchnet.measures.observations import decided
-from scratchnet.measures.scores import Scores, percent, scores
+from scratchnet.measures.scores import Scores, scores
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.wording import percent
 
 if TYPE_CHECKING:
     from scratchnet.data import Dataset

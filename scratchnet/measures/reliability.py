@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scratchnet import random
 from scratchnet.errors import ShapeError
 from scratchnet.measures.predictions import Predictions
-from scratchnet.measures.scores import percent
+from scratchnet.terminal.wording import percent
 
 Floats = NDArray[np.float64]
 BINS = 15  # as in Guo et al.

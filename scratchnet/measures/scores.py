@@ -18,6 +18,7 @@ from scratchnet.measures.metrics import Floats, PrecisionRecall, RocCurve
 from scratchnet.measures.observations import Measured, Observations, of_subjects, resampled
 from scratchnet.nn.losses import checked_labels
 from scratchnet.terminal.text_table import text_table, wrapped
+from scratchnet.terminal.wording import counted, percent
 
 NAMES = {
     "balanced_accuracy": "balanced accuracy",
@@ -30,24 +31,6 @@ NAMES = {
 }
 NOT_A_SHARE = ("roc_auc", "average_precision", "log_loss")  # printed as 0.912; all others as 91.2 %
 NO_WIDTH = 1e-9  # less is rounding
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share for people, in the one style of all tables and pages.
-
-    >>> percent(0.714), percent(0.5, digits=0)
-    ('71.4 %', '50 %')
-    """
-    return f"{100 * share:.{digits}f} %"
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "epoch"), counted(1200, "epoch")
-    ('1 epoch', '1,200 epochs')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -377,7 +360,7 @@ def _notes(
     """What a reader has to know about the figures."""
     notes = []
     if count:
-        who = f"{len(groups)} subjects" if known else f"{len(groups)} images"
+        who = counted(len(groups), "subject" if known else "image")
         notes.append(f"Intervals: 95 %, by the bootstrap, {count:,} resamples of the {who}, seed {seed}.")
         if not known:
             notes.append("The subjects are not known: the intervals are too narrow if images of one subject are alike.")

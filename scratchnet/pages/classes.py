@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.data.class_labels import OPTION, labelled
-from scratchnet.measures.scores import percent
 from scratchnet.pages.html import command, details, prose, safe, section, stacked
 from scratchnet.pages.results import Results
 from scratchnet.terminal import invocation
+from scratchnet.terminal.wording import percent
 
 
 def classes(results: Results) -> str:

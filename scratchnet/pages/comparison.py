@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from scratchnet.measures.scores import NAMES, NOT_A_SHARE
 from scratchnet.pages.formatting import changes, counted, duration, number
 from scratchnet.pages.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.pages.results import Results
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.terminal.text_table import text_table, wrapped
 from scratchnet.training.selection import EVALUATED, side_title
 
@@ -101,12 +100,8 @@ class Comparison:
                     found = {key: score.value, f"{key}_low": score.low, f"{key}_high": score.high}
                     line |= {column: "" if math.isnan(value) else value for column, value in found.items()}
             lines.append(line)
-        table = io.StringIO()
-        columns = dict.fromkeys(name for line in lines for name in line)
-        writer = csv.DictWriter(table, list(columns), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-        return table.getvalue()
+        columns = list(dict.fromkeys(name for line in lines for name in line))
+        return csv_text([columns, *([line.get(name, "") for name in columns] for line in lines)], quote_texts=True)
 
     def plot(self, form: str) -> bytes:
         """Balanced accuracy, accuracy and loss by epoch, one curve a run, as the bytes of an SVG or PNG file."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from scratchnet.drawing import heat, pictures
 from scratchnet.drawing.heat import Pixels
-from scratchnet.measures.scores import percent
 from scratchnet.pages.html import data_script, data_uri, document, figure, heat_key, picture, prose, safe
 from scratchnet.pages.steps import steps_of
 from scratchnet.reference import Array
+from scratchnet.terminal.wording import percent
 from scratchnet.use.explain_sheets import Decision
 from scratchnet.use.predictor import Predictor
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from scratchnet.drawing import pictures
 from scratchnet.errors import ScratchnetError
-from scratchnet.measures.scores import percent
 from scratchnet.pages.html import figure, picture, prose, section
 from scratchnet.pages.results import Results
+from scratchnet.terminal.wording import percent
 from scratchnet.training.config import Config
 from scratchnet.training.network import make_network
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scratchnet.measures.scores import counted, percent
+from scratchnet.terminal.wording import counted, percent
 
 
 def duration(seconds: float) -> str:

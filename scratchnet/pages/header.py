@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from scratchnet.measures.scores import Scores, percent
+from scratchnet.measures.scores import Scores
 from scratchnet.pages.formatting import counted, duration
 from scratchnet.pages.html import command as command_line
 from scratchnet.pages.html import prose, safe
 from scratchnet.pages.results import Results
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.wording import percent
 
 FEW_SUBJECTS = 20
 

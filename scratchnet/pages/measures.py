@@ -8,8 +8,9 @@ import numpy as np
 
 from scratchnet.drawing import plots
 from scratchnet.measures.metrics import PrecisionRecall, RocCurve
-from scratchnet.measures.scores import Level, Score, Scores, percent
+from scratchnet.measures.scores import Level, Score, Scores
 from scratchnet.pages.html import details, figure, picture, prose, safe, section, stacked, wide
+from scratchnet.terminal.wording import percent
 
 MANY_CLASSES = 4  # more have the tables and curves below each other, in the full width
 

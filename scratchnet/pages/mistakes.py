@@ -12,10 +12,10 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.drawing import heat, pictures
 from scratchnet.errors import ScratchnetError
 from scratchnet.measures.predictions import Predictions
-from scratchnet.measures.scores import counted, percent
 from scratchnet.pages.html import breakable, figure, heat_key, picture, prose, safe, section
 from scratchnet.pages.results import Results
 from scratchnet.reference import Array
+from scratchnet.terminal.wording import counted, percent
 from scratchnet.use.explain import default_patch, occlusion
 from scratchnet.use.predictor import Predictor, network_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from scratchnet.drawing import plots
-from scratchnet.measures.scores import percent
 from scratchnet.pages import measures, origin, trust
 from scratchnet.pages.classes import classes
 from scratchnet.pages.first_layer import first_layer
@@ -14,6 +13,7 @@ from scratchnet.pages.header import header
 from scratchnet.pages.html import document, figure, picture, prose, section
 from scratchnet.pages.mistakes import mistakes
 from scratchnet.pages.results import Results
+from scratchnet.terminal.wording import percent
 from scratchnet.training.selection import TRAIN_SAMPLE, side_title, sides_of
 
 COLOURS = {"train": plots.TRAIN, TRAIN_SAMPLE: plots.TRAIN, "validation": "#0072b2", "test": plots.TEST}

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.pictures import png
-from scratchnet.measures.scores import counted, percent
 from scratchnet.nn.average_pool import GlobalAveragePool2D
 from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
@@ -27,6 +26,7 @@ from scratchnet.nn.residual import Residual
 from scratchnet.nn.sequential import Sequential
 from scratchnet.pages.html import data_uri
 from scratchnet.reference import Array
+from scratchnet.terminal.wording import counted, percent
 from scratchnet.use.explain import convolves, feature_maps, sights
 
 SHOWN = 32  # maps of a layer, those that are strongest in this image

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchnet.drawing import plots
-from scratchnet.measures.scores import Score, counted, percent
+from scratchnet.measures.scores import Score
 from scratchnet.pages.formatting import duration
 from scratchnet.pages.html import document, figure, picture, safe, section, table, wide
 from scratchnet.pages.results import Results, Row
 from scratchnet.terminal.text_table import text_table, wrapped
+from scratchnet.terminal.wording import counted, percent
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from scratchnet.data import Remark
 from scratchnet.errors import DataError
 from scratchnet.prepare.tables import read_prelim_labels, stem
+from scratchnet.terminal.wording import counted
 
 FOLD = re.compile(r"fold_\d+", re.IGNORECASE)
 PRELIM = "prelim"
@@ -66,9 +67,7 @@ def choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
             outside[folder, "outside the training folds"] += 1
         else:
             left_out.append(Remark(path, "stands outside the training folds"))
-    left_out += [
-        Remark(folder + "/", f"{count} file{'s' * (count != 1)}, {why}") for (folder, why), count in outside.items()
-    ]
+    left_out += [Remark(folder + "/", f"{counted(count, 'file')}, {why}") for (folder, why), count in outside.items()]
     if prelim:
         tested = {stem(path) for path, assigned in chosen.items() if assigned.part == PRELIM}
         if not tested:
@@ -78,7 +77,7 @@ def choose_cnmc(source: Path, files: list[str], prelim: bool) -> Choice:
             )
         for table, names in tables.items():
             if missing := sum(name not in tested for name in names):
-                left_out.append(Remark(table, f"{missing} row{'s' * (missing != 1)} without a file in the source"))
+                left_out.append(Remark(table, f"{counted(missing, 'row')} without a file in the source"))
     return CNMC_CLASSES, chosen, left_out
 
 

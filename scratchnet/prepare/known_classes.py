@@ -12,6 +12,7 @@ from pathlib import Path
 from scratchnet.data import Remark
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.prepare.layout import side_of
+from scratchnet.terminal.wording import counted
 
 SHOWN = 3  # folders of one kind that a message names
 
@@ -53,9 +54,12 @@ def choose_known(
             strangers.setdefault(folders[0], []).append(path)
     if idle := [name for folded, name in unwanted.items() if folded not in asked]:
         raise ConfigError(f"--without {idle[0]}: {source} has no folder of that name with files in it")
-    left_out += [Remark(f"{unwanted[name]}/", f"{_files(count)}, left out as asked") for name, count in asked.items()]
     left_out += [
-        Remark(f"{folder}/", f"{_files(count)}, none of them an image: ignored") for folder, count in bare.items()
+        Remark(f"{unwanted[name]}/", f"{counted(count, 'file')}, left out as asked") for name, count in asked.items()
+    ]
+    left_out += [
+        Remark(f"{folder}/", f"{counted(count, 'file')}, none of them an image: ignored")
+        for folder, count in bare.items()
     ]
     refused = {_common(paths): sum(path in pictures for path in paths) for paths in strangers.values()}
     _require_classes(source, names, chosen, refused, list(bare))
@@ -79,7 +83,7 @@ def _require_classes(
     if refused:
         folder, images = next(iter(refused.items()))
         more = f" (and {len(refused) - 1} more such folders)" if len(refused) > 1 else ""
-        count = f"{images} image{'s' * (images != 1)}"
+        count = counted(images, "image")
         raise DataError(
             f"{source}: the folder {folder!r}{more} with {count} is not one of the network's classes, which are {known}: "
             f"leave it out with --without {_quoted(folder)}, or give it the name of the class that it holds"
@@ -121,10 +125,6 @@ def _common(paths: Sequence[str]) -> str:
 def _folded(name: str) -> str:
     """Upper and lower case are the same, and so are the two ways of writing an umlaut."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'s' * (count != 1)}"
 
 
 def _quoted(name: str) -> str:

@@ -31,6 +31,7 @@ from scratchnet.prepare.folder_names import (
 )
 from scratchnet.prepare.layout import side_of
 from scratchnet.prepare.tree import Folder, grow, key
+from scratchnet.terminal.wording import counted
 
 Level = dict[
     str, list[Folder]
@@ -305,7 +306,9 @@ def _leave_out_copies(source: Path, node: Folder, found: Recognised) -> None:
                 continue
         parts = next(iter(mine.values())).split("/")
         where = "/".join(parts[: len(parts) - len(next(iter(mine)).split("/"))])
-        found.copies.append(Remark(where + "/", f"{len(mine)} images, the same as beside it: one copy is used"))
+        found.copies.append(
+            Remark(where + "/", f"{counted(len(mine), 'image')}, the same as beside it: one copy is used")
+        )
         found.dropped.update(mine.values())
         del node.folders[name]
 

@@ -40,6 +40,7 @@ from scratchnet.prepare.tables import SubjectTable, find_rows
 from scratchnet.prepare.tree import grow, key
 from scratchnet.storage.file_kinds import kind_of
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.wording import counted
 
 SHOWN = 3  # archives that a message names
 DEEPEST = 6  # folders that an archive may wrap its content in
@@ -244,7 +245,7 @@ def _choose_by_class(source: Path, files: list[str], layout: str | None) -> tupl
             if pattern.has_sides and (match := pattern.meanings(path)) and match["split"] not in named:
                 why = f"{match['split']} names no side, as train, test and validation do"
             outside[path.rpartition("/")[0], why] += 1
-    left_out += [Remark(f"{folder}/", f"{_count(count, 'file')}, {why}") for (folder, why), count in outside.items()]
+    left_out += [Remark(f"{folder}/", f"{counted(count, 'file')}, {why}") for (folder, why), count in outside.items()]
     return pattern.text, named, (class_names, chosen, left_out)
 
 
@@ -274,7 +275,7 @@ def _without_pictures(files: list[str], pictures: Collection[str]) -> tuple[list
     }
     counts = Counter(ignored.values())
     return [
-        Remark(f"{folder}/", f"{_count(count, 'file')}, none of them an image: ignored")
+        Remark(f"{folder}/", f"{counted(count, 'file')}, none of them an image: ignored")
         for folder, count in counts.items()
     ], set(ignored)
 
@@ -285,7 +286,7 @@ def _archives(source: Path, files: list[str]) -> str:
     if not packed:
         return ""
     more = f" and {len(packed) - SHOWN} more" if len(packed) > SHOWN else ""
-    return f" It holds {_count(len(packed), 'archive')} ({', '.join(packed[:SHOWN])}{more}): unpack each into a folder of its name."
+    return f" It holds {counted(len(packed), 'archive')} ({', '.join(packed[:SHOWN])}{more}): unpack each into a folder of its name."
 
 
 def _folders(path: str) -> list[str]:
@@ -300,7 +301,3 @@ def _with_tree(source: Path, images: list[str], reason: str) -> DataError:
     if any("/" in path for path in images):
         error.add_note(grow(images, source.resolve().name).draw())
     return error
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

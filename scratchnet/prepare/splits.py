@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scratchnet.errors import DataError
 from scratchnet.random import generator
+from scratchnet.terminal.wording import counted
 
 STARTS = 32
 MOST_DRAWN = 10**6  # groups, over all starts: a random split of a million images has one start, which is enough
@@ -108,7 +109,7 @@ def fold_groups(
         lacking = int(np.flatnonzero(~present.all(axis=0))[0])
         count = int(np.count_nonzero(images[:, lacking]))
         raise DataError(
-            f"Class {class_names[lacking]!r} has {count} distinct subject{'s' * (count != 1)}, too few for each of {folds} folds "
+            f"Class {class_names[lacking]!r} has {counted(count, 'distinct subject')}, too few for each of {folds} folds "
             "to have some of its own. Choose fewer folds with --folds, or add images of other subjects."
         )
     result: NDArray[np.int64] = fold_of[group_of]
@@ -195,10 +196,10 @@ def _check_sides(
             few = f"too few for the {side} side to have some of its own"
             if groups == pictures:
                 raise DataError(
-                    f"Class {class_names[label]!r} has {pictures} image{'s' * (pictures > 1)} to divide, {few}. "
+                    f"Class {class_names[label]!r} has {counted(pictures, 'image')} to divide, {few}. "
                     "Add images of other subjects."
                 )
             raise DataError(
-                f"Class {class_names[label]!r} has {groups} distinct subject{'s' * (groups > 1)}, {few}. "
+                f"Class {class_names[label]!r} has {counted(groups, 'distinct subject')}, {few}. "
                 "Add images of other subjects."
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.wording import counted
 
 MOST_LINES = 24  # of a drawing
 MOST_CHILDREN = 6  # of one folder in it
@@ -71,7 +72,7 @@ def key(name: str) -> str:
 
 
 def _lines(folder: Folder, depth: int, deepest: int, widest: int) -> list[tuple[str, str]]:
-    images = f"{folder.count} image{'s' * (folder.count != 1)}" if depth == 0 else str(folder.count)
+    images = counted(folder.count, "image") if depth == 0 else str(folder.count)
     lines = [("  " * depth + printable(folder.name) + "/", images)]
     if depth == deepest:
         return lines

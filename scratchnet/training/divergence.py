@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.measures.scores import counted
+from scratchnet.terminal.wording import counted
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment, Trained

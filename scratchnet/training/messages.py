@@ -14,10 +14,10 @@ from scratchnet.data.images import require_repeatable
 from scratchnet.errors import DataError
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import in_words
-from scratchnet.measures.scores import counted
 from scratchnet.nn.base import layers_in
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.config import Config
 from scratchnet.training.display import STAR

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import re
 import shutil
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import ConfigError, DamagedError, DataError
+from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import TEMPORARY, write_text_atomically
 from scratchnet.storage.lock import Lock
 from scratchnet.training.checkpoint import Arrays, Checkpoint, Progress, load_checkpoint, save_checkpoint
@@ -175,11 +175,8 @@ class Run:
             if not rows:  # also after going back to the very first checkpoint
                 (self.folder / name).unlink(missing_ok=True)
             else:
-                table = io.StringIO()
-                writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-                write_text_atomically(self.folder / name, table.getvalue())
+                table = csv_text([list(rows[0]), *([row[name] for name in rows[0]] for row in rows)])
+                write_text_atomically(self.folder / name, table)
 
     def discard_if_empty(self) -> None:
         """Removes a run that has saved nothing, so that its name is free again."""

@@ -20,10 +20,10 @@ from scratchnet.drawing import heat
 from scratchnet.drawing.heat import Pixels
 from scratchnet.drawing.plots import GUIDE, STYLE
 from scratchnet.extras import require, using
-from scratchnet.measures.scores import percent
 from scratchnet.reference import Array
 from scratchnet.storage.files import write_atomically
 from scratchnet.terminal.command_line import printable
+from scratchnet.terminal.wording import percent
 from scratchnet.use.explain import (
     default_patch,
     feature_maps,
@@ -187,7 +187,7 @@ def _draw_key(axes: Any) -> None:
         axes.text(k, 0, text, ha="center", va="center", fontsize=9, color=read)
     axes.set_title("percentage points, from each number on; the same on every sheet", fontsize=9, fontweight="normal",
                    color=SOFT, pad=3)  # fmt: skip
-    _bare(axes)
+    axes.set_axis_off()
 
 
 def _name_panel(axes: Any, title: str, below: str, *, strong: bool = False) -> None:
@@ -198,7 +198,7 @@ def _name_panel(axes: Any, title: str, below: str, *, strong: bool = False) -> N
         0, -0.025, said, transform=axes.transAxes, va="top", fontsize=9, parse_math=False, linespacing=1.35,
         color=GUIDE if strong else SOFT, fontweight="bold" if strong else "normal",
     )  # fmt: skip
-    _bare(axes)
+    axes.set_axis_off()
 
 
 def _place(figure: Any, left: float, top: float, width: float, height: float) -> Any:
@@ -262,7 +262,7 @@ def _name_row(axes: Any, text: str) -> None:
     """Writes into the first of a row's axes, and removes ticks and frames from all of them."""
     axes[0].text(0, 0.5, text, va="center", fontsize=9, color=GUIDE, transform=axes[0].transAxes)
     for one in axes:
-        _bare(one)
+        one.set_axis_off()
 
 
 def _name_map(axes: Any, text: str) -> None:
@@ -276,11 +276,6 @@ def _which(shown: int, count: int) -> str:
 def _most(values: Array) -> float:
     """The largest absolute value; 1 if all are 0, so that they are shown as black."""
     return float(np.abs(values).max()) or 1.0
-
-
-def _bare(axes: Any) -> None:
-    """No ticks and no frame: the axes hold a picture."""
-    axes.set_axis_off()
 
 
 @contextlib.contextmanager

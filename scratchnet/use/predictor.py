@@ -183,10 +183,7 @@ class Predictor:
 
         Raises DataError for a file that cannot be used (`stream` goes on instead), DtypeError for other than uint8.
         """
-        self._check_iterable(images)
-        parts, rest = [], iter(images)
-        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
-            parts.append(self.probabilities(np.stack(batch), symmetries=symmetries))
+        parts = [self.probabilities(batch, symmetries=symmetries) for batch in self._prepared(images)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
 
     def predict(self, images: Iterable[Picture], *, symmetries: bool | None = None) -> NDArray[np.str_]:
@@ -200,11 +197,15 @@ class Predictor:
         It compares colours and brightness, not what is shown: `scratchnet.data.familiar`. False for all if the
         weights do not know what the training images looked like. images, and what is raised: as in `predict_proba`.
         """
-        self._check_iterable(images)
-        parts, rest = [], iter(images)
-        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
-            parts.append(self.far(np.stack(batch)))
+        parts = [self.far(batch) for batch in self._prepared(images)]
         return np.concatenate(parts) if parts else np.empty(0, bool)
+
+    def _prepared(self, images: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+        """The images in batches, as the network gets them."""
+        self._check_iterable(images)
+        rest = iter(images)
+        while batch := [self.pixels(image) for image in islice(rest, self.batch_size)]:
+            yield np.stack(batch)
 
     def far(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """`unlike_training` for images that are prepared, (N, S, S, 3) uint8."""

@@ -20,6 +20,7 @@ from scratchnet.storage.file_kinds import kind_of
 from scratchnet.storage.foreign_files import foreign_file
 from scratchnet.storage.hdf5 import HDF5File
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.wording import counted
 from scratchnet.training.checkpoint import Progress, verify_checkpoint
 from scratchnet.training.config import RESUMABLE, Config, from_toml
 from scratchnet.training.origin import Origin
@@ -91,7 +92,7 @@ def _verify_dataset(folder: Path, advance: Advance) -> Iterator[Verdict]:
                 yield _verify_file(path, [])
         return
     images = sum(split.images for split in manifest.splits.values())
-    yield Verdict(folder / FILE_NAME, OK, f"manifest of {images} images: {', '.join(manifest.splits)}")
+    yield Verdict(folder / FILE_NAME, OK, f"manifest of {counted(images, 'image')}: {', '.join(manifest.splits)}")
     named = {FILE_NAME}
     for split in manifest.splits:
         yield from _verify_split(folder, manifest, split, advance)
@@ -108,7 +109,7 @@ def _verify_split(folder: Path, manifest: Manifest, split: str, advance: Advance
             with open_shard(folder, manifest, split, file) as shard:
                 _read_all(shard)
             compare_digest(folder, file)
-            verdicts.append(Verdict(path, OK, f"{file.images} images of {split}"))
+            verdicts.append(Verdict(path, OK, f"{counted(file.images, 'image')} of {split}"))
         yield verdicts[0]
         advance(file.bytes)
 
@@ -168,7 +169,7 @@ def _verify_file(path: Path, saved: list[_Saved]) -> Verdict:
         elif path.name in TABLES:
             text = _check_table(path, saved)
         elif path.name == "predictions.csv":
-            text = f"predictions for {len(Predictions.read(path).labels)} images"
+            text = f"predictions for {counted(len(Predictions.read(path).labels), 'image')}"
         elif path.name == FILE_NAME:
             text = f"manifest of dataset {read_manifest(path.parent).dataset_id}"
         elif path.name in PAGES:
@@ -207,7 +208,7 @@ def _is_shard(path: Path) -> bool:
 def _check_shard(path: Path) -> str:
     with Shard(path) as shard:
         _read_all(shard)
-        return f"shard of {len(shard)} images of {shard.header.split}"
+        return f"shard of {counted(len(shard), 'image')} of {shard.header.split}"
 
 
 def _read_all(shard: Shard) -> None:

@@ -6,8 +6,8 @@ import json
 import math
 import os
 
-from scratchnet.measures.scores import counted
 from scratchnet.terminal.text_table import wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.shared.forecast import Forecast, forecast, leaf_seconds, probe
 from scratchnet.training.shared.trainer import SharedTrainer
