@@ -138,8 +138,9 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
     for one in network.layers[:cut]:
         x = one.forward(x, training=False)
     maps, after = x, network.layers[cut:]
-    # A web service may explain several images at once, with the same layers.
-    with alone(), fixed(network.observers()), _no_dropout(network):
+    dropouts = [one for one in layers_in(network) if isinstance(one, Dropout)]
+    # A web service may explain several images at once, with the same layers. Observers use and keep their buffers.
+    with alone(), _set(network.observers(), "fixed", True), _set(dropouts, "rate", 0.0):
         for one in after:
             x = one.forward(x, training=True)  # remembers what backward needs
         gradient = np.zeros_like(x)
@@ -151,29 +152,16 @@ def gradient_at(network: Sequential, x: Array, layer: str, classes: Array) -> tu
 
 
 @contextlib.contextmanager
-def fixed(layers: list[Any]) -> Iterator[None]:
-    """Within the block these layers, which have buffers, use and keep them also where they remember what backward needs."""
-    before = [getattr(layer, "fixed", False) for layer in layers]
+def _set(layers: list[Any], name: str, value: Any) -> Iterator[None]:
+    """Within the block this attribute of the layers has this value."""
+    before = [getattr(layer, name, False) for layer in layers]
     for layer in layers:
-        layer.fixed = True
+        setattr(layer, name, value)
     try:
         yield
     finally:
         for layer, was in zip(layers, before, strict=True):
-            layer.fixed = was
-
-
-@contextlib.contextmanager
-def _no_dropout(network: Sequential) -> Iterator[None]:
-    """Within the block dropout, at any depth, does nothing, as in prediction."""
-    found = [(layer, layer.rate) for layer in layers_in(network) if isinstance(layer, Dropout)]
-    for layer, _ in found:
-        layer.rate = 0.0
-    try:
-        yield
-    finally:
-        for layer, rate in found:
-            layer.rate = rate
+            setattr(layer, name, was)
 
 
 def grad_cam(network: Sequential, x: Array, classes: Array, layer: str | None = None) -> Array:
