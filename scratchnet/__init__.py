@@ -11,51 +11,17 @@ from typing import TYPE_CHECKING, Any
 from scratchnet.version import __version__
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AveragePool2D",
-    "BatchNorm2D",
-    "Classifier",
-    "Conv2D",
-    "Dense",
-    "DepthwiseConv2D",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePool2D",
-    "GradientCheck",
-    "GradientError",
-    "Layer",
-    "LeakyReLU",
-    "MaxPool2D",
-    "MeanSquaredError",
-    "Parameter",
-    "Predictor",
-    "ReLU",
-    "Residual",
-    "Schedule",
-    "ScratchnetError",
-    "Sequential",
-    "Sigmoid",
-    "SoftmaxCrossEntropy",
-    "Tanh",
-    "__version__",
-    "gradient_check",
-    "load",
-    "models",
-]
+    "SGD", "Adam", "AveragePool2D", "BatchNorm2D", "Classifier", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
+    "Flatten", "GlobalAveragePool2D", "GradientCheck", "GradientError", "Layer", "LeakyReLU", "MaxPool2D",
+    "MeanSquaredError", "Parameter", "Predictor", "ReLU", "Residual", "Schedule", "ScratchnetError", "Sequential",
+    "Sigmoid", "SoftmaxCrossEntropy", "Tanh", "__version__", "gradient_check", "load", "models",
+]  # fmt: skip
 
 # Where each name is defined: first for Python, then the same for type checkers and editors.
 _DEFINED_IN = {
     "scratchnet.errors": ("ScratchnetError",),
-    "scratchnet.nn.average_pool": (
-        "AveragePool2D",
-        "GlobalAveragePool2D",
-    ),
-    "scratchnet.nn.activations": (
-        "LeakyReLU",
-        "Sigmoid",
-        "Tanh",
-    ),
+    "scratchnet.nn.average_pool": ("AveragePool2D", "GlobalAveragePool2D"),
+    "scratchnet.nn.activations": ("LeakyReLU", "Sigmoid", "Tanh"),
     "scratchnet.nn.depthwise": ("DepthwiseConv2D",),
     "scratchnet.nn.residual": ("Residual",),
     "scratchnet.nn.base": ("Layer", "Parameter"),

@@ -26,17 +26,9 @@ from scratchnet.training.experiment import Training
 from scratchnet.use.network import start
 
 SETTINGS = (
-    "split",
-    "test_fraction",
-    "test_fold",
-    "validation_fraction",
-    "layout",
-    "subject_pattern",
-    "subjects",
-    "fit",
-    "crop",
-    "bits",
-)
+    "split", "test_fraction", "test_fold", "validation_fraction", "layout", "subject_pattern", "subjects", "fit",
+    "crop", "bits",
+)  # fmt: skip
 SMOOTH = 0.9  # share of the running mean that a step keeps
 RISES = 1.1  # times its least: where the loss has begun to rise
 LEARNT = 0.95  # of the first loss: above it, nothing was learnt

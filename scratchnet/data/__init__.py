@@ -13,26 +13,7 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.shards import PackedImage, Shard, ShardHeader, pack_image, write_shard
 
 __all__ = [
-    "ArrayImages",
-    "Augmentation",
-    "Batch",
-    "Batches",
-    "Dataset",
-    "ImageSet",
-    "Manifest",
-    "PackedImage",
-    "PixelScaling",
-    "Remark",
-    "Shard",
-    "ShardFile",
-    "ShardHeader",
-    "Split",
-    "brighten",
-    "epoch_order",
-    "pack_image",
-    "random_symmetries",
-    "read_manifest",
-    "symmetry",
-    "write_manifest",
-    "write_shard",
-]
+    "ArrayImages", "Augmentation", "Batch", "Batches", "Dataset", "ImageSet", "Manifest", "PackedImage", "PixelScaling",
+    "Remark", "Shard", "ShardFile", "ShardHeader", "Split", "brighten", "epoch_order", "pack_image",
+    "random_symmetries", "read_manifest", "symmetry", "write_manifest", "write_shard",
+]  # fmt: skip

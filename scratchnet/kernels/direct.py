@@ -141,15 +141,9 @@ def backward_input(geometry, dy, weight):
             turn(chosen.reshape(-1, channels, filters), matrix)
             out = dx if stride == 1 else empty((*shape, channels), dy.dtype)
             gathered_product(
-                padded.reshape(-1),
-                whole_tiles(pixels),
-                taps,
-                matrix.reshape(-1, channels),
-                np.arange(taps.size),
-                np.zeros(channels, dy.dtype),
-                False,
-                out.reshape(-1, channels),
-            )
+                padded.reshape(-1), whole_tiles(pixels), taps, matrix.reshape(-1, channels), np.arange(taps.size),
+                np.zeros(channels, dy.dtype), False, out.reshape(-1, channels),
+            )  # fmt: skip
             if stride > 1:
                 dx[:, i::stride, j::stride] = out
     return dx

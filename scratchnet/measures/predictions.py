@@ -114,17 +114,9 @@ class Predictions:
         """Every measure of these answers: `scratchnet.measures.scores.scores`. A threshold's class is the positive one."""
         name, value = self.threshold or (positive, None)
         return scores(
-            self.labels,
-            self.probabilities,
-            self.subjects,
-            self.class_names,
-            positive=name,
-            threshold=value,
-            prior=prior,
-            bootstrap=bootstrap,
-            seed=seed,
-            class_labels=self.class_labels,
-        )
+            self.labels, self.probabilities, self.subjects, self.class_names, positive=name, threshold=value, prior=prior,
+            bootstrap=bootstrap, seed=seed, class_labels=self.class_labels,
+        )  # fmt: skip
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as CSV, whole or not at all."""

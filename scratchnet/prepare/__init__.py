@@ -9,13 +9,6 @@ from scratchnet.prepare.summary import describe
 from scratchnet.terminal.command_line import printable
 
 __all__ = [
-    "AUGMENTATIONS",
-    "SAMPLE",
-    "SPLITS",
-    "Settings",
-    "describe",
-    "prepare",
-    "prepare_folds",
-    "prepare_sample",
+    "AUGMENTATIONS", "SAMPLE", "SPLITS", "Settings", "describe", "prepare", "prepare_folds", "prepare_sample",
     "printable",
-]
+]  # fmt: skip

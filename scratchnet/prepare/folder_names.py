@@ -42,16 +42,8 @@ MADE = {  # words for pictures that are made from others
 FIRST = {"original", "originals", "orig", "raw", "color", "colour", "colored", "coloured", "rgb"}
 NEUTRAL = {"image", "images", "img", "data", "dataset", "set", "version", "cell", "cells", "picture", "pictures"}
 UNLABELLED = {
-    "pred",
-    "predict",
-    "prediction",
-    "predictions",
-    "unlabeled",
-    "unlabelled",
-    "unannotated",
-    "submission",
-    "inference",
-}
+    "pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "unannotated", "submission", "inference",
+}  # fmt: skip
 
 
 def are_sides(names: Iterable[str]) -> bool:

@@ -9,40 +9,10 @@ from scratchnet.data.images import EXTENSIONS
 from scratchnet.storage.file_kinds import kind_of
 
 OTHER_FORMATS = {  # pictures that are not read: their folder is a class whose images cannot be used, not a folder of notes
-    *(
-        ".gif",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".jxl",
-        ".jfif",
-        ".jpe",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".tga",
-        ".exr",
-    ),
-    *(
-        ".dcm",
-        ".nii",
-        ".mha",
-        ".svs",
-        ".ndpi",
-        ".mrxs",
-        ".scn",
-        ".czi",
-        ".lif",
-        ".nd2",
-        ".vsi",
-        ".dng",
-        ".nef",
-        ".cr2",
-        ".raw",
-    ),
-}
+    ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".ppm", ".pgm", ".pbm", ".tga", ".exr",
+    ".dcm", ".nii", ".mha", ".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".lif", ".nd2", ".vsi", ".dng", ".nef", ".cr2",
+    ".raw",
+}  # fmt: skip
 LITTER = {"thumbs.db", "desktop.ini", ".ds_store", "ehthumbs.db", "icon\r"}
 # where macOS puts what zip archives cannot hold, and other folders that hold no data
 HIDDEN_FOLDERS = ("__macosx", "__pycache__", "$recycle.bin")

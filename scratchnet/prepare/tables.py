@@ -23,18 +23,8 @@ from scratchnet.storage.texts import read_text
 LABELS = {"1": "all", "0": "hem"}  # in C-NMC's own tables; here classes are numbered in the order of their names
 PRELIM_COLUMNS = ("patient_id", "new_names", "labels")
 FILE_COLUMNS = (
-    "file",
-    "filename",
-    "filepath",
-    "path",
-    "image",
-    "imagename",
-    "imagepath",
-    "imagefile",
-    "imageid",
-    "name",
-    "img",
-)
+    "file", "filename", "filepath", "path", "image", "imagename", "imagepath", "imagefile", "imageid", "name", "img",
+)  # fmt: skip
 SUBJECT_COLUMNS = (
     *("subject", "patient", "subjectid", "patientid", "subjectname", "patientname", "patientno", "patientnumber"),
     *("donor", "donorid", "participant", "participantid", "person", "personid", "case", "caseid", "pid"),

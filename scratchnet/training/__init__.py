@@ -13,21 +13,7 @@ from scratchnet.training.run import Run
 from scratchnet.training.trainer import Trainer, micro_batch_size
 
 __all__ = [
-    "Checkpoint",
-    "Data",
-    "Display",
-    "Evaluation",
-    "Experiment",
-    "Progress",
-    "Run",
-    "Trainer",
-    "Training",
-    "compile_kernels",
-    "fit",
-    "kernels_are_compiled",
-    "load_checkpoint",
-    "make_trainer",
-    "micro_batch_size",
-    "read_about",
-    "save_checkpoint",
-]
+    "Checkpoint", "Data", "Display", "Evaluation", "Experiment", "Progress", "Run", "Trainer", "Training",
+    "compile_kernels", "fit", "kernels_are_compiled", "load_checkpoint", "make_trainer", "micro_batch_size",
+    "read_about", "save_checkpoint",
+]  # fmt: skip

@@ -7,12 +7,4 @@ from scratchnet.use.exchange.layouts import from_keras, from_torch, to_keras, to
 from scratchnet.use.exchange.onnx import write_onnx
 from scratchnet.use.exchange.safetensors import read_safetensors, write_safetensors
 
-__all__ = [
-    "from_keras",
-    "from_torch",
-    "read_safetensors",
-    "to_keras",
-    "to_torch",
-    "write_onnx",
-    "write_safetensors",
-]
+__all__ = ["from_keras", "from_torch", "read_safetensors", "to_keras", "to_torch", "write_onnx", "write_safetensors"]

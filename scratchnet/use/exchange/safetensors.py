@@ -30,15 +30,8 @@ from scratchnet.use.predictor import Predictor, network_of
 
 FORMAT = "scratchnet"
 OF_THE_NETWORK = (
-    "config",
-    "class_names",
-    "class_labels",
-    "pixel_scaling",
-    "familiar",
-    "preprocessing",
-    "versions",
-    "arithmetic",
-)
+    "config", "class_names", "class_labels", "pixel_scaling", "familiar", "preprocessing", "versions", "arithmetic",
+)  # fmt: skip
 """What another network's weights may take over from a run; not what it was trained on, and for how long."""
 
 
