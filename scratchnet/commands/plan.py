@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def diverged(self) -> bool:
-        """Whether it has diverged; it would diverge again."""
+        """Whether it has diverged, as it would again."""
         return self.run.trouble_path.is_file() and not self.finished
 
     @property

@@ -135,7 +135,7 @@ class Predictions:
         if not path.is_file():
             raise DataError(f"{path}: there is no such table of predictions")
         if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: larger than {MAX_BYTES} bytes, which no table of predictions is")
+            raise DataError(f"{path}: larger than {MAX_BYTES} bytes, the limit for a table of predictions")
         try:
             with open(path, encoding="utf-8", newline="") as file:
                 head, *lines = csv.reader(file)

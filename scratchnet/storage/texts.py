@@ -45,7 +45,7 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(content) > max_bytes:
-        raise DataError(f"{path}: larger than {max_bytes} bytes, which no such text is.")
+        raise DataError(f"{path}: larger than {max_bytes} bytes, the limit for such a text.")
     mark, encoding = next((one for one in MARKS if content.startswith(one[0])), (b"", "utf-8"))
     try:
         text = content[len(mark) :].decode(encoding)

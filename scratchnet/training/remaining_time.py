@@ -46,7 +46,7 @@ class RemainingTime:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds, None before the first step."""
+        """The time left in seconds; None before the first step."""
         rates = {kind: seconds / amount for kind, (amount, seconds) in self._timed.items() if amount}
         if "trained" not in rates:
             return None

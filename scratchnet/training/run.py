@@ -149,7 +149,7 @@ class Run:
         return path
 
     def remove_older(self, newest: int, keep_every: int) -> None:
-        """Removes all checkpoints but the `keep_last` newest, and one every `keep_every` epochs."""
+        """Removes all checkpoints but the last `newest`, and one every `keep_every` epochs."""
         for old in self.checkpoints()[newest:]:
             epoch, batch = _place(old)
             kept = keep_every and epoch and not batch and epoch % keep_every == 0
@@ -199,7 +199,7 @@ def read_table(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     if path.stat().st_size > MAX_TABLE_BYTES:
-        raise DataError(f"{path}: larger than {MAX_TABLE_BYTES} bytes, which no such table is")
+        raise DataError(f"{path}: larger than {MAX_TABLE_BYTES} bytes, the limit for such a table")
     rows: list[dict[str, float]] = []
     try:
         with open(path, encoding="utf-8", newline="") as stream:

@@ -32,7 +32,7 @@ FORMAT = "scratchnet"
 OF_THE_NETWORK = (
     "config", "class_names", "class_labels", "pixel_scaling", "familiar", "preprocessing", "versions", "arithmetic",
 )  # fmt: skip
-"""What another network's weights may take over from a run; not what it was trained on, and for how long."""
+"""What the weights of another network may take over from a run's description: neither its training data nor its epochs."""
 
 
 def write_safetensors(predictor: Predictor, path: str | os.PathLike[str]) -> None:
