@@ -58,7 +58,6 @@ def test_the_rules_have_something_to_rule():
         assert modules(f"scratchnet.{place}"), place
     assert imports("scratchnet.kernels.direct") >= {
         "numpy",
-        "numba",
         "scratchnet.kernels.machine.jit",
         "scratchnet.kernels.matmul",
     }
@@ -242,6 +241,22 @@ def test_every_kernel_stands_in_a_kernels_file():
                     compiled[node.name] = module
     assert compiled["gathered_product"] == "scratchnet.kernels.matmul"
     assert all(within(module, "scratchnet.kernels") for module in compiled.values())
+
+
+def test_the_loop_over_tasks_is_the_end_of_its_kernel():
+    """Each thread runs the whole kernel, with its share of the rounds: what stands before the loop only names values."""
+    loops = 0
+    for module in modules("scratchnet.kernels"):
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.FunctionDef) and "kernel" in [ast.unparse(d) for d in node.decorator_list]:
+                *before, last = node.body[1:]
+                assert isinstance(last, ast.For), node.name
+                assert ast.unparse(last.iter).startswith("prange("), node.name
+                assert ast.unparse(node).count("prange(") == 1, node.name
+                stored = [n.ctx for part in before for n in ast.walk(part) if isinstance(n, ast.Subscript)]
+                assert not any(isinstance(context, ast.Store) for context in stored), node.name
+                loops += 1
+    assert loops > 30
 
 
 def test_every_kernel_says_what_the_textbook_calls_its_result():

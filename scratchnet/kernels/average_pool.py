@@ -1,9 +1,8 @@
 """Average-pooling, of windows and of whole images. The innermost loops run over channels, which lie side by side in memory."""
 
-from numba import prange
-
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 
 
 @kernel

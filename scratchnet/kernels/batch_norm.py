@@ -12,10 +12,10 @@ digits are lost where the mean is large beside the spread.
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import scratch
 
 LINE = 256  # numbers in a line, at least, if there are so many channels or fewer

@@ -15,12 +15,13 @@ import functools
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.elementwise import add_to
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes
 from scratchnet.kernels.winograd.pooled import CUT
@@ -165,9 +166,8 @@ def sum_kernel(taps, vectors):
         channels = x.shape[3]
         length = (2 * across + 1) * channels + width
         dy_flat, winner_flat = dy.reshape(-1), winner.reshape(-1)
-        for task in prange(slots):
+        for slot in prange(slots):
             rules = flush_denormals()
-            slot = np.int64(task)  # prange counts in uint64, which with int64 would make a float
             lines = scratch((taps + 1) * length, x)
             partial[slot] = 0
             total = dy.shape[0] * down

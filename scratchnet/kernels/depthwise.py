@@ -6,11 +6,11 @@ weights are repeated to such a line.
 """
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.direct import place
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 
 BLOCKS = 32  # of images, each with a sum of its own: fixed, so that the number of threads changes no bit

@@ -8,9 +8,9 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.matmul import CHUNKS, chunks_of_product, column_sums, gathered_product, whole_tiles
 from scratchnet.kernels.transpose import turn

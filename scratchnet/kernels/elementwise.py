@@ -1,10 +1,10 @@
 """Operations on each number separately: activations, dropout, the search for NaN and infinity, and squares. Arrays are flat, (size,)."""
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
 
 BLOCK = 16384  # numbers in one task: enough for a thread, few enough to share evenly

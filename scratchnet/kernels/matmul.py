@@ -18,11 +18,12 @@ innermost loop reads them from end to end (Goto & van de Geijn, "Anatomy of High
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes, lanes_of
 from scratchnet.kernels.transpose import LITTLE, transposed

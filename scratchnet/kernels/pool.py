@@ -1,8 +1,7 @@
 """Max-pooling."""
 
-from numba import prange
-
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 
 
 @kernel

@@ -11,10 +11,11 @@ at a time. A square of n vectors of n numbers is transposed inside the registers
 
 import numpy as np
 from llvmlite import ir
-from numba import config, prange, types
+from numba import config, types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.machine.vectors import lanes, lanes_of
 

@@ -7,10 +7,10 @@ when it is multiplied by a small number. A weight at zero is not lost: the next 
 """
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 
 BLOCK = 16384  # numbers in one task
 # The smallest normal numbers are 1.2e-38 and 2.2e-308.

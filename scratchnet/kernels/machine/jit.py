@@ -19,20 +19,26 @@ from scratchnet.kernels.machine.vectors import processor
 # NaN would compile to "no".
 FAST_BUT_HONEST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
+# `error_model="numpy"` makes a division by zero an infinity, as it is in an array expression. `nogil=True` lets the thread that
+# reads images work in the meantime. No function is called from C, so that none needs a second entrance for it.
+FLAGS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": FAST_BUT_HONEST,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
+
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a kernel: loops over `prange` run on all threads, and the machine code is kept on disk for the next run.
+    """Compiles a kernel: its loop over `prange` runs on all threads (`loops.py`), and the machine code is kept on disk for the next run.
 
-    Any thread may call it (`threads.py`). `error_model="numpy"` makes a division by zero an infinity, as it is in an
-    array expression. `nogil=True` lets the thread that reads images work in the meantime.
+    Any thread may call it (`threads.py`).
     """
     directory = cache_directory()
     remembered = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(directory or "")
     try:
-        compile_with = numba.njit(
-            parallel=True, nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy", cache=directory is not None
-        )
+        compile_with = numba.njit(cache=directory is not None, **FLAGS)
         return one_at_a_time(_forgiving(compile_with(function)))
     finally:
         numba.config.CACHE_DIR = remembered
@@ -56,7 +62,7 @@ def _forgiving(dispatcher: Any) -> Any:
 
 
 # A part of kernels that only they call; it is compiled into each of them.
-helper = numba.njit(nogil=True, fastmath=FAST_BUT_HONEST, error_model="numpy")
+helper = numba.njit(**FLAGS)
 
 
 @functools.cache

@@ -7,10 +7,10 @@ cache, so that a product can use them right after they are made and before they 
 import functools
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
 from scratchnet.kernels.transpose import transpose_square

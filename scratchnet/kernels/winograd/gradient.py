@@ -8,10 +8,10 @@ made first; then each task sums up one block of dU over them, and brings it back
 import functools
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes, panel_width
 from scratchnet.kernels.matmul import tile_product, whole_tiles
@@ -92,9 +92,8 @@ def tiles_kernel(taps):
         """
         own = du.size > 0
         tasks = du.shape[0] if own else (count + step - 1) // step
-        for task in prange(tasks):
+        for slot in prange(tasks):
             rules = flush_denormals()
-            slot = np.int64(task)  # prange counts in uint64, which with int64 would make a float
             begin, end, memory = slot * step, min(count, (slot + 1) * step), 0
             if own:
                 begin, end, memory = slot * count // tasks, (slot + 1) * count // tasks, slot

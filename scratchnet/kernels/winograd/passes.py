@@ -27,10 +27,10 @@ are computed with zeros and cut off.
 import functools
 
 import numpy as np
-from numba import prange
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
