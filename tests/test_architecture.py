@@ -239,7 +239,7 @@ def test_every_kernel_stands_in_a_kernels_file():
                 )
                 if "kernel" in names:
                     compiled[node.name] = module
-    assert compiled["gathered_product"] == "scratchnet.kernels.matmul"
+    assert compiled["product_in_tasks"] == "scratchnet.kernels.matmul"
     assert all(within(module, "scratchnet.kernels") for module in compiled.values())
 
 

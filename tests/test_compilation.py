@@ -33,8 +33,8 @@ def test_a_second_process_compiles_nothing(run_python):
 @pytest.mark.slow
 def test_with_an_empty_cache_each_kernel_is_compiled_once(run_python, tmp_path):
     names = run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)).split()
-    assert {"convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"} <= set(names)
-    for kernel in ("convolve_tiles", "transform_tiles", "gathered_product", "chunks_of_product", "adam_step"):
+    assert {"convolve_tiles", "transform_tiles", "product_in_tasks", "chunks_of_product", "adam_step"} <= set(names)
+    for kernel in ("convolve_tiles", "transform_tiles", "product_in_tasks", "chunks_of_product", "adam_step"):
         assert names.count(kernel) == 1, kernel  # one specialisation is enough
     assert run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)) == ""
 

@@ -155,7 +155,7 @@ def every_second(x):
 def test_one_compilation_a_dtype():
     """Each kernel is compiled once for float32 and once for float64 at most, whatever the layout of the arrays that come."""
     kernels = [
-        matmul.gathered_product, transpose.turn, matmul.block_sums, direct.place,
+        matmul.product_in_tasks, transpose.turn, matmul.block_sums, direct.place,
         pool.max_pool2d_forward, pool.max_pool2d_backward, elementwise.relu_forward,
         elementwise.relu_backward, elementwise.dropout_forward,
         batch_norm.block_moments, batch_norm.normalise, batch_norm.block_sums_of_products, batch_norm.combine,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.kernels.machine.memory import empty
-from scratchnet.kernels.matmul import gathered_product, whole_tiles
+from scratchnet.kernels.matmul import apart, gathered_product, whole_tiles
 from scratchnet.kernels.transpose import transposed
 
 
@@ -44,11 +44,12 @@ def pairs_inside(geometry):
 
 def forward(geometry, x, weight, bias):
     """y (N, OH, OW, F) of x (N, H, W, C), around which stand zeros."""
-    images, height, width, channels = x.shape
+    images, _, _, channels = x.shape
     out_height, out_width, filters = geometry.output_shape
     y = empty((out_height * out_width, images, filters), x.dtype)
     pairs = pairs_inside(geometry)
-    rows = whole_tiles(np.arange(images) * (height * width * channels))
+    x = apart(x)
+    rows = whole_tiles(np.arange(images) * x.shape[1])
     for output in range(len(y)):
         met = [pair for pair in pairs if pair.output == output]
         inputs, taps = (_each([getattr(pair, name) for pair in met], channels) for name in ("pixel", "tap"))

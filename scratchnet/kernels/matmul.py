@@ -15,6 +15,8 @@ Each task packs the pieces of the right matrix that it needs into panels as wide
 innermost loop reads them from end to end (Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008).
 """
 
+import math
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -24,7 +26,8 @@ from numba.extending import intrinsic
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
-from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.memory import LINE, empty, scratch
+from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes, lanes_of
 from scratchnet.kernels.transpose import LITTLE, transposed
 
@@ -33,7 +36,7 @@ BLOCK_TILES = 16  # register tiles below each other in one task, all of which us
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
 LONG, FEW = 1024, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
 CHUNKS, ROWS_OF_CHUNK = 32, 256  # a product whose b is read once is cut into so many, of at least so many rows
-ENOUGH_TASKS = 64  # so that sixteen threads are kept busy to the end
+TASKS_OF_THREAD = 4  # so that all are busy to the end; with more, more of them would pack the same pieces of b
 
 
 # The register tile: TILE_ROWS rows by one panel of TILE_VECTORS vectors V; with AVX-512, 8 rows by 2 vectors of 16 float32.
@@ -168,16 +171,24 @@ def add_rows(tile, rows, c, first):
             target[f] += sums[f]
 
 
-@kernel
 def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
     """c[m, f] = bias[f] + Σ_k a[rows[m] + cols[k]] · b[picks[k], f]; or, with accumulate, what c holds plus the sum over k.
 
     It computes `reference.dense` and `reference.conv2d`, and each of their gradients, by the offsets that it is given.
 
     a (any length), b (any number of rows, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole
-    tiles,), cols (K,): int64 offsets into a. picks (K,): int64, the rows of b. A task is one panel of columns and a few
-    tiles of rows, and packs the pieces of b that it needs; each number of c is summed by one thread, in the order of k, so
-    that the number of threads changes no bit. The sum is made apart, and then added once to the bias or to what c holds.
+    tiles,), cols (K,): int64 offsets into a. picks (K,): int64, the rows of b.
+    """
+    product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, TASKS_OF_THREAD * thread_count())
+
+
+@kernel
+def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
+    """The `reference.dense` that `gathered_product` describes, in `enough` tasks if there are so many register tiles.
+
+    A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it needs; each number of c is summed by
+    one thread, in the order of k, so that the number of threads and tasks changes no bit. The sum is made apart, and then
+    added once to the bias or to what c holds.
     """
     height, width = c.shape
     depth = cols.size
@@ -185,7 +196,7 @@ def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
-    while block > 1 and (tiles + block - 1) // block * panels < ENOUGH_TASKS:
+    while block > 1 and (tiles + block - 1) // block * panels < enough:
         block //= 2
     for task in prange((tiles + block - 1) // block * panels):
         rules = flush_denormals()
@@ -268,6 +279,18 @@ def whole_tiles(rows):
     """Offsets of rows, the last one repeated until they fill whole register tiles; the results of the extra rows are
     thrown away."""
     return np.concatenate([rows, np.repeat(rows[-1:], -rows.size % TILE_ROWS)])
+
+
+def apart(x):
+    """A copy of x (N, ...) as (N, K): the numbers of each image, and after them a cache line that is not set.
+
+    A register tile reads its rows side by side. At powers of two from each other, as the images of a batch often are, they
+    would share a few places of the first cache and drive each other out of it.
+    """
+    features = math.prod(x.shape[1:])
+    copy = empty((len(x), features + LINE // x.itemsize), x.dtype)
+    copy[:, :features] = x.reshape(len(x), features)
+    return copy
 
 
 def dense_forward(x, weight, bias):
