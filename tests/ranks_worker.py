@@ -35,7 +35,13 @@ SIZE, IMAGES, BATCH, LEAF = (
 )  # batches of 8, 8 and 3 images, in leaves of 3, 3, 2 and of 3: ragged in every way
 CASES = [
     {"optimizer": "adam", "clip_norm": 0.05},
-    {"optimizer": "adamw", "class_weights": "balanced", "label_smoothing": 0.1},
+    {
+        "optimizer": "adamw",
+        "class_weights": "balanced",
+        "label_smoothing": 0.1,
+        "freeze": "conv1,network1,dense2",
+        "clip_norm": 0.05,
+    },
     {"optimizer": "sgd", "dtype": "float64", "clip_norm": 0.05},
 ]
 
@@ -45,6 +51,8 @@ def build(config, ranks):
     blocks = [Conv2D(64, 5, padding="same"), ReLU(), MaxPool2D(2), Sequential([BatchNorm2D()]), Flatten()]
     network = Sequential([*blocks, Dense(64), ReLU(), Dropout(0.4), Dense(2)])
     network.build((SIZE, SIZE, 3), seed=3, dtype=config.dtype)
+    if config.freeze:
+        network.freeze(*config.freeze.split(","))
     weights = np.array([0.7, 1.3]) if config.class_weights == "balanced" else None
     return make_trainer(config, network, 3, class_weights=weights, ranks=ranks)
 

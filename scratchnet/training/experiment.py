@@ -39,6 +39,7 @@ from scratchnet.training.network import make_network
 from scratchnet.training.origin import PREPARED_FROM
 from scratchnet.training.selection import TRAIN_SAMPLE, choosing_side
 from scratchnet.training.shared.dealt import Rounds, Shares
+from scratchnet.training.shared.slices import learning
 from scratchnet.training.shared.trainer import SharedTrainer
 from scratchnet.training.trainer import Trainer, micro_batch_size
 from scratchnet.version import __version__
@@ -113,8 +114,6 @@ class Training(Trained):
         self.scaling = PixelScaling.measured(config.pixels, train_set.channel_mean, train_set.channel_std)
         self.network = make_network(config, len(train_set.class_names))
         if config.freeze:
-            if ranks.size > 1:
-                raise ConfigError("freeze trains in one process: leave out mpiexec, or freeze")
             self.network.freeze(*filter(None, (name.strip() for name in config.freeze.split(","))))
         if choose_cut and not config.micro_batch and (ranks.size > 1 or self.network.observers()):
             # What a batch is cut into decides the last bits, so it becomes part of the configuration.
@@ -305,8 +304,7 @@ def make_trainer(
     loss = SoftmaxCrossEntropy(class_weights, label_smoothing=config.label_smoothing, focus=config.focus)
     schedule = Schedule(config.schedule, peak=config.learning_rate, warmup=config.warmup, total=total, **steps)
     if not isinstance(ranks, Together):
-        learning = [parameter for parameter in network.parameters() if not parameter.frozen]
-        optimizer, micro_batch = make_optimizer(config, learning), config.micro_batch
+        optimizer, micro_batch = make_optimizer(config, learning(network)), config.micro_batch
         return Trainer(network, loss, optimizer, schedule, micro_batch=micro_batch, clip_norm=config.clip_norm)
     return SharedTrainer(
         network,

@@ -13,7 +13,7 @@ from scratchnet.nn.dense import Dense
 from scratchnet.nn.sequential import Sequential, Watcher
 from scratchnet.ranks.together import Together
 from scratchnet.training.shared.buckets import Bucket, Factors, Round, Rows
-from scratchnet.training.shared.slices import Cut, Flat
+from scratchnet.training.shared.slices import Cut, Flat, learning
 
 ENOUGH = 500_000  # numbers that are worth a message of their own
 
@@ -38,7 +38,12 @@ class Exchange(Watcher):
             if largest is not None and layer is largest:
                 self._close(waiting)
                 bucket = Rows(self.flat, largest, ranks, len(self.buckets), number, micro_batch)
-            elif way != "plain" and isinstance(layer, Dense) and Factors.pays(layer, micro_batch, ranks.size):
+            elif (
+                way != "plain"
+                and isinstance(layer, Dense)
+                and layer.weight in parameters
+                and Factors.pays(layer, micro_batch, ranks.size)
+            ):
                 self._close(waiting)
                 bucket = Factors(self.flat, layer, ranks, len(self.buckets), number)
             if bucket is not None:
@@ -134,7 +139,7 @@ class Exchange(Watcher):
     def squares(self) -> NDArray[np.float64]:
         """Σ g² of every block of every parameter, in the network's order; zero where another rank owns the block."""
         rows: dict[str, NDArray[np.float64]] = {
-            one.name: np.zeros(_blocks(one.value.size)) for one in self.network.parameters()
+            one.name: np.zeros(_blocks(one.value.size)) for one in learning(self.network)
         }
         for bucket in self.buckets:
             for piece, mine in zip(bucket.pieces, bucket.owned, strict=True):
@@ -144,7 +149,7 @@ class Exchange(Watcher):
 
     def norm(self, squares: NDArray[np.float64]) -> float:
         """The norm of the whole gradient, as `Optimizer.clip` sums it. squares: as above, of all ranks together."""
-        counts = [_blocks(parameter.value.size) for parameter in self.network.parameters()]
+        counts = [_blocks(parameter.value.size) for parameter in learning(self.network)]
         parts = np.split(squares, np.cumsum(counts)[:-1])
         return math.sqrt(sum(float(part.copy().sum()) for part in parts))
 
@@ -153,8 +158,12 @@ def _blocks(size: int) -> int:
     return -(-size // BLOCK)
 
 
+def dense_of(network: Sequential) -> list[Dense]:
+    """The dense layers whose weights are learnt."""
+    return [layer for layer in network.steps if isinstance(layer, Dense) and not layer.weight.frozen]
+
+
 def stays_with_owners(network: Sequential, images: int, ranks: int) -> Dense | None:
     """The largest dense layer, if its rows can stay with their owners."""
-    dense = [layer for layer in network.steps if isinstance(layer, Dense)]
-    largest = max(dense, key=lambda layer: layer.weight.value.size, default=None)
+    largest = max(dense_of(network), key=lambda layer: layer.weight.value.size, default=None)
     return largest if largest is not None and Rows.possible(largest, images, ranks) else None

@@ -15,11 +15,11 @@ import numpy as np
 from scratchnet.data import Batch
 from scratchnet.errors import ConfigError
 from scratchnet.kernels.matmul import chunk_count
-from scratchnet.nn.dense import Dense
 from scratchnet.nn.sequential import Sequential
 from scratchnet.ranks.together import Together
 from scratchnet.training.shared.buckets import Factors
-from scratchnet.training.shared.exchange import stays_with_owners
+from scratchnet.training.shared.exchange import dense_of, stays_with_owners
+from scratchnet.training.shared.slices import learning
 from scratchnet.training.trainer import Trainer
 
 WAY = "SCRATCHNET_EXCHANGE"  # variable: the way, in place of the model's choice
@@ -56,12 +56,10 @@ class Network:
 def load_of(network: Sequential, ranks: int, rounds: int, images: int, way: str) -> Load:
     """What a rank sends, on average. rounds: leaves of each rank in a step; images: of a leaf."""
     item, share = network.dtype.itemsize, (ranks - 1) / ranks
-    size = sum(parameter.value.size for parameter in network.parameters())
+    size = sum(parameter.value.size for parameter in learning(network))
     gradients, weights, waited = float(size), float(size), 0.0
     largest = stays_with_owners(network, images, ranks) if way == "hybrid" else None
-    for layer in network.steps:
-        if way == "plain" or not isinstance(layer, Dense):
-            continue
+    for layer in dense_of(network) if way != "plain" else ():
         features, units = layer.weight.value.shape
         factors = images * (features + ranks * units)
         if largest is not None and layer is largest:

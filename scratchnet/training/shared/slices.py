@@ -18,15 +18,16 @@ LINE = 64  # bytes: a parameter begins where a cache line does
 
 
 class Flat:
-    """The parameters of a network in one array, in the order in which backward finishes them; and their gradients in another.
+    """The parameters that a network learns in one array, in the order in which backward finishes them; and their gradients in another.
 
-    values, grads (size,): the parameters' own arrays are views of them from here on. first: where each parameter begins.
-    steps: for each step of the network that has parameters, the last one first, its number and its parameters.
+    Frozen ones are the same on all ranks, have no gradient, and stay where they are. values, grads (size,): the parameters' own
+    arrays are views of them from here on. first: where each parameter begins. steps: for each step of the network that learns,
+    the last one first, its number and its parameters.
     """
 
     def __init__(self, network: Sequential) -> None:
         numbered = list(enumerate(network.steps))
-        self.steps = [(number, found) for number, step in reversed(numbered) if (found := parameters_of(step))]
+        self.steps = [(number, found) for number, step in reversed(numbered) if (found := learning(step))]
         self.first: dict[str, int] = {}
         size, line = 0, LINE // network.dtype.itemsize
         for _, parameters in self.steps:
@@ -35,12 +36,17 @@ class Flat:
                 size += -(-parameter.value.size // line) * line
         self.values, self.grads = empty((size,), network.dtype), empty((size,), network.dtype)
         self.values[:], self.grads[:] = 0, 0
-        for parameter in network.parameters():
+        for parameter in learning(network):
             here = slice(self.first[parameter.name], self.first[parameter.name] + parameter.value.size)
             for name, flat in (("value", self.values), ("grad", self.grads)):
                 view = flat[here].reshape(parameter.value.shape)
                 view[...] = getattr(parameter, name)
                 setattr(parameter, name, view)
+
+
+def learning(step: Any) -> list[Parameter]:
+    """The parameters of a network, or of a part of one, that are not frozen."""
+    return [parameter for parameter in parameters_of(step) if not parameter.frozen]
 
 
 @dataclass(frozen=True)

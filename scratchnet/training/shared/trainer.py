@@ -18,6 +18,7 @@ from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
 from scratchnet.ranks.together import Together
 from scratchnet.training.shared.exchange import Exchange
+from scratchnet.training.shared.slices import learning
 from scratchnet.training.trainer import Trainer
 
 MOMENTS = 9000  # tag of the messages that bring the optimiser's state together
@@ -49,7 +50,7 @@ class SharedTrainer(Trainer):
         self._to_load: dict[str, Array] = {}
         super().__init__(network, loss, make_optimizer([]), schedule, micro_batch=micro_batch, clip_norm=clip_norm)
         self.ranks = ranks
-        self.observers = network.observers()
+        self.observers = [layer for layer in network.observers() if not getattr(layer, "fixed", False)]
         for layer in self.observers:
             if not (hasattr(layer, "observed") and hasattr(layer, "observe")):
                 raise ConfigError(
@@ -178,7 +179,7 @@ class SharedTrainer(Trainer):
         whole: dict[str, Array] = {"steps": np.array(self.optimizer.steps)}
         if first:
             for name in names:
-                whole |= {f"{p.name}.{name}": np.empty_like(p.value) for p in self.network.parameters()}
+                whole |= {f"{p.name}.{name}": np.empty_like(p.value) for p in learning(self.network)}
         for name in names:
             mine = dict(zip(map(id, self.exchange.parameters), self.optimizer.moments[name], strict=True))
             sends, receives = [], []
@@ -201,7 +202,7 @@ class SharedTrainer(Trainer):
         """Takes over what `state` returned, whichever number of ranks it was; each rank is given all of it, before `prepare`."""
         self.network.load_state_dict(weights)
         names = self.optimizer.moment_names
-        expected = {f"{p.name}.{name}": p.value.shape for p in self.network.parameters() for name in names}
+        expected = {f"{p.name}.{name}": p.value.shape for p in learning(self.network) for name in names}
         found: dict[str, Any] = {name: array.shape for name, array in state.items() if name != "steps"}
         if found != expected:
             raise ConfigError("the state of another optimiser, or of another network: start a new run")
