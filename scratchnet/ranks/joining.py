@@ -59,6 +59,7 @@ def _witness(ranks: Together, name: str) -> Path | None:
     here = {rank: one for rank, one in enumerate(processes) if ranks.hosts[rank] == ranks.hosts[ranks.rank]}
     mine = witness.start(name, ranks.hosts[ranks.rank], here) if ranks.compiles else None
     folder = ranks.texts(str(mine or ""))[min(here)]
+    witness.hold(Path(folder) if folder else None, ranks.rank)
     return Path(folder) if folder else None
 
 

@@ -1,9 +1,11 @@
 """Names the rank that has died: a small process beside the ranks of a machine that outlives them.
 
 A launcher ends all ranks as soon as one is gone, before they can say anything, and MPICH's names the process number of any of
-them. The witness waits for their ends, which Linux (epoll over pidfds) reports in the order in which they came, and says
-which was the first. And MPICH's launcher waits without end for a machine that is cut off, when the ranks have given it up: the
-witness on the launcher's own machine ends it then. On other systems there is none.
+them. The witness waits for their ends, which Linux (epoll) reports in the order in which they came, and says which was the
+first. Before a process is over, its files are closed, and others may notice and be over sooner. Therefore each rank also holds a
+pipe to the witness, under a number so high that Linux closes it before the connections to others. And MPICH's launcher waits
+without end for a machine that is cut off, when the ranks have given it up: the witness on the launcher's own machine ends it
+then. On other systems there is none.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Files in the witness's folder: a rank has left in good order; one has said why it ended all, for want of an answer or else.
-LEFT, ABORTED, STALLED = "left-{}", "aborted", "stalled"
+# Files in the witness's folder: a rank has left in good order; one has said why it ended all, for want of an answer or else;
+# what each rank keeps open while it lives.
+LEFT, ABORTED, STALLED, PIPE = "left-{}", "aborted", "stalled", "pipe-{}"
+HIGH = 1000  # number of the open pipe, or the highest one that is allowed
 LAUNCHERS = ("mpiexec", "mpiexec.hydra", "mpirun", "prterun", "orterun")
 # Without `site` and the environment: it takes some ten milliseconds and as many megabytes.
 PROGRAM = """
@@ -29,14 +33,17 @@ try:
 except OSError:
     launcher = None
 poll = select.epoll()
-for one in ranks:
-    rank, process = one.split(":")
+def watch(rank, process, opened, *how):
     try:
-        descriptor = os.pidfd_open(int(process))
+        descriptor = opened(*how)
     except OSError:
-        continue
+        return
     of[descriptor] = rank, process
     poll.register(descriptor, select.EPOLLIN)
+for one in ranks:
+    rank, process = one.split(":")
+    watch(rank, process, os.open, os.path.join(folder, "pipe-" + rank), os.O_RDONLY | os.O_NONBLOCK)
+    watch(rank, process, os.pidfd_open, int(process))
 silent = False
 while of:
     for descriptor, _ in poll.poll():
@@ -72,6 +79,8 @@ def start(name: str, host: str, ranks: dict[int, int]) -> Path | None:
         return None
     try:
         folder = Path(tempfile.mkdtemp(prefix="scratchnet-"))
+        for rank in ranks:
+            os.mkfifo(folder / PIPE.format(rank))
         words = [str(folder), name, host, str(_launcher()), *(f"{rank}:{process}" for rank, process in ranks.items())]
         nowhere = subprocess.DEVNULL
         subprocess.Popen(
@@ -80,6 +89,19 @@ def start(name: str, host: str, ranks: dict[int, int]) -> Path | None:
     except OSError:
         return None
     return folder
+
+
+def hold(folder: Path | None, rank: int) -> None:
+    """Keeps the rank's pipe open until the process ends."""
+    if folder is None:
+        return
+    import fcntl  # there is none on Windows
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        pipe = os.open(folder / PIPE.format(rank), os.O_RDWR)
+        fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, min(HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1))
+        os.close(pipe)
 
 
 def leave(folder: Path | None, rank: int) -> None:

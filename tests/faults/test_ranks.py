@@ -117,7 +117,8 @@ def test_every_way_to_stop_it(shards, alone, tmp_path, whom):
 def kill_until_done(shards, run, rng):
     """Kills a rank at a random moment, of random numbers of ranks, until the run is done; returns the seconds that each end took."""
     ends = []
-    while not (run / "predictions.csv").exists():
+    done = run / "weights.h5"  # the last file of a finished run
+    while not done.exists():
         if run.exists() and not Run(run).checkpoints():
             shutil.rmtree(run)
         ranks = int(rng.integers(2, 5))
@@ -130,7 +131,7 @@ def kill_until_done(shards, run, rng):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         code, more, err = finished(process, timeout=60)
-        if (run / "predictions.csv").exists():  # it had come to its end before
+        if done.exists():  # it had come to its end before
             break
         ends.append(time.monotonic() - began)
         print(f"kill {len(ends)}: rank {victim} of {ranks}, over after {ends[-1]:.2f} s", flush=True)
