@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.terminal.command_line import notes, one_line
-from scratchnet.terminal.launcher import is_first
+from scratchnet.terminal.launcher import is_first, shared_in_vain
 from scratchnet.terminal.signals import end_when_asked
 from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
 
@@ -27,12 +27,15 @@ def answering(name: str, stopped: str = "stopped", *, command: str = "") -> Iter
     """The work of a program, as a `with` block that sets the answer's code; it is 2 if the work cannot be done as
     asked, and 130 if Ctrl-C has stopped it.
 
-    name: what the program is called, which an error's line begins with. stopped: what is said after Ctrl-C.
+    name: what the program is called, which an error's line begins with. stopped: what is said after Ctrl-C. command: "train"
+    may be one of several ranks, of which the first prints; what else a launcher has started as several is refused, by SystemExit.
     Also from Python, as in a notebook or a thread: the streams are as before when the block ends.
     """
     answer = Answer()
-    # Of the ranks of a training one prints; other commands know no ranks.
-    with standard_streams(silent=command == "train" and not is_first()):
+    with standard_streams(silent=not is_first()):
+        if command != "train" and (refusal := shared_in_vain()):
+            print(f"{name}: {refusal}", file=sys.stderr)
+            raise SystemExit(2)
         try:
             yield answer
         except OutputLost:

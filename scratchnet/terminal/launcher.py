@@ -52,6 +52,21 @@ def is_first(variables: Mapping[str, str] = os.environ) -> bool:
     return found is None or found.rank == 0
 
 
+def shared_in_vain(variables: Mapping[str, str] = os.environ) -> str:
+    """What to say where a launcher has started several processes of a program that is one; "" for a process that is alone.
+
+    >>> shared_in_vain({"PMI_RANK": "0", "PMI_SIZE": "2"})
+    'only train.py shares its work among processes, and 2 of this were started: leave out mpiexec -n 2'
+    """
+    found = launched(variables)
+    if found is None:
+        return ""
+    remedy = f"leave out {found.by}"
+    if found.by == "srun":
+        remedy = "say srun -n 1, or, where each process has work of its own, unset SLURM_STEP_NUM_TASKS"
+    return f"only train.py shares its work among processes, and {found.size} of this were started: {remedy}"
+
+
 def without_launcher(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that a rank starts and that is no rank itself: MPI would take it for the rank."""
     return {name: value for name, value in variables.items() if not name.startswith(PREFIXES)}
