@@ -1,4 +1,4 @@
-"""mpiexec beside this Python, for tests of training on several ranks; they are skipped where it is missing."""
+"""mpiexec beside this Python, of MPICH or Open MPI, for tests of training on several ranks; they are skipped where it is missing."""
 
 import importlib.util
 import os
@@ -33,8 +33,10 @@ def ragged_sides(folder):
 def environment(**more):
     """One thread a rank, as the tests' machines have few cores; and a deadline that is over soon."""
     quick = {"NUMBA_NUM_THREADS": "1", "SCRATCHNET_DEADLINE": "60", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
-    as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return {**os.environ, "PYTHONPATH": str(ROOT), **quick, **as_root, **more}
+    # Open MPI: for a user called root, as in a container; more ranks than cores.
+    anyhow = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+              "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "PRTE_MCA_hwloc_default_binding_policy": "none"}  # fmt: skip
+    return {**os.environ, "PYTHONPATH": str(ROOT), **quick, **anyhow, **more}
 
 
 def start(ranks, *arguments, folder=None, program=(str(ROOT / "train.py"),), **variables):

@@ -5,13 +5,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+import data_prep
 import train
+from scratchnet import __main__
 from scratchnet.data import Batches
-from scratchnet.errors import ConfigError
 from scratchnet.nn.sequential import Watcher
 from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.config import Config
@@ -47,10 +47,32 @@ def test_what_launchers_say():
     assert launched({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}) is None  # a batch script before srun
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("program", "variables", "remedy"),
+    [
+        (["search", "S"], {"PMI_RANK": "{}", "PMI_SIZE": "2"}, "leave out mpiexec -n 2"),
+        (["predict", "R"], {"OMPI_COMM_WORLD_RANK": "{}", "OMPI_COMM_WORLD_SIZE": "4"}, "leave out mpiexec -n 4"),
+        (None, {"SLURM_PROCID": "{}", "SLURM_STEP_NUM_TASKS": "2"}, "say srun -n 1, or, .* unset SLURM_STEP_NUM_TASKS"),
+    ],
+)
+def test_what_is_one_process_is_refused_as_several(program, variables, remedy, rank, capsys, monkeypatch):
+    """By the first of them alone, before it looks at what it was given; any program but train.py (None: data_prep)."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(rank))
+    with pytest.raises(SystemExit) as refused:
+        __main__.main(program) if program else data_prep.main(["S", "O"])
+    assert refused.value.code == 2
+    said = rf".*: only train.py shares its work among processes, and \d of this were started: {remedy}\n"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch("" if rank else said, err), err
+
+
 @needs_mpi
 def test_a_step_has_the_bits_of_one_process():
-    """Adam, AdamW and SGD, clipped or not, both dtypes; every way in which gradients travel; saved and loaded on the way. And
-    what diverges on one rank is everyone's."""
+    """Adam, AdamW and SGD, clipped or not, with frozen layers, both dtypes; every way in which gradients travel; saved and loaded on
+    the way. And what diverges on one rank is everyone's."""
     code, out, err = finished(start(3, program=WORKER))
     assert (code, out.split("\n")) == (0, ["compare: the same on 3 ranks", "diverge: the same on 3 ranks", ""]), err
 
@@ -108,11 +130,6 @@ def test_one_process_has_nothing_of_it(shards):
     assert "mpi4py" not in sys.modules
 
 
-def test_frozen_layers_are_refused(shards):
-    with pytest.raises(ConfigError, match="freeze trains in one process: leave out mpiexec, or freeze"):
-        Experiment(Config(image_size=32, freeze="conv1"), shards, ranks=SimpleNamespace(size=2))
-
-
 def refused(parts, tmp_path, scripts=(ROOT, ROOT)):
     """What rank 0 says if rank 1 differs in `parts`, and nothing has been begun."""
     words = ["--data", "shards", "--runs", str(tmp_path / "runs"), *SETTINGS]
@@ -146,7 +163,7 @@ def test_a_truncated_shard_on_one_rank(shards, tmp_path):
 def test_another_processor_on_one_rank(shards, tmp_path):
     shutil.copytree(shards, tmp_path / "shards")
     here = ("-wdir", str(tmp_path))
-    line = refused([here, (*here, "-env", "NUMBA_CPU_NAME", "nehalem")], tmp_path)
+    line = refused([here, (*here, "env", "NUMBA_CPU_NAME=nehalem")], tmp_path)
     assert re.match(
         r"train.py: rank 1 on \S+: processor: nehalem.* here, .* on rank 0 \(.*\): set NUMBA_CPU_NAME", line
     )
@@ -162,7 +179,7 @@ def test_other_settings_and_other_kernels_on_one_rank(shards, tmp_path):
     with open(edited / "scratchnet" / "kernels" / "pool.py", "a") as source:
         source.write("# edited\n")
     here = ("-wdir", str(tmp_path))
-    line = refused([here, (*here, "-env", "PYTHONPATH", str(edited))], tmp_path, scripts=(ROOT, edited))
+    line = refused([here, (*here, "env", f"PYTHONPATH={edited}")], tmp_path, scripts=(ROOT, edited))
     assert "rank 1 on " in line
     assert "sources of the kernels" in line
     command = [sys.executable, str(ROOT / "train.py"), "--data", str(shards), "--runs", str(tmp_path / "runs")]
@@ -176,7 +193,7 @@ def test_other_settings_and_other_kernels_on_one_rank(shards, tmp_path):
 @needs_mpi
 def test_a_launcher_of_another_library_is_refused(shards, tmp_path):
     """As where mpiexec and mpi4py belong to different libraries: each process would train by itself."""
-    process = launch([["-n", "1", "-genv", "OMPI_COMM_WORLD_SIZE", "2", "-genv", "OMPI_COMM_WORLD_RANK", "0", sys.executable,
+    process = launch([["-n", "1", "env", "OMPI_COMM_WORLD_SIZE=2", "OMPI_COMM_WORLD_RANK=0", sys.executable,
                        str(ROOT / "train.py"), "--data", str(shards), "--runs", str(tmp_path)]])  # fmt: skip
     code, out, err = finished(process)
     assert code == 2, out + err
