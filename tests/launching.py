@@ -1,5 +1,6 @@
 """mpiexec beside this Python, of MPICH or Open MPI, for tests of training on several ranks; they are skipped where it is missing."""
 
+import functools
 import importlib.util
 import os
 import re
@@ -28,6 +29,12 @@ SETTINGS = ("--micro-batch", "8", "--batch-size", "24", "--warmup", "2", "--lear
 def ragged_sides(folder):
     """31 images to learn from, 11 to be tested on."""
     return make_sides(folder, train=31, test=11)
+
+
+@functools.cache
+def is_open_mpi():
+    """Whether mpiexec is Open MPI's; otherwise it is MPICH's, or understands the same words."""
+    return "Open MPI" in subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
 
 
 def environment(**more):
@@ -61,6 +68,11 @@ def finished(process, timeout=240):
         process.kill()
         raise
     return process.returncode, out, err
+
+
+def of_the_program(err):
+    """What was said on standard error, without what Open MPI's mpiexec adds between two lines of dashes."""
+    return re.sub(r"(?ms)^-{60,}$.*?^-{60,}$\n*", "", err)
 
 
 def until(process, pattern):

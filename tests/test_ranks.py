@@ -17,7 +17,7 @@ from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
 from scratchnet.training.trainer import Trainer
-from tests.launching import ROOT, SETTINGS, finished, launch, needs_mpi, ragged_sides, start
+from tests.launching import ROOT, SETTINGS, finished, launch, needs_mpi, of_the_program, ragged_sides, start
 from tests.small_runs import quick_training, require_same
 
 WORKER = (str(ROOT / "tests" / "ranks_worker.py"),)
@@ -141,7 +141,7 @@ def refused(parts, tmp_path, scripts=(ROOT, ROOT)):
     code, out, err = finished(launch(ranks))
     assert time.monotonic() - began < 60
     assert code == 2, out + err
-    lines = [line for line in err.splitlines() if line]
+    lines = [line for line in of_the_program(err).splitlines() if line]
     assert len(lines) == 1, err
     assert not (tmp_path / "runs").exists()
     return lines[0]
@@ -185,7 +185,7 @@ def test_other_settings_and_other_kernels_on_one_rank(shards, tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), "--data", str(shards), "--runs", str(tmp_path / "runs")]
     code, _, err = finished(launch([["-n", "1", *command], ["-n", "1", *command, "--seed", "3"]]))
     assert code == 2
-    assert err.count("\n") == 1
+    assert of_the_program(err).count("\n") == 1
     assert "rank 1 on " in err
     assert "--seed 3" in err
 

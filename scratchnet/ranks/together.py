@@ -24,7 +24,8 @@ END: Any = object()
 class Together(Alone):
     """`Alone`'s methods for one of several ranks. Each is a meeting: all ranks call the same ones in the same order.
 
-    agreed: the errors that all ranks have raised together, and of which nobody needs to be told.
+    agreed: the errors that all ranks have raised together, and of which nobody needs to be told. idle: cores of this machine on
+    which no rank may run.
     """
 
     def __init__(self, mail: Mail, started_by: str) -> None:
@@ -35,6 +36,8 @@ class Together(Alone):
         # Ranks that may run on the same cores share them; a launcher that binds each to its own has divided them already.
         places = [json.loads(text) for text in self.texts(json.dumps([mail.host, _cores()]))]
         self.hosts = mail.hosts = [host for host, _ in places]
+        here = {core for host, cores in places if host == mail.host for core in cores}
+        self.idle = max(0, (os.cpu_count() or 1) - len(here))
         self._cores, self._sharing = len(places[self.rank][1]), places.count(places[self.rank])
         self.compiles = self.hosts.index(mail.host) == self.rank
 

@@ -81,7 +81,7 @@ def start(name: str, host: str, ranks: dict[int, int]) -> Path | None:
         folder = Path(tempfile.mkdtemp(prefix="scratchnet-"))
         for rank in ranks:
             os.mkfifo(folder / PIPE.format(rank))
-        words = [str(folder), name, host, str(_launcher()), *(f"{rank}:{process}" for rank, process in ranks.items())]
+        words = [str(folder), name, host, str(launcher()), *(f"{rank}:{process}" for rank, process in ranks.items())]
         nowhere = subprocess.DEVNULL
         subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", PROGRAM, *words], stdin=nowhere, stdout=nowhere, start_new_session=True
@@ -122,8 +122,8 @@ def _note(folder: Path | None, name: str) -> None:
             (folder / name).touch()
 
 
-def _launcher() -> int:
-    """The process number of the launcher, if it runs on this machine, else 0."""
+def launcher() -> int:
+    """The process number of the launcher, if it runs on this machine and this is Linux, else 0."""
     process = os.getppid()
     with contextlib.suppress(OSError, ValueError):
         while process > 1:

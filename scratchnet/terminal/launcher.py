@@ -52,6 +52,11 @@ def is_first(variables: Mapping[str, str] = os.environ) -> bool:
     return found is None or found.rank == 0
 
 
+def by_open_mpi(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether Open MPI's mpiexec has started this process."""
+    return "OMPI_COMM_WORLD_SIZE" in variables
+
+
 def shared_in_vain(variables: Mapping[str, str] = os.environ) -> str:
     """What to say where a launcher has started several processes of a program that is one; "" for a process that is alone.
 

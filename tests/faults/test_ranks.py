@@ -12,7 +12,7 @@ import pytest
 
 import train
 from scratchnet.training.run import Run
-from tests.launching import ROOT, SETTINGS, finished, needs_mpi, process_of, ragged_sides, start, until
+from tests.launching import ROOT, SETTINGS, finished, is_open_mpi, needs_mpi, process_of, ragged_sides, start, until
 from tests.small_runs import SAME, quick_training, require_same
 from tests.two_machines import cable, can_be_had, two_machines
 
@@ -49,9 +49,15 @@ def begin(shards, run, ranks, *more, **variables):
 
 
 def asked_to_stop(shards, run, ranks, number, whom):
-    """A signal to mpiexec, or to the rank `whom`: saved, and the command that goes on is said, once."""
+    """A signal to mpiexec, or to the rank `whom`: saved, and the command that goes on is said, once.
+
+    Open MPI's mpiexec passes on SIGUSR1 alone, as the announcement says.
+    """
     process = begin(shards, run, ranks)
     said = until(process, r"^epoch  +\d")
+    if is_open_mpi():
+        assert f"To stop and save: kill -USR1 {process.pid}." in said
+        number = number if whom is not None else signal.SIGUSR1
     assert said.count("network   report") == said.count(f"{ranks} ranks on 1 machine") == 1
     os.kill(process.pid if whom is None else process_of(said, whom), number)
     code, out, err = finished(process)

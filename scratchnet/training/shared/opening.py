@@ -6,6 +6,8 @@ import json
 import math
 import os
 
+from scratchnet.ranks.witness import launcher
+from scratchnet.terminal.launcher import by_open_mpi
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.terminal.wording import counted
 from scratchnet.training.experiment import Experiment
@@ -37,7 +39,9 @@ def get_ready(experiment: Experiment, threads: int) -> str:
         expected = forecast(trainer.network, found, leaf, leaves, images, list(ranks.hosts))
     trainer.prepare(expected.way)
     places = [json.loads(text) for text in ranks.texts(json.dumps([os.getpid(), threads]))]
-    return "\n".join(_paragraph(expected, list(ranks.hosts), places, leaves, images))
+    idle = [int(text) for text in ranks.texts(str(ranks.idle))]
+    said = _paragraph(expected, list(ranks.hosts), places, leaves, images)
+    return "\n".join([*said, *_of_open_mpi(list(ranks.hosts), idle), ""])
 
 
 def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leaves: int, images: int) -> list[str]:
@@ -71,4 +75,19 @@ def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leave
     if len(machines) == 1 and found.speed_up < WORTH:
         cautions.append("One process with all threads of this machine is as fast.")
     text = wrapped(f"{'ranks':<9} {' '.join(lines)}", indent=" " * 10)
-    return [*text, *(line for caution in cautions for line in wrapped(caution, indent="  ")), ""]
+    return [*text, *(line for caution in cautions for line in wrapped(caution, indent="  "))]
+
+
+def _of_open_mpi(hosts: list[str], idle: list[int]) -> list[str]:
+    """Where its mpiexec does other than one would think. idle: of each rank's machine, the cores on which none of them may run."""
+    if not by_open_mpi():
+        return []
+    said = f"kill -USR1 {launcher()}" if launcher() else "send SIGUSR1 to mpiexec"
+    lines = [f"To stop and save: {said}. At Ctrl-C Open MPI ends the ranks before they can."]
+    if any(idle) and "SLURM_JOB_ID" not in os.environ:
+        count, host = max(zip(idle, hosts, strict=True))
+        lines.append(
+            f"CAUTION: Open MPI has bound the ranks to cores, and {counted(count, 'core')} of {host} have nothing to do: "
+            "mpiexec --bind-to none frees them."
+        )
+    return [line for one in lines for line in wrapped(one, indent="  ")]
