@@ -16,6 +16,7 @@ from scratchnet.nn.sequential import Watcher
 from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment
+from scratchnet.training.shared import opening
 from scratchnet.training.trainer import Trainer
 from tests.launching import ROOT, SETTINGS, finished, launch, needs_mpi, of_the_program, ragged_sides, start
 from tests.small_runs import quick_training, require_same
@@ -67,6 +68,16 @@ def test_what_is_one_process_is_refused_as_several(program, variables, remedy, r
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch("" if rank else said, err), err
+
+
+def test_where_open_mpi_does_otherwise_it_is_said(monkeypatch):
+    monkeypatch.setattr(opening, "launcher", lambda: 123)
+    assert opening._of_open_mpi(["lab1", "lab2"], [0, 7]) == []
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    stop = "To stop and save: kill -USR1 123. At Ctrl-C Open MPI ends the ranks before they can."
+    assert " ".join(opening._of_open_mpi(["lab1", "lab2"], [0, 0])).split() == stop.split()
+    said = " ".join(opening._of_open_mpi(["lab1", "lab2"], [0, 7]))
+    assert "7 cores of lab2 have nothing to do: mpiexec --bind-to none" in " ".join(said.split())
 
 
 @needs_mpi

@@ -24,8 +24,8 @@ END: Any = object()
 class Together(Alone):
     """`Alone`'s methods for one of several ranks. Each is a meeting: all ranks call the same ones in the same order.
 
-    agreed: the errors that all ranks have raised together, and of which nobody needs to be told. idle: cores of this machine on
-    which no rank may run.
+    agreed: the errors that all ranks have raised together, and of which nobody needs to be told. idle: cores on which the launcher may
+    run here, and no rank.
     """
 
     def __init__(self, mail: Mail, started_by: str) -> None:
@@ -37,7 +37,7 @@ class Together(Alone):
         places = [json.loads(text) for text in self.texts(json.dumps([mail.host, _cores()]))]
         self.hosts = mail.hosts = [host for host, _ in places]
         here = {core for host, cores in places if host == mail.host for core in cores}
-        self.idle = max(0, (os.cpu_count() or 1) - len(here))
+        self.idle = len(_cores_of(os.getppid()) - here)
         self._cores, self._sharing = len(places[self.rank][1]), places.count(places[self.rank])
         self.compiles = self.hosts.index(mail.host) == self.rank
 
@@ -199,6 +199,13 @@ class Together(Alone):
 def _cores() -> list[int]:
     """The cores that this process may run on, by number."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def _cores_of(process: int) -> set[int]:
+    """The cores that a process may run on; none where that is not told."""
+    with contextlib.suppress(AttributeError, OSError):
+        return set(os.sched_getaffinity(process))
+    return set()
 
 
 def _told(error: BaseException) -> dict[str, Any]:

@@ -79,12 +79,12 @@ def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leave
 
 
 def _of_open_mpi(hosts: list[str], idle: list[int]) -> list[str]:
-    """Where its mpiexec does other than one would think. idle: of each rank's machine, the cores on which none of them may run."""
+    """Where its mpiexec does other than one would think. idle: of each rank's machine, cores that none may use."""
     if not by_open_mpi():
         return []
     said = f"kill -USR1 {launcher()}" if launcher() else "send SIGUSR1 to mpiexec"
     lines = [f"To stop and save: {said}. At Ctrl-C Open MPI ends the ranks before they can."]
-    if any(idle) and "SLURM_JOB_ID" not in os.environ:
+    if any(idle):
         count, host = max(zip(idle, hosts, strict=True))
         lines.append(
             f"CAUTION: Open MPI has bound the ranks to cores, and {counted(count, 'core')} of {host} have nothing to do: "
