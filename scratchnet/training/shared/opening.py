@@ -73,7 +73,10 @@ def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leave
             "--batch-size or a faster network would change that."
         )
     if len(machines) == 1 and found.speed_up < WORTH:
-        cautions.append("One process with all threads of this machine is as fast.")
+        slower = found.speed_up < 1 / WORTH
+        cautions.append(
+            f"One process with all threads of this machine is {'faster: leave out mpiexec' if slower else 'as fast'}."
+        )
     text = wrapped(f"{'ranks':<9} {' '.join(lines)}", indent=" " * 10)
     return [*text, *(line for caution in cautions for line in wrapped(caution, indent="  "))]
 
