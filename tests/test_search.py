@@ -35,6 +35,10 @@ def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
     assert main([*grid, "--epochs", "2"]) == 0
     assert trained == names
     printed = capsys.readouterr().out
+    assert "On 12 validation images:" in printed
+    shown = [line for line in printed.splitlines() if "test" in line and "--prepared" not in line]
+    assert all("images of" in line or "8 images (" in line for line in shown), shown  # how many there are, and no more
+    assert printed.count("validation") > 4
     lines = list(csv.DictReader((out / "search.csv").read_text().splitlines()))
     best = [
         max(row["validation_balanced_accuracy"] for row in read_table(out / name / "metrics.csv")) for name in names
@@ -171,6 +175,70 @@ def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*asked, "--out", str(tmp_path)])  # there are no runs to put there
     assert "--out" in capsys.readouterr().err
+
+
+MINE = """
+import scratchnet as sn
+
+def small(image_size, classes):
+    return sn.Sequential([sn.MaxPool2D(image_size // 4), sn.Flatten(), sn.Dense(classes)])
+
+def dropping(classes, dropout):
+    return sn.Sequential([sn.MaxPool2D(8), sn.Flatten(), sn.Dropout(dropout), sn.Dense(classes)])
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A file of networks, and nothing is compiled ahead."""
+    monkeypatch.setattr("scratchnet.commands.session.kernels_are_compiled", lambda config: True)
+    path = tmp_path / "mine.py"
+    path.write_text(MINE, encoding="utf-8")
+    return path
+
+
+def test_a_search_among_networks_of_one_s_own(tmp_path, capsys, trained, mine):
+    """By --model or in the grid; a setting that only some of them take reaches those, and is refused for the others."""
+    data, out = make_sides(tmp_path / "data", train=12, validation=8, test=8), tmp_path / "out"
+    asked = ["search", str(data), "--epochs", "1"]
+    both = [*asked, "--out", str(out), "--grid", f"model={mine}:small,{mine}:dropping"]
+    assert main(both) == 0
+    assert capsys.readouterr().err.count("Running the code of") == 2
+    layers = [from_toml(run / "config.toml")["layers"] for run in out.iterdir() if run.is_dir()]
+    assert sorted("Dropout" in text for text in layers) == [False, True]
+    assert main(both) == 0
+    assert len(trained) == 2
+    mine.write_text(MINE.replace("MaxPool2D(8)", "MaxPool2D(4)"), encoding="utf-8")
+    assert main(both) == 2
+    assert "is a run with other layers: choose another --out" in capsys.readouterr().err
+    own = [*asked, "--model", f"{mine}:dropping", "--out"]
+    assert main([*own, str(tmp_path / "dropout"), "--grid", "dropout=0.1,0.2"]) == 0
+    rates = {from_toml(run / "config.toml")["layers"] for run in (tmp_path / "dropout").glob("dropout=*")}
+    assert len(rates) == 2
+    own[4] = f"{mine}:small"
+    assert main([*own, str(tmp_path / "none"), "--grid", "dropout=0.1,0.2"]) == 2
+    assert "dropout has no effect on a network of your own" in capsys.readouterr().err
+    assert (
+        main([*own, str(tmp_path / "drawn"), "--random", "1"]) == 0
+    )  # of the ranges that are drawn from without being asked
+    (run,) = (tmp_path / "drawn").glob("*=*")
+    assert "dropout" not in run.name
+
+
+def test_folds_and_the_rate_of_a_network_of_one_s_own(tmp_path, capsys, mine):
+    where = ["--prepared", str(tmp_path / "prepared"), "--model", f"{mine}:small", "--image-size", "32"]
+    out = tmp_path / "out"
+    assert (
+        main(["folds", str(SAMPLE), *where, "--out", str(out), "--folds", "2", "--epochs", "1", "--bootstrap", "9"])
+        == 0
+    )
+    assert from_toml(out / "fold-1" / "config.toml")["model"] == f"{mine}:small"
+    rate = ["find-rate", str(SAMPLE), *where, "--steps", "12", "--curve", str(tmp_path / "rate.csv")]
+    assert main(rate) == 0
+    assert "--learning-rate" in capsys.readouterr().out
+    rate[rate.index(f"{mine}:small")] = "resnet"
+    assert main(rate) == 2
+    assert "model must be one of report, report-wide, residual, or FILE.py:NAME for --model" in capsys.readouterr().err
 
 
 def test_layers_that_observe_a_micro_batch_record_its_size_as_train_does(tmp_path, capsys, monkeypatch):

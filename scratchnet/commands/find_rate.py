@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from scratchnet.commands.session import compile_first
-from scratchnet.commands.several import add_common, opened, settings_of
+from scratchnet.commands.several import Networks, add_common, opened, settings_of
 from scratchnet.commands.shared import require_ending, require_writable
 from scratchnet.data import Batch, Batches, Dataset
 from scratchnet.drawing import plots
@@ -21,8 +21,8 @@ from scratchnet.nn.schedules import Schedule
 from scratchnet.prepare import cache
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_atomically, write_text_atomically
-from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
+from scratchnet.training.options import given_hyper_parameters
 from scratchnet.use.network import start
 
 SETTINGS = (
@@ -65,11 +65,12 @@ def run(options: argparse.Namespace) -> int:
     if options.learning_rate is not None:
         raise ConfigError("--learning-rate is what is looked for: leave it out")
     source, common = opened(options)
-    config = replace(Config(**common), warmup=0, schedule="constant")
+    networks = Networks([options.model], given_hyper_parameters(options), lambda: shards)
     shards = source
     if not cache.is_dataset(source):
         settings = settings_of(options, common, SETTINGS)
         shards = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
+    config = replace(networks.config(common), warmup=0, schedule="constant")
     compile_first(config)
     with Dataset(shards, "train") as images:
         training = Training(config, images)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from scratchnet.commands.plan import Plan, carry_out_all
-from scratchnet.commands.several import add_common, opened, settings_of
+from scratchnet.commands.several import Networks, add_common, opened, settings_of
 from scratchnet.errors import ConfigError
 from scratchnet.measures.calibration import Calibration
 from scratchnet.measures.predictions import Predictions, together
@@ -14,7 +14,7 @@ from scratchnet.prepare import cache
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal import invocation
 from scratchnet.training import Run, read_about
-from scratchnet.training.config import Config
+from scratchnet.training.options import given_hyper_parameters
 
 SETTINGS = (
     "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop", "bits", "augment_offline", "keep_duplicates",
@@ -38,7 +38,11 @@ def run(options: argparse.Namespace) -> int:
     if cache.is_dataset(source) or cache.is_folds(source):
         raise ConfigError(f"{source} is prepared already: give the folder of the images, which are divided here")
     settings = settings_of(options, common, SETTINGS, split="kfold")
-    prepared, out, config = Path(options.prepared) if options.prepared else None, Path(options.out), Config(**common)
+    prepared, out = Path(options.prepared) if options.prepared else None, Path(options.out)
+    networks = Networks(
+        [options.model], given_hyper_parameters(options), lambda: cache.kept(source, settings, prepared) / "fold-0"
+    )
+    config = networks.config(common)
     plans = [
         Plan(f"fold {k}", config, settings, Run(out / f"fold-{k}"), source, prepared, fold=k)
         for k in range(settings.folds or 0)

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import inspect
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from scratchnet.nn.sequential import Sequential
 from scratchnet.terminal.command_line import printable
 from scratchnet.training.config import Config
 from scratchnet.training.network import Maker, refuse_without_effect
+
+OF_MODELS = (
+    "dropout",
+    "weight_init",
+)  # settings that a model may take when it is made; a network of one's own need not
 
 
 def add_layers_argument(parser: argparse.ArgumentParser) -> None:
@@ -91,11 +97,11 @@ def _run(file: str) -> dict[str, Any]:
     return vars(module)
 
 
-def require_effect(maker: Maker | None, given: dict[str, Any], settings: dict[str, Any]) -> None:
+def require_effect(maker: Maker | None, given: Container[str], settings: dict[str, Any]) -> None:
     """Raises ConfigError for an option that would change nothing, as the network of a user's own does not take it."""
     if maker is None and not settings.get("layers"):
         return
-    foreign = [name for name in ("dropout", "weight_init") if not (maker and name in maker.takes)]
+    foreign = [name for name in OF_MODELS if not (maker and name in maker.takes)]
     refuse_without_effect(name for name in foreign if name in given)
     if maker:
         settings.update({name: getattr(Config, name) for name in foreign})

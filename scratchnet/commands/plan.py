@@ -29,7 +29,8 @@ class Plan:
     """An ordinary run that is to be made: `python train.py --resume` can go on with it.
 
     name: what it is called in a text. source: the images, or shards that are prepared. settings: how images are prepared, in the
-    folder `prepared`; they mean nothing for shards. fold: of a cross-validation, the one that it is tested on.
+    folder `prepared`; they mean nothing for shards. fold: of a cross-validation, the one that it is tested on. side: whose results
+    are shown while it trains.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Plan:
     source: Path
     prepared: Path | None = None
     fold: int | None = None
+    side: str = "test"
 
     @cached_property
     def shards(self) -> Path:
@@ -94,7 +96,7 @@ class Plan:
         if not self.config.micro_batch:  # chosen by the run, where its layers observe a micro-batch together
             del wanted["micro_batch"]
         different = [
-            f"{name} {found.get(name)}, not {value}"
+            "other layers" if name == "layers" else f"{name} {found.get(name)}, not {value}"
             for name, value in wanted.items()
             if name not in RESUMABLE and found.get(name) != value
         ]
@@ -127,7 +129,7 @@ class Plan:
             with contextlib.ExitStack() as opened:
                 for side in experiment.sides.values():
                     opened.enter_context(side)
-                return train_to_the_end(experiment, run, progress)
+                return train_to_the_end(experiment, run, progress, side=self.side)
 
 
 def carry_out_all(plans: Sequence[Plan], command: str, write: Callable[[], object]) -> int:

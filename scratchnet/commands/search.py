@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from scratchnet.commands.plan import Plan, carry_out_all
-from scratchnet.commands.several import add_common, opened, settings_of
+from scratchnet.commands.several import Networks, add_common, opened, settings_of
 from scratchnet.data import read_manifest
 from scratchnet.errors import ConfigError
 from scratchnet.prepare import cache
@@ -24,6 +24,7 @@ from scratchnet.terminal.text_table import text_table
 from scratchnet.terminal.wording import percent
 from scratchnet.training import Run
 from scratchnet.training.config import Config
+from scratchnet.training.options import given_hyper_parameters
 from scratchnet.training.run import read_table
 from scratchnet.training.selection import best_epoch
 
@@ -70,13 +71,20 @@ def run(options: argparse.Namespace) -> int:
     if fraction == 0:
         raise ConfigError("--validation-fraction 0 leaves nothing to choose by: say 0.2, or leave it out")
     settings = settings_of(options, common, SETTINGS, validation_fraction=fraction)
+    prepared = Path(options.prepared) if options.prepared else None
+    given = {*given_hyper_parameters(options), *(asked[0] if options.grid or options.range else ())}
+    networks = Networks(
+        [(common | trial).get("model") for trial in asked],
+        given,
+        lambda: source if cache.is_dataset(source) else cache.kept(source, settings, prepared),
+    )
+    asked = [{name: trial[name] for name in trial if name in given or networks.have(name)} for trial in asked]
     plans = []
     for trial in asked:
         # Of any value, such as nets/mine.py:net, one folder, on any system.
         name = ",".join(f"{key}={quote(str(value), safe='')}" for key, value in trial.items())
         run = Run(Path(options.out) / name)
-        prepared = Path(options.prepared) if options.prepared else None
-        plans.append(Plan(name, Config(**(common | trial)), settings, run, source, prepared))
+        plans.append(Plan(name, networks.config(common | trial), settings, run, source, prepared, side="validation"))
     for plan in plans:
         plan.require_same()
     write = _Table(plans, asked, Path(options.out))

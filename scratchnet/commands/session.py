@@ -115,10 +115,11 @@ def newest(run: Run, ranks: Alone) -> Checkpoint:
     return Checkpoint(weights or {}, told["about"], optimizer, progress)
 
 
-def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bool:
+def train_to_the_end(experiment: Experiment, run: Run, progress: Progress, *, side: str = "test") -> bool:
     """Trains to the last epoch, writes the results, and prints them. False if the user has stopped it.
 
-    run: locked by this process. progress: where to go on from. However it ends, the last checkpoint is whole, and
+    run: locked by this process. progress: where to go on from. side: whose results are printed; with "validation" nothing of the
+    test side is, so that it cannot choose settings. However it ends, the last checkpoint is whole, and
     `Run.load` goes on from there.
 
     If nobody reads the output any more, standard error says so and the training goes on. Outside the main thread it
@@ -137,6 +138,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
             done=progress.epoch * images + progress.batches_done * config.batch_size,
             evaluated=experiment.evaluated_images(),
             metric=config.best_metric,
+            hidden={"test"} - {side},
         )
         try:
             evaluations = fit(experiment, run, progress, display, events, interrupt)
@@ -156,9 +158,9 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress) -> bo
         if progress.epoch < config.epochs:
             patience = counted(config.patience, "epoch")
             print(f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {patience} (--patience).")
-        print(f"\n{conclusion(experiment, progress, evaluations['test'], run.folder)}")
+        print(f"\n{conclusion(experiment, progress, evaluations[side], run.folder, side=side)}")
         if "report.html" not in lacking:
-            _write_report(run, curves=events is not None)
+            _write_report(run, curves=events is not None, test_too=side != "test")
         return True
 
 
@@ -190,8 +192,11 @@ def _open_event_files(run: Run, progress: Progress) -> tuple[EventFiles | None, 
     return events, lacking
 
 
-def _write_report(run: Run, *, curves: bool) -> None:
-    """Writes report.html, and says where it and the curves are; the run does not fail if the page cannot be made."""
+def _write_report(run: Run, *, curves: bool, test_too: bool) -> None:
+    """Writes report.html, and says where it and the curves are; the run does not fail if the page cannot be made.
+
+    test_too: the page shows the test side, of which nothing has been printed.
+    """
     try:
         with Results.read(run.folder) as results:
             write_text_atomically(run.report_path, report_page(results))
@@ -199,4 +204,4 @@ def _write_report(run: Run, *, curves: bool) -> None:
         print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
         return
     hint = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
-    print(f"All of it on one page: {run.report_path}{hint}")
+    print(f"All of it{', and the test,' if test_too else ''} on one page: {run.report_path}{hint}")

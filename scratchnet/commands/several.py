@@ -1,12 +1,13 @@
-"""What the commands that make several runs of train.py's options share: search and folds."""
+"""What the commands that take train.py's options for one run or several share: search, folds and find-rate."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from scratchnet.commands.own import OF_MODELS, own_model, require_effect
 from scratchnet.commands.shared import require_writable_folder
 from scratchnet.data import read_manifest
 from scratchnet.kernels.machine.threads import set_threads
@@ -43,11 +44,45 @@ def opened(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     common |= given_hyper_parameters(options)
     if cache.is_dataset(source):
         common.setdefault("image_size", read_manifest(source).image_shape[0])
-    Config(**common)
+    without_model(common)
     return source, common
+
+
+def without_model(settings: Mapping[str, Any]) -> Config:
+    """The configuration of all that images depend on, before there is a network. Raises ConfigError for what cannot work."""
+    return Config(**{**settings, "model": Config.model})
+
+
+class Networks:
+    """The networks of a user's own among the models that a command names, FILE.py:NAME: each file's code is run once, here.
+
+    given: names of the options that a person gave. shards: prepares the images, and says where they are; it is asked only
+    where a network of one's own has to know how many classes there are.
+    """
+
+    def __init__(self, models: Iterable[str | None], given: Iterable[str], shards: Callable[[], Path]) -> None:
+        self._makers, self._given, self._shards = {}, set(given), shards
+        for text in dict.fromkeys(model for model in models if model is not None):
+            if maker := own_model(text):
+                self._makers[text] = maker
+            else:
+                Config(model=text)
+
+    def have(self, name: str) -> bool:
+        """Whether all of these models have this setting: a network of one's own need not have dropout and weight_init."""
+        return name not in OF_MODELS or all(name in maker.takes for maker in self._makers.values())
+
+    def config(self, settings: Mapping[str, Any]) -> Config:
+        """The configuration, with the layers of its model. Raises ConfigError for an option without effect on them."""
+        maker, settings = self._makers.get(settings.get("model", "")), dict(settings)
+        require_effect(maker, self._given, settings)
+        if maker is None:
+            return Config(**settings)
+        without_model(settings)
+        return maker.config(settings, len(read_manifest(self._shards()).class_names))
 
 
 def settings_of(options: argparse.Namespace, common: dict[str, Any], names: Iterable[str], **fixed: Any) -> Settings:
     """How the images are prepared."""
-    config = Config(**common)
+    config = without_model(common)
     return Settings(**{"image_size": config.image_size, "seed": config.seed, **given_settings(options, names), **fixed})

@@ -203,7 +203,7 @@ class Config:
             _check_bounds(one.name, getattr(self, one.name), one.metadata["bounds"])
         if not self.layers and self.model not in MODELS:
             raise ConfigError(
-                f"model must be one of {', '.join(MODELS)}, or FILE.py:NAME for train.py --model, got {self.model!r}"
+                f"model must be one of {', '.join(MODELS)}, or FILE.py:NAME for --model, got {self.model!r}"
             )
         if self.layers and self.model in MODELS:
             raise ConfigError(

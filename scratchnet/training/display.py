@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Container, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from scratchnet.training.remaining_time import RemainingTime
-from scratchnet.training.selection import choosing_side, side_title, sides_of
+from scratchnet.training.selection import side_title, sides_of, watched_side
 
 Item = TypeVar("Item", bound=Sized)
 BAR = "{desc} {percentage:3.0f}% |{bar:20}| {left} left{postfix}"
@@ -21,13 +21,21 @@ class Display:
     """One bar for the whole run, and above it one line an epoch. If the output is not a terminal, only the lines.
 
     total: images that the whole run trains on; done: how many of them are done already. evaluated: images that are
-    evaluated after each epoch, one in eight positions counting as eight. metric: what makes an epoch the best.
+    evaluated after each epoch, one in eight positions counting as eight. metric: what makes an epoch the best. hidden: sides that
+    are not shown.
     """
 
     def __init__(
-        self, epochs: int, total: int, done: int = 0, *, evaluated: int = 0, metric: str = "balanced_accuracy"
+        self,
+        epochs: int,
+        total: int,
+        done: int = 0,
+        *,
+        evaluated: int = 0,
+        metric: str = "balanced_accuracy",
+        hidden: Container[str] = (),
     ) -> None:
-        self.epochs, self.metric = epochs, metric
+        self.epochs, self.metric, self.hidden = epochs, metric, hidden
         self.remaining = RemainingTime(epochs=epochs, trained=total // epochs, evaluated=evaluated, done=done)
         begun, work = self.remaining.work
         quiet = sys.stderr is None or not sys.stderr.isatty()
@@ -70,8 +78,8 @@ class Display:
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
         """Loss and accuracy of each side after an epoch; a star at the measure that makes it the best so far."""
-        sides = sides_of(row)
-        watched = choosing_side(sides)
+        watched = watched_side(row)
+        sides = [side for side in sides_of(row) if side not in self.hidden]
         if not self._headed:
             self._headed = True
             self.say("\n".join(line.rstrip() for line in self._heads(sides, watched)))

@@ -161,19 +161,21 @@ def _apart(experiment: Experiment) -> str:
     return "no subject stands on both sides"
 
 
-def conclusion(experiment: Experiment, progress: Progress, evaluation: Evaluation, run: Path) -> str:
-    """How good the network is on the test images, beside a constant answer, and which epoch was the best.
+def conclusion(
+    experiment: Experiment, progress: Progress, evaluation: Evaluation, run: Path, *, side: str = "test"
+) -> str:
+    """How good the network is on the images of a side, beside a constant answer, and which epoch was the best.
 
-    evaluation: of the test side, after the last epoch.
+    evaluation: of that side, after the last epoch. side: "validation" says nothing of the test side.
     """
-    train_set, test_set = experiment.train_set, experiment.test_set
-    new_subjects = train_set.manifest.subjects_known and not experiment.shared_subjects()
+    train_set, images = experiment.train_set, experiment.sides[side]
+    new_subjects = side == "test" and train_set.manifest.subjects_known and not experiment.shared_subjects()
     lines = [
-        f"On {len(test_set):,} {'images of subjects never seen in training' if new_subjects else 'test images'}:",
-        *_measures(experiment, evaluation),
-        *(_best(experiment, progress) if len(progress.rows) > 1 else []),
+        f"On {len(images):,} {'images of subjects never seen in training' if new_subjects else f'{side} images'}:",
+        *_measures(experiment, images, evaluation),
+        *(_best(experiment, progress, side) if len(progress.rows) > 1 else []),
     ]
-    if test_set.manifest.preparation.get("sample"):
+    if images.manifest.preparation.get("sample"):
         few = "The cells of the sample are a demonstration: everything works, and they are too few for a result."
         lines += ["", *wrapped(few)]
     return "\n".join([*lines, f"\nWeights, metrics and settings are in {run}.", *_kept(run)])
@@ -192,9 +194,9 @@ def _kept(run: Path) -> list[str]:
     ]
 
 
-def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
-    names = labelled(experiment.test_set.class_names, experiment.about[KEY])
-    counts = np.bincount(experiment.test_set.labels, minlength=len(names))
+def _measures(experiment: Experiment, images: Dataset, evaluation: Evaluation) -> list[str]:
+    names = labelled(images.class_names, experiment.about[KEY])
+    counts = np.bincount(images.labels, minlength=len(names))
     larger = int(np.bincount(experiment.train_set.labels, minlength=len(names)).argmax())
     chance, constant = counts[larger] / counts.sum(), 1 / np.count_nonzero(counts)
     lines = [
@@ -210,17 +212,14 @@ def _measures(experiment: Experiment, evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _best(experiment: Experiment, progress: Progress) -> list[str]:
+def _best(experiment: Experiment, progress: Progress, shown: str) -> list[str]:
     metric = experiment.config.best_metric
     best = progress.rows[best_epoch(progress.rows, metric) - 1]
     side = watched_side(best)
     if not beats_constant(best, metric, len(np.unique(experiment.sides[side].labels))):
         return [f"  no epoch was better than a constant answer (best.h5 is of epoch {best['epoch']})"]
     value = f"{best[f'{side}_{metric}']:.{'4f' if metric == 'loss' else '1%'}}"
-    caution = (
-        "(chosen on the test side, it flatters; it is not a result)"
-        if side == "test"
-        else f"its accuracy on the test side: {best['test_accuracy']:.1%}"
-    )
-    what = f"best {metric.replace('_', ' ')} of the {side} side"
-    return [f"  {what}: {value}, after epoch {best['epoch']} (best.h5)", f"  {caution}"]
+    lines = [f"  best {metric.replace('_', ' ')} of the {side} side: {value}, after epoch {best['epoch']} (best.h5)"]
+    if side == "test":
+        return [*lines, "  (chosen on the test side, it flatters; it is not a result)"]
+    return [*lines, *([f"  its accuracy on the test side: {best['test_accuracy']:.1%}"] if shown == "test" else [])]
