@@ -306,3 +306,18 @@ def test_wrong_arguments_are_one_line(change, error, message):
     with pytest.raises(error, match=message) as caught:
         scores(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("subjects", [None, "cells"])
+def test_an_interval_of_average_precision_holds_its_value(subjects):
+    """Of a network that is worse than chance too, where nearly every resample with copies looks better than the study."""
+    positive = np.arange(40) < 10
+    p = np.where(positive, 0.2, 0.8) + np.linspace(-0.1, 0.1, 40)
+    owner = None if subjects is None else [str(k // 2) for k in range(40)]
+    found = scores((~positive).astype(int), np.stack([p, 1 - p], axis=1), owner, ("sick", "well"), bootstrap=200)
+    for level in (found.images, *([found.subjects] if found.subjects else [])):
+        area = level.overall["average_precision"]
+        assert 0 <= area.low <= area.value <= area.high <= 1
+        assert area.high > area.low
+    resampled = metrics.average_precision(positive, p, 2.0 * (np.arange(40) % 2))
+    assert resampled > found.images.overall["average_precision"].value

@@ -65,8 +65,13 @@ def resamples(groups: NDArray[np.int64], count: int, seed: int, images: int = 0)
         yield times
 
 
-def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+def interval(values: NDArray[np.float64], confidence: float = 0.95, middle: float | None = None) -> tuple[float, float]:
     """The percentile interval: between the (1 − confidence)/2 and (1 + confidence)/2 quantiles of the values (B,).
+
+    middle: of a measure from 0 to 1 that is biased in resamples, its value in the study: the interval is moved, so that the
+    median of the values comes to lie there, as far as 0 and 1 let it. Average precision needs it: the copies of a positive image
+    share a threshold, so each finds the others at its side, and a resample looks better than the study. Without, the interval of
+    a network that is worse than chance can lie beside its value.
 
     Resamples in which the measure is not defined (NaN) are left out; if it is defined in none, the interval is (NaN, NaN).
 
@@ -78,6 +83,8 @@ def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[flo
     if len(exists) == 0:
         return np.nan, np.nan
     low, high = np.quantile(exists, [(1 - confidence) / 2, (1 + confidence) / 2])
+    if middle is not None:
+        low, high = np.clip(np.array([low, high]) + middle - np.median(exists), 0, 1)
     return float(low), float(high)
 
 

@@ -30,6 +30,7 @@ NAMES = {
     "f1": "F1",
 }
 NOT_A_SHARE = ("roc_auc", "average_precision", "log_loss")  # printed as 0.912; all others as 91.2 %
+BIASED = ("average_precision",)  # in resamples: `interval` moves theirs
 NO_WIDTH = 1e-9  # less is rounding
 
 
@@ -279,19 +280,19 @@ def _level(observed: Observations, drawn: Measured, prior: Floats, kind: str) ->
     indices = range(len(observed.names)) if observed.positive is None else [observed.names.index(observed.positive)]
     everyone, behind = observed.behind()
 
-    def score(value: Any, values: Floats | None, subjects: int | None) -> Score:
+    def score(name: str, value: Any, values: Floats | None, subjects: int | None) -> Score:
         if values is None:
             return Score(float(value))
         rests_on = counted(everyone if subjects is None else subjects, kind)
-        return _with_interval(float(value), values, subjects, rests_on)
+        return _with_interval(float(value), values, subjects, rests_on, biased=name in BIASED)
 
     return Level(
         count=len(observed.labels),
         confusion=metrics.confusion_matrix(observed.labels, observed.answers, len(observed.names)),
-        overall={name: score(value, drawn[0].get(name), behind.get(name)) for name, value in overall.items()},
+        overall={name: score(name, value, drawn[0].get(name), behind.get(name)) for name, value in overall.items()},
         per_class={
             one: {
-                name: score(values[k], drawn[1][name][:, k] if drawn[1] else None, behind.get(f"{name} {k}"))
+                name: score(name, values[k], drawn[1][name][:, k] if drawn[1] else None, behind.get(f"{name} {k}"))
                 for name, values in of_class.items()
             }
             for k, one in enumerate(observed.names)
@@ -339,12 +340,12 @@ def _missing(labels: NDArray[np.int64], names: tuple[str, ...], shown: Mapping[s
     return []
 
 
-def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str) -> Score:
+def _with_interval(value: float, drawn: Floats, subjects: int | None, rests_on: str, *, biased: bool) -> Score:
     """The measure with the interval of its resamples or, if that has no width, with its `margin`.
 
-    subjects: of how many the value is a share; None if it is not a share of subjects.
+    subjects: of how many the value is a share; None if it is not a share of subjects. biased: in resamples, see `interval`.
     """
-    low, high = interval(drawn)
+    low, high = interval(drawn, middle=value if biased else None)
     resamples = int((~np.isnan(drawn)).sum())
     if math.isnan(value) or high - low > NO_WIDTH:
         return Score(value, low, high, resamples)
