@@ -373,6 +373,38 @@ def test_an_optimiser_of_another_network_and_halves_of_a_pair_are_refused():
         small().fit(x.tolist(), y)
 
 
+NO_PATHS = [None, 3, True, b"net.h5", "", "a\0b", {}, np.array([1])]
+
+
+@pytest.mark.parametrize("given", NO_PATHS, ids=repr)
+def test_what_is_no_path_is_refused_in_one_line(given):
+    for use in (sn.load, sn.Predictor.load, built().save):
+        with pytest.raises(sn.ScratchnetError, match=r"expected (the path of|a run or several)") as refused:
+            use(given)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(DataError, match="expected the path of a run"):
+        sn.load([given])
+
+
+def test_a_place_where_no_file_can_be_is_refused_with_the_remedy(tmp_path):
+    net = built()
+    predictor = sn.Predictor(net, ("a", "b"), sn.data.PixelScaling("unit"), about={"config": {}})
+    for save in (net.save, predictor.save):
+        for where, said in (
+            (tmp_path, "it is a folder: name a file in it"),
+            (tmp_path / "no" / "net.h5", "make it first"),
+        ):
+            with pytest.raises(DataError, match=f"cannot be written: .*{said}"):
+                save(where)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "empty.h5").touch()
+    for load in (sn.load, sn.Predictor.load):
+        with pytest.raises(DataError, match="it is empty, of zero bytes"):
+            load(tmp_path / "empty.h5")
+        with pytest.raises(DataError, match="holds no weights: give the folder of a run"):
+            load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a/b", "a.b", "a\0", " ", "n" * 65, 5])
 def test_a_name_that_no_file_of_weights_can_hold_is_refused_before_training(name):
     with pytest.raises(ConfigError, match="a layer cannot be called"):

@@ -100,3 +100,13 @@ def test_about_is_read_without_the_weights(trained_run):
     stored = load_checkpoint(file)
     assert read_about(file) == (stored.about, stored.progress)
     assert read_about(trained_run.folder / "weights.h5")[1] is None
+
+
+def test_of_a_network_alone(tmp_path, capsys):
+    net = sn.Sequential([sn.Flatten(), sn.Dense(2)])
+    net.build((4, 4, 3))
+    net.save(tmp_path / "net.h5")
+    code, out, _ = summary(capsys, tmp_path / "net.h5")
+    assert code == 0
+    for expected in ("a network alone, as net.save writes it", "4 × 4 × 3, float32", "dense1", " 98 ", "  net.h5"):
+        assert expected in out

@@ -15,7 +15,8 @@ from scratchnet.training.config import PRESETS, Config
 from scratchnet.training.options import settings_table
 from scratchnet.training.run import read_table
 from scratchnet.training.selection import best_epoch, watched_side
-from scratchnet.use.predictor import network_of, weights_file
+from scratchnet.use.network import alone
+from scratchnet.use.predictor import ALONE, network_of, weights_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,8 @@ def _of_preset(name: str) -> list[str]:
 def _of_run(path: Path) -> list[str]:
     file = weights_file(path)
     about, progress = read_about(file)
+    if ALONE in about:
+        return _alone(file, about)
     try:
         facts = [
             f"{'run' if path.is_dir() else 'file':<9} {path}",
@@ -68,6 +71,16 @@ def _of_run(path: Path) -> list[str]:
         return [*lines, "", *_files(path)]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{file}: what it or metrics.csv say cannot be understood: {error}") from error
+
+
+def _alone(file: Path, about: dict[str, Any]) -> list[str]:
+    """A network alone, without classes, images and settings."""
+    network = alone(file, about, file.stat().st_size // 4)
+    facts = [f"file      {file}", "holds     a network alone, as net.save writes it: net = scratchnet.load(FILE)"]
+    lines = [line for fact in facts for line in _fitted(fact)]
+    shape = " × ".join(map(str, network.input_shape or ()))
+    lines += ["", f"network   of {shape}, {network.dtype}", *network.summary_table().splitlines()]
+    return [*lines, "", *_files(file)]
 
 
 def _progress(folder: Path, about: dict[str, Any], progress: Progress | None) -> list[str]:

@@ -105,7 +105,7 @@ class Whole:
 
         The file names the classes of the layers and their arguments, and holds no code; whoever reads a network with
         layers of your own passes their classes, `load(path, layers=[Square])`. Raises OrderError before build, ConfigError for
-        a layer that cannot be described.
+        a layer that cannot be described, DataError where no such file can be written.
         """
         from scratchnet.use.network import save
 

@@ -12,6 +12,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from scratchnet.errors import DataError
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.partial(\.\w+)?")
 """The names of the files that `write_atomically` writes to; a leftover one belonged to a process that was killed."""
@@ -52,6 +55,38 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` as UTF-8 with plain newlines to `path`, which at every moment holds the old text or the new one."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def as_path(given: Any, what: str = "a file") -> Path:
+    """The path that somebody gave. Raises DataError for anything that is none: None, a number, bytes, an empty text.
+
+    >>> as_path(None, "a run")
+    Traceback (most recent call last):
+        ...
+    scratchnet.errors.DataError: expected the path of a run, a text or a pathlib.Path, got None
+    """
+    fits = isinstance(given, str | os.PathLike) and isinstance(named := os.fspath(given), str)
+    if not fits or not named or "\0" in named:
+        raise DataError(f"expected the path of {what}, a text or a pathlib.Path, got {repr(given)[:60]}")
+    return Path(named)
+
+
+@contextlib.contextmanager
+def writing(path: Any) -> Iterator[Path]:
+    """The path of a file that somebody wants written, for the block that writes it.
+
+    Raises DataError, in one line with the remedy, where the disk refuses it: a folder, a missing folder, no permission.
+    """
+    target = as_path(path, "the file to write")
+    try:
+        yield target
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
+        if target.is_dir():
+            why = "it is a folder: name a file in it"
+        elif not target.parent.is_dir():
+            why = f"{target.parent} is not a folder: make it first"
+        raise DataError(f"{target} cannot be written: {why}") from error
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -82,7 +82,8 @@ def load(
     path, weights, layers: as for `Predictor.load`, whose errors it raises. raw: leave out what they learnt from validation images,
     temperature and threshold. Raises ConfigError for a network that is named twice, too.
     """
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    several = isinstance(path, Iterable) and not isinstance(path, str | bytes | os.PathLike)
+    paths: list[Any] = list(path) if several else [path]  # type: ignore[arg-type]
     if not paths:
         raise ConfigError("expected a run or several, got an empty list")
     members = [Predictor.load(one, weights, layers=layers) for one in paths]

@@ -19,6 +19,7 @@ from scratchnet.nn.optimizers import Adam, Optimizer
 from scratchnet.nn.sequential import Sequential
 from scratchnet.nn.transfer import take_over
 from scratchnet.reference import softmax
+from scratchnet.storage.files import writing
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
 from scratchnet.training.in_memory import OnNumbers, as_input, fit_in_memory
@@ -102,7 +103,9 @@ def save(network: Sequential, path: str | os.PathLike[str]) -> None:
     """Writes layers, weights and buffers, as `Sequential.save` says."""
     state = network.state_dict()
     facts = {"input_shape": network.input_shape, "dtype": network.dtype.name, "seed": network.seed}
-    save_checkpoint(path, state, {ALONE: {"layers": json.loads(described(network)), **facts}})
+    about = {ALONE: {"layers": json.loads(described(network)), **facts}}
+    with writing(path) as file:
+        save_checkpoint(file, state, about)
 
 
 def load(
@@ -120,14 +123,25 @@ def load(
     file = Path(path) if isinstance(path, str | os.PathLike) else None
     if file is None or not file.is_file() or ALONE not in read_about(file)[0]:
         return load_runs(path, weights, raw=raw, layers=layers)
-    checkpoint, own = load_checkpoint(file), by_name(layers)
+    checkpoint = load_checkpoint(file)
+    network = alone(file, checkpoint.about, sum(array.size for array in checkpoint.weights.values()), by_name(layers))
     try:
-        facts = checkpoint.about[ALONE]
-        network = from_description(json.dumps(facts["layers"]), own)
-        holds = sum(array.size for array in checkpoint.weights.values())
-        build_for(network, tuple(facts["input_shape"]), facts["dtype"], facts["seed"], holds)
         network.load_state_dict(checkpoint.weights)
+    except (TypeError, ValueError, ScratchnetError) as error:
+        raise DataError(f"{path}: not a network that can be built here: {error}") from error
+    return network
+
+
+def alone(file: Path, about: Mapping[str, Any], holds: int, own: Mapping[str, Any] | None = None) -> Sequential:
+    """The network that `save` has described, built, with weights that are still to be loaded. holds: how many there are.
+
+    Raises DataError if it cannot be built.
+    """
+    try:
+        facts = about[ALONE]
+        network = from_description(json.dumps(facts["layers"]), own)
+        build_for(network, tuple(facts["input_shape"]), facts["dtype"], facts["seed"], holds)
     except (KeyError, TypeError, ValueError, ScratchnetError) as error:
         what = f"its description lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{path}: not a network that can be built here: {what}") from error
+        raise DataError(f"{file}: not a network that can be built here: {what}") from error
     return network

@@ -27,6 +27,7 @@ from scratchnet.measures.observations import decided
 from scratchnet.nn.description import by_name
 from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import softmax
+from scratchnet.storage.files import as_path, writing
 from scratchnet.training.averaging import logits_of
 from scratchnet.training.checkpoint import load_checkpoint, read_about, save_checkpoint
 from scratchnet.training.config import Config
@@ -113,7 +114,7 @@ class Predictor:
         Raises DataError, naming the file, if there is nothing to load or it is damaged; ConfigError for another word,
         or for any if path is a file.
         """
-        file = weights_file(Path(path), weights)
+        file = weights_file(as_path(path, "a run, or of a file of weights"), weights)
         checkpoint, own = load_checkpoint(file), by_name(layers)
         about = checkpoint.about
         if ALONE in about:
@@ -136,10 +137,12 @@ class Predictor:
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a file of weights that `load` reads back. Raises ConfigError for a network that has no configuration."""
+        """Writes a file of weights that `load` reads back. Raises ConfigError for a network that has no configuration,
+        DataError where no such file can be written."""
         if "config" not in self.about:
             raise ConfigError(f"{path}: a network of your own making has no configuration to be saved with its weights")
-        save_checkpoint(path, self.network.state_dict(), self.about)
+        with writing(path) as file:
+            save_checkpoint(file, self.network.state_dict(), self.about)
 
     def logits(self, pixels: NDArray[np.uint8], *, symmetries: bool | None = None) -> NDArray[Any]:
         """The network's output, (N, classes), for prepared images: (N, S, S, 3) uint8 of its own size.

@@ -33,7 +33,7 @@ from scratchnet.nn.pool import MaxPool2D
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.residual import Residual
 from scratchnet.nn.sequential import Sequential
-from scratchnet.storage.files import write_atomically
+from scratchnet.storage.files import write_atomically, writing
 from scratchnet.use.predictor import Predictor
 from scratchnet.version import __version__
 
@@ -49,7 +49,8 @@ def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArr
     """Writes the graph after checking that it gives the same answers; returns the largest difference of a logit.
 
     images (N, S, S, 3) uint8: for the check in ONNX Runtime, preferably real ones.
-    Raises DataError, and writes nothing, if a label differs or a logit by more than 1e-4 (relative to its size above 1),
+    Raises DataError, and writes nothing, if a label differs or a logit by more than 1e-4 (relative to its size above 1), or where
+    there can be no such file,
     ConfigError for a layer that ONNX cannot express, MissingExtraError without the extra [export].
     """
     onnx, runtime = require("onnx"), require("onnxruntime")
@@ -60,7 +61,7 @@ def write_onnx(predictor: Predictor, path: str | os.PathLike[str], images: NDArr
     settings.intra_op_num_threads = 1
     session = runtime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
     difference = _compare(str(path), predictor, session, images)
-    with write_atomically(path) as temporary:
+    with writing(path) as file, write_atomically(file) as temporary:
         temporary.write_bytes(content)
     return difference
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from scratchnet.data.pixels import PixelScaling
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.extras import require
 from scratchnet.storage.file_kinds import kind_of
-from scratchnet.storage.files import write_atomically
+from scratchnet.storage.files import as_path, write_atomically, writing
 from scratchnet.storage.foreign_files import foreign_file, is_safetensors
 from scratchnet.use.exchange.layouts import from_torch
 from scratchnet.use.predictor import Predictor, network_of
@@ -36,13 +35,16 @@ OF_THE_NETWORK = (
 
 
 def write_safetensors(predictor: Predictor, path: str | os.PathLike[str]) -> None:
-    """Writes the weights and what belongs to them. Raises MissingExtraError without the extra [export]."""
+    """Writes the weights and what belongs to them.
+
+    Raises DataError where no such file can be written, MissingExtraError without the extra [export].
+    """
     numpy = require("safetensors.numpy")
     if not predictor.about:
         raise ConfigError(f"{path}: a network of your own making has no configuration to be written with its weights")
     # The library writes a transposed array's memory as it is, which would be wrong: C order first.
     arrays = {name: np.ascontiguousarray(value) for name, value in predictor.network.state_dict().items()}
-    with write_atomically(path) as temporary:
+    with writing(path) as file, write_atomically(file) as temporary:
         temporary.write_bytes(numpy.save(arrays, {"format": FORMAT, "about": json.dumps(predictor.about)}))
 
 
@@ -57,13 +59,13 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
     Raises DataError if the file cannot be read or doesn't fit the network, ConfigError if `like` is missing or superfluous,
     MissingExtraError without the extra [export].
     """
-    library = require("safetensors")
-    if not Path(path).is_file():
-        what = "is a folder: give the file of arrays in it" if Path(path).is_dir() else "there is no such file"
+    library, path = require("safetensors"), as_path(path)
+    if not path.is_file():
+        what = "is a folder: give the file of arrays in it" if path.is_dir() else "there is no such file"
         raise DataError(f"{path}: {what}")
-    if not is_safetensors(Path(path)):
+    if not is_safetensors(path):
         expected = "expected a file of safetensors, as export and PyTorch's safetensors.torch.save_file write it"
-        other = foreign_file(Path(path), expected) or f"{kind_of(Path(path)).name}: {expected}"
+        other = foreign_file(path, expected) or f"{kind_of(path).name}: {expected}"
         raise DataError(f"{path} is {other}")
     try:
         with library.safe_open(path, framework="numpy") as file:
@@ -93,6 +95,6 @@ def read_safetensors(path: str | os.PathLike[str], like: Predictor | None = None
             state = from_torch(arrays, network, ordered=False)
             network.load_state_dict({name: array.astype(network.dtype) for name, array in state.items()})
         scaling = PixelScaling.from_dict(about["pixel_scaling"])
-        return Predictor(network, about["class_names"], scaling, about["preprocessing"], about=about, source=Path(path))
+        return Predictor(network, about["class_names"], scaling, about["preprocessing"], about=about, source=path)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not the weights of a network that can be built here: {error}") from error
