@@ -25,6 +25,7 @@ from scratchnet import (
 )
 from scratchnet.data import PixelScaling
 from scratchnet.errors import ConfigError
+from scratchnet.measures.calibration import Calibration
 from scratchnet.pages import explained_page
 from scratchnet.pages.steps import COLUMNS, SHOWN, steps_of
 from scratchnet.use.explain import feature_maps, receptive_field
@@ -161,6 +162,26 @@ def test_names_mean_nothing_on_the_page():
     data = json.loads(re.search('id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["steps"][-2]["names"][0] == html.unescape(HOSTILE[0])
     assert not re.search("""(src|href)=["']?http""", text)
+
+
+@pytest.mark.parametrize("symmetries", [False, True])
+def test_the_answer_is_that_of_predict_at_its_operating_point(symmetries):
+    (pixels,) = random_images(1, 16, 7)
+    about = {"config": {"test_symmetries": "average" if symmetries else "none"}}
+    predictor = Predictor(network(), ("a", "b"), PixelScaling("unit"), about=about)
+    p = predictor.probabilities(pixels[None])[0]
+    rarer = int(p.argmin())
+    name = predictor.class_names[rarer]
+    assert Decision.of(predictor, pixels).said == p.argmax()
+    predictor.calibration = Calibration(1.0, 40, 20, symmetries, name, float(p[rarer]) / 2, 0.95)
+    decision = Decision.of(predictor, pixels, truth=rarer)
+    assert decision.said == decision.asked == rarer
+    assert decision.probabilities.tolist() == p.tolist()
+    said = " ".join(decision.sentences())
+    assert f"says {name!r} from {50 * p[rarer]:.1f} % on, chosen for a sensitivity of 95.0 %. By its folder" in said
+    assert said.endswith("the network is right.")
+    predictor.calibration = Calibration(1.0, 40, 20, not symmetries, name, 0.0, 0.95)  # of other answers than these
+    assert Decision.of(predictor, pixels).said == p.argmax()
 
 
 def test_without_a_convolution_there_is_nothing_to_explain():

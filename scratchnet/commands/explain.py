@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     asked = names.index(class_called(options.asked, predictor, "--class")) if options.asked is not None else None
     if predictor.symmetries:
         say(
-            "What is shown is the image as it lies: it is not averaged over its eight symmetries, as the run's test did."
+            "The answer is averaged over the image's eight symmetries, as in the run's test; the maps are of the image as it lies."
         )
     bad, far = 0, 0
     named = list(zip(files, _distinct(file.stem for file in files), strict=True))

@@ -47,14 +47,17 @@ SOFT = "#5b6570"
 class Decision:
     """What the network says about one image, and which parts of it decided.
 
-    names: of the classes, as people read them. probabilities (classes,). asked: the class in question, by its
-    position in names. truth: the true class, None if it isn't known. missed (S, S), evidence (h, w): by how much each
+    names: of the classes, as people read them. probabilities (classes,): its answer, as `predict` gives it. said: the class that
+    it is called, by its position in names; rule: why, if that need not be the most probable one. asked: the class in question.
+    truth: the true class, None if it isn't known. missed (S, S), evidence (h, w): by how much each
     position speaks for the class in question, in the scale of `scratchnet.drawing.heat`, by occlusion with a square
     of `patch` pixels, and by Grad-CAM in `layer`, each of whose positions sees `field` pixels along each axis.
     """
 
     names: tuple[str, ...]
     probabilities: NDArray[np.float64]
+    said: int
+    rule: str
     asked: int
     truth: int | None
     layer: str
@@ -77,28 +80,29 @@ class Decision:
         """Asks the network. Raises ConfigError for an invalid layer or patch."""
         network = predictor.network
         probabilities = partial(predictor.probabilities, symmetries=False)  # like Grad-CAM, in one position
-        p = probabilities(pixels[None])[0]
-        asked = int(p.argmax()) if asked is None else asked
+        p = predictor.probabilities(pixels[None])
+        said = int(predictor.decide(p)[0])
+        asked = said if asked is None else asked
         layer = layer or layers_with_maps(network)[-1]
         x = predictor.scaling.apply(pixels[None], network.dtype)
         cam = grad_cam(network, x, np.array([asked]), layer)[0]
         missed = occlusion(lambda images: probabilities(images)[:, asked], pixels, patch=patch)
         names = tuple(map(printable, labelled(predictor.class_names, predictor.class_labels)))
         patch = patch or default_patch(len(pixels))
+        found, rule = predictor.calibration_for(), ""
+        if found and found.threshold is not None and found.sensitivity is not None:
+            name = names[predictor.class_names.index(str(found.positive))]
+            rule = f"It says {name!r} from {percent(found.threshold)} on, chosen for a sensitivity of {percent(found.sensitivity)}."
         return cls(
-            names, p, asked, truth, layer, receptive_field(network, layer), patch, missed, heat.from_evidence(cam)
-        )
-
-    @property
-    def said(self) -> int:
-        """The class that the network answers."""
-        return int(self.probabilities.argmax())
+            names, p[0], said, rule, asked, truth, layer, receptive_field(network, layer), patch, missed,
+            heat.from_evidence(cam),
+        )  # fmt: skip
 
     def sentences(self) -> list[str]:
         """What it says, and whether that is right."""
         shown = np.argsort(-self.probabilities, kind="stable")[:4]
         about = ", ".join(f"{self.names[k]} {percent(self.probabilities[k])}" for k in shown)
-        lines = [f"The network says {self.names[self.said]!r}: {about}."]
+        lines = [" ".join([f"The network says {self.names[self.said]!r}: {about}.", self.rule]).rstrip()]
         if self.truth is not None:
             verdict = "right" if self.truth == self.said else "WRONG"
             lines.append(f"By its folder it is {self.names[self.truth]!r}: the network is {verdict}.")
