@@ -14,6 +14,8 @@ from scratchnet.data import read_manifest, write_manifest
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, LabelError, ShapeError
 from scratchnet.nn import description
+from scratchnet.pages import Results
+from scratchnet.pages.layers import layers
 from tests.small_data import random_images, save_image
 from tests.small_runs import make_sides, weights
 
@@ -87,6 +89,13 @@ def test_a_run_of_one_s_own_network_needs_the_file_no_more(at, capsys):
         "Sequential([MaxPool2D(4), Flatten(), Dense(6), Dropout(0.25), Dense(2)])"
     )
 
+    with Results.read("runs/run") as results:
+        page = layers(results)
+    assert "<code>MaxPool2D(4)</code>" in page
+    assert "<code>Dropout(0.25)</code>" in page
+    assert "5 layers, 1,172 weights, for images of 32 × 32 × 3." in page
+    assert "<details>" not in page
+
     # It is repeated, resumed, shown, used and exported.
     assert train.main(["--config", "runs/run/config.toml", "--name", "again"]) == 0
     assert weights("runs/again") == weights("runs/run")
@@ -118,6 +127,8 @@ def test_a_network_with_layers_of_one_s_own_asks_for_their_file(at, capsys):
         assert "the network has Square, which is mine.py:squares's own and not stored" in said
         assert "--layers FILE.py" in said
         assert len(said.splitlines()) == 1
+    with Results.read("runs/run") as results:
+        assert "cannot be shown here: the network has Square, which is" in layers(results)
     for resuming in (["--resume", "runs/run", "--epochs", "3"], ["--config", "runs/run/config.toml", "--name", "more"]):
         assert train.main(resuming) == 2
         assert "--layers FILE.py" in capsys.readouterr().err

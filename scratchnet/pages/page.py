@@ -11,6 +11,7 @@ from scratchnet.pages.first_layer import first_layer
 from scratchnet.pages.formatting import number
 from scratchnet.pages.header import header
 from scratchnet.pages.html import document, figure, picture, prose, section
+from scratchnet.pages.layers import layers
 from scratchnet.pages.mistakes import mistakes
 from scratchnet.pages.results import Results
 from scratchnet.terminal.wording import percent
@@ -32,6 +33,7 @@ def report_page(results: Results) -> str:
         mistakes(results),
         _learning(results),
         *([measures.measures(results.scores)] if results.scores else []),
+        layers(results),
         first_layer(results),
         origin.data(results),
         origin.settings(results),
