@@ -9,15 +9,17 @@ import subprocess
 import sys
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
-from benchmarks import accuracy, rounds, targets, work
+from benchmarks import accuracy, power, rounds, targets, work
 from benchmarks.__main__ import main
 from benchmarks.layers import multiplications, needed_by
 from benchmarks.systems.learners import require_shared
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
 from scratchnet.errors import ConfigError
+from scratchnet.measures.predictions import Predictions
 from scratchnet.nn import models
 from scratchnet.nn.fused import ConvReluPool
 from scratchnet.training.config import Config
@@ -412,3 +414,28 @@ def test_a_training_that_diverges_is_a_row_and_the_others_go_on(repository, trai
     done = learning(repository, *asked, "batch_size=3", "--out", tmp_path / "nowhere" / "learnt.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert "is not a folder: make it first" in done.stderr
+
+
+def test_the_power_of_a_study(tmp_path, capsys):
+    """Hanley & McNeil's own example; simulated studies agree with it where cells are independent, and lose where they are alike."""
+    assert power.hanley_mcneil(0.893, 51, 58) == pytest.approx(0.0325, abs=1e-4)
+    owner = np.repeat(np.arange(60), 5)
+    labels = (owner >= 40).astype(np.int64)
+    alone, together = (power.simulated(labels, owner, 0.6, rho, studies=80, draws=60) for rho in (0.0, 0.5))
+    assert alone.error == pytest.approx(power.hanley_mcneil(0.6, 200, 100), rel=0.25)
+    assert together.error > 1.3 * alone.error
+    assert together.found < alone.found
+    rng = np.random.default_rng(0)
+    score = np.sqrt(0.3) * rng.normal(size=60)[owner] + np.sqrt(0.7) * rng.normal(size=300)
+    assert power.alike(score, labels, owner) == pytest.approx(0.3, abs=0.12)
+    assert power.alike(score[:60], labels[::5], np.arange(60) // 2) < 0.2
+    chances = 1 / (1 + np.exp(-score))
+    paths, subjects = tuple(f"{k}.png" for k in range(300)), tuple(f"P{one}" for one in owner)
+    table = tmp_path / "predictions.csv"
+    Predictions(("all", "hem"), paths, subjects, labels, np.stack([chances, 1 - chances], axis=1)).write(table)
+    assert power.main([str(table), "--studies", "20", "--draws", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert "all: 200 cells of 40 subjects" in printed
+    assert "standard error by Hanley & McNeil 1982, of independent cells: 0.0" in printed
+    assert power.main([str(table), "--auc", "0.5"]) == 2
+    assert "--auc must be between 0.5 and 1, got 0.5" in capsys.readouterr().err
