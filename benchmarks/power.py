@@ -1,8 +1,8 @@
-"""How many patients a test of AUC > 0.5 needs: python -m benchmarks.power PREDICTIONS
+"""How many patients a test of AUC > 0.5 needs: python -m benchmarks.power DATA
 
-PREDICTIONS: a predictions.csv with subjects, such as `scratchnet folds` leaves. Its cells by subject, and how alike the answers to
-the cells of one subject are, say how sure an area under the ROC curve can be: by Hanley & McNeil 1982 if all cells were
-independent, and by simulated studies of the same patients, each judged by the program's own bootstrap over subjects.
+DATA: prepared shards, or a predictions.csv with subjects, such as `scratchnet folds` leaves. The cells of each subject, and how alike
+the answers to the cells of one subject are, say how sure an area under the ROC curve can be: by Hanley & McNeil 1982 if all
+cells were independent, and by simulated studies of the same patients, each judged by the program's own bootstrap over subjects.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import argparse
 import math
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scratchnet.data import Dataset, read_manifest
 from scratchnet.errors import ConfigError
 from scratchnet.measures.bootstrap import interval, resamples, strata
 from scratchnet.measures.metrics import roc_auc
@@ -26,6 +28,7 @@ from scratchnet.terminal.text_table import text_table
 
 NAME = "python -m benchmarks.power"
 NORMAL = NormalDist()
+ASSUMED = (0.0, 0.3, 0.5)  # correlations
 SURE, POWER = 0.975, 0.8  # an interval of 95 %; the usual power that a study is planned for
 
 
@@ -104,64 +107,66 @@ def simulated(
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Prints the cells by subject, the standard error and the power at three correlations, and how many subjects are needed."""
-    said = Predictions.read(options.predictions)
-    if said.subjects is None or len(said.class_names) != 2:
-        raise ConfigError(f"{options.predictions}: expected answers to two classes, with their subjects")
+    """Prints the cells by subject, the standard error and the power at several correlations, and how many subjects are needed."""
     if not 0.5 < options.auc < 1:
         raise ConfigError(f"--auc must be between 0.5 and 1, got {options.auc}")
-    owner = np.unique(said.subjects, return_inverse=True)[1].reshape(-1)
-    p = np.clip(said.probabilities[:, 0], 1e-9, 1 - 1e-9)
-    found = alike(np.log(p / (1 - p)), said.labels, owner)
-    for k, name in enumerate(said.class_names):
-        of = said.labels == k
+    names, labels, owner, found = cells_of(Path(options.data))
+    for k, name in enumerate(names):
+        of = labels == k
         print(f"{name}: {of.sum()} cells of {len(np.unique(owner[of]))} subjects")
-    print(f"AUC {float(roc_auc(said.labels == 0, p)):.3f}; intraclass correlation of the logits {found:.2f}\n")
-    n = [int((said.labels == k).sum()) for k in range(2)]
-    alone, wanted = hanley_mcneil(options.auc, *n), (options.auc - 0.5) / (NORMAL.inv_cdf(SURE) + NORMAL.inv_cdf(POWER))
-    rows = [
-        [
-            "correlation of a subject's cells",
-            "standard error",
-            "design effect",
-            "power",
-            "subjects for 80 %",
-            "power there",
-        ]
-    ]
+    if found is not None:
+        print(f"The answers of a subject's cells have a correlation of {found:.2f} (intraclass, of the logits).")
+    alone = hanley_mcneil(options.auc, int((labels == 0).sum()), int((labels == 1).sum()))
+    wanted = (options.auc - 0.5) / (NORMAL.inv_cdf(SURE) + NORMAL.inv_cdf(POWER))
+    rows = [["correlation", "standard error", "design effect", "power", "subjects for 80 %", "power with them"]]
     how = {"studies": options.studies, "draws": options.draws}
-    for rho in sorted({0.0, round(found, 2), 0.5}):
-        one = simulated(said.labels, owner, options.auc, rho, **how)
+    for rho in sorted({*ASSUMED, *([] if found is None else [round(found, 2)])}):
+        one = simulated(labels, owner, options.auc, rho, **how)
         times = max(1, math.ceil((one.error / wanted) ** 2))
-        labels, several = (
-            np.tile(said.labels, times),
-            (owner + (owner.max() + 1) * np.arange(times)[:, None]).reshape(-1),
-        )
-        there = simulated(labels, several, options.auc, rho, **how)
-        effect = (one.error / alone) ** 2
-        rows.append(
-            [
-                f"{rho:.2f}",
-                f"{one.error:.3f}",
-                f"{effect:.1f}",
-                f"{one.found:.0%}",
-                f"{several.max() + 1}",
-                f"{there.found:.0%}",
-            ]
-        )
-    print("\n".join(text_table(rows)))
-    print(f"\nA true AUC of {options.auc}; standard error by Hanley & McNeil 1982, of independent cells: {alone:.3f}.")
+        while True:  # from what the standard error alone asks for
+            several = (owner + (owner.max() + 1) * np.arange(times)[:, None]).reshape(-1)
+            there = simulated(np.tile(labels, times), several, options.auc, rho, **how)
+            if there.found >= POWER:
+                break
+            times += 1
+        effect = f"{(one.error / alone) ** 2:.1f}"
+        subjects = f"{several.max() + 1} ({times} times these)"
+        rows.append([f"{rho:.2f}", f"{one.error:.3f}", effect, f"{one.found:.0%}", subjects, f"{there.found:.0%}"])
+    print("\n".join(["", *text_table(rows), ""]))
+    print(f"A true AUC of {options.auc}; standard error of independent cells, by Hanley & McNeil 1982: {alone:.3f}.")
     print(
-        f"{options.studies} simulated studies, each with {options.draws} resamples of its subjects: power is the share with an"
+        f"{options.studies} simulated studies, each with {options.draws} resamples; power: how many have an interval (95 %) above 0.5."
     )
-    print("interval (95 %) above 0.5. More subjects are as many times these.")
     return 0
+
+
+def cells_of(path: Path) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], float | None]:
+    """The classes; label and subject of each cell, (N,); and the correlation of their answers, None for shards.
+
+    Raises ConfigError where the subjects are not known, or there are not two classes.
+    """
+    found, subjects = None, None
+    if path.is_dir():
+        sides = [Dataset(path, name) for name in read_manifest(path).splits]
+        names, labels = sides[0].class_names, np.concatenate([side.labels for side in sides])
+        if sides[0].manifest.subjects_known:
+            subjects = [subject for side in sides for subject in side.subjects]
+    else:
+        said = Predictions.read(path)
+        names, labels, subjects = said.class_names, said.labels, list(said.subjects or ()) or None
+    if subjects is None or len(names) != 2:
+        raise ConfigError(f"{path}: expected cells of two classes, whose subjects are known")
+    owner = np.unique(subjects, return_inverse=True)[1].reshape(-1)
+    if not path.is_dir():
+        p = np.clip(said.probabilities[:, 0], 1e-9, 1 - 1e-9)
+        found = alike(np.log(p / (1 - p)), labels, owner)
+    return tuple(names), labels, owner, found
 
 
 def command_line() -> Parser:
     """All options."""
     parser = Parser(prog=NAME, description=__doc__)
-    parser.add_argument("predictions", metavar="PREDICTIONS", help="a predictions.csv with subjects")
+    parser.add_argument("data", metavar="DATA", help="prepared shards, or a predictions.csv with subjects")
     parser.add_argument("--auc", type=float, default=0.6, metavar="A", help="the true AUC that is to be shown (0.6)")
     parser.add_argument("--studies", type=int, default=500, metavar="N", help="simulated studies for each figure (500)")
     parser.add_argument("--draws", type=int, default=200, metavar="N", help="resamples in each of them (200)")

@@ -436,6 +436,7 @@ def test_the_power_of_a_study(tmp_path, capsys):
     assert power.main([str(table), "--studies", "20", "--draws", "20"]) == 0
     printed = capsys.readouterr().out
     assert "all: 200 cells of 40 subjects" in printed
-    assert "standard error by Hanley & McNeil 1982, of independent cells: 0.0" in printed
+    assert "standard error of independent cells, by Hanley & McNeil 1982: 0.0" in printed
+    assert "have a correlation of 0." in printed
     assert power.main([str(table), "--auc", "0.5"]) == 2
     assert "--auc must be between 0.5 and 1, got 0.5" in capsys.readouterr().err

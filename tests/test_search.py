@@ -36,8 +36,11 @@ def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
     assert trained == names
     printed = capsys.readouterr().out
     assert "On 12 validation images:" in printed
-    shown = [line for line in printed.splitlines() if "test" in line and "--prepared" not in line]
-    assert all("images of" in line or "8 images (" in line for line in shown), shown  # how many there are, and no more
+    of_the_test = [line.strip() for line in printed.replace(str(tmp_path), "").splitlines() if "test" in line]
+    assert of_the_test
+    assert all(line.startswith("test       8 images") for line in of_the_test), (
+        of_the_test
+    )  # how many there are, and no more
     assert printed.count("validation") > 4
     lines = list(csv.DictReader((out / "search.csv").read_text().splitlines()))
     best = [
@@ -215,7 +218,7 @@ def test_a_search_among_networks_of_one_s_own(tmp_path, capsys, trained, mine):
     assert main([*own, str(tmp_path / "dropout"), "--grid", "dropout=0.1,0.2"]) == 0
     rates = {from_toml(run / "config.toml")["layers"] for run in (tmp_path / "dropout").glob("dropout=*")}
     assert len(rates) == 2
-    own[4] = f"{mine}:small"
+    own[5] = f"{mine}:small"
     assert main([*own, str(tmp_path / "none"), "--grid", "dropout=0.1,0.2"]) == 2
     assert "dropout has no effect on a network of your own" in capsys.readouterr().err
     assert (
