@@ -48,7 +48,7 @@ def test_everything_is_on_the_page(made):
     assert headings == [
         "What it tells apart", "Where it errs", "How far its probabilities can be trusted", "Patient by patient",
         "The most confident mistakes", "Learning", "How good it is",
-        "What training changed in the first layer", "Data", "Settings that differ from the defaults", "To repeat it",
+        "The network", "What training changed in the first layer", "Data", "Settings that differ from the defaults", "To repeat it",
     ]  # fmt: skip
     assert "sensitivity" in text
     assert "ROC AUC" in text
