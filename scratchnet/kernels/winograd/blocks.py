@@ -4,7 +4,8 @@ Each number should come from the far cache once and be used often while it is ne
 
     forward       V of T tiles    64 · T · C       read once for each panel of filters, from L2 or L3
                   M of one panel  64 · T · 32      added to once for each block of channels: L2
-                  U of one block  64 · 32 · 32     made, or read, once for each group of T tiles: L2
+                  U of one block  64 · 32 · 32     made once for each group of T tiles: L2; where it is read instead, a
+                                                   block has more channels, one point's share of it filling half of L1
                   → T so large that M fills a quarter of L2, and V beside it as much or more. Where a panel of U
                     alone outgrows half of L2 it is read anew for each group: then M fills half, for fewer groups
 
@@ -30,6 +31,11 @@ def forward_tiles(channels: int, itemsize: int) -> int:
     by_l2 = caches().l2 // (2 if panel_of_u > caches().l2 // 2 else 4) // PANEL_BYTES
     by_l3 = caches().l3 // 2 // thread_count() // (TILE**2 * channels * itemsize)
     return _whole(min(by_l2, by_l3))
+
+
+def ready_block() -> int:
+    """Channels of a block where U is read and not made: one point's U of a panel takes half of L1, and M is gone over seldom."""
+    return max(1, caches().l1 // 2 * TILE**2 // PANEL_BYTES)
 
 
 def slot_tiles(channels: int, filters: int, itemsize: int) -> int:

@@ -36,7 +36,7 @@ from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
 from scratchnet.kernels.matmul import tile_product
 from scratchnet.kernels.winograd import gradient
-from scratchnet.kernels.winograd.blocks import forward_tiles
+from scratchnet.kernels.winograd.blocks import forward_tiles, ready_block
 from scratchnet.kernels.winograd.filters import BLOCK, transform_block, transformed_filters
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
 from scratchnet.kernels.winograd.tiles import GAP, POINTS, Tiling, inputs_of_tiles, outputs_of_tiles, places
@@ -95,10 +95,11 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, y, winner):
     tiles = min(forward_tiles(channels, x.itemsize), -(-total // TILE_ROWS) * TILE_ROWS)
     groups = -(-total // tiles)
     parts = max(1, min(-(-filters // panel_width(x.dtype)), 4 * thread_count() // groups))
-    u = transformed_filters(weight, backward) if groups > FEW else empty((0, 0, 0, 0), x.dtype)
-    convolve_kernel(taps)(
-        x, x_winner, tiling, weight, backward, u, places(channels, tiles, x.dtype), bias, parts, y, winner
-    )
+    u, block = empty((0, 0, 0, 0), x.dtype), BLOCK
+    if groups > FEW:
+        u, block = transformed_filters(weight, backward), ready_block()
+    at = places(channels, tiles, x.dtype)
+    convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, block, at, bias, parts, y, winner)
 
 
 @functools.cache
@@ -107,11 +108,11 @@ def convolve_kernel(taps):
     m = outputs(taps)
 
     @kernel
-    def convolve_tiles(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner):
+    def convolve_tiles(x, x_winner, tiling, weight, backward, u, block, at, bias, parts, y, winner):
         """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one group of tiles after another; computes `reference.conv2d`.
 
         x (N, H, W, C), weight (T, T, C, F), bias (F,), y (N, OH, OW, F). u (panels, 64, C and a gap, panel width): the
-        transformed filters, or empty, and then each task makes those it needs, block by block. x_winner, winner:
+        transformed filters, or empty, and then each task makes those it needs, `block` channels at a time. x_winner, winner:
         NOT_POOLED, or the corners of the windows where x, or y, is what max-pooling leaves. at: the places of a group. A
         task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
@@ -133,8 +134,8 @@ def convolve_kernel(taps):
             made = scratch(POINTS * (BLOCK + GAP) * columns, y).reshape(POINTS, BLOCK + GAP, columns)
             inputs_of_tiles(x, x_winner, tiling, m, begin, 0, count, v)
             for panel in range(part * panels // parts, (part + 1) * panels // parts):
-                for first in range(0, channels.size, BLOCK):
-                    last = min(channels.size, first + BLOCK)
+                for first in range(0, channels.size, block):
+                    last = min(channels.size, first + block)
                     filters, start = made, 0
                     if ready:
                         filters, start = u[panel], first
