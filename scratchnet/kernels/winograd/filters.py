@@ -6,8 +6,6 @@ cache, so that a product can use them right after they are made and before they 
 
 import functools
 
-import numpy as np
-
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
@@ -145,7 +143,7 @@ def transform_kernel(taps):
         blocks = (channels + BLOCK - 1) // BLOCK
         for task in prange(u.shape[0] * blocks):
             rules = flush_denormals()
-            panel, first = np.int64(task) // blocks, np.int64(task) % blocks * BLOCK
+            panel, first = task // blocks, task % blocks * BLOCK
             transform_block(weight, backward, taps, panel, first, min(channels, first + BLOCK), u[panel], first)
             restore(rules)
 

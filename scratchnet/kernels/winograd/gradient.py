@@ -7,8 +7,6 @@ made first; then each task sums up one block of dU over them, and brings it back
 
 import functools
 
-import numpy as np
-
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
@@ -129,16 +127,15 @@ def back_kernel(taps):
         channels = dweight.shape[2]
         for task in prange(panels * channels):
             rules = flush_denormals()
-            panel, c = np.int64(task) // channels, np.int64(task) % channels
+            panel, c = task // channels, task % channels
             block, row = c // BLOCK, c % BLOCK
             sums = scratch(POINTS * columns, du).reshape(POINTS, 1, columns)
             for point in range(POINTS):
                 total = sums[point, 0]
-                total[:] = du[0, panel, block, point, row]
-                for slot in range(1, slots):
+                for slot in range(slots):
                     one = du[slot, panel, block, point, row]
                     for f in range(columns):
-                        total[f] += one[f]
+                        total[f] = total[f] + one[f] if slot > 0 else one[f]
             transform_block_back(sums, taps, panel, c, c + 1, dweight, accumulate)
             restore(rules)
 
@@ -164,7 +161,7 @@ def multiply_kernel(taps):
         rows = BLOCK + GAP
         for task in prange(panels * blocks):
             rules = flush_denormals()
-            panel, block = np.int64(task) // blocks, np.int64(task) % blocks
+            panel, block = task // blocks, task % blocks
             sums = (
                 du[panel, block] if du.size > 0 else scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns)
             )
