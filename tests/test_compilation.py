@@ -1,7 +1,11 @@
 """Kernels are compiled once: what one process has compiled, the next one loads."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
+from scratchnet.kernels import convolution
 from scratchnet.training import compilation
 from scratchnet.training.config import Config
 
@@ -53,3 +57,17 @@ def test_a_helper_that_fails_costs_time_only(trouble, monkeypatch, capfd):
     compilation.compile_kernels(Config())
     assert done == [compilation.FAST, compilation.DIRECT, "float32-adam"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_helper_takes_its_share_of_the_fast_path(monkeypatch):
+    """The gradients, which are compiled while the first process compiles the forward pass."""
+    paths, backward_weight = [], convolution.backward_weight
+
+    def look(geometry, remembered, *rest):
+        paths.append((remembered.how, remembered.winner.size > 0))
+        backward_weight(geometry, remembered, *rest)
+
+    monkeypatch.setattr(convolution, "backward_weight", look)
+    monkeypatch.setenv("SCRATCHNET_CONV", "direct")
+    compilation.help_compiling(json.dumps(asdict(Config())))
+    assert paths == [("winograd", True)] * 5 + [("direct", False)] * 5

@@ -1,8 +1,8 @@
 """All kernels that training needs, compiled before the first step, by two processes side by side.
 
-Numba compiles one function at a time, and for training that is half a minute. A process loads what another has
-compiled and kept on disk, so a second one compiles the direct convolution and what is around it, while this one
-compiles Winograd's algorithm.
+Numba compiles one function at a time, and for training that is some 20 seconds. A process loads what another has
+compiled and kept on disk, so a second one compiles the direct convolution, what is around it, and the gradients of
+Winograd's algorithm, while this one compiles its forward pass.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 import scratchnet
+from scratchnet.kernels import convolution
 from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 from scratchnet.kernels.matmul import LONG
+from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.terminal.launcher import without_launcher
 from scratchnet.training.config import Config
@@ -101,8 +103,27 @@ def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
 
 
 def help_compiling(config: str) -> None:
-    """What the second process does: a step by the direct path. config: as JSON."""
-    small_step(Config(**json.loads(config)), DIRECT)
+    """What the second process does: a step by the direct path, and the gradients of the fast one between its two halves. config: as JSON.
+
+    The first process needs the direct path's forward kernels when it has compiled the fast one's, and then the gradients.
+    """
+    settings = Config(**json.loads(config))
+    network = trial_network(settings, 32)
+    network.forward(np.zeros((DIRECT, *(network.input_shape or ())), settings.dtype), training=True)
+    for layer in reversed(network.layers):
+        if isinstance(layer, Conv2D) and convolution.can_pool_inside(layer.kernel_size, layer.stride):
+            _fast_gradient(layer, settings.dtype)
+    small_step(settings, DIRECT)
+
+
+def _fast_gradient(layer: Conv2D, dtype: str) -> None:
+    """The gradient of a convolution's filters where ReLU and pooling are part of the pass."""
+    height, width, filters = layer.geometry.output_shape
+    dy = np.zeros((FAST, height // 2, width // 2, filters), dtype)
+    x = np.zeros((FAST, *layer.geometry.input_shape), dtype)
+    remembered = convolution.Remembered("winograd", x, np.zeros(dy.shape, np.uint8))
+    convolution.backward_bias(remembered, dy)
+    convolution.backward_weight(layer.geometry, remembered, dy, layer.weight.grad, False)
 
 
 def _kernels_of(config: Config) -> str:
