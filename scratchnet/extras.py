@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from scratchnet.errors import MissingExtraError, ScratchnetError
 from scratchnet.terminal.invocation import checkout, python
@@ -95,6 +94,8 @@ def _origin(extra: str) -> str:
         return named
     note = json.loads(text)
     if "dir_info" in note:
+        from urllib.request import url2pathname  # brings HTTP and TLS, which no other line needs
+
         return f"{url2pathname(urlparse(note['url']).path)}[{extra}]"
     if vcs := note.get("vcs_info"):
         return f"{named} @ {vcs['vcs']}+{note['url']}@{vcs['commit_id']}"

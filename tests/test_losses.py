@@ -241,6 +241,24 @@ def test_mean_squared_error(rng):
     np.testing.assert_allclose(loss.backward(8), gradient / 2, rtol=1e-12)
 
 
+def test_the_mean_over_a_batch_is_taken_in_float64():
+    logits, labels = np.array([[0, 0], [10, 0]], "float32"), np.array([0, 0])
+    first, second = map(float, reference.softmax_cross_entropy(logits, labels))
+    exact, rounded = (first + second) / 2, float(np.float32(first + second) / 2)
+    assert SoftmaxCrossEntropy().forward(logits, labels) == exact != rounded
+
+
+def test_the_squared_error_belongs_to_each_image_and_keeps_the_dtype():
+    np.testing.assert_array_equal(
+        reference.mean_squared_error(np.array([[1.0, 2], [3, 5]]), np.zeros((2, 2))), [2.5, 17]
+    )
+    loss, y = MeanSquaredError(), np.array([[1], [1e-4]], "float32")
+    assert loss.forward(y, np.zeros(y.shape)) == pytest.approx((1 + 1e-8) / 2, abs=1e-12)  # in float32 it would be 1/2
+    assert loss.backward().dtype == np.float32
+    assert loss.forward(y[:1], np.zeros((1, 1))) == 1
+    np.testing.assert_array_equal(loss.backward(), [[2]])
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -253,10 +271,21 @@ def test_mean_squared_error(rng):
             DtypeError,
             "y must be an array of float32 or float64, got list",
         ),
+        (lambda: MeanSquaredError().forward(np.ones(2, int), np.ones(2)), DtypeError, "got int64"),
+        (lambda: MeanSquaredError().forward(np.ones((0, 2)), np.ones((0, 2))), ShapeError, "with N at least 1"),
+        (
+            lambda: MeanSquaredError().forward(np.array([np.inf]), np.ones(1)),
+            NonFiniteError,
+            "MeanSquaredError: y holds",
+        ),
         (lambda: MeanSquaredError().forward(np.ones(2), ["a", "b"]), DtypeError, "targets must be real numbers"),
         (lambda: MeanSquaredError().forward(np.ones((2, 1)), np.ones(2)), ShapeError, r"got \(2, 1\) and \(2,\)"),
         (lambda: MeanSquaredError().forward(np.ones(2), np.array([1, np.nan])), NonFiniteError, "targets holds a NaN"),
-        (lambda: MeanSquaredError().backward(), OrderError, r"backward needs a forward\(y, targets\)"),
+        (
+            lambda: MeanSquaredError().backward(),
+            OrderError,
+            r"MeanSquaredError: backward needs a forward\(y, targets\)",
+        ),
     ],
 )
 def test_losses_refuse(call, error, message):

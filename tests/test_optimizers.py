@@ -89,6 +89,30 @@ def test_a_resumed_run_goes_on_to_the_bit(rng, make):
         np.testing.assert_array_equal(one.value, other.value)
 
 
+def test_the_steps_of_a_state_may_be_of_any_integer_type(rng):
+    optimizer = SGD(weight_and_bias(rng))
+    optimizer.load_state_dict(optimizer.state_dict() | {"steps": np.array(7, "int32")})
+    assert optimizer.steps == 7
+
+
+def test_what_is_not_said_is_as_in_the_papers(rng):
+    parameters = weight_and_bias(rng)
+    assert repr(Adam(parameters)) == (
+        "<Adam of 16 weights, learning_rate=0.001, l2=0.0, weight_decay=0.0, beta1=0.9, beta2=0.999, epsilon=1e-08; steps done: 0>"
+    )
+    assert repr(SGD(parameters)) == "<SGD of 16 weights, learning_rate=0.01, momentum=0.0, l2=0.0; steps done: 0>"
+
+
+def test_what_comes_after_a_frozen_parameter_moves(rng):
+    frozen, free = parameters = weight_and_bias(rng)
+    before = [p.value.copy() for p in parameters]
+    frozen.frozen = True
+    draw_gradients(parameters, rng)
+    SGD(parameters, learning_rate=0.5).step()
+    np.testing.assert_array_equal(frozen.value, before[0])
+    np.testing.assert_allclose(free.value, before[1] - 0.5 * free.grad)
+
+
 def test_names_in_the_state(rng):
     assert set(Adam(weight_and_bias(rng)).state_dict()) == {
         "steps", "dense1.weight.mean", "dense1.weight.square", "dense1.bias.mean", "dense1.bias.square",
@@ -147,6 +171,7 @@ def test_a_parameter_in_another_memory_order_moves_too(make):
         (lambda p: Adam(p, l2=-1e-3), "l2 must be at least 0, got -0.001: the report uses 0.0005"),
         (lambda p: Adam(p, l2=float("inf")), "l2"),
         (lambda p: Adam(p, beta1=1.0), "beta1 and beta2 must be at least 0 and less than 1, got 1.0 and 0.999"),
+        (lambda p: Adam(p, beta2=1.0), "less than 1, got 0.9 and 1.0"),
         (lambda p: Adam(p, beta2=-0.1), "beta1 and beta2 must be at least 0"),
         (lambda p: Adam(p, epsilon=0), "epsilon must be greater than 0"),
         (lambda p: Adam(p, weight_decay=-1), "weight_decay at least 0"),
