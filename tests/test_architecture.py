@@ -253,10 +253,17 @@ def test_the_loop_over_tasks_is_the_end_of_its_kernel():
                 assert isinstance(last, ast.For), node.name
                 assert ast.unparse(last.iter).startswith("prange("), node.name
                 assert ast.unparse(node).count("prange(") == 1, node.name
-                stored = [n.ctx for part in before for n in ast.walk(part) if isinstance(n, ast.Subscript)]
-                assert not any(isinstance(context, ast.Store) for context in stored), node.name
+                inside = [n for part in before for n in ast.walk(part)]
+                assert not [n for n in inside if isinstance(n, ast.AugAssign)], node.name
+                stored = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
+                assert all(isinstance(n, ast.Name | ast.Tuple) for n in stored), node.name
+                called = {ast.unparse(n.func).split(".")[-1] for n in inside if isinstance(n, ast.Call)}
+                assert called <= {"reshape", "type", "lanes_of"}, (
+                    node.name
+                )  # nothing that makes an array, or writes to one
                 loops += 1
-    assert loops > 30
+    calls = [n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    assert loops == sum(ast.unparse(n.func) == "prange" for n in calls) > 30  # and none in a helper
 
 
 def test_every_kernel_says_what_the_textbook_calls_its_result():

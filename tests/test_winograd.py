@@ -94,6 +94,7 @@ def small_blocks(monkeypatch):
     """As on a machine with tiny caches; and all filters are transformed at once."""
     monkeypatch.setattr(winograd, "forward_tiles", lambda channels, itemsize: TILE_ROWS)
     monkeypatch.setattr(winograd, "FEW", 0)
+    monkeypatch.setattr(winograd, "ready_block", lambda: 5)
     for name in ("slot_tiles", "group_tiles"):
         monkeypatch.setattr(gradient, name, lambda channels, filters, itemsize: 2 * TILE_ROWS)
 

@@ -92,8 +92,8 @@ def backward_weight(geometry, remembered, dy, dweight, accumulate):
 def backward_input(geometry, remembered, dy, weight):
     """dx (N, H, W, C)."""
     if remembered.how != "winograd":
-        algorithm = inside if remembered.how == "inside" else direct
-        return algorithm.backward_input(geometry, dy, weight)
+        products = inside if remembered.how == "inside" else direct
+        return products.backward_input(geometry, dy, weight)
     top, _, left, _ = geometry.pads
     dx = empty((len(dy), *geometry.input_shape), dy.dtype)
     winograd.backward_input(dy, remembered.winner, weight, top, left, dx)

@@ -197,7 +197,7 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
     while block > 1 and (tiles + block - 1) // block * panels < enough:
-        block //= 2
+        block = block // 2
     for task in prange((tiles + block - 1) // block * panels):
         rules = flush_denormals()
         first = task % panels * columns

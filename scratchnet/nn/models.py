@@ -54,7 +54,7 @@ def report(
 def report_wide(image_size: int = 256, **options: Any) -> Sequential:
     """The same network with the filters of the shapes that the report prints: 128×128×64 after the first block, and so on.
 
-    options: those of `report`.
+    options: those of `report` but `filters`.
     """
     return report(image_size, filters=REPORT_WIDE_FILTERS, **options)
 

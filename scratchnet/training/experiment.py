@@ -21,7 +21,7 @@ from scratchnet.data.familiar import KEY as FAMILIAR
 from scratchnet.data.familiar import Familiar
 from scratchnet.data.image_set import SomeImages
 from scratchnet.errors import ConfigError, DataError
-from scratchnet.kernels.machine.vectors import VECTOR_BYTES
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 from scratchnet.measures.calibration import KEY as CALIBRATION
 from scratchnet.measures.calibration import Calibration, fitted_temperature
 from scratchnet.measures.evaluation import Evaluation
@@ -159,7 +159,11 @@ class Training(Trained):
                 **{name: version(name) for name in ("numpy", "numba", "h5py")},
             },
             # What else the last bits of sums depend on.
-            "arithmetic": {"vector_bytes": VECTOR_BYTES, "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", "")},
+            "arithmetic": {
+                "vector_bytes": VECTOR_BYTES,
+                "register_tile": f"{TILE_ROWS} × {TILE_VECTORS}",
+                "SCRATCHNET_CONV": os.environ.get("SCRATCHNET_CONV", ""),
+            },
         }
 
     def _to_evaluate(self, side: ImageSet) -> Batches:
@@ -282,7 +286,7 @@ class Experiment(Training):
             f"{name} {before or 'unset'} → {now or 'unset'}"
             for part in ("versions", "arithmetic")
             for name, now in self.about[part].items()
-            if name != "h5py" and (before := checkpoint.about.get(part, {}).get(name)) != now
+            if name != "h5py" and (before := checkpoint.about.get(part, {}).get(name, now)) != now
         ]
 
 

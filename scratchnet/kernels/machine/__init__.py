@@ -1,4 +1,4 @@
-"""What the kernels ask of the machine: compilation, vectors, memory, threads, denormal numbers. Nothing here knows a layer.
+"""What the kernels ask of the machine: compilation, loops, threads, vectors, memory, caches, denormal numbers. Nothing here knows a layer.
 
 It may import `scratchnet.errors` and nothing else of scratchnet.
 """

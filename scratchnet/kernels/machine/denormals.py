@@ -2,7 +2,7 @@
 
 A float32 below 1.2e-38 that is not zero is *denormal*: its leading digit is 0. Many processors multiply such a number a
 hundred times as slowly as another. They do occur: gradients of a loss near zero, products of small numbers. Each task of
-a kernel that multiplies therefore begins and ends with
+a kernel that multiplies weights or gradients therefore begins and ends with
 
     rules = flush_denormals()
     ...

@@ -50,9 +50,9 @@ def _prange_code(typingctx, count):
                 builder.store(builder.udiv(builder.mul(count, builder.add(number, _WORD(1))), of), end)
             with from_python:
                 threads = builder.zext(_function(builder, "get_num_threads", _CODE, [])(), _WORD)
-                threads = builder.select(builder.icmp_signed("<", count, threads), count, threads)
-                with builder.if_then(builder.icmp_signed(">", threads, _WORD(1))):
-                    _run_on_threads(context, builder, threads)
+                shares = builder.select(builder.icmp_signed("<", count, threads), count, threads)
+                with builder.if_then(builder.icmp_signed(">", shares, _WORD(1))):
+                    _run_on_threads(context, builder, shares, threads)
                     builder.store(_WORD(0), end)
         make = context.typing_context.resolve_value_type(range)
         of_two = make.get_call_type(context.typing_context, (types.int64, types.int64), {})
@@ -70,17 +70,20 @@ def _function(builder, name, result, arguments):
     return lambda *values: builder.call(function, values)
 
 
-def _run_on_threads(context, builder, threads):
-    """Has so many threads call the kernel that is being compiled, with its arguments; when all are done, an error of theirs is its own."""
+def _run_on_threads(context, builder, shares, threads):
+    """Has threads call the kernel that is being compiled, with its arguments, once for each share; then an error of theirs is its own.
+
+    Numba keeps the number of threads that it is given for its next loops: it is that of all, not only of those that have a share.
+    """
     kernel = builder.function
     _, error, *given = kernel.args
-    values = [_CODE(0), ir.Constant(error.type.pointee, None), threads, *given]
+    values = [_CODE(0), ir.Constant(error.type.pointee, None), shares, *given]
     packed = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in values]))
     for position, value in enumerate(values):
         builder.store(value, cgutils.gep_inbounds(builder, packed, 0, position))
     data = builder.bitcast(packed, _BYTES)
     # The only argument is an address that moves on by one from call to call: its distance from data is the thread's number.
-    arguments, steps, calls = (cgutils.alloca_once_value(builder, value) for value in (data, _WORD(1), threads))
+    arguments, steps, calls = (cgutils.alloca_once_value(builder, value) for value in (data, _WORD(1), shares))
     _function(builder, "numba_parallel_for", ir.VoidType(), [_BYTES] * 5 + [_WORD] * 3)(
         builder.bitcast(_share_of(kernel, packed.type), _BYTES),
         *(builder.bitcast(place, _BYTES) for place in (arguments, calls, steps)),
@@ -101,14 +104,14 @@ def _share_of(kernel, packed):
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     here, calls, _, data = function.args
-    code_at, error_at, threads_at, *given_at = (
+    code_at, error_at, shares_at, *given_at = (
         cgutils.gep_inbounds(builder, builder.bitcast(data, packed), 0, position)
         for position in range(len(packed.pointee.elements))
     )
     given = [builder.load(place) for place in given_at]
     memory, error = (cgutils.alloca_once(builder, kernel.args[position].type.pointee) for position in (0, 1))
     first = builder.sub(builder.ptrtoint(builder.load(here), _WORD), builder.ptrtoint(data, _WORD))
-    of = builder.or_(_WORD(MARK << 2 * BITS), builder.shl(builder.load(threads_at), _WORD(BITS)))
+    of = builder.or_(_WORD(MARK << 2 * BITS), builder.shl(builder.load(shares_at), _WORD(BITS)))
     with cgutils.for_range(builder, builder.load(calls)) as loop:
         share = builder.or_(of, builder.add(first, loop.index))
         builder.store(builder.inttoptr(share, memory.type.pointee), memory)
