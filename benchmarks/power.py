@@ -29,6 +29,7 @@ from scratchnet.terminal.text_table import text_table
 NAME = "python -m benchmarks.power"
 NORMAL = NormalDist()
 ASSUMED = (0.0, 0.3, 0.5)  # correlations
+MOST = 40  # times these subjects: what would take so many more is not looked for
 SURE, POWER = 0.975, 0.8  # an interval of 95 %; the usual power that a study is planned for
 
 
@@ -46,8 +47,10 @@ def hanley_mcneil(area: float, positives: int, negatives: int) -> float:
     return math.sqrt((area * (1 - area) + spread) / (positives * negatives))
 
 
-def alike(score: NDArray[np.float64], labels: NDArray[np.int64], owner: NDArray[np.int64]) -> float:
+def alike(score: NDArray[np.float64], labels: NDArray[np.int64], owner: NDArray[np.int64]) -> float | None:
     """The intraclass correlation ρ: how much of the spread of the scores within a class is between its subjects, 0 to 1.
+
+    None where it is not defined: each subject has one cell, each class one subject, or all scores are equal.
 
     By the analysis of variance: ρ = (MSB − MSW) / (MSB + (m₀ − 1) MSW), with the mean squares between subjects and within, pooled over
     classes, and m₀ the size of a subject (corrected where they differ). Source: Donner 1986, "A review of inference procedures for the
@@ -63,6 +66,8 @@ def alike(score: NDArray[np.float64], labels: NDArray[np.int64], owner: NDArray[
         within += float(((mine - means[of]) ** 2).sum())
         groups, images = groups + len(counts) - 1, images + len(mine) - len(counts)
         sizes += len(mine) - float((counts**2).sum()) / len(mine)
+    if not groups or not images or between + within == 0:
+        return None
     between, within = between / groups, within / images
     return min(1.0, max(0.0, (between - within) / (between + (sizes / groups - 1) * within)))
 
@@ -110,7 +115,11 @@ def measure(options: argparse.Namespace) -> int:
     """Prints the cells by subject, the standard error and the power at several correlations, and how many subjects are needed."""
     if not 0.5 < options.auc < 1:
         raise ConfigError(f"--auc must be between 0.5 and 1, got {options.auc}")
+    if min(options.studies, options.draws) < 1:
+        raise ConfigError(f"--studies and --draws must be at least 1, got {options.studies} and {options.draws}")
     names, labels, owner, found = cells_of(Path(options.data))
+    if set(labels) != {0, 1}:
+        raise ConfigError(f"{options.data}: an area under the curve needs cells of two classes, {' and '.join(names)}")
     for k, name in enumerate(names):
         of = labels == k
         print(f"{name}: {of.sum()} cells of {len(np.unique(owner[of]))} subjects")
@@ -122,16 +131,17 @@ def measure(options: argparse.Namespace) -> int:
     how = {"studies": options.studies, "draws": options.draws}
     for rho in sorted({*ASSUMED, *([] if found is None else [round(found, 2)])}):
         one = simulated(labels, owner, options.auc, rho, **how)
-        times = max(1, math.ceil((one.error / wanted) ** 2))
-        while True:  # from what the standard error alone asks for
+        least = max(1, math.ceil((one.error / wanted) ** 2))
+        for times in range(least, MOST):  # from what the standard error alone asks for
             several = (owner + (owner.max() + 1) * np.arange(times)[:, None]).reshape(-1)
             there = simulated(np.tile(labels, times), several, options.auc, rho, **how)
             if there.found >= POWER:
+                needed = f"{several.max() + 1} ({times} times these)", f"{there.found:.0%}"
                 break
-            times += 1
+        else:
+            needed = f"more than {(MOST - 1) * (owner.max() + 1)}", "–"
         effect = f"{(one.error / alone) ** 2:.1f}"
-        subjects = f"{several.max() + 1} ({times} times these)"
-        rows.append([f"{rho:.2f}", f"{one.error:.3f}", effect, f"{one.found:.0%}", subjects, f"{there.found:.0%}"])
+        rows.append([f"{rho:.2f}", f"{one.error:.3f}", effect, f"{one.found:.0%}", *needed])
     print("\n".join(["", *text_table(rows), ""]))
     print(f"A true AUC of {options.auc}; standard error of independent cells, by Hanley & McNeil 1982: {alone:.3f}.")
     print(

@@ -81,7 +81,9 @@ def test_what_would_have_no_effect_is_refused(name, value, without, with_):
 
 
 def test_two_remedies_for_the_same_exclude_each_other():
-    with pytest.raises(ConfigError, match="label_smoothing and focus exclude each other: set one of them to 0, got"):
+    with pytest.raises(
+        ConfigError, match="label_smoothing and focus are not offered together: set one of them to 0, got"
+    ):
         Config(label_smoothing=0.1, focus=2)
 
 

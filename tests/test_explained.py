@@ -28,8 +28,9 @@ from scratchnet.errors import ConfigError
 from scratchnet.measures.calibration import Calibration
 from scratchnet.pages import explained_page
 from scratchnet.pages.steps import COLUMNS, SHOWN, steps_of
+from scratchnet.terminal.wording import percent
 from scratchnet.use.explain import feature_maps, receptive_field
-from scratchnet.use.explain_sheets import Decision
+from scratchnet.use.explain_sheets import Decision, _how_to_read
 from scratchnet.use.predictor import Predictor
 from tests.small_data import random_images
 from tests.small_runs import HOSTILE
@@ -180,6 +181,11 @@ def test_the_answer_is_that_of_predict_at_its_operating_point(symmetries):
     said = " ".join(decision.sentences())
     assert f"says {name!r} from {50 * p[rarer]:.1f} % on, chosen for a sensitivity of 95.0 %. By its folder" in said
     assert said.endswith("the network is right.")
+    predictor.calibration = Calibration(3.0, 40, 20, symmetries)
+    scaled = Decision.of(predictor, pixels)
+    assert scaled.as_it_lies == predictor.probabilities(pixels[None], symmetries=False)[0, scaled.asked]
+    told = f"They start from {percent(scaled.as_it_lies)}, " in " ".join(_how_to_read(scaled, "'a'"))
+    assert told == symmetries
     predictor.calibration = Calibration(1.0, 40, 20, not symmetries, name, 0.0, 0.95)  # of other answers than these
     assert Decision.of(predictor, pixels).said == p.argmax()
 

@@ -373,7 +373,7 @@ def test_an_optimiser_of_another_network_and_halves_of_a_pair_are_refused():
         small().fit(x.tolist(), y)
 
 
-NO_PATHS = [None, 3, True, b"net.h5", "", "a\0b", {}, np.array([1])]
+NO_PATHS = [None, 3, True, b"net.h5", "", "a\0b", {}, np.zeros((3, 3))]
 
 
 @pytest.mark.parametrize("given", NO_PATHS, ids=repr)
@@ -393,6 +393,7 @@ def test_a_place_where_no_file_can_be_is_refused_with_the_remedy(tmp_path):
         for where, said in (
             (tmp_path, "it is a folder: name a file in it"),
             (tmp_path / "no" / "net.h5", "make it first"),
+            (tmp_path / ("n" * 300 + ".h5"), "too long"),
         ):
             with pytest.raises(DataError, match=f"cannot be written: .*{said}"):
                 save(where)

@@ -55,6 +55,16 @@ def test_what_launchers_say():
         (["search", "S"], {"PMI_RANK": "{}", "PMI_SIZE": "2"}, "leave out mpiexec -n 2"),
         (["predict", "R"], {"OMPI_COMM_WORLD_RANK": "{}", "OMPI_COMM_WORLD_SIZE": "4"}, "leave out mpiexec -n 4"),
         (None, {"SLURM_PROCID": "{}", "SLURM_STEP_NUM_TASKS": "2"}, "say srun -n 1, or, .* unset SLURM_STEP_NUM_TASKS"),
+        (
+            ["folds", "S"],  # srun --mpi=pmi2 sets both
+            {"PMI_RANK": "{}", "PMI_SIZE": "2", "SLURM_STEP_NUM_TASKS": "2"},
+            "say srun -n 1, or, .* unset PMI_SIZE SLURM_STEP_NUM_TASKS",
+        ),
+        (
+            ["folds", "S"],  # mpiexec within Slurm, which has started its helpers by srun
+            {"PMI_RANK": "{}", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2", "SLURM_STEP_NUM_TASKS": "2"},
+            "leave out mpiexec -n 2",
+        ),
     ],
 )
 def test_what_is_one_process_is_refused_as_several(program, variables, remedy, rank, capsys, monkeypatch):
@@ -77,7 +87,7 @@ def test_where_open_mpi_does_otherwise_it_is_said(monkeypatch):
     stop = "To stop and save: kill -USR1 123. At Ctrl-C Open MPI ends the ranks before they can."
     assert " ".join(opening._of_open_mpi(["lab1", "lab2"], [0, 0])).split() == stop.split()
     said = " ".join(opening._of_open_mpi(["lab1", "lab2"], [0, 7]))
-    assert "7 cores of lab2 have nothing to do: mpiexec --bind-to none" in " ".join(said.split())
+    assert "7 cores of lab2 stay idle: mpiexec --bind-to none" in " ".join(said.split())
 
 
 @needs_mpi

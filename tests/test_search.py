@@ -58,8 +58,16 @@ def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
     assert "choose another --out" in capsys.readouterr().err
 
 
+def without(newest, *names):
+    """A run's description, from before these settings were there."""
+    if newest is None:
+        return None
+    about, progress = newest
+    return about | {"config": {name: value for name, value in about["config"].items() if name not in names}}, progress
+
+
 @pytest.mark.parametrize("kept", ["0", "1"])
-def test_what_patience_has_ended_is_done_and_known(tmp_path, capsys, trained, kept):
+def test_what_patience_has_ended_is_done_and_known(tmp_path, capsys, trained, kept, monkeypatch):
     """With or without a checkpoint: it is not trained again, more patience goes on, and other settings are refused."""
     data, out = make_sides(tmp_path / "data", train=24, validation=12, test=8), tmp_path / "out"
     asked = [
@@ -79,6 +87,10 @@ def test_what_patience_has_ended_is_done_and_known(tmp_path, capsys, trained, ke
     assert "not finished" not in capsys.readouterr().out
     assert main([*asked, "--patience", "1"]) == 0
     assert len(trained) == 1
+    with monkeypatch.context() as before:  # made before there were these options
+        newest = plan.Plan._newest
+        before.setattr(plan.Plan, "_newest", lambda self: without(newest(self), "label_smoothing", "focus"))
+        assert main([*asked, "--patience", "1"]) == 0
     assert main([*asked, "--patience", "1", "--batch-size", "8"]) == 2
     assert "choose another --out" in capsys.readouterr().err
     assert main([*asked, "--patience", "4"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from scratchnet.nn.schedules import Schedule
 from scratchnet.prepare import cache
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_atomically, write_text_atomically
+from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
 from scratchnet.training.options import given_hyper_parameters
 from scratchnet.use.network import start
@@ -65,14 +67,20 @@ def run(options: argparse.Namespace) -> int:
     if options.learning_rate is not None:
         raise ConfigError("--learning-rate is what is looked for: leave it out")
     source, common = opened(options)
-    networks = Networks([options.model], given_hyper_parameters(options), lambda: shards)
-    shards = source
-    if not cache.is_dataset(source):
+
+    @functools.cache
+    def shards() -> Path:
+        if cache.is_dataset(source):
+            return source
         settings = settings_of(options, common, SETTINGS)
-        shards = cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
-    config = replace(networks.config(common), warmup=0, schedule="constant")
+        return cache.kept(source, settings, Path(options.prepared) if options.prepared else None)
+
+    networks = Networks([options.model], given_hyper_parameters(options), shards)
+    # The climb is the only schedule: whatever belongs to another is left out with it.
+    plain = {name: getattr(Config, name) for name in ("schedule", "step_epochs", "step_factor")}
+    config = replace(networks.config(common), warmup=0, **plain)
     compile_first(config)
-    with Dataset(shards, "train") as images:
+    with Dataset(shards(), "train") as images:
         training = Training(config, images)
         start(training.network, config, images.class_names)
         rates, losses = climb(training, options.steps, options.least, options.most)

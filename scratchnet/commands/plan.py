@@ -92,13 +92,13 @@ class Plan:
         if not (newest := self._newest()):
             return
         about, _ = newest
-        wanted, found = asdict(self.config), about["config"]
+        wanted, found = asdict(self.config), asdict(Config.from_dict(about["config"]))
         if not self.config.micro_batch:  # chosen by the run, where its layers observe a micro-batch together
             del wanted["micro_batch"]
         different = [
-            "other layers" if name == "layers" else f"{name} {found.get(name)}, not {value}"
+            "other layers" if name == "layers" else f"{name} {found[name]}, not {value}"
             for name, value in wanted.items()
-            if name not in RESUMABLE and found.get(name) != value
+            if name not in RESUMABLE and found[name] != value
         ]
         if about["data"] != str(self.shards.resolve()):
             different.append(f"the images in {about['data']}, not {self.shards}")

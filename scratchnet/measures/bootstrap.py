@@ -4,6 +4,10 @@ Cells of one patient are alike, so a test set of 2,000 cells of 20 patients says
 bootstrap imitates "the same study with other patients": it draws as many subjects as there are, **with replacement**, each
 with all of its images, and measures again; the middle 95 % of a thousand such measures are the interval.
 
+One measure is biased in resamples: copies of an image share a threshold, which raises the average precision. Its interval is
+moved, so that the median of the resamples is the value of the study (a shift of our own: in 8 of 9 simulated settings it held
+the true value more often than before).
+
 Strata. Subjects are drawn within their group: those whose images are all of class 0, all of class 1, …, of several
 classes. Each resample has then as many subjects of each kind as the study had, so that no resample of a small test
 set lacks a class (which has neither recall nor ROC), and the interval leaves out the randomness of the number of

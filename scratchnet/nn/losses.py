@@ -75,8 +75,7 @@ class SoftmaxCrossEntropy(Loss):
             )
         if label_smoothing and focus:
             raise ConfigError(
-                f"label_smoothing {label_smoothing} and focus {focus} are two remedies for the same, which nobody has defined "
-                "together: set one of them to 0"
+                f"label_smoothing and focus are not offered together: set one of them to 0, got {label_smoothing} and {focus}"
             )
         self.label_smoothing, self.focus = float(label_smoothing), float(focus)
 

@@ -1,4 +1,4 @@
-"""The layers of a run's network, on its page: with their arguments, their outputs, and how many weights each learns."""
+"""The layers of a run's network, on its page: with their arguments, their outputs, and how many weights each has."""
 
 from __future__ import annotations
 

@@ -47,9 +47,14 @@ for one in ranks:
 silent = False
 while of:
     for descriptor, _ in poll.poll():
-        rank, process = of.pop(descriptor)
-        poll.unregister(descriptor)
-        os.close(descriptor)
+        if descriptor not in of:
+            continue  # the other one of the same rank has come with it
+        rank, process = of[descriptor]
+        # Of the two, its pipe too: one that the rank had not yet opened tells of no end.
+        for both in [one for one in of if of[one][0] == rank]:
+            poll.unregister(both)
+            os.close(both)
+            del of[both]
         left = os.path.exists(os.path.join(folder, "left-" + rank))
         if not left and not silent and not os.path.exists(os.path.join(folder, "aborted")):
             silent = True

@@ -67,7 +67,9 @@ def as_path(given: Any, what: str = "a file") -> Path:
     """
     fits = isinstance(given, str | os.PathLike) and isinstance(named := os.fspath(given), str)
     if not fits or not named or "\0" in named:
-        raise DataError(f"expected the path of {what}, a text or a pathlib.Path, got {repr(given)[:60]}")
+        raise DataError(
+            f"expected the path of {what}, a text or a pathlib.Path, got {' '.join(repr(given).split())[:60]}"
+        )
     return Path(named)
 
 
@@ -82,9 +84,11 @@ def writing(path: Any) -> Iterator[Path]:
         yield target
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
-        if target.is_dir():
+        if os.path.isdir(
+            target
+        ):  # unlike Path's, it raises nothing, for a name that is too long or may not be looked at
             why = "it is a folder: name a file in it"
-        elif not target.parent.is_dir():
+        elif not os.path.isdir(target.parent):
             why = f"{target.parent} is not a folder: make it first"
         raise DataError(f"{target} cannot be written: {why}") from error
 

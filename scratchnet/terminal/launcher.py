@@ -17,6 +17,7 @@ LAUNCHERS = (
     ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"),
 )
+OF_MPIEXEC = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # set by Open MPI's and Hydra's, and not by srun
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ def launched(variables: Mapping[str, str] = os.environ) -> Launched | None:
     for names in LAUNCHERS:
         rank, size, local_rank, local_size = (_number(variables.get(name)) for name in names)
         if rank is not None and size is not None and size > 1:
-            by = "srun" if names[0].startswith("SLURM") or "SLURM_STEP_NUM_TASKS" in variables else f"mpiexec -n {size}"
+            by = f"mpiexec -n {size}"
+            # An mpiexec may start its own helpers by srun, whose variables the ranks then have too; srun itself may set PMI's.
+            if "SLURM_STEP_NUM_TASKS" in variables and not any(name in variables for name in OF_MPIEXEC):
+                by = "srun"
             return Launched(rank, size, local_rank or 0, local_size or 0, by)
     return None
 
@@ -68,7 +72,8 @@ def shared_in_vain(variables: Mapping[str, str] = os.environ) -> str:
         return ""
     remedy = f"leave out {found.by}"
     if found.by == "srun":
-        remedy = "say srun -n 1, or, where each process has work of its own, unset SLURM_STEP_NUM_TASKS"
+        told = " ".join(names[1] for names in LAUNCHERS if names[1] in variables)
+        remedy = f"say srun -n 1, or, where each process has work of its own, unset {told}"
     return f"only train.py shares its work among processes, and {found.size} of this were started: {remedy}"
 
 

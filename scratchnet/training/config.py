@@ -112,14 +112,14 @@ class Config:
     )
     label_smoothing: float = option(
         0.0,
-        "s: the training loss asks for 1 − s at an image's class and s spread evenly over all; losses of the metrics are without",
+        "s: the training loss asks for 1 − s at an image's class and s spread evenly over all; the metrics' losses stay plain",
         least=0,
         below=1,
     )
     focus: float = option(
         0.0,
-        "f: the training loss of an image times (1 − probability of its class)^f, the focal loss, 2 for its authors; losses of the "
-        "metrics are without",
+        "f: the training loss of an image times (1 − probability of its class)^f, the focal loss, 2 for its authors; the "
+        "metrics' losses stay plain",
         least=0,
         below=math.inf,
     )
@@ -226,7 +226,7 @@ class Config:
                 )
         if self.label_smoothing and self.focus:
             raise ConfigError(
-                f"label_smoothing and focus exclude each other: set one of them to 0, got {self.label_smoothing} and {self.focus}"
+                f"label_smoothing and focus are not offered together: set one of them to 0, got {self.label_smoothing} and {self.focus}"
             )
 
     @classmethod

@@ -51,7 +51,8 @@ class Decision:
     it is called, by its position in names; rule: why, if that need not be the most probable one. asked: the class in question.
     truth: the true class, None if it isn't known. missed (S, S), evidence (h, w): by how much each
     position speaks for the class in question, in the scale of `scratchnet.drawing.heat`, by occlusion with a square
-    of `patch` pixels, and by Grad-CAM in `layer`, each of whose positions sees `field` pixels along each axis.
+    of `patch` pixels, and by Grad-CAM in `layer`, each of whose positions sees `field` pixels along each axis. as_it_lies: the
+    probability of the class in question from which occlusion starts: in one position and not scaled, as Grad-CAM has it.
     """
 
     names: tuple[str, ...]
@@ -65,6 +66,7 @@ class Decision:
     patch: int
     missed: Array
     evidence: Array
+    as_it_lies: float
 
     @classmethod
     def of(
@@ -95,7 +97,7 @@ class Decision:
             rule = f"It says {name!r} from {percent(found.threshold)} on, chosen for a sensitivity of {percent(found.sensitivity)}."
         return cls(
             names, p[0], said, rule, asked, truth, layer, receptive_field(network, layer), patch, missed,
-            heat.from_evidence(cam),
+            heat.from_evidence(cam), float(probabilities(pixels[None])[0, asked]),
         )  # fmt: skip
 
     def sentences(self) -> list[str]:
@@ -142,10 +144,14 @@ def decision_sheet(path: str | os.PathLike[str], decision: Decision, pixels: Pix
 def _how_to_read(decision: Decision, question: str) -> list[str]:
     """The legend for people who have never heard of such maps."""
     height, width = decision.evidence.shape
+    other = percent(decision.as_it_lies)
+    start = ""
+    if other != percent(decision.probabilities[decision.asked]):
+        start = f" They start from {other}, what the network gives {question} for the image as it lies, neither averaged nor scaled."
     text = [
         f"Orange (+) speaks for {question}, blue (−) against it. The numbers are percentage points of its probability; the scale "
         f"is the same on every sheet. What moves the answer by less than {LEAST} points has no colour: to turn the same cell over, "
-        "which changes nothing of what it is, can do as much.",
+        f"which changes nothing of what it is, can do as much.{start}",
         f"Covered: a black square of {decision.patch} × {decision.patch} pixels is laid on one place after another, and the "
         f"network is asked again. +20 means: with this place covered, {question} is less probable by 20 points.",
         f"Grad-CAM: how far a probability of 50 % would rise if the whole image looked like this place. {decision.layer} has "

@@ -121,7 +121,7 @@ def load(
     build.
     """
     file = Path(path) if isinstance(path, str | os.PathLike) else None
-    if file is None or not file.is_file() or ALONE not in read_about(file)[0]:
+    if file is None or not os.path.isfile(file) or ALONE not in read_about(file)[0]:
         return load_runs(path, weights, raw=raw, layers=layers)
     checkpoint = load_checkpoint(file)
     network = alone(file, checkpoint.about, sum(array.size for array in checkpoint.weights.values()), by_name(layers))

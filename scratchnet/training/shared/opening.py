@@ -7,7 +7,7 @@ import math
 import os
 
 from scratchnet.ranks.witness import launcher
-from scratchnet.terminal.launcher import by_open_mpi
+from scratchnet.terminal.launcher import by_open_mpi, launched
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.terminal.wording import counted
 from scratchnet.training.experiment import Experiment
@@ -74,8 +74,10 @@ def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leave
         )
     if len(machines) == 1 and found.speed_up < WORTH:
         slower = found.speed_up < 1 / WORTH
+        here = launched()
+        started_by = here.by if here else "the launcher"
         cautions.append(
-            f"One process with all threads of this machine is {'faster: leave out mpiexec' if slower else 'as fast'}."
+            f"One process with all threads of this machine is {f'faster: leave out {started_by}' if slower else 'as fast'}."
         )
     text = wrapped(f"{'ranks':<9} {' '.join(lines)}", indent=" " * 10)
     return [*text, *(line for caution in cautions for line in wrapped(caution, indent="  "))]
@@ -90,7 +92,7 @@ def _of_open_mpi(hosts: list[str], idle: list[int]) -> list[str]:
     if any(idle):
         count, host = max(zip(idle, hosts, strict=True))
         lines.append(
-            f"CAUTION: Open MPI has bound the ranks to cores, and {counted(count, 'core')} of {host} have nothing to do: "
+            f"CAUTION: Open MPI has bound the ranks to cores, and {counted(count, 'core')} of {host} stay idle: "
             "mpiexec --bind-to none frees them."
         )
     return [line for one in lines for line in wrapped(one, indent="  ")]
