@@ -8,7 +8,7 @@
 # minutes. **You need** lessons 7, 9 and 10.
 #
 # **Before.** Every function was judged alone. **Now** they work together. This is the first lesson that compiles the
-# fast kernels: the first run takes half a minute more.
+# fast kernels: the first run takes some ten seconds more.
 
 # %%
 import time
