@@ -82,3 +82,4 @@ if __name__ == "__main__":
     with two_machines(sys.argv[1]) as start:
         code, out, err = finished(start(sys.argv[2:]), timeout=None)
         print(out, err, *(f"machine{k} has sent {count:,} bytes" for k, count in enumerate(sent(), 1)), sep="\n")
+    sys.exit(code)
