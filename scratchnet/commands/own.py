@@ -19,10 +19,8 @@ from scratchnet.terminal.command_line import printable
 from scratchnet.training.config import Config
 from scratchnet.training.network import Maker, refuse_without_effect
 
-OF_MODELS = (
-    "dropout",
-    "weight_init",
-)  # settings that a model may take when it is made; a network of one's own need not
+# Settings that a model may take when it is made; a network of one's own need not.
+OF_MODELS = ("dropout", "weight_init")
 
 
 def add_layers_argument(parser: argparse.ArgumentParser) -> None:

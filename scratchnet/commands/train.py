@@ -16,6 +16,7 @@ from typing import Any
 from scratchnet.commands.own import own_model, require_effect
 from scratchnet.commands.repeat import fill_in, origin_of, require_same
 from scratchnet.commands.session import compile_first, reopen, train_to_the_end
+from scratchnet.commands.several import without_model
 from scratchnet.data import read_manifest
 from scratchnet.data.class_labels import parse_class_labels, require_form
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
@@ -78,7 +79,7 @@ def begun(options: argparse.Namespace, ranks: Alone) -> Iterator[tuple[Experimen
             settings.pop("layers", None)
         settings |= given
         require_effect(maker, given, settings)
-        config = Config(**(settings | ({"model": Config.model} if maker else {})))
+        config = without_model(settings) if maker else Config(**settings)
         name = options.name
         if not (name is None or (name.isprintable() and Path(name).name == name != "..")):
             raise ConfigError(f"--name must be a plain name without slashes, got {name!r}; --runs is the folder")

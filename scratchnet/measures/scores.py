@@ -363,13 +363,8 @@ def _notes(
     if count:
         who = counted(len(groups), "subject" if known else "image")
         notes.append(f"Intervals: 95 %, by the bootstrap, {count:,} resamples of the {who}, seed {seed}.")
-        if any(
-            not math.isnan(of[name].low)
-            for level in levels
-            for of in (level.overall, *level.per_class.values())
-            for name in BIASED
-            if name in of
-        ):
+        tables = [of for level in levels for of in (level.overall, *level.per_class.values())]
+        if any(not math.isnan(of[name].low) for of in tables for name in BIASED if name in of):
             notes.append("That of average precision is moved so that the median of its resamples is its value.")
         if not known:
             notes.append("The subjects are not known: the intervals are too narrow if images of one subject are alike.")

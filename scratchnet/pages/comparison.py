@@ -10,11 +10,12 @@ from scratchnet.drawing import plots
 from scratchnet.measures.differences import MEASURES as DIFFERENCES
 from scratchnet.measures.differences import Shared, differences, shared_images
 from scratchnet.measures.scores import NAMES, NOT_A_SHARE
-from scratchnet.pages.formatting import changes, counted, duration, number
+from scratchnet.pages.formatting import changes, duration, number
 from scratchnet.pages.html import document, figure, picture, prose, safe, section, table, wide
 from scratchnet.pages.results import Results
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.terminal.text_table import text_table, wrapped
+from scratchnet.terminal.wording import counted
 from scratchnet.training.selection import EVALUATED, side_title
 
 MEASURES = ("accuracy", "balanced_accuracy", "weighted_f1", "roc_auc", "log_loss")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.measures.scores import Scores
-from scratchnet.pages.formatting import counted, duration
+from scratchnet.pages.formatting import duration
 from scratchnet.pages.html import command as command_line
 from scratchnet.pages.html import prose, safe
 from scratchnet.pages.results import Results
 from scratchnet.terminal.invocation import command
-from scratchnet.terminal.wording import percent
+from scratchnet.terminal.wording import counted, percent
 
 FEW_SUBJECTS = 20
 

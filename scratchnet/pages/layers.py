@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.nn.base import parameters_of
-from scratchnet.pages.formatting import counted
 from scratchnet.pages.html import details, prose, safe, section, stacked
 from scratchnet.pages.results import Results
+from scratchnet.terminal.wording import counted
 from scratchnet.training.config import Config
 from scratchnet.training.network import network_to_fill
 

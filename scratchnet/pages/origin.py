@@ -10,10 +10,11 @@ import numpy as np
 from scratchnet.data import Dataset
 from scratchnet.data.class_labels import labelled
 from scratchnet.pages.facts import Facts
-from scratchnet.pages.formatting import augmented, changes, counted, duration, in_words, setting
+from scratchnet.pages.formatting import augmented, changes, duration, in_words, setting
 from scratchnet.pages.html import breakable, command, details, prose, safe, section, stacked, table
 from scratchnet.pages.results import Results
 from scratchnet.terminal import invocation
+from scratchnet.terminal.wording import counted
 from scratchnet.training.config import Config
 from scratchnet.training.options import shown as shown_settings
 

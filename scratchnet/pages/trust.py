@@ -5,11 +5,10 @@ from __future__ import annotations
 from scratchnet.drawing import plots
 from scratchnet.measures.patients import patients, table_of, verdicts_in_words
 from scratchnet.measures.reliability import Reliabilities, in_words
-from scratchnet.pages.formatting import counted
 from scratchnet.pages.html import command, details, figure, picture, prose, safe, section, stacked
 from scratchnet.pages.results import Results
 from scratchnet.terminal import invocation
-from scratchnet.terminal.wording import percent
+from scratchnet.terminal.wording import counted, percent
 
 OPEN = 12  # patients whose table is not folded
 

@@ -84,9 +84,8 @@ def writing(path: Any) -> Iterator[Path]:
         yield target
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
-        if os.path.isdir(
-            target
-        ):  # unlike Path's, it raises nothing, for a name that is too long or may not be looked at
+        # Unlike Path's, os.path's answers raise nothing, for a name that is too long or may not be looked at.
+        if os.path.isdir(target):
             why = "it is a folder: name a file in it"
         elif not os.path.isdir(target.parent):
             why = f"{target.parent} is not a folder: make it first"

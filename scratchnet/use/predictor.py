@@ -317,9 +317,7 @@ def weights_file(path: Path, weights: str | None = None) -> Path:
     """
     if weights not in (None, *WEIGHTS):
         raise ConfigError(f"weights are one of {', '.join(WEIGHTS)}, got {weights!r}")
-    if not os.path.exists(
-        path
-    ):  # unlike Path's, it raises nothing, for a name that is too long or may not be looked at
+    if not os.path.exists(path):  # Path's own raises an OSError for a name that is too long
         raise DataError(f"{path}: there is no such run or file")
     if not path.is_dir():
         if weights is not None:
