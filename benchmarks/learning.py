@@ -34,7 +34,8 @@ DESCRIPTION = """\
 Trains the network on prepared shards under a preset as it is and with each --change, for each seed and
 system, and prints what the test side says after the last epoch. A training has left chance where its balanced accuracy
 is then more than a tenth above that of a constant answer (55 % of two classes). Where the shards have a
-validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries.
+validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries, but
+with --symmetries the answers after the last epoch.
 PyTorch is given the same images in the same order, the same first weights and the same dropout masks.
 """
 
@@ -76,10 +77,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         key = {
             "system": system, "preset": options.preset, "image_size": config.image_size, "change": change,
             "seed": config.seed, "epochs": config.epochs, "dataset_id": dataset_id, "config": asdict(config),
+            "symmetries": options.symmetries,
         }  # fmt: skip
         row = next((row for row in done if key.items() <= row.items()), None)
         if row is None:
-            row = key | train(system, config, shards, options.threads)
+            row = key | train(system, config, shards, options.threads, symmetries=options.symmetries)
             done.append(row)
             if out:
                 write_text_atomically(out, json.dumps(done, indent=1) + "\n")
@@ -90,8 +92,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return asked
 
 
-def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, Any]:
-    """One training: by epoch the mean loss over the steps, and loss and accuracies of the side that is watched."""
+def train(system: str, config: Config, shards: Path, threads: int, *, symmetries: bool = False) -> dict[str, Any]:
+    """One training: by epoch the mean loss over the steps, and loss and accuracies of the side that is watched.
+
+    symmetries: whether the last epoch's are averaged over them.
+    """
     experiment = Experiment(config, shards)
     if system == "torch":
         import torch
@@ -107,13 +112,13 @@ def train(system: str, config: Config, shards: Path, threads: int) -> dict[str, 
         **{name: [] for name in ("train_loss", *MEASURES)},
     }
     try:
-        learn(LEARNERS[system](experiment), experiment, found, f"{system}, seed {config.seed}")
+        learn(LEARNERS[system](experiment), experiment, found, f"{system}, seed {config.seed}", symmetries)
     except NonFiniteError:
         found["diverged"] = True
     return found
 
 
-def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title: str) -> None:
+def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title: str, symmetries: bool) -> None:
     """The epochs, each with its evaluation, which are added to what was `found`.
 
     Raises NonFiniteError if training has diverged.
@@ -128,7 +133,8 @@ def learn(learner: Learner, experiment: Experiment, found: dict[str, Any], title
             seconds += time.perf_counter() - began
             if not math.isfinite(math.fsum(losses)):
                 raise NonFiniteError(f"the loss in epoch {epoch + 1} is not a number")
-            evaluation = learner.evaluate(experiment.data.checks[found["side"]].epoch(0))
+            batches = experiment.data.checks[found["side"]].epoch(0)
+            evaluation = learner.evaluate(batches, symmetries=symmetries and epoch == epochs - 1)
             found["train_loss"].append(math.fsum(losses) / len(losses))
             for name in MEASURES:
                 found[name].append(getattr(evaluation, name))
@@ -143,7 +149,7 @@ def result(row: dict[str, Any]) -> str:
 def earlier(out: Path) -> list[dict[str, Any]]:
     """The trainings that a file of --out holds."""
     try:
-        rows = json.loads(out.read_text(encoding="utf-8"))
+        rows = [{"symmetries": False, **row} for row in json.loads(out.read_text(encoding="utf-8"))]
         table(rows)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{out} is not what --out writes ({error!r}): name another file") from None
@@ -174,7 +180,8 @@ def config_of(options: argparse.Namespace, change: str, seed: int) -> Config:
 def title(row: dict[str, Any]) -> str:
     """The training's name, without the seed."""
     size, change = row["image_size"], row["change"] or "as it is"
-    return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {counted(row['epochs'], 'epoch')}"
+    averaged = ", averaged over symmetries" if row["symmetries"] else ""
+    return f"{row['system']}, {row['preset']} at {size}×{size}, {change}, {counted(row['epochs'], 'epoch')}{averaged}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -212,6 +219,9 @@ def command_line() -> Parser:
         "--systems", nargs="+", choices=tuple(LEARNERS), default=["scratchnet"], help="who trains (default: scratchnet)"
     )
     add("--epochs", type=int, default=0, metavar="N", help="instead of the preset's")
+    add(
+        "--symmetries", action="store_true", help="average the last epoch's answers over the 8 symmetries of each image"
+    )
     add("--threads", type=int, default=0, metavar="N", help="threads of each system (default: 0, all)")
     add("--out", metavar="FILE", help="JSON: each training as soon as it is finished; what it holds is not done again")
     return parser

@@ -10,6 +10,7 @@ import pytest
 import scratchnet as sn
 from scratchnet.__main__ import main
 from scratchnet.data import Dataset, read_manifest
+from scratchnet.measures.predictions import Predictions
 from scratchnet.prepare import SAMPLE, Settings, prepare
 from tests.small_data import save_image
 
@@ -169,6 +170,31 @@ def test_misuse(evaluate, trained_run, arguments, message):
     code, _, err = evaluate(trained_run.data, *arguments)
     assert code == 2
     assert message in err.splitlines()[-1]
+
+
+def test_labels_in_doubt_are_listed_and_left_out(evaluate, trained_run, tmp_path):
+    """The list is a table that --without takes, of shards and of images alike."""
+    doubtful, said = tmp_path / "doubtful.csv", tmp_path / "said.csv"
+    options = ("--split", "train", "--bootstrap", 0)
+    code, out, _ = evaluate(trained_run.data, *options, "--predictions", said, "--doubtful", doubtful)
+    assert code == 0
+    rows = list(csv.DictReader(doubtful.read_text().splitlines()))
+    assert 0 < len(rows) < 50
+    assert f"{len(rows)} of 197 labels are in doubt" in out
+    assert all(row["label"] != row["looks like"] for row in rows)
+    kept = tmp_path / "kept.csv"
+    assert evaluate(trained_run.data, *options, "--predictions", kept, "--without", doubtful)[0] == 0
+    before, after = (Predictions.read(path) for path in (said, kept))
+    assert set(before.paths) - set(after.paths) == {row["path"] for row in rows}
+    assert len(after.paths) == 197 - len(rows)
+    code, out, err = evaluate(SAMPLE, "--without", doubtful, "--without", "hem", "--bootstrap", 0)
+    assert code == 0
+    assert f"left out: {len(rows)} images that the table names" in err
+    code, _, err = evaluate(trained_run.data, "--without", doubtful, "--bootstrap", 0)
+    assert code == 2
+    assert "the table names none of these images" in err
+    (tmp_path / "other.csv").write_text("file\na.png\n")
+    assert "expected a table with a column 'path'" in evaluate(SAMPLE, "--without", tmp_path / "other.csv")[2]
 
 
 def test_the_preliminary_set_of_c_nmc(evaluate, tmp_path):

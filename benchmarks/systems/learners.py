@@ -10,15 +10,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.work import FILTERS, Work
+from scratchnet import reference
 from scratchnet.data import Batch
+from scratchnet.data.augment import TURNS, symmetry
 from scratchnet.errors import ConfigError
 from scratchnet.extras import require
-from scratchnet.nn.dropout import Dropout
+from scratchnet.nn.base import Array
 from scratchnet.nn.losses import SoftmaxCrossEntropy
+from scratchnet.nn.models import MODELS
 from scratchnet.training import Evaluation, Experiment
 from scratchnet.training.config import Config
-from scratchnet.use.exchange.layouts import to_torch
 
 
 class Learner(Protocol):
@@ -27,8 +28,8 @@ class Learner(Protocol):
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser; returns the batch's mean loss without the penalty."""
 
-    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """How it does on all images of the batches, without dropout."""
+    def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
+        """How it does on all images of the batches, without dropout; if asked, averaged over the 8 symmetries."""
 
 
 class Scratchnet:
@@ -39,27 +40,23 @@ class Scratchnet:
 
 
 class PyTorch:
-    """The same layers and the same Adam of PyTorch, channels last in memory, beginning with the experiment's own weights."""
+    """The same layers and the same Adam in PyTorch, channels last in memory, beginning with the experiment's own weights."""
 
     def __init__(self, experiment: Experiment) -> None:
         torch = require("torch")
-        from benchmarks.systems.pytorch import make_network, make_optimizer
+        from benchmarks.systems.pytorch import make_optimizer
+        from benchmarks.systems.twin import twin
 
         config = experiment.config
-        require_shared(config)
-        network = make_network(Work("train", config.model, config.image_size, config.batch_size))
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch(experiment.network).items()})
+        require_shared(config, experiment.trainer.micro_batch)
         self.torch, self.config, self.schedule, self.steps = torch, config, experiment.trainer.schedule, 0
         self.ours = experiment.network
-        for number, layer in enumerate(self.ours.layers):
-            if isinstance(layer, Dropout):
-                network[number] = _masked(layer)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = twin(self.ours).to(memory_format=torch.channels_last)
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = make_optimizer(self.network, kind, l2=config.weight_decay, betas=(config.beta1, config.beta2))
 
-    def _images(self, batch: Batch) -> Any:
-        return self.torch.from_numpy(batch.images).permute(0, 3, 1, 2)
+    def _answer(self, images: Array) -> Any:
+        return self.network(self.torch.from_numpy(images).permute(0, 3, 1, 2))
 
     def step(self, batch: Batch, epoch: int) -> float:
         """One step on the whole batch."""
@@ -67,7 +64,9 @@ class PyTorch:
         self.network.train()
         self.ours.seed_batch(epoch, batch.indices)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(self.network(self._images(batch)), torch.from_numpy(batch.labels))
+        loss = torch.nn.functional.cross_entropy(
+            self._answer(batch.images), torch.from_numpy(batch.labels), label_smoothing=self.config.label_smoothing
+        )
         loss.backward()
         if self.config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
@@ -77,40 +76,42 @@ class PyTorch:
         self.steps += 1
         return float(loss.detach())
 
-    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+    def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
         """Without gradients."""
         self.network.eval()
-        with self.torch.no_grad():
-            answers = [(self.network(self._images(batch)).numpy(), batch.labels) for batch in batches]
+        answers = [(self._logits(batch.images, symmetries), batch.labels) for batch in batches]
         logits, labels = map(np.concatenate, zip(*answers, strict=True))
         return Evaluation(SoftmaxCrossEntropy().forward(logits, labels), logits, labels)
 
-
-def _masked(dropout: Dropout) -> Any:
-    """A dropout layer of PyTorch with the masks of one of ours: what ours makes of ones."""
-    import torch
-
-    class Masked(torch.nn.Module):
-        def forward(self, x: Any) -> Any:
-            if not self.training:
-                return x
-            return x * torch.from_numpy(dropout.forward(np.ones(x.shape, np.float32), training=True))
-
-    return Masked()
+    def _logits(self, images: Array, symmetries: bool) -> Array:
+        with self.torch.no_grad():
+            turns = range(TURNS["symmetries"] if symmetries else 1)
+            found = np.stack([self._answer(symmetry(images, s)).numpy() for s in turns])
+        return reference.log_mean_softmax(found) if symmetries else found[0]
 
 
 LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}
 
 
-def require_shared(config: Config) -> None:
-    """Raises ConfigError for a recipe that PyTorch would be told differently."""
+def require_shared(config: Config, micro_batch: int = 0) -> None:
+    """Raises ConfigError for a recipe that PyTorch would be told differently.
+
+    micro_batch: what a batch is cut into, which it is not there; 0: not known yet.
+    """
     for name, shared in (
-        ("model", tuple(FILTERS)),
+        ("model", tuple(MODELS)),
         ("optimizer", ("adam", "adamw")),
         ("class_weights", ("none",)),
+        ("focus", (0.0,)),
+        ("freeze", ("",)),
         ("dtype", ("float32",)),
     ):
         if getattr(config, name) not in shared:
             raise ConfigError(
-                f"{name} {getattr(config, name)} is not compared with PyTorch, only {' or '.join(shared)}: leave torch out"
+                f"{name} {getattr(config, name)} is not compared with PyTorch, only {' or '.join(map(str, shared))}: leave torch out"
             )
+    if config.model == "residual" and 0 < micro_batch < config.batch_size:
+        raise ConfigError(
+            f"{micro_batch} images are normalised together here, the whole batch of {config.batch_size} in PyTorch: leave torch out, "
+            f"or take a batch_size of {micro_batch}"
+        )

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from scratchnet.commands.shared import (
 from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.familiar import caution
 from scratchnet.errors import ConfigError, DataError
+from scratchnet.measures.doubts import csv_of as csv_of_doubts
+from scratchnet.measures.doubts import doubts, paths_in
+from scratchnet.measures.doubts import in_words as doubts_in_words
 from scratchnet.measures.patients import Patient, csv_of, patients, table_of, verdicts_in_words
 from scratchnet.measures.predictions import Predictions, in_words
 from scratchnet.measures.reliability import Reliabilities
@@ -72,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         action="append",
         default=[],
-        help="a class, or a folder of images, to leave out, such as one that the network does not know; may be given again",
+        help="a class, or a folder of images, to leave out, such as one that the network does not know; or a table of images, FILE.csv "
+        "with a column path, as --doubtful writes it; may be given again",
     )
     add(
         "--positive", metavar="CLASS", help="of two classes the one that is looked for, whose recall is the sensitivity"
@@ -83,14 +87,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write all figures there")
     add("--predictions", metavar="FILE", help="write a line for each image there, as CSV")
     add("--patients", metavar="FILE", help="write a line for each subject there, as CSV")
+    add(
+        "--doubtful",
+        metavar="FILE",
+        help="write the images there, as CSV, that look like another class's own: their labels are in doubt",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table. Returns 1 if an image could not be read."""
-    require_writable(options.json, options.predictions, options.patients)
+    require_writable(options.json, options.predictions, options.patients, options.doubtful)
     require_ending(options.json, "--json", (".json",), "JSON")
-    for name in ("predictions", "patients"):
+    for name in ("predictions", "patients", "doubtful"):
         require_ending(getattr(options, name), f"--{name}", (".csv",), "CSV, which every spreadsheet opens,")
+    tables = [name for name in options.without if name.lower().endswith(".csv")]
+    options.without = [name for name in options.without if name not in tables]
+    options.left_out = frozenset().union(*map(paths_in, tables))
     predictor = load_network(options)
     positive = options.positive and class_called(options.positive, predictor, "--positive")
     folder = Path(options.data)
@@ -138,6 +150,10 @@ def run(options: argparse.Namespace) -> int:
         said.write(options.predictions)
     if options.patients:
         write_text_atomically(options.patients, csv_of(said, by_patient))
+    if options.doubtful:
+        found_doubts = doubts(said)
+        write_text_atomically(options.doubtful, csv_of_doubts(said, found_doubts))
+        print("\n".join(["", *wrapped(f"{doubts_in_words(said, found_doubts)} See {printable(options.doubtful)}.")]))
     return 1 if judged.unreadable else 0
 
 
@@ -175,7 +191,7 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         if dataset.manifest.preprocessing != predictor.preprocessing:
             say(f"CAUTION: {folder} was prepared in another way than the training images were.")
         label_of = _network_labels(dataset.class_names, predictor, options.without)
-        numbers = np.flatnonzero(label_of[dataset.labels] >= 0)
+        numbers = np.flatnonzero((label_of[dataset.labels] >= 0) & _stays(dataset.paths, options.left_out))
         if not len(numbers):
             raise DataError(f"{folder}: no image is left, of {len(dataset)}")
         parts, far = [], 0
@@ -206,7 +222,11 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         without=options.without,
     )
     label_of = _network_labels(found.class_names, predictor, options.without)
-    images = [image for image in found.images if (not prelim or image.part == PRELIM) and label_of[image.label] >= 0]
+    images = [
+        image
+        for image, stays in zip(found.images, _stays([one.path for one in found.images], options.left_out), strict=True)
+        if stays and (not prelim or image.part == PRELIM) and label_of[image.label] >= 0
+    ]
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
     stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
@@ -236,6 +256,18 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         class_labels=predictor.class_labels,
     )
     return Judged(said, len(images) - len(usable), far if predictor.familiar else None)
+
+
+def _stays(paths: Sequence[str], left_out: frozenset[str]) -> NDArray[np.bool_]:
+    """Which images a table of --without does not name. Raises DataError if it names none of them: it is another data set's."""
+    stays = np.array([path not in left_out for path in paths], bool)
+    if left_out:
+        if stays.all():
+            raise DataError(
+                f"--without: the table names none of these images; it has {min(left_out)!r}, here is {paths[0]!r}"
+            )
+        say(f"left out: {counted(int((~stays).sum()), 'image')} that the table names")
+    return stays
 
 
 def _network_labels(names: tuple[str, ...], predictor: Predictor, without: list[str]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from scratchnet.commands.plan import Plan, carry_out_all
 from scratchnet.commands.several import Networks, add_common, opened, settings_of
 from scratchnet.errors import ConfigError
 from scratchnet.measures.calibration import Calibration
+from scratchnet.measures.doubts import csv_of, doubts, in_words
 from scratchnet.measures.predictions import Predictions, together
 from scratchnet.prepare import cache
 from scratchnet.storage.files import write_text_atomically
@@ -19,7 +20,7 @@ from scratchnet.training.options import given_hyper_parameters
 SETTINGS = (
     "folds", "validation_fraction", "layout", "subject_pattern", "subjects", "fit", "crop", "bits", "augment_offline", "keep_duplicates",
 )  # fmt: skip
-TABLE, ANSWERS = "folds.txt", "predictions.csv"
+TABLE, ANSWERS, DOUBTS = "folds.txt", "predictions.csv", "doubtful.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,9 @@ def run(options: argparse.Namespace) -> int:
     print(
         f"\n{len(plans)} folds by subject: each image was judged by the network that had not seen its subject.\n\n{text}"
     )
-    print(f"\nWritten to {out / TABLE} and {out / ANSWERS}.")
+    found = doubts(pooled)
+    write_text_atomically(out / DOUBTS, csv_of(pooled, found))
+    print(f"\n{in_words(pooled, found)}\nWritten to {out / TABLE}, {out / ANSWERS} and {out / DOUBTS}.")
     return 0
 
 
