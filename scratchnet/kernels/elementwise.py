@@ -3,69 +3,101 @@
 import numpy as np
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
-from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
 
 BLOCK = 16384  # numbers in one task: enough for a thread, few enough to share evenly
 
 
+@helper
+def blocks(x):
+    """The number of tasks for x."""
+    return (x.size + BLOCK - 1) // BLOCK
+
+
+@helper
+def numbers(task, x):
+    """The positions in x that are this task's: always the same, so that the vectors of a loop over them are, and their last bits."""
+    return range(task * BLOCK, min(x.size, (task + 1) * BLOCK))
+
+
 @kernel
 def relu_forward(x, y):
     """`reference.relu`: y = 0 where x < 0, else x; a NaN stays a NaN."""
-    for i in prange(x.size):
-        y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
+    for task in prange(blocks(x)):
+        for i in numbers(task, x):
+            y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
 
 
 @kernel
 def relu_backward(dy, y, dx):
     """`reference.relu_gradient`: dx = dy where y > 0, else 0."""
-    for i in prange(dy.size):
-        dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+    for task in prange(blocks(dy)):
+        for i in numbers(task, dy):
+            dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
 
 
 @kernel
 def leaky_relu_forward(x, slope, y):
     """`reference.leaky_relu`: y = x where x > 0, else slope · x."""
-    for i in prange(x.size):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+    for task in prange(blocks(x)):
+        rules = flush_denormals()
+        for i in numbers(task, x):
+            y[i] = x[i] if x[i] > 0 else slope * x[i]
+        restore(rules)
 
 
 @kernel
 def leaky_relu_backward(dy, y, slope, dx):
     """`reference.leaky_relu_gradient`: dx = dy where x > 0, which is where y > 0, else slope · dy."""
-    for i in prange(dy.size):
-        dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+    for task in prange(blocks(dy)):
+        rules = flush_denormals()
+        for i in numbers(task, dy):
+            dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+        restore(rules)
 
 
 @kernel
 def sigmoid_forward(x, y):
     """`reference.sigmoid`: y = 1 / (1 + exp(−x))."""
     one = x.dtype.type(1)
-    for i in prange(x.size):
-        small = np.exp(-abs(x[i]))
-        y[i] = (small if x[i] < 0 else one) / (one + small)
+    for task in prange(blocks(x)):
+        rules = flush_denormals()
+        for i in numbers(task, x):
+            small = np.exp(-abs(x[i]))
+            y[i] = (small if x[i] < 0 else one) / (one + small)
+        restore(rules)
 
 
 @kernel
 def sigmoid_backward(dy, y, dx):
     """`reference.sigmoid_gradient`: dx = dy · y · (1 − y)."""
-    for i in prange(dy.size):
-        dx[i] = dy[i] * y[i] * (y.dtype.type(1) - y[i])
+    for task in prange(blocks(dy)):
+        rules = flush_denormals()
+        for i in numbers(task, dy):
+            dx[i] = dy[i] * y[i] * (y.dtype.type(1) - y[i])
+        restore(rules)
 
 
 @kernel
 def tanh_forward(x, y):
     """`reference.tanh`: y = tanh x."""
-    for i in prange(x.size):
-        y[i] = np.tanh(x[i])
+    for task in prange(blocks(x)):
+        rules = flush_denormals()
+        for i in numbers(task, x):
+            y[i] = np.tanh(x[i])
+        restore(rules)
 
 
 @kernel
 def tanh_backward(dy, y, dx):
     """`reference.tanh_gradient`: dx = dy · (1 − y²)."""
-    for i in prange(dy.size):
-        dx[i] = dy[i] * (y.dtype.type(1) - y[i] * y[i])
+    for task in prange(blocks(dy)):
+        rules = flush_denormals()
+        for i in numbers(task, dy):
+            dx[i] = dy[i] * (y.dtype.type(1) - y[i] * y[i])
+        restore(rules)
 
 
 @kernel
@@ -106,9 +138,8 @@ def block_finite(x, largest, finite):
     doesn't."""
     for i in prange(finite.size):
         outside = 0
-        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
-        for k in range(here.size):
-            outside += not (-largest <= here[k] <= largest)
+        for k in numbers(i, x):
+            outside += not (-largest <= x[k] <= largest)
         finite[i] = outside == 0
 
 
@@ -127,9 +158,8 @@ def block_squares(x, sums):
     for i in prange(sums.size):
         rules = flush_denormals()
         total = 0.0
-        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
-        for k in range(here.size):
-            total += np.float64(here[k]) * np.float64(here[k])
+        for k in numbers(i, x):
+            total += np.float64(x[k]) * np.float64(x[k])
         sums[i] = total
         restore(rules)
 
@@ -144,8 +174,9 @@ def sum_of_squares(x):
 @kernel
 def sum_flat(one, other, sums):
     """`np.add`: sums = one + other."""
-    for i in prange(sums.size):
-        sums[i] = one[i] + other[i]
+    for task in prange(blocks(sums)):
+        for i in numbers(task, sums):
+            sums[i] = one[i] + other[i]
 
 
 def sum_of(one, other):
@@ -158,9 +189,9 @@ def sum_of(one, other):
 @kernel
 def add_flat(sums, more):
     """`np.add`: sums += more, denormal numbers as zeros, as wherever a kernel adds to what is there."""
-    for task in prange((sums.size + BLOCK - 1) // BLOCK):
+    for task in prange(blocks(sums)):
         rules = flush_denormals()
-        for i in range(task * BLOCK, min(sums.size, (task + 1) * BLOCK)):
+        for i in numbers(task, sums):
             sums[i] += more[i]
         restore(rules)
 
@@ -173,9 +204,8 @@ def add_to(sums, more):
 @kernel
 def scale(x, factor):
     """`np.multiply(x, factor, out=x)`; factor of the dtype of x."""
-    for i in prange((x.size + BLOCK - 1) // BLOCK):
+    for task in prange(blocks(x)):
         rules = flush_denormals()
-        here = x[i * BLOCK : min(x.size, (i + 1) * BLOCK)]
-        for k in range(here.size):
-            here[k] *= factor
+        for i in numbers(task, x):
+            x[i] *= factor
         restore(rules)
