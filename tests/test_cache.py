@@ -53,6 +53,17 @@ def test_another_image_setting_or_table_is_another_preparation(cells, tmp_path):
     assert cache.fingerprint(cells, Settings()) in marks
 
 
+@pytest.mark.parametrize("content", [None, ""], ids=["missing", "empty"])
+def test_a_table_that_is_not_there_is_refused_beside_images_that_were_prepared_without_one(cells, tmp_path, content):
+    """They were split by other subjects."""
+    cache.kept(cells, Settings(image_size=32), tmp_path / "kept", say=lambda _: None)
+    table = tmp_path / "subjects.csv"
+    if content is not None:
+        table.write_text(content)
+    with pytest.raises(DataError, match=r"subjects\.csv"):
+        cache.kept(cells, Settings(image_size=32, subjects=table), tmp_path / "kept", say=lambda _: None)
+
+
 def test_folds_are_told_from_a_dataset(cells, tmp_path):
     place = cache.kept(cells, Settings(image_size=32, split="kfold", folds=2), tmp_path / "kept", say=lambda _: None)
     assert cache.is_folds(place)

@@ -128,8 +128,10 @@ def fingerprint(source: Path, settings: Settings) -> str:
     changes."""
     alike = replace(settings, subjects=None)  # its text counts, not its name
     digest = hashlib.sha256(repr((__version__, SHRINK, ENLARGE, str(source.resolve()), alike)).encode())
-    if settings.subjects is not None and Path(settings.subjects).is_file():
-        digest.update(Path(settings.subjects).read_bytes())
+    if settings.subjects is not None:
+        table = Path(settings.subjects)
+        # One that is missing or empty is not as good as none: `prepare` must be asked, which says what is wrong.
+        digest.update((table.read_bytes() if table.is_file() else b"") or b"no table")
     for path in sorted(source.rglob("*")):
         facts = path.lstat()
         if not path.is_dir():
