@@ -117,15 +117,22 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with things that are not what is asked for; programs that refuse their arguments leave nothing in it."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "folder").mkdir()
+    (folder / "file.txt").write_text("a,b\n1,2\n")
+    (folder / "binary.toml").write_bytes(bytes(range(256)))
+    make_cnmc(folder / "cells")
+    return folder
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder with things that are not what is asked for, in which the program runs."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file.txt").write_text("a,b\n1,2\n")
-    (tmp_path / "binary.toml").write_bytes(bytes(range(256)))
-    make_cnmc(tmp_path / "cells")
-    return tmp_path
+def here(place, monkeypatch):
+    """In that folder the program runs."""
+    monkeypatch.chdir(place)
+    return place
 
 
 def run(main, arguments, capsys):

@@ -3,15 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from small_data import make_cnmc
 
 from scratchnet.prepare import Settings, prepare
 from scratchnet.training import Run
-
-ROOT = Path(__file__).resolve().parents[2]
+from train import main
 
 # No file may become larger than a limit that is raised bit by bit: each write of a save fails in its turn.
 SWEEP = """
@@ -80,43 +78,47 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def train(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=240, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys, no_pages):
+    """train.py in this process: its exit code, and what it wrote to either stream."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = main([*map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
 
 
-def test_training_goes_on_when_the_disk_is_full_and_saves_when_it_is_not(small_disk, tmp_path):
+def test_training_goes_on_when_the_disk_is_full_and_saves_when_it_is_not(train, small_disk, tmp_path):
     """A checkpoint takes 71 MB and the best weights 24: there is room for two, not for a third beside them."""
     prepare(
         make_cnmc(tmp_path / "cells", subjects=8, images=4), tmp_path / "shards", Settings(image_size=32), quiet=True
     )
     arguments = ("--data", tmp_path / "shards", "--runs", small_disk, "--name", "run", "--batch-size", "16")
-    done = train(tmp_path, *arguments, "--epochs", "2")
-    assert "CAUTION: the run could not be saved: No space left on device" in done.stdout
-    assert done.returncode == 2
-    assert "the run cannot be saved: No space left on device" in done.stderr
-    assert "--resume" in done.stderr
-    assert "epoch   2" in done.stdout
+    code, out, err = train(*arguments, "--epochs", "2")
+    assert "CAUTION: the run could not be saved: No space left on device" in out
+    assert code == 2
+    assert "the run cannot be saved: No space left on device" in err
+    assert "--resume" in err
+    assert "epoch   2" in out
     assert Run(small_disk / "run").load().progress.epoch < 2
     assert not list(small_disk.rglob(".*"))
 
     subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
-    done = train(tmp_path, "--resume", small_disk / "run")
-    assert done.returncode == 0, done.stderr
-    assert "CAUTION: the run" not in done.stdout
+    code, out, err = train("--resume", small_disk / "run")
+    assert code == 0, err
+    assert "CAUTION: the run" not in out
     assert Run(small_disk / "run").load().progress.epoch == 2
 
 
-def test_a_disk_that_is_full_from_the_start_is_noticed_then(small_disk, tmp_path):
+def test_a_disk_that_is_full_from_the_start_is_noticed_then(train, small_disk, tmp_path):
     prepare(
         make_cnmc(tmp_path / "cells", subjects=8, images=4), tmp_path / "shards", Settings(image_size=32), quiet=True
     )
     (small_disk / "filling").write_bytes(bytes(150 << 20))
-    done = train(tmp_path, "--data", tmp_path / "shards", "--runs", small_disk, "--name", "run", "--epochs", "1")
-    assert done.returncode == 2
-    assert "No space left on device" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "epoch   1" not in done.stdout
+    code, out, err = train("--data", tmp_path / "shards", "--runs", small_disk, "--name", "run", "--epochs", "1")
+    assert code == 2
+    assert "No space left on device" in err
+    assert len(err.strip().splitlines()) == 1
+    assert "epoch   1" not in out
