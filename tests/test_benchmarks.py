@@ -3,8 +3,6 @@
 import doctest
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -15,36 +13,26 @@ import pytest
 from benchmarks import accuracy, power, rounds, targets, work
 from benchmarks.__main__ import main
 from benchmarks.layers import multiplications, needed_by
-from benchmarks.systems.learners import require_shared
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
-from scratchnet.errors import ConfigError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.nn import models
 from scratchnet.nn.fused import ConvReluPool
-from scratchnet.training.config import Config
+from tests.programs import run_module
 
 
-def run(repository, *arguments, program="benchmarks"):
-    return subprocess.run(
-        [sys.executable, "-m", program, *map(str, arguments)],
-        cwd=repository, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=280, check=False,
-    )  # fmt: skip
-
-
-def measure(repository, out, *sections):
+def measure(out, *sections):
     """A tiny measurement without peers: what was printed, and the JSON file."""
-    done = run(repository, *sections, "--tiny", "--peers", "none", "--out", out)
+    done = run_module("benchmarks", *sections, "--tiny", "--peers", "none", "--out", out)
     assert done.returncode == 0, done.stderr
     (path,) = out.glob("*.json")
     return done, path
 
 
 @pytest.fixture(scope="module")
-def measured(repository, tmp_path_factory):
+def measured(tmp_path_factory):
     """The sections that take a few seconds."""
-    return measure(repository, tmp_path_factory.mktemp("results"), "steps", "limit")
+    return measure(tmp_path_factory.mktemp("results"), "steps", "limit")
 
 
 def test_a_section_leaves_sensible_figures(measured):
@@ -57,8 +45,8 @@ def test_a_section_leaves_sensible_figures(measured):
 
 
 @pytest.mark.slow
-def test_every_section_leaves_sensible_figures(repository, tmp_path):
-    _, path = measure(repository, tmp_path)
+def test_every_section_leaves_sensible_figures(tmp_path):
+    _, path = measure(tmp_path)
     sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
     assert list(sections) == [
         "steps",
@@ -99,11 +87,11 @@ def test_every_section_leaves_sensible_figures(repository, tmp_path):
     assert [len(losses) for losses in sections["accuracy"]["losses"].values()] == [3, 3]
 
 
-def test_it_prints_the_table_and_shows_it_again(measured, repository):
+def test_it_prints_the_table_and_shows_it_again(measured):
     done, path = measured
     assert "| work | target | reached | verdict |" in done.stdout
     assert "training step, `report`, 32×32" in done.stdout
-    again = run(repository, "--show", path)
+    again = run_module("benchmarks", "--show", path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
     assert path.with_suffix(".png").exists() or "no plot: matplotlib is not installed" in done.stderr
@@ -255,176 +243,6 @@ def test_a_peer_takes_the_same_steps(framework, repository):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-4
-
-
-def learning(repository, *arguments):
-    return run(repository, *arguments, program="benchmarks.learning")
-
-
-@pytest.mark.slow
-def test_learning_trains_each_system_change_and_seed_once(repository, trained_run, tmp_path):
-    systems = ["scratchnet", "torch"] if importlib.util.find_spec("torch") else ["scratchnet"]
-    out = tmp_path / "learnt.json"
-    asked = (
-        trained_run.data, "--preset", "recommended", "--epochs", 1, "--out", out, "--systems", *systems,
-        "--change", "batch_size=64, augment='none'",
-    )  # fmt: skip
-    done = learning(repository, *asked)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(out.read_text(encoding="utf-8"))
-    assert [(row["change"], row["system"]) for row in rows] == [
-        (change, system) for change in ("", "batch_size=64, augment='none'") for system in systems
-    ]
-    again = learning(repository, *asked, "--seeds", 0, 1)
-    more = json.loads(out.read_text(encoding="utf-8"))
-    assert more[: len(rows)] == rows
-    assert [row["seed"] for row in more[len(rows) :]] == [1] * len(rows)
-    assert again.stdout.count(", seed ") == len(rows)
-
-
-def test_ours_learns_as_train_py_does(repository, trained_run, tmp_path):
-    """The same recipe by either program: the same figures to the last digit."""
-    import csv
-
-    out = tmp_path / "learnt.json"
-    change = "batch_size=48, micro_batch=32, warmup=50, learning_rate=0.0003, schedule='constant', clip_norm=0.0, brightness=0.0"
-    learning(repository, trained_run.data, "--preset", "recommended", "--epochs", 2, "--out", out, "--change", change)
-    row = json.loads(out.read_text(encoding="utf-8"))[1]
-    with open(trained_run.folder / "metrics.csv", encoding="utf-8") as file:
-        assert [float(one["test_accuracy"]) for one in csv.DictReader(file)] == row["accuracy"]
-
-
-RESIDUAL = {
-    "model": "residual", "learning_rate": 0.001, "warmup": 4, "optimizer": "adamw", "weight_decay": 0.05, "label_smoothing": 0.1,
-    "clip_norm": 0.5, "dropout": 0.2, "batch_size": 16, "image_size": 32,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("changes", [{"batch_size": 16, "clip_norm": 0.5}, RESIDUAL], ids=["report", "residual"])
-def test_pytorch_is_given_the_same_network_and_recipe(trained_run, changes):
-    """From the same weights and under the same masks of dropout, a step of either moves every weight alike, and what it then
-    says of images in their eight positions is the same."""
-    pytest.importorskip("torch")
-    import numpy as np
-
-    from benchmarks.systems.learners import LEARNERS
-    from benchmarks.systems.twin import theirs_of
-    from scratchnet.training import Experiment
-    from scratchnet.training.config import PRESETS, Config
-
-    experiment = Experiment(Config(**{**PRESETS["report-32"], **changes}), trained_run.data)
-    ours, theirs = LEARNERS["scratchnet"](experiment), LEARNERS["torch"](experiment)
-    batch = next(iter(experiment.data.train.epoch(0)))
-    assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=2e-5)
-    pairs = zip(experiment.network.parameters(), theirs.network.parameters(), strict=True)
-    apart = [np.abs(other.detach().numpy() - theirs_of(mine.value)).ravel() for mine, other in pairs]
-    # Adam goes a step of full length, 0.001, by the sign of a gradient, also of one that is nothing but rounding.
-    assert np.mean(np.concatenate(apart) > 1e-5) < 0.02
-    assert max(map(np.max, apart)) <= 0.00201
-    said, wanted = (one.evaluate([batch], symmetries=True).logits for one in (theirs, ours))
-    np.testing.assert_allclose(said, wanted, atol=2e-3)
-
-
-def test_a_recipe_that_pytorch_would_be_told_differently_is_refused(repository, trained_run):
-    with pytest.raises(ConfigError, match="optimizer sgd is not compared with PyTorch, only adam or adamw"):
-        require_shared(Config(optimizer="sgd"))
-    with pytest.raises(ConfigError, match=r"focus 2\.0 is not compared"):
-        require_shared(Config(focus=2))
-    with pytest.raises(ConfigError, match=r"16 images are normalised together here.*take a batch_size of 16"):
-        require_shared(Config(model="residual"), 16)
-    done = learning(repository, trained_run.data, "--systems", "torch", "--change", "class_weights='balanced'")
-    assert done.returncode == 2
-    assert "class_weights balanced is not compared with PyTorch" in done.stderr
-    for change, said in (("batch_size", "cannot be read"), ("batch=3", "no option 'batch'")):
-        done = learning(repository, trained_run.data, "--change", change)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_learning_takes_no_training_of_other_data_or_another_recipe_for_this_one(repository, trained_run, tmp_path):
-    out = tmp_path / "learnt.json"
-    asked = ("--preset", "report-32", "--epochs", 1, "--out", out)
-    assert learning(repository, trained_run.data, *asked).returncode == 0
-    rows = json.loads(out.read_text(encoding="utf-8"))
-    for name in ("dataset_id", "config"):
-        stored = dict(rows[0])
-        stored[name] = "another" if name == "dataset_id" else stored[name] | {"warmup": 7}
-        out.write_text(json.dumps([stored]), encoding="utf-8")
-        again = learning(repository, trained_run.data, *asked)
-        assert len(json.loads(out.read_text(encoding="utf-8"))) == 2, again.stderr
-        assert "| 1 |" in again.stdout
-    done = learning(repository, trained_run.data, *asked, "--change", "patience=1")
-    assert (done.returncode, "would change nothing" in done.stderr) == (2, True)
-
-
-def folds(repository, *arguments):
-    return run(repository, *arguments, program="benchmarks.folds")
-
-
-@pytest.mark.slow
-def test_folds_judge_every_cell_once_and_know_their_runs(repository, tmp_path):
-    pytest.importorskip("sklearn")
-    from scratchnet.measures.predictions import Predictions
-    from scratchnet.prepare import SAMPLE, Settings, prepare_folds
-
-    shards, out = tmp_path / "folds", tmp_path / "runs"
-    prepare_folds(SAMPLE, shards, Settings(image_size=32, split="kfold", folds=2), quiet=True)
-    asked = (shards, "--out", out, "--epochs", 1, "--test-symmetries", "none")
-    done = folds(repository, *asked)
-    assert done.returncode == 0, done.stderr
-    parts = [Predictions.read(out / f"fold-{fold}" / "predictions.csv") for fold in range(2)]
-    paths = [path for part in parts for path in part.paths]
-    assert len(paths) == len(set(paths)) == 246
-    right = sum(int((part.answers == part.labels).sum()) for part in parts)
-    assert f"| the network | {100 * right / 246:.1f} % " in done.stdout
-    assert "246 images" in done.stdout
-    assert done.stdout.count("| logistic regression on ") == 2
-    assert folds(repository, *asked).stdout.endswith(done.stdout[done.stdout.index("| who answers") :])
-    for other, said in (
-        ((*asked[:4], 2, *asked[5:]), "other options"), ((*asked, "--preset", "report-32"), "other preset"),
-        ((*asked, "--name", "x"), "--name is chosen here"), ((tmp_path, *asked[1:]), "holds no folds"),
-        ((shards, "--out", tmp_path), "holds something else"),
-    ):  # fmt: skip
-        refused = folds(repository, *other)
-        assert refused.returncode == 2
-        assert said in refused.stderr
-        assert refused.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_folds_that_are_not_all_of_one_cross_validation_are_refused(repository, tmp_path):
-    pytest.importorskip("sklearn")
-    from scratchnet.prepare import SAMPLE, Settings, prepare_folds
-
-    prepare_folds(SAMPLE, tmp_path / "folds", Settings(image_size=32, split="kfold", folds=3), quiet=True)
-    asked = (tmp_path / "folds", "--out", tmp_path / "runs", "--epochs", 1)
-    # What train.py does not know leaves nothing behind that would stand in the way of the right options.
-    assert folds(repository, *asked, "--nosuch", 3).returncode == 2
-    shutil.rmtree(tmp_path / "folds/fold-1")
-    done = folds(repository, *asked)
-    assert done.returncode == 2
-    assert "holds the folds [0, 2], not all of one cross-validation" in done.stderr
-    assert json.loads((tmp_path / "runs/folds.json").read_text())["options"][-1] == "3"
-    prepare_folds(SAMPLE, tmp_path / "new", Settings(image_size=32, split="kfold", folds=2), quiet=True)
-    done = folds(repository, tmp_path / "new", *asked[1:], "--test-symmetries", "none")
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_a_training_that_diverges_is_a_row_and_the_others_go_on(repository, trained_run, tmp_path):
-    out = tmp_path / "learnt.json"
-    systems = ["torch", "scratchnet"] if importlib.util.find_spec("torch") else ["scratchnet"]
-    asked = (trained_run.data, "--preset", "report-32", "--epochs", 1, "--systems", *systems, "--change")
-    done = learning(repository, *asked, "learning_rate=1e30", "--out", out)
-    assert (done.returncode, done.stderr) == (1, "")
-    rows = json.loads(out.read_text(encoding="utf-8"))
-    assert [row["diverged"] for row in rows] == [False] * len(systems) + [True] * len(systems)
-    assert done.stdout.count("diverged") == 2 * len(systems)
-    done = learning(repository, *asked, "batch_size=3", "--out", tmp_path / "nowhere" / "learnt.json")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "is not a folder: make it first" in done.stderr
 
 
 def test_the_power_of_a_study(tmp_path, capsys):
