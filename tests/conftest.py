@@ -16,7 +16,10 @@ from hypothesis import settings
 from scratchnet.kernels.machine.threads import most_threads, set_threads
 from scratchnet.nn.models import MODELS
 from scratchnet.storage import files
+from scratchnet.training import compile_kernels
+from scratchnet.training.config import Config
 from tests.small_networks import small_report
+from tests.small_runs import without_pages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -30,6 +33,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite runs in as many processes as there are processors; tests that somebody names run in this one."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return (os.cpu_count() or 1) if whole else 0
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What training needs is compiled once, before several processes each do it."""
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        for dtype in ("float32", "float64"):
+            compile_kernels(Config(dtype=dtype))
 
 
 # A shell starts what runs in its background with Ctrl-C ignored, and the programs under test respect that.
@@ -96,9 +106,10 @@ def thread_counts() -> Iterator[Iterator[int]]:
 
 
 @pytest.fixture
-def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pages() -> Iterator[None]:
     """Runs in this process leave neither a page nor curves, which take seconds."""
-    monkeypatch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
+    with without_pages():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 
 from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
 from scratchnet.nn.models import MODELS
+from scratchnet.pages import Results, report_page
 from scratchnet.training import Progress, Run, experiment, load_checkpoint
 from scratchnet.training.config import Config
 from tests.small_data import make_shard, random_images, shard_file
@@ -109,6 +110,24 @@ def make_run(
     else:
         run.save(network.state_dict(), {}, about, progress)
     return run
+
+
+def page_of(run):
+    """The run's report.html, which is not kept."""
+    with Results.read(run.folder) as results:
+        return report_page(results)
+
+
+def without_tags(page):
+    return re.sub("<[^>]*>", "", page)
+
+
+@contextlib.contextmanager
+def without_pages():
+    """Within the block runs in this process leave neither a page nor curves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
+        yield
 
 
 @contextlib.contextmanager

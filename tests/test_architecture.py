@@ -28,13 +28,13 @@ SOURCES = {
     )
 }
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
-each_module = pytest.mark.parametrize("module", TREES)
+NODES = {module: list(ast.walk(tree)) for module, tree in TREES.items()}
 
 
 def imports(module):
     """Every module that `module` imports, anywhere in it, by its full name."""
     found = set()
-    for node in ast.walk(TREES[module]):
+    for node in NODES[module]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -127,12 +127,12 @@ def test_every_place_has_its_rule_and_says_it():
             assert "It may import" in ast.get_docstring(TREES[f"scratchnet.{name}"]), name
 
 
-@each_module
-def test_nothing_of_the_package_imports_what_stands_beside_it(module):
-    if within(module, "scratchnet"):
-        assert not {
-            name for name in imports(module) if within(name, "data_prep", "train", "tests", "benchmarks", "course")
-        }
+def test_nothing_of_the_package_imports_what_stands_beside_it():
+    for module in TREES:
+        if within(module, "scratchnet"):
+            assert not {
+                name for name in imports(module) if within(name, "data_prep", "train", "tests", "benchmarks", "course")
+            }, module
 
 
 def test_the_course_stands_on_the_package_alone():
@@ -150,22 +150,21 @@ def test_the_course_stands_on_the_package_alone():
         assert "from course" not in text, path
 
 
-@each_module
-def test_nothing_imports_an_entry_point(module):
-    if module not in ("scratchnet.__main__", "data_prep", "train"):
-        above = {name for name in imports(module) if within(name, *ENTRY_POINTS)}
-        assert not above or within(module, *ENTRY_POINTS), f"{module} imports {above}"
+def test_nothing_imports_an_entry_point():
+    for module in TREES:
+        if module not in ("scratchnet.__main__", "data_prep", "train"):
+            above = {name for name in imports(module) if within(name, *ENTRY_POINTS)}
+            assert not above or within(module, *ENTRY_POINTS), f"{module} imports {above}"
 
 
-@each_module
-def test_numba_stays_in_the_kernels(module):
-    compilers = {name for name in imports(module) if within(name, "numba", "llvmlite")}
-    assert not compilers or within(module, "scratchnet.kernels"), f"{module} imports {compilers}"
+def test_numba_stays_in_the_kernels():
+    for module in TREES:
+        compilers = {name for name in imports(module) if within(name, "numba", "llvmlite")}
+        assert not compilers or within(module, "scratchnet.kernels"), f"{module} imports {compilers}"
 
 
-@each_module
-def test_no_frameworks_and_no_pickle(module):
-    banned = (
+def test_no_frameworks_and_no_pickle():
+    banned = [
         "torch",
         "tensorflow",
         "jax",
@@ -178,35 +177,36 @@ def test_no_frameworks_and_no_pickle(module):
         "joblib",
         "shelve",
         "marshal",
-    )
-    assert not {name for name in imports(module) if within(name, *banned)}
+    ]
+    for module in TREES:
+        assert not {name for name in imports(module) if within(name, *banned)}, module
 
 
-@each_module
-def test_no_unpickling_and_no_dishonest_arithmetic(module):
+def test_no_unpickling_and_no_dishonest_arithmetic():
     """`fastmath=True` would turn a check for NaN into "no"; `allow_pickle=True` would run what a file says."""
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "fastmath"):
-            assert not (isinstance(node.value, ast.Constant) and node.value.value is True), (
-                f"{module}, line {node.value.lineno}"
-            )
+    for module in TREES:
+        for node in NODES[module]:
+            if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "fastmath"):
+                assert not (isinstance(node.value, ast.Constant) and node.value.value is True), (
+                    f"{module}, line {node.value.lineno}"
+                )
 
 
-@each_module
-def test_texts_are_utf8_on_every_system(module):
+def test_texts_are_utf8_on_every_system():
     """Python would take the system's own encoding, which is cp1252 on Windows."""
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            modes = [ast.unparse(argument) for argument in node.args[1:2]]
-            text = name == "open" and not any("b" in mode for mode in modes)
-            if text or name.endswith(".write_text") or (name.endswith(".read_text") and not node.args):
-                assert {"encoding"} & {word.arg for word in node.keywords}, f"{module}, line {node.lineno}"
+    for module in TREES:
+        for node in NODES[module]:
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                modes = [ast.unparse(argument) for argument in node.args[1:2]]
+                text = name == "open" and not any("b" in mode for mode in modes)
+                if text or name.endswith(".write_text") or (name.endswith(".read_text") and not node.args):
+                    assert {"encoding"} & {word.arg for word in node.keywords}, f"{module}, line {node.lineno}"
 
 
-@each_module
-def test_a_file_is_read_in_one_go(module):
-    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= 450
+def test_a_file_is_read_in_one_go():
+    for path in [*SOURCES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path
 
 
 def public_definitions(tree):
@@ -218,18 +218,18 @@ def public_definitions(tree):
                 yield from public_definitions(node)
 
 
-@each_module
-def test_everything_public_has_a_docstring(module):
-    assert ast.get_docstring(TREES[module]), module
-    bare = [node.name for node in public_definitions(TREES[module]) if not ast.get_docstring(node)]
-    assert not bare
+def test_everything_public_has_a_docstring():
+    for module in TREES:
+        assert ast.get_docstring(TREES[module]), module
+        bare = [node.name for node in public_definitions(TREES[module]) if not ast.get_docstring(node)]
+        assert not bare, module
 
 
 def test_every_kernel_stands_in_a_kernels_file():
     """Whatever is compiled is decorated with @kernel, whose flags stand in one place."""
     compiled = {}
-    for module, tree in TREES.items():
-        for node in ast.walk(tree):
+    for module, nodes in NODES.items():
+        for node in nodes:
             if isinstance(node, ast.FunctionDef):
                 names = {
                     re.sub(r"\(.*", "", ast.unparse(decorator)).split(".")[-1] for decorator in node.decorator_list
@@ -247,7 +247,7 @@ def test_the_loop_over_tasks_is_the_end_of_its_kernel():
     """Each thread runs the whole kernel, with its share of the rounds: what stands before the loop only names values."""
     loops = 0
     for module in modules("scratchnet.kernels"):
-        for node in ast.walk(TREES[module]):
+        for node in NODES[module]:
             if isinstance(node, ast.FunctionDef) and "kernel" in [ast.unparse(d) for d in node.decorator_list]:
                 *before, last = node.body[1:]
                 assert isinstance(last, ast.For), node.name
@@ -262,7 +262,7 @@ def test_the_loop_over_tasks_is_the_end_of_its_kernel():
                     node.name
                 )  # nothing that makes an array, or writes to one
                 loops += 1
-    calls = [n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    calls = [n for nodes in NODES.values() for n in nodes if isinstance(n, ast.Call)]
     assert loops == sum(ast.unparse(n.func) == "prange" for n in calls) > 30  # and none in a helper
 
 
@@ -270,7 +270,7 @@ def test_every_kernel_says_what_the_textbook_calls_its_result():
     """Its docstring names the function of reference.py, or the expression of NumPy, whose result it computes or is a step of."""
     silent = []
     for module in modules("scratchnet.kernels"):
-        for node in ast.walk(TREES[module]):
+        for node in NODES[module]:
             decorators = [ast.unparse(d) for d in getattr(node, "decorator_list", [])]
             if isinstance(node, ast.FunctionDef) and "kernel" in decorators:
                 first = (ast.get_docstring(node) or "").split("\n\n")

@@ -98,7 +98,7 @@ def test_a_label_on_the_command_line_comes_before_the_runs(tmp_path, capsys):
     assert "not one of the classes all, hem" in capsys.readouterr().err
 
 
-def test_train_records_the_label_and_resuming_keeps_it(tmp_path, capsys):
+def test_train_records_the_label_and_resuming_keeps_it(tmp_path, capsys, small_model, no_pages):
     import train
 
     data = make_sides(tmp_path / "data")

@@ -85,8 +85,8 @@ def test_which_training_images_are_evaluated(shards, monkeypatch):
 
 
 @pytest.mark.parametrize(("how", "columns"), [("sample", ["train_sample", "test"]), ("none", ["test"])])
-def test_the_metrics_name_what_was_evaluated(how, columns, shards, tmp_path, monkeypatch, capsys):
-    """In the table, above the lines of the epochs, and on the page; and a resumed run goes on with the same."""
+def test_the_metrics_name_what_was_evaluated(how, columns, shards, tmp_path, monkeypatch, capsys, no_pages):
+    """In the table and above the lines of the epochs (of the page: test_report_runs); and a resumed run goes on with the same."""
     monkeypatch.setattr(training_experiment, "SAMPLE", 60)
     config = Config(image_size=32, epochs=2, train_evaluation=how, batch_size=64)
     run, experiment = Run(tmp_path / "run"), Experiment(config, shards)

@@ -10,7 +10,7 @@ import scratchnet as sn
 import train
 from scratchnet.__main__ import main
 from scratchnet.training import load_checkpoint
-from tests.small_runs import weights
+from tests.small_runs import weights, without_pages
 
 OPTIONS = ("--model", "residual", "--batch-size", "64", "--warmup", "2", "--optimizer", "adamw", "--angle", "15")
 
@@ -19,7 +19,8 @@ OPTIONS = ("--model", "residual", "--batch-size", "64", "--warmup", "2", "--opti
 def run(shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     arguments = ["--data", str(shards), *OPTIONS, "--epochs", "2", "--runs", str(folder), "--name", "run"]
-    assert train.main(arguments) == 0
+    with without_pages():
+        assert train.main(arguments) == 0
     return folder / "run"
 
 
@@ -29,7 +30,7 @@ def test_it_is_small_and_records_how_its_batches_are_cut(run):
     assert load_checkpoint(run / "weights.h5").about["config"]["micro_batch"] == 64
 
 
-def test_a_resumed_run_ends_with_the_same_bits(run, shards, tmp_path):
+def test_a_resumed_run_ends_with_the_same_bits(run, shards, tmp_path, no_pages):
     arguments = ["--data", str(shards), *OPTIONS, "--epochs", "1", "--runs", str(tmp_path), "--name", "run"]
     assert train.main(arguments) == 0
     assert train.main(["--resume", str(tmp_path / "run"), "--epochs", "2"]) == 0

@@ -65,7 +65,7 @@ def test_another_thread_changes_no_handler():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-@pytest.mark.usefixtures("small_model")
+@pytest.mark.usefixtures("small_model", "no_pages")
 def test_training_in_another_thread(trained_run, tmp_path):
     """As of a web page, a window, a notebook's executor: the same weights as in the main thread."""
     asked = ["--data", str(trained_run.data), "--runs", str(tmp_path), "--epochs", "1", "--batch-size", "48"]

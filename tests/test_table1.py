@@ -13,14 +13,16 @@ import pytest
 
 from scratchnet.__main__ import main
 from scratchnet.measures.scores import Score
+from scratchnet.nn.models import MODELS
 from scratchnet.pages.table1 import HEAD, REPORT, Entry, Table1
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.wording import percent
 from scratchnet.training import read_about
 from tests.small_data import make_cnmc
-from tests.small_networks import report_is_small
+from tests.small_networks import report_is_small, small_report
+from tests.small_runs import without_pages
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +45,7 @@ def arguments(cells, folder, *more):
 def made(cells, tmp_path_factory):
     """The row of 32 × 32, shortened to one epoch, under both splits."""
     folder = tmp_path_factory.mktemp("table1")
-    with report_is_small():
+    with report_is_small(), without_pages():
         assert main(arguments(cells, folder, "--rows", "32", "--epochs", "1")) == 0
     return folder / "out"
 
@@ -170,8 +172,9 @@ def test_prepared_shards_are_refused(made, capsys):
     assert "give the folder of the images" in capsys.readouterr().err
 
 
-def test_two_readings_of_the_network_leave_two_tables(made, cells, tmp_path):
+def test_two_readings_of_the_network_leave_two_tables(made, cells, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    monkeypatch.setitem(MODELS, "report-wide", small_report)
     out = tmp_path / "out"
     shutil.copytree(made, out)
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}

@@ -121,7 +121,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert list((tmp_path / "runs/long/checkpoints").glob("epoch-*.h5"))
 
 
-@pytest.mark.usefixtures("small_model")
+@pytest.mark.usefixtures("small_model", "no_pages")
 def test_a_folder_of_images_is_prepared_and_kept(run, tmp_path, rng):
     from PIL import Image
 
@@ -157,7 +157,7 @@ def test_a_folder_of_images_is_prepared_and_kept(run, tmp_path, rng):
     assert "images of 32 × 32 pixels" in out.replace("\n          ", " ")
 
 
-@pytest.mark.usefixtures("small_model")
+@pytest.mark.usefixtures("small_model", "no_pages")
 def test_the_folds_of_a_cross_validation_are_prepared_together(run, tmp_path, rng):
     from PIL import Image
 
