@@ -48,10 +48,12 @@ TASKS_OF_THREAD = 4  # so that all are busy to the end; with more, more of them 
 #     a[rows[row + 1] + cols[k]]   →  sum 1:   [  V  ] [  V  ]      with both vectors of b and added to the row's two sums
 #        …
 #     a[rows[row + 7] + cols[k]]   →  sum 7:   [  V  ] [  V  ]      16 multiply-and-add instructions for 10 loads
+#
+# Where b has so few columns that one vector holds them, its panel is one vector wide, and so is the tile.
 
 
 def tile_product_in_numpy(a, rows, row, cols, start, stop, b, panel, add, tile):
-    """tile[r, f] = Σ over start ≤ k < stop of a[rows[row + r] + cols[k]] · b[panel, k, f], for TILE_ROWS rows and one panel's width.
+    """tile[r, f] = Σ over start ≤ k < stop of a[rows[row + r] + cols[k]] · b[panel, k, f], for TILE_ROWS rows and b's panel width.
 
     With `add` the sum goes on from what tile holds: cut into pieces, it is still one sum in the order of k, to the last bit.
     The twin of what follows, which is `tile_product` where Numba is switched off (NUMBA_DISABLE_JIT), as in a debugger.
@@ -79,63 +81,72 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
 
         a_data, rows_data, cols_data, tile_data = (memory(position).data for position in (0, 1, 3, 9))
         row, start, stop, panel = (arguments[position] for position in (2, 4, 5, 7))
-        depth = builder.extract_value(memory(6).shape, 1)
-        first = builder.mul(builder.add(builder.mul(panel, depth), start), index(TILE_VECTORS * count))
+        depth, width = (builder.extract_value(memory(6).shape, axis) for axis in (1, 2))
+        first = builder.mul(builder.add(builder.mul(panel, depth), start), width)
         b_start = builder.gep(memory(6).data, [first])
         a_rows = [
             builder.gep(a_data, [builder.load(builder.gep(rows_data, [builder.add(row, index(r))]))])
             for r in range(TILE_ROWS)
         ]
-
         align = scalar.get_abi_alignment(context.target_data)
         out = builder.bitcast(tile_data, vector.as_pointer())
-        places = [builder.gep(out, [index(i)]) for i in range(TILE_VECTORS * TILE_ROWS)]
-        zero = ir.Constant(vector, [0.0] * count)
+        add = context.is_true(builder, types.boolean, arguments[8])
 
-        before = builder.block
-        go_on = builder.append_basic_block("from_what_tile_holds")
-        loop = builder.append_basic_block("over_k")
-        after = builder.append_basic_block("after_k")
-        builder.cbranch(context.is_true(builder, types.boolean, arguments[8]), go_on, loop)
+        def sum_up(vectors):
+            """The loop over k for a panel of so many vectors."""
+            places = [builder.gep(out, [index(i)]) for i in range(vectors * TILE_ROWS)]
+            zero = ir.Constant(vector, [0.0] * count)
 
-        builder.position_at_end(go_on)
-        held = [builder.load(place, align=align) for place in places]
-        builder.branch(loop)
+            before = builder.block
+            go_on = builder.append_basic_block("from_what_tile_holds")
+            loop = builder.append_basic_block("over_k")
+            after = builder.append_basic_block("after_k")
+            builder.cbranch(add, go_on, loop)
 
-        builder.position_at_end(loop)
-        k = builder.phi(index, "k")
-        b_here = builder.phi(b_start.type, "b")
-        sums = [builder.phi(vector, f"sum{i}") for i in range(TILE_VECTORS * TILE_ROWS)]
-        col = builder.load(builder.gep(cols_data, [k]))
-        b_vectors = builder.bitcast(b_here, vector.as_pointer())
-        b_numbers = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in range(TILE_VECTORS)]
-        new_sums = []
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
-        nothing = ir.Constant(vector, ir.Undefined)
-        for r in range(TILE_ROWS):
-            number = builder.load(builder.gep(a_rows[r], [col]))
-            broadcast = builder.shuffle_vector(
-                builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, everywhere
-            )
-            for v in range(TILE_VECTORS):
-                product = builder.fmul(broadcast, b_numbers[v], flags=("contract",))
-                new_sums.append(builder.fadd(sums[TILE_VECTORS * r + v], product, flags=("contract",)))
-        next_k = builder.add(k, index(1))
-        next_b = builder.gep(b_here, [index(TILE_VECTORS * count)])
-        builder.cbranch(builder.icmp_signed("<", next_k, stop), loop, after)
+            builder.position_at_end(go_on)
+            held = [builder.load(place, align=align) for place in places]
+            builder.branch(loop)
 
-        for phi, at_first, going_on, again in [
-            (k, start, start, next_k),
-            (b_here, b_start, b_start, next_b),
-            *((s, zero, h, n) for s, h, n in zip(sums, held, new_sums, strict=True)),
-        ]:
-            phi.add_incoming(at_first, before)
-            phi.add_incoming(going_on, go_on)
-            phi.add_incoming(again, loop)
+            builder.position_at_end(loop)
+            k = builder.phi(index, "k")
+            b_here = builder.phi(b_start.type, "b")
+            sums = [builder.phi(vector, f"sum{i}") for i in range(vectors * TILE_ROWS)]
+            col = builder.load(builder.gep(cols_data, [k]))
+            b_vectors = builder.bitcast(b_here, vector.as_pointer())
+            b_numbers = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in range(vectors)]
+            new_sums = []
+            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
+            nothing = ir.Constant(vector, ir.Undefined)
+            for r in range(TILE_ROWS):
+                number = builder.load(builder.gep(a_rows[r], [col]))
+                broadcast = builder.shuffle_vector(
+                    builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, everywhere
+                )
+                for v in range(vectors):
+                    product = builder.fmul(broadcast, b_numbers[v], flags=("contract",))
+                    new_sums.append(builder.fadd(sums[vectors * r + v], product, flags=("contract",)))
+            next_k = builder.add(k, index(1))
+            next_b = builder.gep(b_here, [index(vectors * count)])
+            builder.cbranch(builder.icmp_signed("<", next_k, stop), loop, after)
 
-        builder.position_at_end(after)
-        for vector_of_sums, place in zip(new_sums, places, strict=True):
-            builder.store(vector_of_sums, place, align=align)
+            for phi, at_first, going_on, again in [
+                (k, start, start, next_k),
+                (b_here, b_start, b_start, next_b),
+                *((s, zero, h, n) for s, h, n in zip(sums, held, new_sums, strict=True)),
+            ]:
+                phi.add_incoming(at_first, before)
+                phi.add_incoming(going_on, go_on)
+                phi.add_incoming(again, loop)
+
+            builder.position_at_end(after)
+            for vector_of_sums, place in zip(new_sums, places, strict=True):
+                builder.store(vector_of_sums, place, align=align)
+
+        with builder.if_else(builder.icmp_signed("==", width, index(count))) as (narrow, wide):
+            with narrow:
+                sum_up(1)
+            with wide:
+                sum_up(TILE_VECTORS)
         return context.get_dummy_value()
 
     return signature, generate
@@ -192,7 +203,8 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     """
     height, width = c.shape
     depth = cols.size
-    columns = TILE_VECTORS * lanes_of(c)
+    vector = lanes_of(c)
+    columns = vector if width <= vector else TILE_VECTORS * vector
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block = BLOCK_TILES
@@ -229,7 +241,8 @@ def chunks_of_product(a, rows, cols, b, partial):
     """
     chunks, height, width = partial.shape
     depth = cols.size
-    columns = TILE_VECTORS * lanes_of(partial)
+    vector = lanes_of(partial)
+    columns = vector if width <= vector else TILE_VECTORS * vector
     panels = (width + columns - 1) // columns
     for chunk in prange(chunks):
         rules = flush_denormals()

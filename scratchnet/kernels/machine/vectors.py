@@ -3,6 +3,7 @@
 Only speed depends on the answer: LLVM splits code for wider vectors than the machine has, and it stays right.
 """
 
+import math
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
@@ -90,9 +91,9 @@ def lanes(dtype: DTypeLike) -> int:
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def panel_width(dtype: DTypeLike) -> int:
-    """Columns of a register tile, and so of a packed panel."""
-    return TILE_VECTORS * lanes(dtype)
+def panel_width(dtype: DTypeLike, columns: float = math.inf) -> int:
+    """Columns of a register tile, and so of a packed panel, for a matrix of so many: one vector where that holds them all."""
+    return lanes(dtype) if columns <= lanes(dtype) else TILE_VECTORS * lanes(dtype)
 
 
 def lanes_of(array):
