@@ -1,99 +1,316 @@
 """Depthwise convolution: each channel with a filter of its own.
 
-It has few multiplications for each number that it reads, so it is a pass over memory and no matrix product. With a stride of 1
-the outputs of a row and the inputs at one tap are two lines of OW · C numbers side by side, whatever C is, and the tap's
-weights are repeated to such a line.
+It has few multiplications for each number that it reads, so it is a pass over memory and no matrix product. The sums of a vector of
+channels, for several outputs beside each other, stay in registers while the taps go by; the gradient of the filters keeps
+those of a row of taps there while the outputs go by. Nothing is padded: a tap that reaches beside the image is left out.
+
+The gradient of the inputs is the same convolution of dy with the filters turned by 180°, where dy is `spread` by the stride: it
+counts as having spread − 1 zeros between two numbers, which nobody multiplies.
+
+Sizes: N images of H × W pixels and C channels, filters KH × KW, outputs OH × OW.
 """
 
-import numpy as np
+import functools
 
-from scratchnet.kernels.direct import place
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
+
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
-from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.memory import empty
+from scratchnet.kernels.machine.vectors import lanes, lanes_of
 
-BLOCKS = 32  # of images, each with a sum of its own: fixed, so that the number of threads changes no bit
-
-
-def forward(x_padded, weight, bias, stride):
-    """`reference.depthwise_conv2d`: x_padded (N, HP, WP, C), weight (KH, KW, C), bias (C,) → y (N, OH, OW, C)."""
-    images, height, width, channels = x_padded.shape
-    kernel_height, kernel_width, _ = weight.shape
-    out_height, out_width = (height - kernel_height) // stride + 1, (width - kernel_width) // stride + 1
-    y = empty((images, out_height, out_width, channels), x_padded.dtype)
-    convolve_rows(x_padded, np.tile(weight, (1, 1, out_width)), np.tile(bias, out_width), stride, y)
-    return y
+BLOCKS = 32  # of rows of outputs, each with a sum of its own: fixed, so that the number of threads changes no bit
+ROWS = 8  # of outputs in a task
+TOGETHER = 8  # outputs beside each other whose sums are in registers
 
 
-def backward_input(dy, weight, stride, top, left, height, width):
-    """dx (N, height, width, C): the same convolution of dy, spread out by the stride, with the filters turned by 180°."""
+def forward(x, weight, bias, stride, top, left, y):
+    """Fills y (N, OH, OW, C) with `reference.depthwise_conv2d` of x (N, H, W, C), around which stand zeros; weight (KH, KW, C)."""
+    convolve(x, weight, bias, stride, 1, top, left, y)
+
+
+def backward_input(dy, weight, stride, top, left, dx):
+    """Fills dx (N, H, W, C)."""
     kernel_height, kernel_width, channels = weight.shape
-    spread = empty((len(dy), height + kernel_height - 1, width + kernel_width - 1, channels), dy.dtype)
-    place(dy, kernel_height - 1 - top, kernel_width - 1 - left, stride, spread)
-    turned = np.ascontiguousarray(weight[::-1, ::-1])
-    return forward(spread, turned, np.zeros(channels, dy.dtype), 1)
+    turned, no_bias = np.ascontiguousarray(weight[::-1, ::-1]), np.zeros(channels, dy.dtype)
+    convolve(dy, turned, no_bias, 1, stride, kernel_height - 1 - top, kernel_width - 1 - left, dx)
 
 
-def backward_weight(x_padded, dy, stride, kernel_size):
+def backward_weight(x, dy, stride, top, left, kernel_size):
     """dweight (KH, KW, C)."""
-    partial = np.empty((min(BLOCKS, len(dy)), *kernel_size, dy.shape[3]), dy.dtype)
-    sums_of_rows(x_padded, dy, stride, partial)
-    return partial.sum(axis=0)
+    channels, vector = dy.shape[3], lanes(dy.dtype)
+    columns = channels if channels < vector else -(-channels // vector) * vector
+    partial = empty((min(BLOCKS, len(dy) * dy.shape[1]), *kernel_size, columns), dy.dtype)
+    sum_kernel(kernel_size[1])(x, dy, stride, top, left, partial)
+    sums = partial.sum(axis=0)
+    return np.concatenate([sums[..., : channels // vector * vector], sums[..., columns - channels % vector :]], axis=2)
+
+
+def sum_of_taps_in_numpy(together, x, start, step, places, weight, taps, count, bias, channel, y, target, target_step):
+    """y[target + k · target_step] = bias + Σ over t < count of x[start + k · step + places[t]] · weight[taps[t]], for k < together.
+
+    All arrays are flat, and each number stands for a vector of channels from `channel` on. `together` must be a constant.
+    The twin of what follows where Numba is switched off.
+    """
+    c = channel + np.arange(lanes_of(x))
+    for k in range(together):
+        inputs = x[start + k * step + places[:count, None] + c]
+        y[target + k * target_step + c] = bias[c] + (inputs * weight[taps[:count, None] + c]).sum(axis=0)
+
+
+def _sum_of_taps_code(
+    typingctx, together, x, start, step, places, weight, taps, count, bias, channel, y, target, target_step
+):
+    """`sum_of_taps_in_numpy` in LLVM's language."""
+    whole = types.intp
+    signature = types.void(together, x, whole, whole, places, weight, taps, whole, bias, whole, y, whole, whole)
+
+    def generate(context, builder, signature, arguments):
+        at, load, store = _memory(context, builder, signature, arguments)
+        _, _, start, step, _, _, _, count, _, channel, _, target, target_step = arguments
+        starts, targets = [builder.add(start, channel)], [builder.add(target, channel)]
+        for _ in range(together.literal_value - 1):
+            starts.append(builder.add(starts[-1], step))
+            targets.append(builder.add(targets[-1], target_step))
+        inputs, filters, at_first = [at(1, one) for one in starts], at(5, channel), load(at(8, channel))
+
+        def tap(t, sums):
+            place, number = builder.load(at(4, t)), builder.load(at(6, t))
+            weights = load(builder.gep(filters, [number]))
+            return [
+                _multiply_add(builder, load(builder.gep(one, [place])), weights, s)
+                for one, s in zip(inputs, sums, strict=True)
+            ]
+
+        for total, one in zip(_loop(builder, count, [at_first] * len(inputs), tap), targets, strict=True):
+            store(total, at(10, one))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def add_products_in_numpy(taps, x, start, step, channels, dy, first, count, sums, target, columns):
+    """sums[target + v · columns] += Σ over j < count of x[start + j · step + v · channels] · dy[first + j · channels], for v < taps.
+
+    All arrays are flat, and each number stands for a vector of channels. `taps` must be a constant. The twin of what follows
+    where Numba is switched off.
+    """
+    lane, j = np.arange(lanes_of(x)), np.arange(count)[:, None]
+    for v in range(taps):
+        products = x[start + j * step + v * channels + lane] * dy[first + j * channels + lane]
+        sums[target + v * columns + lane] += products.sum(axis=0)
+
+
+def _add_products_code(typingctx, taps, x, start, step, channels, dy, first, count, sums, target, columns):
+    """`add_products_in_numpy` in LLVM's language."""
+    whole = types.intp
+    signature = types.void(taps, x, whole, whole, whole, dy, whole, whole, sums, whole, whole)
+
+    def generate(context, builder, signature, arguments):
+        at, load, store = _memory(context, builder, signature, arguments)
+        _, _, start, step, channels, _, first, count, _, target, columns = arguments
+        inputs, targets = [start], [target]
+        for _ in range(taps.literal_value - 1):
+            inputs.append(builder.add(inputs[-1], channels))
+            targets.append(builder.add(targets[-1], columns))
+        pointers, slopes, places = [at(1, one) for one in inputs], at(5, first), [at(8, one) for one in targets]
+
+        def output(j, sums):
+            slope, place = load(builder.gep(slopes, [builder.mul(j, channels)])), builder.mul(j, step)
+            return [
+                _multiply_add(builder, load(builder.gep(one, [place])), slope, s)
+                for one, s in zip(pointers, sums, strict=True)
+            ]
+
+        for total, place in zip(_loop(builder, count, [load(place) for place in places], output), places, strict=True):
+            store(total, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _memory(context, builder, signature, arguments):
+    """What a piece of LLVM's code needs of flat arrays: a pointer to one number of an argument, and loads and stores of vectors there."""
+    dtype = signature.args[1].dtype
+    scalar = context.get_value_type(dtype)
+    vector, align = ir.VectorType(scalar, lanes(dtype.name)), scalar.get_abi_alignment(context.target_data)
+
+    def at(position, place):
+        data = context.make_array(signature.args[position])(context, builder, arguments[position]).data
+        return builder.gep(data, [place])
+
+    def load(pointer):
+        return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=align)
+
+    def store(value, pointer):
+        builder.store(value, builder.bitcast(pointer, vector.as_pointer()), align=align)
+
+    return at, load, store
+
+
+def _multiply_add(builder, one, other, total):
+    return builder.fadd(total, builder.fmul(one, other, flags=("contract",)), flags=("contract",))
+
+
+def _loop(builder, count, at_first, step):
+    """The values that are left when `step(k, values)` has made new values of them for all k below count, in registers."""
+    before, index = builder.block, ir.IntType(64)
+    loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after_loop")
+    builder.cbranch(builder.icmp_signed("<", index(0), count), loop, after)
+    builder.position_at_end(loop)
+    k, values = builder.phi(index), [builder.phi(value.type) for value in at_first]
+    new, next_k = step(k, values), builder.add(k, index(1))
+    builder.cbranch(builder.icmp_signed("<", next_k, count), loop, after)
+    builder.position_at_end(after)
+    left = [builder.phi(value.type) for value in at_first]
+    for phi, first, again in [(k, index(0), next_k), *zip(values, at_first, new, strict=True)]:
+        phi.add_incoming(first, before)
+        phi.add_incoming(again, loop)
+    for phi, first, again in zip(left, at_first, new, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(again, loop)
+    return left
+
+
+if config.DISABLE_JIT:
+    sum_of_taps, add_products = sum_of_taps_in_numpy, add_products_in_numpy
+else:
+    sum_of_taps = intrinsic(prefer_literal=True)(_sum_of_taps_code)
+    add_products = intrinsic(prefer_literal=True)(_add_products_code)
 
 
 @helper
-def multiply_add(line, weight, first, step, channels, sums):
-    """sums (OW · C) += weight · the line's numbers from `first` on, for outputs that are `step` numbers apart."""
-    if step == channels:
-        here = line[first : first + sums.size]
-        for k in range(sums.size):
-            sums[k] += here[k] * weight[k]
-    else:
-        for j in range(sums.size // channels):
+def reached(start, spread, taps, size):
+    """The first tap that meets a pixel, that pixel, and how many taps do, each `spread` taps and one pixel further on.
+
+    Tap u lies at start + u, pixel i, of `size`, at i · spread.
+    """
+    tap = -start % spread
+    pixel = (start + tap) // spread
+    if pixel < 0:
+        tap, pixel = tap - pixel * spread, 0
+    return tap, pixel, max(0, min((taps - tap + spread - 1) // spread, size - pixel))
+
+
+@kernel
+def convolve(x, weight, bias, stride, spread, top, left, y):
+    """`reference.depthwise_conv2d`: y (N, OH, OW, C) of x (N, H, W, C), which counts as spread out: its numbers lie `spread` apart.
+
+    Of stride and spread one is 1. A task is a few rows of outputs.
+    """
+    images, height, width, channels = x.shape
+    _, out_height, out_width, _ = y.shape
+    kernel_height, kernel_width, _ = weight.shape
+    inputs, filters, outputs = x.reshape(-1), weight.reshape(-1), y.reshape(-1)
+    for task in prange((images * out_height + ROWS - 1) // ROWS):
+        rules = flush_denormals()
+        places = np.empty(kernel_height * kernel_width, np.int64)
+        taps = np.empty(kernel_height * kernel_width, np.int64)
+        for row in range(task * ROWS, min(images * out_height, (task + 1) * ROWS)):
+            u, i, rows = reached(row % out_height * stride - top, spread, kernel_height, height)
+            image_row = (row // out_height * height + i) * width * channels
+            for kind in range(min(spread, out_width)):
+                q = kind
+                while q < out_width:
+                    v, j, columns = reached(q * stride - left, spread, kernel_width, width)
+                    same = 1  # outputs of this kind, from here on, that the same taps reach
+                    if v < spread and columns == (kernel_width - v + spread - 1) // spread:  # all that there are
+                        same = min((width - columns - j) // stride + 1, (out_width - q + spread - 1) // spread)
+                    count = 0
+                    for a in range(rows):
+                        for b in range(columns):
+                            places[count] = (a * width + b) * channels
+                            taps[count] = ((u + a * spread) * kernel_width + v + b * spread) * channels
+                            count += 1
+                    sums_of_outputs(
+                        same, inputs, image_row + j * channels, stride * channels, places, filters, taps, count, bias,
+                        outputs, (row * out_width + q) * channels, spread * channels,
+                    )  # fmt: skip
+                    q += same * spread
+        restore(rules)
+
+
+@helper
+def sums_of_outputs(same, x, start, step, places, weight, taps, count, bias, y, target, target_step):
+    """`sum_of_taps` of all channels for so many outputs, some together.
+
+    The last vector of channels, and the last outputs together, may begin in those before: they make the same numbers again.
+    """
+    vector, channels = lanes_of(x), bias.size
+    if channels < vector:
+        for m in range(same):
             for c in range(channels):
-                sums[j * channels + c] += line[first + j * step + c] * weight[j * channels + c]
+                total = bias[c]
+                for t in range(count):
+                    total += x[start + m * step + places[t] + c] * weight[taps[t] + c]
+                y[target + m * target_step + c] = total
+        return
+    together = TOGETHER if same >= TOGETHER else 1
+    for k in range(0, same, together):
+        m = min(k, same - together)
+        here, there = start + m * step, target + m * target_step
+        for c in range(0, channels, vector):
+            channel = min(c, channels - vector)
+            if together == TOGETHER:
+                sum_of_taps(TOGETHER, x, here, step, places, weight, taps, count, bias, channel, y, there, target_step)
+            else:
+                sum_of_taps(1, x, here, step, places, weight, taps, count, bias, channel, y, there, target_step)
 
 
-@kernel
-def convolve_rows(x, weight, bias, stride, y):
-    """`reference.depthwise_conv2d`, row by row; weight (KH, KW, OW · C) and bias (OW · C,) are repeated to the length of a row."""
-    images, out_height, _, channels = y.shape
-    kernel_height, kernel_width, line = weight.shape
-    for row in prange(images * out_height):
-        rules = flush_denormals()
-        n, i = row // out_height, row % out_height
-        out = y[n, i].reshape(line)
-        for k in range(line):
-            out[k] = bias[k]
-        for u in range(kernel_height):
-            source = x[n, i * stride + u].reshape(-1)
-            for v in range(kernel_width):
-                multiply_add(source, weight[u, v], v * channels, stride * channels, channels, out)
-        restore(rules)
+@functools.cache
+def sum_kernel(taps):
+    """The kernel for filters with so many columns; compiled when it is first called."""
 
+    @kernel
+    def sums_of_rows(x, dy, stride, top, left, partial):
+        """`reference.depthwise_conv2d_gradient`, its dweight, of each block of rows of outputs.
 
-@kernel
-def sums_of_rows(x, dy, stride, partial):
-    """`reference.depthwise_conv2d_gradient`, its dweight, of each block of images: partial (blocks, KH, KW, C)."""
-    images, out_height, out_width, channels = dy.shape
-    blocks, kernel_height, kernel_width, _ = partial.shape
-    line = out_width * channels
-    for block in prange(blocks):
-        rules = flush_denormals()
-        sums = scratch(kernel_height * kernel_width * line, dy).reshape(kernel_height, kernel_width, line)
-        sums[:] = 0
-        for n in range(block * images // blocks, (block + 1) * images // blocks):
-            for i in range(out_height):
-                slope = dy[n, i].reshape(line)
-                for u in range(kernel_height):
-                    source = x[n, i * stride + u].reshape(-1)
-                    for v in range(kernel_width):
-                        multiply_add(source, slope, v * channels, stride * channels, channels, sums[u, v])
-        partial[block] = 0
-        for u in range(kernel_height):
-            for v in range(kernel_width):
-                for k in range(0, line, channels):
-                    for c in range(channels):
-                        partial[block, u, v, c] += sums[u, v, k + c]
-        restore(rules)
+        partial (blocks, KH, KW, whole vectors): of C channels the last vector is that of the channels from C − vector on; or
+        (blocks, KH, KW, C) where C are fewer than a vector.
+        """
+        images, out_height, out_width, channels = dy.shape
+        _, height, width, _ = x.shape
+        blocks, kernel_height, _, columns = partial.shape
+        vector = lanes_of(x)
+        inputs, slopes = x.reshape(-1), dy.reshape(-1)
+        for block in prange(blocks):
+            rules = flush_denormals()
+            partial[block] = 0
+            sums = partial[block].reshape(-1)
+            first = (left + stride - 1) // stride  # outputs from here to `last` see nothing but the image
+            last = max(first, min(out_width, (width - taps + left) // stride + 1))
+            for row in range(block * images * out_height // blocks, (block + 1) * images * out_height // blocks):
+                u, i, rows = reached(row % out_height * stride - top, 1, kernel_height, height)
+                for a in range(rows):
+                    line = (row // out_height * height + i + a) * width * channels
+                    target = (u + a) * taps * columns
+                    for j in range(out_width):
+                        if first < j < last and channels >= vector:
+                            continue  # together with the first
+                        slope = (row * out_width + j) * channels
+                        if j == first and j < last and channels >= vector:
+                            start = line + (j * stride - left) * channels
+                            for c in range(0, channels, vector):
+                                channel = min(c, channels - vector)
+                                add_products(
+                                    taps, inputs, start + channel, stride * channels, channels, slopes, slope + channel,
+                                    last - first, sums, target + c, columns,
+                                )  # fmt: skip
+                            continue
+                        v, q, count = reached(j * stride - left, 1, taps, width)
+                        for b in range(count):
+                            pixel, place = line + (q + b) * channels, target + (v + b) * columns
+                            for c in range(0, channels if channels >= vector else 0, vector):
+                                channel = min(c, channels - vector)
+                                add_products(
+                                    1, inputs, pixel + channel, 0, 0, slopes, slope + channel, 1, sums, place + c, 0
+                                )
+                            for c in range(0 if channels >= vector else channels):
+                                sums[place + c] += inputs[pixel + c] * slopes[slope + c]
+            restore(rules)
+
+    return sums_of_rows

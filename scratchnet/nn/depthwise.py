@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.kernels import depthwise, direct
+from scratchnet.kernels.machine.memory import empty
 from scratchnet.nn.base import Array, Parameter, Shape
 from scratchnet.nn.conv import Window2D
 from scratchnet.nn.initializers import Initializer, initializer
@@ -53,17 +54,20 @@ class DepthwiseConv2D(Window2D):
         return *sizes, channels
 
     def _forward(self, x: Array, training: bool) -> Array:
-        x = direct.pad(x, *self.pads)
+        assert self.output_shape is not None
+        y = empty((len(x), *self.output_shape), x.dtype)
+        depthwise.forward(x, self.weight.value, self.bias.value, self.stride, self.pads[0], self.pads[2], y)
         if training:
             self._remembered = x
-        return depthwise.forward(x, self.weight.value, self.bias.value, self.stride)
+        return y
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
-        assert self.input_shape is not None
-        x, (height, width, _) = self._remembered, self.input_shape
+        x, window = self._remembered, (self.stride, self.pads[0], self.pads[2])
         self.bias.take(direct.backward_bias(dy), accumulate)
-        self.weight.take(depthwise.backward_weight(x, dy, self.stride, self.kernel_size), accumulate)
+        self.weight.take(depthwise.backward_weight(x, dy, *window, self.kernel_size), accumulate)
         if not need_dx:
             return None
-        return depthwise.backward_input(dy, self.weight.value, self.stride, self.pads[0], self.pads[2], height, width)
+        dx = empty(x.shape, x.dtype)
+        depthwise.backward_input(dy, self.weight.value, *window, dx)
+        return dx
