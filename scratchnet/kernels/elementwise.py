@@ -17,25 +17,30 @@ def blocks(x):
 
 
 @helper
-def numbers(task, x):
-    """The positions in x that are this task's: always the same, so that the vectors of a loop over them are, and their last bits."""
-    return range(task * BLOCK, min(x.size, (task + 1) * BLOCK))
+def part(x, task):
+    """The numbers of x that are this task's: always the same, so that the vectors of a loop over them are, and their last bits.
+
+    A slice, because only of a loop from zero to its size does the compiler see that no index counts from the end.
+    """
+    return x[task * BLOCK : min(x.size, (task + 1) * BLOCK)]
 
 
 @kernel
 def relu_forward(x, y):
     """`reference.relu`: y = 0 where x < 0, else x; a NaN stays a NaN."""
     for task in prange(blocks(x)):
-        for i in numbers(task, x):
-            y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
+        x_here, y_here = part(x, task), part(y, task)
+        for i in range(x_here.size):
+            y_here[i] = x.dtype.type(0) if x_here[i] < 0 else x_here[i]
 
 
 @kernel
 def relu_backward(dy, y, dx):
     """`reference.relu_gradient`: dx = dy where y > 0, else 0."""
     for task in prange(blocks(dy)):
-        for i in numbers(task, dy):
-            dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+        dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
+        for i in range(dy_here.size):
+            dx_here[i] = dy_here[i] if y_here[i] > 0 else dy.dtype.type(0)
 
 
 @kernel
@@ -43,8 +48,9 @@ def leaky_relu_forward(x, slope, y):
     """`reference.leaky_relu`: y = x where x > 0, else slope · x."""
     for task in prange(blocks(x)):
         rules = flush_denormals()
-        for i in numbers(task, x):
-            y[i] = x[i] if x[i] > 0 else slope * x[i]
+        x_here, y_here = part(x, task), part(y, task)
+        for i in range(x_here.size):
+            y_here[i] = x_here[i] if x_here[i] > 0 else slope * x_here[i]
         restore(rules)
 
 
@@ -53,8 +59,9 @@ def leaky_relu_backward(dy, y, slope, dx):
     """`reference.leaky_relu_gradient`: dx = dy where x > 0, which is where y > 0, else slope · dy."""
     for task in prange(blocks(dy)):
         rules = flush_denormals()
-        for i in numbers(task, dy):
-            dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+        dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
+        for i in range(dy_here.size):
+            dx_here[i] = dy_here[i] if y_here[i] > 0 else slope * dy_here[i]
         restore(rules)
 
 
@@ -64,9 +71,10 @@ def sigmoid_forward(x, y):
     one = x.dtype.type(1)
     for task in prange(blocks(x)):
         rules = flush_denormals()
-        for i in numbers(task, x):
-            small = np.exp(-abs(x[i]))
-            y[i] = (small if x[i] < 0 else one) / (one + small)
+        x_here, y_here = part(x, task), part(y, task)
+        for i in range(x_here.size):
+            small = np.exp(-abs(x_here[i]))
+            y_here[i] = (small if x_here[i] < 0 else one) / (one + small)
         restore(rules)
 
 
@@ -75,8 +83,9 @@ def sigmoid_backward(dy, y, dx):
     """`reference.sigmoid_gradient`: dx = dy · y · (1 − y)."""
     for task in prange(blocks(dy)):
         rules = flush_denormals()
-        for i in numbers(task, dy):
-            dx[i] = dy[i] * y[i] * (y.dtype.type(1) - y[i])
+        dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
+        for i in range(dy_here.size):
+            dx_here[i] = dy_here[i] * y_here[i] * (y.dtype.type(1) - y_here[i])
         restore(rules)
 
 
@@ -85,8 +94,9 @@ def tanh_forward(x, y):
     """`reference.tanh`: y = tanh x."""
     for task in prange(blocks(x)):
         rules = flush_denormals()
-        for i in numbers(task, x):
-            y[i] = np.tanh(x[i])
+        x_here, y_here = part(x, task), part(y, task)
+        for i in range(x_here.size):
+            y_here[i] = np.tanh(x_here[i])
         restore(rules)
 
 
@@ -95,8 +105,9 @@ def tanh_backward(dy, y, dx):
     """`reference.tanh_gradient`: dx = dy · (1 − y²)."""
     for task in prange(blocks(dy)):
         rules = flush_denormals()
-        for i in numbers(task, dy):
-            dx[i] = dy[i] * (y.dtype.type(1) - y[i] * y[i])
+        dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
+        for i in range(dy_here.size):
+            dx_here[i] = dy_here[i] * (y.dtype.type(1) - y_here[i] * y_here[i])
         restore(rules)
 
 
@@ -138,8 +149,9 @@ def block_finite(x, largest, finite):
     doesn't."""
     for i in prange(finite.size):
         outside = 0
-        for k in numbers(i, x):
-            outside += not (-largest <= x[k] <= largest)
+        here = part(x, i)
+        for k in range(here.size):
+            outside += not (-largest <= here[k] <= largest)
         finite[i] = outside == 0
 
 
@@ -158,8 +170,9 @@ def block_squares(x, sums):
     for i in prange(sums.size):
         rules = flush_denormals()
         total = 0.0
-        for k in numbers(i, x):
-            total += np.float64(x[k]) * np.float64(x[k])
+        here = part(x, i)
+        for k in range(here.size):
+            total += np.float64(here[k]) * np.float64(here[k])
         sums[i] = total
         restore(rules)
 
@@ -175,8 +188,9 @@ def sum_of_squares(x):
 def sum_flat(one, other, sums):
     """`np.add`: sums = one + other."""
     for task in prange(blocks(sums)):
-        for i in numbers(task, sums):
-            sums[i] = one[i] + other[i]
+        sums_here, one_here, other_here = part(sums, task), part(one, task), part(other, task)
+        for i in range(sums_here.size):
+            sums_here[i] = one_here[i] + other_here[i]
 
 
 def sum_of(one, other):
@@ -191,8 +205,9 @@ def add_flat(sums, more):
     """`np.add`: sums += more, denormal numbers as zeros, as wherever a kernel adds to what is there."""
     for task in prange(blocks(sums)):
         rules = flush_denormals()
-        for i in numbers(task, sums):
-            sums[i] += more[i]
+        sums_here, more_here = part(sums, task), part(more, task)
+        for i in range(sums_here.size):
+            sums_here[i] += more_here[i]
         restore(rules)
 
 
@@ -206,6 +221,7 @@ def scale(x, factor):
     """`np.multiply(x, factor, out=x)`; factor of the dtype of x."""
     for task in prange(blocks(x)):
         rules = flush_denormals()
-        for i in numbers(task, x):
-            x[i] *= factor
+        here = part(x, task)
+        for i in range(here.size):
+            here[i] *= factor
         restore(rules)
