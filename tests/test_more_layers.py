@@ -197,6 +197,30 @@ def test_normalisation_and_relu_run_as_one(rng):
         net.backward(dy)
 
 
+@pytest.mark.parametrize("around", [None, [Conv2D(4, 1), BatchNorm2D()]])
+def test_a_residual_and_relu_run_as_one(rng, around):
+    """In a network they are one step; the numbers are those of the two layers, and so are the gradients, added up too."""
+    block = Residual([Conv2D(4, 3), BatchNorm2D(), ReLU(), Conv2D(4, 3), BatchNorm2D()], around)
+    net, relu, x = Sequential([block, ReLU()]), built(ReLU(), (6, 5, 4)), rng.normal(1, 2, size=(3, 6, 5, 4))
+    net.build((6, 5, 4), dtype="float64")
+    assert [type(step).__name__ for step in net.steps] == ["ResidualRelu"]
+    for parameter in net.parameters():
+        parameter.value[:] = rng.normal(size=parameter.value.shape)
+    expected = relu.forward(block.forward(x, training=True), training=True)
+    dy = rng.normal(size=x.shape)
+    dx = block.backward(relu.backward(dy))
+    gradients = [parameter.grad.copy() for parameter in net.parameters()]
+    np.testing.assert_allclose(net.forward(x, training=True), expected, rtol=1e-12, atol=1e-13)
+    for times in (1, 2):
+        np.testing.assert_allclose(net.backward(dy, accumulate=times > 1), dx, rtol=1e-9, atol=1e-11)
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            np.testing.assert_allclose(parameter.grad, times * gradient, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(net.forward(x), relu.forward(block.forward(x)), rtol=1e-12, atol=1e-13)
+    net.forget()
+    with pytest.raises(OrderError):
+        net.backward(dy)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_bits_on_any_number_of_threads(rng, dtype, thread_counts):
     x = rng.normal(size=(5, 9, 8, 3)).astype(dtype)

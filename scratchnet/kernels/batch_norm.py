@@ -7,6 +7,7 @@ Sums are made in fixed blocks, which stay in a core's cache while their mean and
 are then added in float64 in the order of the blocks (Chan, Golub & LeVeque 1983): the number of threads changes no bit, and no
 digits are lost where the mean is large beside the spread.
 
+A ReLU after it, and the sum of a residual block between the two, are part of the last pass.
 """
 
 from typing import NamedTuple
@@ -60,10 +61,13 @@ def moments(x, channels):
     return mean, squares / total
 
 
-def forward(x, constants, y):
-    """Fills y (M · C,) with `reference.batch_norm` of x, where factor = gamma / √(variance + epsilon)."""
+def forward(x, constants, more, y):
+    """Fills y (M · C,) with `reference.batch_norm` of x, where factor = gamma / √(variance + epsilon), and what `more` holds.
+
+    more: like x, or empty.
+    """
     together, block, _ = cut(x.size, constants.mean.size)
-    normalise(x, *constants.repeated(together), block, y)
+    normalise(x, *constants.repeated(together), more, block, y)
 
 
 def sums(dy, x, constants):
@@ -71,6 +75,14 @@ def sums(dy, x, constants):
     together, block, blocks = cut(x.size, constants.mean.size)
     partial = np.empty((blocks, 2, constants.mean.size))
     block_sums_of_products(dy, x, *constants.repeated(together), block, partial)
+    return partial.sum(axis=0)
+
+
+def sums_above(dy, y, x, constants, dz):
+    """Fills dz with dy where y > 0, else 0, and returns the `sums` of dz: all (M · C,)."""
+    together, block, blocks = cut(x.size, constants.mean.size)
+    partial = np.empty((blocks, 2, constants.mean.size))
+    block_sums_above(dy, y, x, np.tile(constants.mean, together), block, dz, partial)
     return partial.sum(axis=0)
 
 
@@ -118,15 +130,24 @@ def block_moments(x, together, block, partial):
 
 
 @kernel
-def normalise(x, mean, factor, beta, floor, block, y):
-    """`reference.batch_norm`: y = factor · (x − mean) + beta, or floor if that is larger; what belongs to channels is as long as a line."""
+def normalise(x, mean, factor, beta, floor, more, block, y):
+    """`reference.batch_norm`: y = factor · (x − mean) + beta, plus `more` if there is any, or floor if that is larger.
+
+    What belongs to channels is as long as a line.
+    """
     for i in prange((x.size + block - 1) // block):
         rules = flush_denormals()
         for start in range(i * block, min(x.size, (i + 1) * block), mean.size):
             numbers, out = x[start : start + mean.size], y[start : start + mean.size]
-            for k in range(numbers.size):
-                value = factor[k] * (numbers[k] - mean[k]) + beta[k]
-                out[k] = floor if value < floor else value
+            if more.size > 0:
+                added = more[start : start + mean.size]
+                for k in range(numbers.size):
+                    value = factor[k] * (numbers[k] - mean[k]) + beta[k] + added[k]
+                    out[k] = floor if value < floor else value
+            else:
+                for k in range(numbers.size):
+                    value = factor[k] * (numbers[k] - mean[k]) + beta[k]
+                    out[k] = floor if value < floor else value
         restore(rules)
 
 
@@ -148,6 +169,35 @@ def block_sums_of_products(dy, x, mean, factor, beta, floor, block, partial):
                 slope = slopes[k] if factor[k] * distance + beta[k] > floor else x.dtype.type(0)
                 total[k] += slope
                 products[k] += slope * distance
+        fold(total, channels)
+        fold(products, channels)
+        partial[i, 0] = total[:channels]
+        partial[i, 1] = products[:channels]
+        restore(rules)
+
+
+@kernel
+def block_sums_above(dy, y, x, mean, block, dz, partial):
+    """`reference.relu_gradient`: dz = dy where y > 0, else 0; and the `np.sum` of dz and of dz · (x − mean) in each block.
+
+    partial (blocks, 2, C) float64; mean is as long as a line.
+    """
+    blocks, _, channels = partial.shape
+    line = mean.size
+    for i in prange(blocks):
+        rules = flush_denormals()
+        last = min(x.size, (i + 1) * block)
+        total, products = scratch(line, x), scratch(line, x)
+        total[:] = 0
+        products[:] = 0
+        for start in range(i * block, last, line):
+            stop = min(last, start + line)
+            numbers, slopes, outputs, kept = x[start:stop], dy[start:stop], y[start:stop], dz[start:stop]
+            for k in range(numbers.size):
+                slope = slopes[k] if outputs[k] > 0 else x.dtype.type(0)
+                kept[k] = slope
+                total[k] += slope
+                products[k] += slope * (numbers[k] - mean[k])
         fold(total, channels)
         fold(products, channels)
         partial[i, 0] = total[:channels]

@@ -72,8 +72,8 @@ class BatchNorm2D(Layer):
     def _forward(self, x: Array, training: bool) -> Array:
         return self.run(x, training, -np.inf)
 
-    def run(self, x: Array, training: bool, floor: float) -> Array:
-        """y where it is above floor, else floor: with a floor of 0 it is the ReLU of y."""
+    def run(self, x: Array, training: bool, floor: float, more: Array | None = None) -> Array:
+        """y, plus `more` if there is any, where that is above floor, else floor: with a floor of 0 it is the ReLU of the sum."""
         mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
         own = training and not self.fixed
         if own:
@@ -82,7 +82,7 @@ class BatchNorm2D(Layer):
         factor = (self.gamma.value * inverse).astype(x.dtype)
         constants = batch_norm.Constants(mean.astype(x.dtype), factor, self.beta.value.copy(), floor)
         y = empty(x.shape, x.dtype)
-        batch_norm.forward(x.reshape(-1), constants, y.reshape(-1))
+        batch_norm.forward(x.reshape(-1), constants, (x[:0] if more is None else more).reshape(-1), y.reshape(-1))
         if training:
             self._remembered, self._images = (x, constants, inverse, own), len(x)
         return y
@@ -108,18 +108,33 @@ class BatchNorm2D(Layer):
     def slopes(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         """dx of the last `run`, and the gradients of gamma and beta."""
         self.require_batch(dy, self._images)
-        x, constants, inverse, own = self._remembered
-        flat, dy_flat = x.reshape(-1), dy.reshape(-1)
-        total, products = batch_norm.sums(dy_flat, flat, constants)
+        x, constants, _, _ = self._remembered
+        sums = batch_norm.sums(dy.reshape(-1), x.reshape(-1), constants)
+        return self._dx(dy, sums, constants, need_dx, accumulate)
+
+    def slopes_of_sum(self, dy: Array, y: Array, need_dx: bool, accumulate: bool) -> tuple[Array, Array | None]:
+        """The same for the last `run` with `more` and a floor of 0, which has made y; before dx, the gradient of the sum itself."""
+        self.require_batch(dy, self._images)
+        x, constants, _, _ = self._remembered
+        dz = empty(dy.shape, dy.dtype)
+        sums = batch_norm.sums_above(dy.reshape(-1), y.reshape(-1), x.reshape(-1), constants, dz.reshape(-1))
+        return dz, self._dx(dz, sums, constants._replace(floor=-np.inf), need_dx, accumulate)
+
+    def _dx(
+        self, dy: Array, sums: Array, constants: batch_norm.Constants, need_dx: bool, accumulate: bool
+    ) -> Array | None:
+        """dx and the gradients, once the sums of dy are there: `batch_norm.sums`."""
+        x, _, inverse, own = self._remembered
+        total, products = sums
         self.beta.take(total.astype(self.dtype), accumulate)
         self.gamma.take((products * inverse).astype(self.dtype), accumulate)
         if not need_dx:
             return None
-        count, factor = flat.size // total.size, constants.factor.astype(np.float64)
+        count, factor = x.size // total.size, constants.factor.astype(np.float64)
         slope, offset = -factor * products * inverse**2 / count, -factor * total / count
         dx = empty(x.shape, x.dtype)
         terms = [(one if own else np.zeros_like(one)).astype(self.dtype) for one in (slope, offset)]
-        batch_norm.backward(dy_flat, flat, constants, terms[0], terms[1], dx.reshape(-1))
+        batch_norm.backward(dy.reshape(-1), x.reshape(-1), constants, terms[0], terms[1], dx.reshape(-1))
         return dx
 
     def parameters(self) -> list[Parameter]:

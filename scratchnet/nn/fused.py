@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scratchnet.kernels import convolution
+from scratchnet.kernels.elementwise import sum_of
 from scratchnet.nn.base import Array, Parameter
 from scratchnet.nn.batch_norm import BatchNorm2D
 from scratchnet.nn.conv import Conv2D
@@ -121,4 +122,64 @@ class NormRelu:
         self.norm.forget()
 
 
-FUSED: tuple[Any, ...] = (ConvReluPool, NormRelu)
+class ResidualRelu:
+    """Runs a residual block whose layers end with batch normalisation, and the ReLU after it: y = max(norm(h) + around, 0) in one pass.
+
+    h is what the layers before the normalisation make of x, around what the shortcut makes of it. The result is that of the
+    layers, to rounding; like the above, it is no layer of its own.
+    """
+
+    length = 2
+
+    def __init__(self, residual: Any, relu: ReLU) -> None:
+        self.residual, self.relu = residual, relu
+        self.last, self.unwritten = relu, (relu,)  # of block and ReLU one output is written
+        path, *self.around = residual.ways
+        self.before, self.norm = path[:-1], path[-1]
+        self._y: Any = None
+
+    @property
+    def name(self) -> str:
+        """The block's."""
+        return self.residual.name
+
+    @staticmethod
+    def fits(layers: list[Any]) -> bool:
+        """Whether these are the two layers."""
+        from scratchnet.nn.residual import Residual  # which stands on networks, and these on this file
+
+        return (
+            [type(layer) for layer in layers] == [Residual, ReLU]
+            and len(layers[0].layers) > 1
+            and type(layers[0].layers[-1]) is BatchNorm2D
+        )
+
+    def forward(self, x: Array, *, training: bool = False) -> Array:
+        """The rectified sum for a batch x."""
+        x = self.residual.checked(x)
+        h = self.before.forward(x, training=training)
+        around = self.around[0].forward(x, training=training) if self.around else x
+        y = self.norm.run(self.norm.checked(h), training, 0.0, around)
+        if training:
+            self._y = y
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+        """dx of the last forward(training=True), and the gradients of all parameters in the block."""
+        dz, dh = self.norm.slopes_of_sum(self.relu.checked_dy(dy), self._y, True, accumulate)
+        dx = self.before.backward(dh, need_dx=need_dx, accumulate=accumulate)
+        beside = self.around[0].backward(dz, need_dx=need_dx, accumulate=accumulate) if self.around else dz
+        return None if dx is None or beside is None else sum_of(dx, beside)
+
+    def parameters(self) -> list[Parameter]:
+        """The block's."""
+        return self.residual.parameters()
+
+    def forget(self) -> None:
+        """Releases what backward needs."""
+        self._y = None
+        for part in (self.before, self.norm, self.residual):
+            part.forget()
+
+
+FUSED: tuple[Any, ...] = (ConvReluPool, NormRelu, ResidualRelu)
