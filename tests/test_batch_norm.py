@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_layers import built
 
@@ -48,6 +48,7 @@ def trained(net, micro_batch=3, steps=2, **more):
 
 
 @settings(max_examples=25, deadline=None)
+@example(187, (2, 1, 1, 300), "float32")  # two equal numbers in one of the channels, nearly
 @given(
     st.integers(0, 2**32 - 1),
     st.tuples(st.integers(2, 4), st.integers(1, 30), st.integers(1, 30), st.integers(1, 40) | st.just(300)),
@@ -65,9 +66,11 @@ def test_the_textbook(seed, shape, dtype):
     expected = reference.batch_norm(*wide, layer.beta.value, mean, variance, layer.epsilon)
     gradients = reference.batch_norm_gradient(*wide, dy.astype("float64"), layer.epsilon)
     tolerance = 1e-11 if dtype == "float64" else 2e-4
-    size = max(1, abs(gradients[0]).max())  # with few positions the spread is small, and the slope large
+    # With few positions the spread may be small, and the slope large: what rounding the mean costs is divided by the variance.
+    rounding = 0.02 * abs(wide[1]) / (variance + layer.epsilon)
+    size = np.maximum(max(1, abs(gradients[0]).max()), rounding)
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(dx, gradients[0], rtol=0, atol=tolerance * size)
+    assert (abs(dx - gradients[0]) <= tolerance * size).all()
     for parameter, gradient in zip(layer.parameters(), gradients[1:], strict=True):
         np.testing.assert_allclose(parameter.grad, gradient, rtol=0, atol=tolerance * max(1, abs(gradient).max()))
 
