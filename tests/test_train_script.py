@@ -50,7 +50,7 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_the_sample_from_nothing(run, tmp_path):
+def test_the_sample_from_nothing(run, tmp_path, no_pages):
     process = start(tmp_path, *QUICK, "--name", "first")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
