@@ -106,6 +106,14 @@ def test_a_weight_counts_an_image_so_many_times(case, data):
             assert np.isnan(loss)
 
 
+def test_the_precision_recall_curve_by_hand():
+    """A hit, a false alarm, then one of each at the same score; the first point repeats the precision of the second."""
+    curve = metrics.precision_recall_curve([1, 0, 0, 1], [0.9, 0.8, 0.4, 0.4])
+    np.testing.assert_array_equal(curve.recall, [0, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(curve.precision, [1, 1, 0.5, 0.5])
+    np.testing.assert_array_equal(curve.threshold, [np.inf, 0.9, 0.8, 0.4])
+
+
 def test_by_hand():
     confusion = [[6, 2], [1, 1]]  # TP 6, FN 2, FP 1, TN 1 for the first class
     np.testing.assert_allclose(metrics.recall(confusion), [6 / 8, 1 / 2])
