@@ -4,12 +4,10 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-
-from tqdm import tqdm
 
 from scratchnet.commands.shared import (
     TOGETHER,
@@ -82,12 +80,10 @@ def run(options: argparse.Namespace) -> int:
         stream = predictor.stream(files, symmetries=options.symmetries)
         # Rows that go to the terminal show the progress themselves, and a bar would be in their way.
         hidden = True if options.out is None and sys.stdout.isatty() else None
-        for prediction in tqdm(
-            stream, total=len(files), desc="predicting", unit=" images", disable=hidden, leave=False
-        ):
+        for prediction in _with_bar(stream, len(files), hidden):
             if prediction.problem is not None:
                 bad += 1
-                tqdm.write(printable(f"{prediction.path}: {prediction.problem}"), file=sys.stderr)
+                _complain(f"{prediction.path}: {prediction.problem}")
                 write(prediction)
                 continue
             far += [prediction.path] if prediction.caution else []
@@ -111,6 +107,22 @@ def run(options: argparse.Namespace) -> int:
             f"{options.codalab} written: {counted(len(answers), 'answer')} in the order of the numbers, 1 for all, 0 for hem"
         )
     return 1 if bad else 0
+
+
+def _with_bar(stream: Iterator[Prediction], count: int, hidden: bool | None) -> Iterable[Prediction]:
+    """The predictions, with a bar beside them; to load what draws it takes longer than one of them."""
+    if count == 1:
+        return stream
+    from tqdm import tqdm
+
+    return tqdm(stream, total=count, desc="predicting", unit=" images", disable=hidden, leave=False)
+
+
+def _complain(problem: str) -> None:
+    """On standard error, above the bar."""
+    from tqdm import tqdm
+
+    tqdm.write(printable(problem), file=sys.stderr)
 
 
 def _apart(words: list[str]) -> tuple[list[str], list[str]]:

@@ -27,7 +27,6 @@ from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.terminal.launcher import without_launcher
 from scratchnet.training.config import Config
-from scratchnet.training.experiment import make_trainer
 from scratchnet.training.network import trial_network
 from scratchnet.training.trainer import micro_batch_size
 
@@ -52,6 +51,9 @@ def kernels_are_compiled(config: Config) -> bool:
 
 def small_step(config: Config, images: int) -> None:
     """A training step of a network of the same kinds of layers on images of 32 × 32."""
+    # Here, as it brings much, and most who ask whether all is compiled hear that it is.
+    from scratchnet.training.experiment import make_trainer
+
     network = trial_network(config, 32)
     images = min(images, micro_batch_size(network))
     trainer = make_trainer(config, network, steps_per_epoch=1)
