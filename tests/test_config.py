@@ -192,18 +192,17 @@ def test_presets_are_the_rows_of_the_reports_table(size, model):
     }
 
 
-def test_the_recommended_preset_is_of_the_reports_family_and_takes_shards_of_any_size():
-    config = Config(**PRESETS["recommended"])
-    assert config.model == "report"
-    assert "image_size" not in PRESETS["recommended"]
-    assert "seed" not in PRESETS["recommended"]
+@pytest.mark.parametrize(("preset", "model"), [("recommended", "residual"), ("steady", "report")])
+def test_our_presets_spell_out_what_moves_the_weights_and_take_shards_of_any_size(preset, model):
+    assert Config(**PRESETS[preset]).model == model
+    assert set(PRESETS[preset]) == set(PRESETS["report-64"]) - {"image_size", "patience"}
 
 
 def test_the_page_on_the_report_says_what_recommended_is(repository):
     import re
 
     text = (repository / "docs" / "report.md").read_text(encoding="utf-8")
-    table = text[text.index("## What we recommend") : text.index("**How it was chosen.**")]
+    table = text[text.index("## What we recommend") : text.index("`--preset steady` is")]
     told = {}
     for names, values in re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.MULTILINE):
         told |= dict(

@@ -41,4 +41,4 @@ def test_the_table_names_its_images(tmp_path):
     found = doubts(said)
     (tmp_path / "doubtful.csv").write_text(csv_of(said, found), encoding="utf-8")
     assert paths_in(tmp_path / "doubtful.csv") == {"1.png"}
-    assert in_words(said, found) == "1 of 4 labels is in doubt: 1 of 2 a, 0 of 2 b."
+    assert in_words(said, found) == "1 of 4 labels is in doubt by these answers: 1 of 2 a, 0 of 2 b."

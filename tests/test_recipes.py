@@ -50,14 +50,8 @@ def test_ours_learns_as_train_py_does(trained_run):
         assert [float(one["test_accuracy"]) for one in csv.DictReader(file)] == row["accuracy"]
 
 
-RESIDUAL = {
-    "model": "residual", "learning_rate": 0.001, "warmup": 4, "optimizer": "adamw", "weight_decay": 0.05, "label_smoothing": 0.1,
-    "clip_norm": 0.5, "dropout": 0.2, "batch_size": 16, "image_size": 32,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("changes", [{"batch_size": 16, "clip_norm": 0.5}, RESIDUAL], ids=["report", "residual"])
-def test_pytorch_is_given_the_same_network_and_recipe(trained_run, changes):
+@pytest.mark.parametrize("preset", ["report-32", "recommended"])
+def test_pytorch_is_given_the_same_network_and_recipe(trained_run, preset):
     """From the same weights and under the same masks of dropout, a step of either moves every weight alike, and what it then
     says of images in their eight positions is the same."""
     pytest.importorskip("torch")
@@ -67,7 +61,8 @@ def test_pytorch_is_given_the_same_network_and_recipe(trained_run, changes):
     from scratchnet.training import Experiment
     from scratchnet.training.config import PRESETS, Config
 
-    experiment = Experiment(Config(**{**PRESETS["report-32"], **changes}), trained_run.data)
+    changed = {"image_size": 32, "batch_size": 16, "warmup": 4, "clip_norm": 0.5}
+    experiment = Experiment(Config(**PRESETS[preset] | changed), trained_run.data)
     ours, theirs = LEARNERS["scratchnet"](experiment), LEARNERS["torch"](experiment)
     batch = next(iter(experiment.data.train.epoch(0)))
     assert ours.step(batch, 0) == pytest.approx(theirs.step(batch, 0), rel=2e-5)

@@ -26,7 +26,11 @@ def add_common(parser: argparse.ArgumentParser, out: str | None, settings: Itera
         add("--out", default=out, metavar="FOLDER", help=f"where the runs and the table go ({out})")
     add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
-    add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table; options go before it")
+    add(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="recommended; steady: the report's network; or a row of its table; options go before it",
+    )
     add_options(parser, settings)
     add_hyper_parameters(parser)
 

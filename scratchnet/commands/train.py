@@ -233,7 +233,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_class_labels(where)
     add("--verbose", action="store_true", help="show every layer and every hyper-parameter before the training")
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
-    add("--preset", choices=tuple(PRESETS), help="recommended, or a row of the report's table as far as it tells")
+    add(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="recommended; steady, for the report's network; or a row of its table as far as it tells",
+    )
     add(
         "--config",
         metavar="FILE",

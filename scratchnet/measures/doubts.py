@@ -57,16 +57,14 @@ def in_words(said: Predictions, found: list[tuple[int, int]]) -> str:
     """How many, of which classes.
 
     >>> in_words(Predictions(("sick", "sound"), ("1", "2"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])), [(1, 0)])
-    '1 of 2 labels is in doubt: 0 of 1 sick, 1 of 1 sound.'
+    '1 of 2 labels is in doubt by these answers: 0 of 1 sick, 1 of 1 sound.'
     """
     of = np.bincount(said.labels[[n for n, _ in found]], minlength=len(said.class_names))
     counts = np.bincount(said.labels, minlength=len(said.class_names))
     each = ", ".join(
         f"{one:,} of {count:,} {name}" for one, count, name in zip(of, counts, said.shown_names, strict=True) if count
     )
-    return (
-        f"{len(found):,} of {counted(len(said.labels), 'label')} {'is' if len(found) == 1 else 'are'} in doubt: {each}."
-    )
+    return f"{len(found):,} of {counted(len(said.labels), 'label')} {'is' if len(found) == 1 else 'are'} in doubt by these answers: {each}."
 
 
 def paths_in(table: str | os.PathLike[str]) -> frozenset[str]:

@@ -354,7 +354,7 @@ def _report(image_size: int, epochs: int, model: str) -> dict[str, Any]:
     }
 
 
-RECOMMENDED: dict[str, Any] = {
+STEADY: dict[str, Any] = {
     "model": "report",
     "dtype": "float32",
     "epochs": 30,
@@ -382,15 +382,31 @@ RECOMMENDED: dict[str, Any] = {
     "test_symmetries": "average",
     "train_evaluation": "sample",
 }
-"""Ours: the report's network with a recipe that starts reliably. docs/report.md says what each value is for. It is made for
-64×64 pixels, the default, and takes shards of any size."""
+"""The report's network with a recipe that starts reliably. docs/report.md says what each value is for, here and below. Both are
+made for 64×64 pixels, the default, and take shards of any size."""
+
+RECOMMENDED: dict[str, Any] = {
+    **STEADY,
+    "model": "residual",
+    "optimizer": "adamw",
+    "learning_rate": 0.001,
+    "warmup": 100,
+    "weight_decay": 0.05,
+    "dropout": 0.2,
+    "weight_init": "he_normal",
+    "label_smoothing": 0.1,
+    "angle": 15.0,
+    "zoom": 0.1,
+}
+"""Ours: a residual network, as good in less time and with a twelfth of the weights."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "recommended": RECOMMENDED,
+    "steady": STEADY,
     **{
         f"report-{size}{suffix}": _report(size, epochs, f"report{suffix}")
         for suffix in ("", "-wide")
         for size, epochs in ((256, 14), (64, 40), (32, 22))
     },
 }
-"""By name: ours, and the rows of the report's table 1 with both readings of its filters."""
+"""By name: ours, the report's network with our recipe, and the rows of the report's table 1 with both readings of its filters."""
