@@ -146,8 +146,18 @@ def test_what_does_not_exist_is_nan():
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0.0, 1.0], [[0, 1]], ["all", "hem"]])
 def test_wrong_classes_are_refused(labels):
-    with pytest.raises(LabelError, match="from 0 to 1"):
-        metrics.confusion_matrix(labels, [0, 1], 2)
+    for refused, what in (
+        (lambda: metrics.confusion_matrix(labels, [0, 1], 2), "labels"),
+        (lambda: metrics.confusion_matrix([0, 1], labels, 2), "predictions"),
+        (lambda: metrics.image_losses(labels, [[0.5, 0.5]] * 2), "labels"),
+    ):
+        with pytest.raises(LabelError, match=rf"^{what} must be \(N,\) integers from 0 to 1, got "):
+            refused()
+
+
+def test_losses_of_float32_are_taken_in_float64():
+    p = np.array([[0.1, 0.9]], np.float32)
+    assert metrics.image_losses([0], p)[0] == -np.log(np.float64(p[0, 0]))
 
 
 def test_lengths_must_agree():
