@@ -31,13 +31,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite runs in as many processes as there are processors; tests that somebody names run in this one."""
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return (os.cpu_count() or 1) if whole else 0
+    return (os.cpu_count() or 1) if _whole(config) else 0
+
+
+def _whole(config: pytest.Config) -> bool:
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What training needs is compiled once, before several processes each do it."""
-    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+    """Before several processes run the whole suite, and each compiles what training needs, it is compiled once, by two."""
+    config = session.config
+    if _whole(config) and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         for dtype in ("float32", "float64"):
             compile_kernels(Config(dtype=dtype))
 
