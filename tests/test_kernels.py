@@ -137,19 +137,6 @@ def test_pad(case):
     np.testing.assert_array_equal(direct.pad(x, *border), reference.pad(x, *border))
 
 
-@given(seeds, dtypes, st.integers(1, 3), st.integers(-3, 3), st.integers(-3, 3))
-def test_place_spreads_and_crops(seed, dtype, step, top, left):
-    x = normal(np.random.default_rng(seed), (2, 3, 4, 2), dtype)
-    out = np.full((2, 7, 6, 2), np.nan, dtype)
-    direct.place(x, top, left, step, out)
-    expected = np.zeros_like(out)
-    for i, j in np.ndindex(3, 4):
-        row, column = top + i * step, left + j * step
-        if 0 <= row < 7 and 0 <= column < 6:
-            expected[:, row, column] = x[:, i, j]
-    np.testing.assert_array_equal(out, expected)
-
-
 @given(seeds, dtypes, st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 2, 16, 33, 100]))
 def test_dense(seed, dtype, images, features, units):
     rng = np.random.default_rng(seed)

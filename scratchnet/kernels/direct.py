@@ -70,26 +70,22 @@ def find_pixels(grid, begin, count, places):
 
 
 @kernel
-def place(x, top, left, step, out):
-    """`reference.pad`, for a step of 1: out = zeros, with pixel (i, j) of x at (top + i · step, left + j · step) where that lies inside.
-
-    x (N, H, W, C), out (N, HP, WP, C). With step 1 it pads; with the stride as step it spreads dy as the backward pass
-    needs it. top and left may be negative: then it crops.
-    """
-    images, height, width, channels = x.shape
-    _, out_height, out_width, _ = out.shape
+def place(x, top, left, out):
+    """`reference.pad`: out (N, HP, WP, C) = zeros, with pixel (i, j) of x (N, H, W, C) at (top + i, left + j)."""
+    images, height, _, channels = x.shape
+    out_height = out.shape[1]
     for task in prange(images * out_height):
-        n, row = task // out_height, task % out_height
-        i = (row - top) // step
-        inside = (row - top) % step == 0 and 0 <= i < height
-        for column in range(out_width):
-            j = (column - left) // step
-            if inside and (column - left) % step == 0 and 0 <= j < width:
-                for c in range(channels):
-                    out[n, row, column, c] = x[n, i, j, c]
-            else:
-                for c in range(channels):
-                    out[n, row, column, c] = 0
+        n, i = task // out_height, task % out_height - top
+        line = out[n, i + top].reshape(-1)
+        if 0 <= i < height:
+            pixels, first = x[n, i].reshape(-1), left * channels
+            inside = line[first : first + pixels.size]
+            for k in range(inside.size):
+                inside[k] = pixels[k]
+            line[:first] = 0
+            line[first + pixels.size :] = 0
+        else:
+            line[:] = 0
 
 
 def pad(x, top, bottom, left, right):
@@ -99,7 +95,7 @@ def pad(x, top, bottom, left, right):
         return x
     images, height, width, channels = x.shape
     out = empty((images, height + top + bottom, width + left + right, channels), x.dtype)
-    place(x, top, left, 1, out)
+    place(x, top, left, out)
     return out
 
 
