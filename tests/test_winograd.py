@@ -90,13 +90,13 @@ def test_a_sum_over_several_blocks_of_tiles(shape, monkeypatch):
     check_three_passes(1, shape, 5, "float32")
 
 
-def small_blocks(monkeypatch):
-    """As on a machine with tiny caches; and all filters are transformed at once."""
-    monkeypatch.setattr(winograd, "forward_tiles", lambda channels, itemsize: TILE_ROWS)
+def small_blocks(monkeypatch, near=False):
+    """As on a machine with tiny caches; and all filters are transformed at once. near: whether a group's V and dM fit in L3."""
+    for name in ("making_tiles", "reading_tiles"):
+        monkeypatch.setattr(winograd, name, lambda channels, itemsize: TILE_ROWS)
     monkeypatch.setattr(winograd, "FEW", 0)
-    monkeypatch.setattr(winograd, "ready_block", lambda: 5)
-    for name in ("slot_tiles", "group_tiles"):
-        monkeypatch.setattr(gradient, name, lambda channels, filters, itemsize: 2 * TILE_ROWS)
+    monkeypatch.setattr(gradient, "slot_tiles", lambda channels, filters, itemsize: 2 * TILE_ROWS)
+    monkeypatch.setattr(gradient, "group_tiles", lambda channels, filters, itemsize: (2 * TILE_ROWS, near))
 
 
 @pytest.mark.parametrize("pooled", [False, True])
@@ -107,9 +107,9 @@ def test_the_sizes_of_blocks_change_no_bit(shape, pooled, monkeypatch):
     size = shape[1] // 2 if pooled else shape[1]
     dy = rng.normal(size=(shape[0], size, size, shape[4])).astype("float32")
     found = []
-    for tiny in (False, True):
+    for tiny, near in [(False, False), (True, False), (True, True)]:
         if tiny:
-            small_blocks(monkeypatch)
+            small_blocks(monkeypatch, near)
         y, dx, dweight, winner = np.empty_like(dy), np.empty_like(x), np.empty_like(weight), NOT_POOLED
         if pooled:
             winner = np.empty(dy.shape, np.uint8)
@@ -119,8 +119,9 @@ def test_the_sizes_of_blocks_change_no_bit(shape, pooled, monkeypatch):
         winograd.backward_input(dy, winner, weight, top, left, dx)
         winograd.backward_weight(x, dy, winner, top, left, *shape[1:3], dweight, False)
         found.append([y, dx, dweight])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for one, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,22 @@
 
 Each number should come from the far cache once and be used often while it is near. C channels, F filters, 4 bytes each:
 
-    forward       V of T tiles    64 · T · C       read once for each panel of filters, from L2 or L3
-                  M of one panel  64 · T · 32      added to once for each block of channels: L2
-                  U of one block  64 · 32 · 32     made once for each group of T tiles: L2; where it is read instead, a
-                                                   block has more channels, one point's share of it filling half of L1
+    forward, U    V of T tiles      64 · T · C       made once for the group, read once for each panel of filters: L2
+    is read       M of one panel    64 · T · 32      L2
+                  U                 64 · C · F       read once for each group, from L3 or memory
+                  → T so that V and M take 3/8 of L2. The processor foresees how U is read, from end to end, but not how V
+                    is, a piece here and a piece there: so V stays near and U comes from afar
+
+    forward, U    U of one block    64 · 32 · 32     made once for each group, where it is used: L2
+    is made       M of one panel    64 · T · 32      added to once for each block of channels: L2
                   → T so large that M fills a quarter of L2, and V beside it as much or more. Where a panel of U
-                    alone outgrows half of L2 it is read anew for each group: then M fills half, for fewer groups
+                    alone outgrows half of L2 M fills half, for fewer groups
 
     gradient of   V and dM of T tiles, and the     64 · (T · C + T · F + C · F): where C · F is small, all of it in L2,
     the filters   sums dU, C × F for each point    T being what dU leaves room for
                   V and dM of a group of tiles     64 · T · (C + F): else in a quarter of L3, dU block by block in L2
+                  dU                               64 · C · F: where it outgrows even such a group, V and dM are half as large
+                                                   again as dU, and each number of the three comes from afar once
 
 Sums run on in one order, whatever T is: `tile_product` goes on from what the tile holds.
 """
@@ -25,17 +31,17 @@ PANEL_BYTES = TILE**2 * TILE_VECTORS * VECTOR_BYTES  # of one tile's M, for one 
 MOST = 32 * TILE_ROWS  # tiles: more bring nothing
 
 
-def forward_tiles(channels: int, itemsize: int) -> int:
-    """Tiles of a group in the forward pass; whole register tiles."""
+def reading_tiles(channels: int, itemsize: int) -> int:
+    """Tiles of a group in the forward pass that reads its transformed filters; whole register tiles."""
+    return _whole(caches().l2 * 3 // 8 // (TILE**2 * channels * itemsize + PANEL_BYTES))
+
+
+def making_tiles(channels: int, itemsize: int) -> int:
+    """Tiles of a group in the forward pass that makes them where it uses them; whole register tiles."""
     panel_of_u = channels * PANEL_BYTES
     by_l2 = caches().l2 // (2 if panel_of_u > caches().l2 // 2 else 4) // PANEL_BYTES
     by_l3 = caches().l3 // 2 // thread_count() // (TILE**2 * channels * itemsize)
     return _whole(min(by_l2, by_l3))
-
-
-def ready_block() -> int:
-    """Channels of a block where U is read and not made: one point's U of a panel takes half of L1, and M is gone over seldom."""
-    return max(1, caches().l1 // 2 * TILE**2 // PANEL_BYTES)
 
 
 def slot_tiles(channels: int, filters: int, itemsize: int) -> int:
@@ -44,10 +50,12 @@ def slot_tiles(channels: int, filters: int, itemsize: int) -> int:
     return _whole(min(room // (TILE**2 * (channels + filters) * itemsize), 4 * TILE_ROWS))
 
 
-def group_tiles(channels: int, filters: int, itemsize: int) -> int:
-    """Tiles of a group whose V and dM wait in the shared cache, or so many that dU, once read and written, costs no more."""
+def group_tiles(channels: int, filters: int, itemsize: int) -> tuple[int, bool]:
+    """Tiles of a group whose V and dM wait for dU, and whether they wait in the shared cache."""
     by_l3 = caches().l3 // 4 // (TILE**2 * (channels + filters) * itemsize)
-    return _whole(max(by_l3, channels * filters // (channels + filters)), most=1 << 20)
+    as_large_as_du = channels * filters // (channels + filters)
+    near = by_l3 >= max(as_large_as_du, TILE_ROWS)
+    return _whole(by_l3 if near else as_large_as_du * 3 // 2, most=1 << 20), near
 
 
 def _whole(tiles: int, most: int = MOST) -> int:

@@ -2,7 +2,7 @@
 
 Where dU is small, each task has one of its own, and takes its share of the tiles through V and dM to it: nothing leaves the
 core's cache before the end, when the sums of all tasks are added up. Where dU is large, V and dM of a group of tiles are
-made first; then each task sums up one block of dU over them, and brings it back to dW right where it lies.
+made first; then each task sums up a part of dU over them. Where one group is all, the task brings it back to dW at once.
 """
 
 import functools
@@ -39,18 +39,22 @@ def in_tasks(x, dy, winner, tiling, total, dweight, accumulate):
 
 
 def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
-    """Where dU is large: groups of tiles go through V and dM and are added to the one dU, block by block."""
+    """Where dU is large: groups of tiles go through V and dM and are added to the one dU."""
     taps, _, channels, filters = dweight.shape
-    most = min(total, group_tiles(channels, filters, dy.itemsize))
+    tiles, near = group_tiles(channels, filters, dy.itemsize)
+    groups = max(1, round(total / tiles))  # of one size, so that the last is not a few tiles that cost as much as many
+    most = min(total, -(-total // groups // TILE) * TILE)
     v, dm = _v_and_dm(1, most, x, dy)
-    du = empty(_blocks_of_du(dweight) if most < total else (0, 0, 0, 0, 0), dy.dtype)
+    du = empty(_blocks_of_du(dweight) if groups > 1 else (0, 0, 0, 0, 0), dy.dtype)
     channels_at, tiles_at = places(channels, most, x.dtype)
     rows, no_du = whole_tiles(channels_at), empty((0,) * 6, dy.dtype)
+    by_block = near or groups == 1
     for first in range(0, total, most):
         count = min(most, total - first)
         tiles_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, first, count, TILE, rows, tiles_at, v, dm, no_du)
-        last = first + count == total
-        multiply_kernel(taps)(v[0], dm[0], rows, tiles_at[:count], first > 0, last, du, dweight, accumulate)
+        multiply_kernel(taps)(v[0], dm[0], rows, tiles_at[:count], by_block, first > 0, du, dweight, accumulate)
+    if groups > 1:
+        back_kernel(taps)(du.reshape(1, *du.shape), dweight, accumulate)
 
 
 def is_small(dweight):
@@ -147,29 +151,37 @@ def multiply_kernel(taps):
     """The kernel for dU = Vᵀ · dM of a group of tiles, and its way back; compiled when it is first called."""
 
     @kernel
-    def multiply_transposed(v, dm, channels, tiles, add, last, du, dweight, accumulate):
-        """du = Vᵀ · dM point by point, or the same added to it; with `last` brought back: steps of `reference.conv2d_gradient`.
+    def multiply_transposed(v, dm, channels, tiles, by_block, add, du, dweight, accumulate):
+        """du = Vᵀ · dM point by point, or the same added to it; steps of `reference.conv2d_gradient`.
 
         v (64, …), dm (panels, 64, tiles and a gap, panel width), du (panels, blocks, 64, rows, panel width), or empty where
-        this group is all. dweight (T, T, C, F). channels, tiles: their places in a point of v. A task owns the sums of one
-        block and panel, and adds the tiles up in their order: the number of threads changes no bit, nor does the size of
-        a group.
+        this group is all: then its sums are brought back at once, to dweight (T, T, C, F). channels, tiles: their places in a
+        point of v. A task owns its sums, and adds the tiles up in their order: the number of threads changes no bit, nor does
+        the size of a group.
+
+        by_block: a task sums up one block and panel of dU at all points, which stay in L2, while V and dM are read once for
+        each panel and block. Otherwise it is one point of a panel: V[point] stays in L2, dM is read once, dU comes and goes.
         """
         panels, _, _, columns = dm.shape
         count = dweight.shape[2]
         blocks = (count + BLOCK - 1) // BLOCK
         rows = BLOCK + GAP
-        for task in prange(panels * blocks):
+        only = du.size == 0
+        for task in prange(panels * (blocks if by_block else POINTS)):
             rules = flush_denormals()
-            panel, block = task // blocks, task % blocks
-            sums = (
-                du[panel, block] if du.size > 0 else scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns)
-            )
-            first = block * BLOCK
-            for point in range(POINTS):
-                product_of_point(v[point], channels[first:], tiles, dm[panel], point, add, sums[point])
-            if last:
-                transform_block_back(sums, taps, panel, first, min(count, first + BLOCK), dweight, accumulate)
+            if by_block:
+                panel, block = task // blocks, task % blocks
+                first = block * BLOCK
+                sums = scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns) if only else du[panel, block]
+                for point in range(POINTS):
+                    product_of_point(v[point], channels[first:], tiles, dm[panel], point, add, sums[point])
+                if only:
+                    transform_block_back(sums, taps, panel, first, min(count, first + BLOCK), dweight, accumulate)
+            else:
+                point, panel = task // panels, task % panels
+                for block in range(blocks):
+                    sums = du[panel, block]
+                    product_of_point(v[point], channels[block * BLOCK :], tiles, dm[panel], point, add, sums[point])
             restore(rules)
 
     return multiply_transposed

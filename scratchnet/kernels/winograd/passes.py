@@ -36,7 +36,7 @@ from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
 from scratchnet.kernels.matmul import tile_product
 from scratchnet.kernels.winograd import gradient
-from scratchnet.kernels.winograd.blocks import forward_tiles, ready_block
+from scratchnet.kernels.winograd.blocks import making_tiles, reading_tiles
 from scratchnet.kernels.winograd.filters import BLOCK, transform_block, transformed_filters
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
 from scratchnet.kernels.winograd.tiles import GAP, POINTS, Tiling, inputs_of_tiles, outputs_of_tiles, places
@@ -92,14 +92,15 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, y, winner):
     step = m // 2 if winner.size > 0 else m
     tiling = Tiling(-(-y.shape[1] // step), -(-y.shape[2] // step), top, left)
     total = len(x) * tiling.rows * tiling.columns
-    tiles = min(forward_tiles(channels, x.itemsize), -(-total // TILE_ROWS) * TILE_ROWS)
+    every = -(-total // TILE_ROWS) * TILE_ROWS
+    tiles = min(making_tiles(channels, x.itemsize), every)
+    u = empty((0, 0, 0, 0), x.dtype)
+    if -(-total // tiles) > FEW:
+        u, tiles = transformed_filters(weight, backward), min(reading_tiles(channels, x.itemsize), every)
     groups = -(-total // tiles)
     parts = max(1, min(-(-filters // panel_width(x.dtype)), 4 * thread_count() // groups))
-    u, block = empty((0, 0, 0, 0), x.dtype), BLOCK
-    if groups > FEW:
-        u, block = transformed_filters(weight, backward), ready_block()
     at = places(channels, tiles, x.dtype)
-    convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, block, at, bias, parts, y, winner)
+    convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner)
 
 
 @functools.cache
@@ -108,11 +109,11 @@ def convolve_kernel(taps):
     m = outputs(taps)
 
     @kernel
-    def convolve_tiles(x, x_winner, tiling, weight, backward, u, block, at, bias, parts, y, winner):
+    def convolve_tiles(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner):
         """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one group of tiles after another; computes `reference.conv2d`.
 
         x (N, H, W, C), weight (T, T, C, F), bias (F,), y (N, OH, OW, F). u (panels, 64, C and a gap, panel width): the
-        transformed filters, or empty, and then each task makes those it needs, `block` channels at a time. x_winner, winner:
+        transformed filters, or empty, and then each task makes those it needs, BLOCK channels at a time. x_winner, winner:
         NOT_POOLED, or the corners of the windows where x, or y, is what max-pooling leaves. at: the places of a group. A
         task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
@@ -124,6 +125,7 @@ def convolve_kernel(taps):
         vector = lanes_of(x)
         slices = (channels.size + vector - 1) // vector
         ready = u.size > 0
+        block = channels.size if ready else BLOCK
         total = x.shape[0] * tiling.rows * tiling.columns
         for task in prange((total + tiles - 1) // tiles * parts):
             rules = flush_denormals()
