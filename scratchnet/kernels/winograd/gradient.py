@@ -52,8 +52,9 @@ def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
     for first in range(0, total, most):
         count = min(most, total - first)
         tiles_kernel(taps)(x, dy, winner, NOT_POOLED, tiling, first, count, TILE, rows, tiles_at, v, dm, no_du)
-        multiply_kernel(taps)(v[0], dm[0], rows, tiles_at[:count], by_block, first > 0, du, dweight, accumulate)
-    if groups > 1:
+        last = first + count == total
+        multiply_kernel(taps)(v[0], dm[0], rows, tiles_at[:count], by_block, first > 0, last, du, dweight, accumulate)
+    if not by_block:
         back_kernel(taps)(du.reshape(1, *du.shape), dweight, accumulate)
 
 
@@ -151,31 +152,34 @@ def multiply_kernel(taps):
     """The kernel for dU = Vᵀ · dM of a group of tiles, and its way back; compiled when it is first called."""
 
     @kernel
-    def multiply_transposed(v, dm, channels, tiles, by_block, add, du, dweight, accumulate):
-        """du = Vᵀ · dM point by point, or the same added to it; steps of `reference.conv2d_gradient`.
+    def multiply_transposed(v, dm, channels, tiles, by_block, add, last, du, dweight, accumulate):
+        """du = Vᵀ · dM point by point, or the same added to it: steps of `reference.conv2d_gradient`.
 
         v (64, …), dm (panels, 64, tiles and a gap, panel width), du (panels, blocks, 64, rows, panel width), or empty where
-        this group is all: then its sums are brought back at once, to dweight (T, T, C, F). channels, tiles: their places in a
-        point of v. A task owns its sums, and adds the tiles up in their order: the number of threads changes no bit, nor does
-        the size of a group.
+        this group is all. dweight (T, T, C, F). channels, tiles: their places in a point of v. A task owns its sums, and adds
+        the tiles up in their order: the number of threads changes no bit, nor does the size of a group.
 
         by_block: a task sums up one block and panel of dU at all points, which stay in L2, while V and dM are read once for
-        each panel and block. Otherwise it is one point of a panel: V[point] stays in L2, dM is read once, dU comes and goes.
+        each panel and block; with `last` it brings them back. Otherwise its sums are one point of a panel: V[point] stays in
+        L2, dM is read once, and dU comes and goes.
         """
         panels, _, _, columns = dm.shape
         count = dweight.shape[2]
         blocks = (count + BLOCK - 1) // BLOCK
         rows = BLOCK + GAP
-        only = du.size == 0
         for task in prange(panels * (blocks if by_block else POINTS)):
             rules = flush_denormals()
             if by_block:
                 panel, block = task // blocks, task % blocks
                 first = block * BLOCK
-                sums = scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns) if only else du[panel, block]
+                sums = (
+                    du[panel, block]
+                    if du.size > 0
+                    else scratch(POINTS * rows * columns, dm).reshape(POINTS, rows, columns)
+                )
                 for point in range(POINTS):
                     product_of_point(v[point], channels[first:], tiles, dm[panel], point, add, sums[point])
-                if only:
+                if last:
                     transform_block_back(sums, taps, panel, first, min(count, first + BLOCK), dweight, accumulate)
             else:
                 point, panel = task // panels, task % panels
