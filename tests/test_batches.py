@@ -52,6 +52,19 @@ def test_shuffled_and_augmented(dataset):
         np.testing.assert_array_equal(images, UNIT.apply(changed, "float64"))
 
 
+def test_a_large_batch_waits_as_pixels(dataset, monkeypatch):
+    kinds = {"scaled": np.float32, "pixels": np.uint8}
+    seen = {}
+    for kind, limit in [("scaled", 10**8), ("pixels", 1000)]:
+        monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", limit)
+        (seen[kind],) = Batches(
+            dataset, 12, PixelScaling("standardised", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)), shuffle=True, seed=1
+        ).epoch(0)
+        assert seen[kind].given.dtype == kinds[kind]
+    np.testing.assert_array_equal(seen["pixels"].images, seen["scaled"].images)
+    np.testing.assert_array_equal(seen["pixels"].part(slice(3, 7)), seen["scaled"].part(slice(3, 7)))
+
+
 def test_an_epoch_goes_on_where_it_stopped(dataset):
     batches = Batches(dataset, 5, UNIT, shuffle=True, augment=Augmentation(brightness=0.3), seed=7)
     whole = list(batches.epoch(4))

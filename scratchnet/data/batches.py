@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
-AHEAD_BYTES = 100_000_000
+AHEAD_BYTES = 100_000_000  # a larger batch waits as pixels, a quarter of its bytes
 
 Chosen = TypeVar("Chosen")
 
@@ -38,18 +39,34 @@ def slices(count: int, size: int) -> Iterator[slice]:
 class Batch:
     """What one training step sees.
 
-    images (N, H, W, 3) scaled, of the network's dtype. labels (N,) int64. indices (N,) int64: the images' numbers in the dataset,
-    which draws of dropout and augmentation depend on. whole: images of the batch that these are a part of, where they are one
-    rank's; 0 where these are all. `len(batch)` counts them all.
+    given (N, H, W, 3): the images, scaled, of the network's dtype; or, of a batch too large to wait as such, its pixels, of which
+    `scale` makes images. labels (N,) int64. indices (N,) int64: the images' numbers in the dataset, which draws of dropout and
+    augmentation depend on. whole: images of the batch that these are a part of, where they are one rank's; 0 where these are
+    all. `len(batch)` counts them all.
+
+    >>> batch = Batch(np.full((3, 2, 2, 3), 255, np.uint8), np.zeros(3, np.int64), np.arange(3), scale=PixelScaling("unit").apply)
+    >>> batch.images.shape, batch.part(slice(1, 3)).max()
+    ((3, 2, 2, 3), np.float32(1.0))
     """
 
-    images: NDArray[Any]
+    given: NDArray[Any]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     whole: int = 0
+    scale: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     def __len__(self) -> int:
         return self.whole or len(self.labels)
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """All, scaled."""
+        return self.part(slice(None))
+
+    def part(self, part: slice) -> NDArray[Any]:
+        """Some of the images, scaled: a micro-batch needs no others."""
+        given = self.given[part]
+        return self.scale(given) if self.scale else given
 
 
 class Batches:
@@ -101,7 +118,10 @@ class Batches:
         images = self.dataset.read(indices)
         if self.augment:
             images = self.augment.apply(images, self.seed, epoch, indices)
-        return Batch(self.scaling.apply(images, self.dtype), self.dataset.labels[indices], indices)
+        labels, scale = self.dataset.labels[indices], partial(self.scaling.apply, dtype=self.dtype)
+        if images.size * np.dtype(self.dtype).itemsize > AHEAD_BYTES:
+            return Batch(images, labels, indices, scale=scale)
+        return Batch(scale(images), labels, indices)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.

@@ -50,7 +50,7 @@ class Trainer:
         images = len(batch.labels)
         for part in slices(images, self.micro_batch):
             self.network.seed_batch(epoch, batch.indices[part])
-            logits = self.network.forward(batch.images[part], training=True)
+            logits = self.network.forward(batch.part(part), training=True)
             total += self.loss.forward(logits, batch.labels[part]) * len(logits)
             self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0)
         if self.clip_norm:
@@ -65,7 +65,7 @@ class Trainer:
         logits, labels, total = [], [], 0.0
         for batch in batches:
             for part in slices(len(batch.labels), self.evaluation_batch):
-                answer, loss = self._judged(batch.images[part], batch.labels[part], symmetries=symmetries)
+                answer, loss = self._judged(batch.part(part), batch.labels[part], symmetries=symmetries)
                 logits.append(answer)
                 labels.append(batch.labels[part])
                 total += loss

@@ -35,9 +35,9 @@ def _aligned(size):
 
 
 def _reused(size):
-    """The smallest unused block that is large enough, by at most a quarter; else a new one."""
+    """The smallest unused block that is large enough, and not more than twice as large; else a new one."""
     with _one_at_a_time:
-        fitting = [block for block in _waiting if size <= block.size <= size * 5 // 4]
+        fitting = [block for block in _waiting if size <= block.size <= 2 * size]
         block = min(fitting, key=len, default=None)
         if block is not None:
             _waiting[:] = [other for other in _waiting if other is not block]

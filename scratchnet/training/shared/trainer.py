@@ -110,7 +110,7 @@ class SharedTrainer(Trainer):
     def _leaf(self, batch: Batch, part: slice, images: int, epoch: int) -> float:
         """Forward and backward of one leaf; returns its summed loss."""
         self.network.seed_batch(epoch, batch.indices[part])
-        logits = self.network.forward(batch.images[part], training=True)
+        logits = self.network.forward(batch.part(part), training=True)
         loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
         self.network.backward(self.loss.backward(images), need_dx=False)
         return loss
