@@ -56,7 +56,7 @@ def _paragraph(found: Forecast, hosts: list[str], places: list[list[int]], leave
     lines = [
         f"{counted(len(hosts), 'rank')} on {counted(len(machines), 'machine')}: {who}.",
         f"A batch is {counted(leaves, 'part')} of {counted(images, 'image')} at most, dealt out in turn: the weights are those of one "
-        "process, to the bit.",
+        f"process with --micro-batch {images}, to the bit.",
         f"Network: {found.network.bandwidth * 8 / 1e9:.2g} Gbit/s from each rank, {1e3 * found.network.latency:.1f} ms for a word to "
         f"all. A rank sends {mega:,.3g} MB a step; {REASONS[found.way]}, {why} (ms a step: {others}).",
         f"Expected: {found.speed_up:.2g} times one machine.",
