@@ -333,8 +333,9 @@ def test_a_nan_in_a_window_stays_one(corner, channels):
 
 
 @pytest.mark.parametrize("filters", [5, 16, 24])
-def test_a_nan_among_the_weights_is_noticed(filters):
+def test_a_nan_among_the_weights_is_noticed(filters, monkeypatch):
     """ReLU and pooling inside the convolution must not make a number of it."""
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
     network = sn.Sequential([sn.Conv2D(filters, 5), sn.ReLU(), sn.MaxPool2D(2)])
     network.build((32, 32, 3))
     network.layers[0].weight.value[2, 2, 1] = np.nan
