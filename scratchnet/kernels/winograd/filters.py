@@ -27,7 +27,7 @@ def transformed_filters(weight, backward):
     taps, _, channels, filters = weight.shape
     if backward:
         channels, filters = filters, channels
-    columns = panel_width(weight.dtype)
+    columns = panel_width(weight.dtype, filters)
     u = empty((-(-filters // columns), POINTS, channels + GAP, columns), weight.dtype)
     transform_kernel(taps)(weight, backward, u)
     return u

@@ -67,14 +67,14 @@ def is_small(dweight):
 def _blocks_of_du(dweight):
     """The shape of dU, cut into blocks: (panels, blocks, 64, channels of a block and a gap, panel width)."""
     _, _, channels, filters = dweight.shape
-    columns = panel_width(dweight.dtype)
+    columns = panel_width(dweight.dtype, filters)
     rows = min(BLOCK, -(-channels // TILE_ROWS) * TILE_ROWS) + GAP
     return -(-filters // columns), -(-channels // BLOCK), POINTS, rows, columns
 
 
 def _v_and_dm(slots, tiles, x, dy):
     """Memory: V (slots, 64, slices of channels, tiles and a gap, vector), dM (slots, panels, 64, tiles and a gap, panel width)."""
-    vector, columns = lanes(dy.dtype), panel_width(dy.dtype)
+    vector, columns = lanes(dy.dtype), panel_width(dy.dtype, dy.shape[3])
     v = empty((slots, POINTS, -(-x.shape[3] // vector), tiles + GAP, vector), x.dtype)
     return v, empty((slots, -(-dy.shape[3] // columns), POINTS, tiles + GAP, columns), dy.dtype)
 

@@ -98,7 +98,7 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, y, winner):
     if -(-total // tiles) > FEW:
         u, tiles = transformed_filters(weight, backward), min(reading_tiles(channels, x.itemsize), every)
     groups = -(-total // tiles)
-    parts = max(1, min(-(-filters // panel_width(x.dtype)), 4 * thread_count() // groups))
+    parts = max(1, min(-(-filters // panel_width(x.dtype, filters)), 4 * thread_count() // groups))
     at = places(channels, tiles, x.dtype)
     convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner)
 
@@ -118,7 +118,7 @@ def convolve_kernel(taps):
         task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
         """
-        columns = TILE_VECTORS * lanes_of(x)
+        columns = lanes_of(x) if bias.size <= lanes_of(x) else TILE_VECTORS * lanes_of(x)
         panels = (bias.size + columns - 1) // columns
         channels, tiles_at = at
         tiles = tiles_at.size
