@@ -244,7 +244,7 @@ def test_every_kernel_stands_in_a_kernels_file():
 
 
 def test_the_loop_over_tasks_is_the_end_of_its_kernel():
-    """Each thread runs the whole kernel, with its share of the rounds: what stands before the loop only names values."""
+    """Each thread runs the whole kernel, for the rounds that it has taken: what stands before the loop only names values."""
     loops = 0
     for module in modules("scratchnet.kernels"):
         for node in NODES[module]:

@@ -55,7 +55,7 @@ def test_a_helper_that_fails_costs_time_only(trouble, monkeypatch, capfd):
     else:
         monkeypatch.setattr(compilation.sys, "executable", "/nowhere/python")
     compilation.compile_kernels(Config())
-    assert done == [compilation.FAST, compilation.DIRECT, "float32-adam"]
+    assert done == [compilation.FAST, compilation.DIRECT, "report-float32-adam"]
     assert capfd.readouterr() == ("", "")
 
 

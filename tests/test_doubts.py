@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from scratchnet.measures.doubts import csv_of, doubts, in_words, paths_in
+from scratchnet.measures.doubts import csv_of, doubts, in_words
 from scratchnet.measures.predictions import Predictions
+from scratchnet.prepare.tables import read_files
 
 
 def answers(labels, probabilities, names=("a", "b")):
@@ -40,5 +41,18 @@ def test_the_table_names_its_images(tmp_path):
     said = answers([0, 0, 1, 1], [[0.9, 0.1], [0.05, 0.95], [0.2, 0.8], [0.1, 0.9]])
     found = doubts(said)
     (tmp_path / "doubtful.csv").write_text(csv_of(said, found), encoding="utf-8")
-    assert paths_in(tmp_path / "doubtful.csv") == {"1.png"}
-    assert in_words(said, found) == "1 of 4 labels is in doubt by these answers: 1 of 2 a, 0 of 2 b."
+    assert read_files(tmp_path / "doubtful.csv") == {"1.png"}
+    assert in_words(said, found) == "Labels in doubt by these answers: 1 of 4 (1 of 2 a, 0 of 2 b)."
+
+
+def test_with_images_of_one_class_alone_nothing_can_be_judged_and_it_is_said():
+    said = answers([0, 0], [[0.1, 0.9], [0.8, 0.2]])
+    assert doubts(said) == []
+    assert in_words(said, []).endswith("None can look like b: no image here shows how sure the network is of that.")
+
+
+def test_a_table_as_a_spreadsheet_saves_it(tmp_path):
+    """With semicolons, backslashes, a line for Excel, and another name of the column."""
+    for text in ("sep=;\nlabel;Path\nx;fold_0\\all\\1.png\n", "file\n./fold_0/all/1.png\n\n"):
+        (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+        assert read_files(tmp_path / "table.csv") == {"fold_0/all/1.png"}

@@ -180,21 +180,34 @@ def test_labels_in_doubt_are_listed_and_left_out(evaluate, trained_run, tmp_path
     assert code == 0
     rows = list(csv.DictReader(doubtful.read_text().splitlines()))
     assert 0 < len(rows) < 50
-    assert f"{len(rows)} of 197 labels are in doubt" in out
+    assert f"Labels in doubt by these answers: {len(rows)} of 197" in out
+    assert "CAUTION: the network agrees with labels that it has learnt" in " ".join(out.split())
     assert all(row["label"] != row["looks like"] for row in rows)
     kept = tmp_path / "kept.csv"
     assert evaluate(trained_run.data, *options, "--predictions", kept, "--without", doubtful)[0] == 0
     before, after = (Predictions.read(path) for path in (said, kept))
     assert set(before.paths) - set(after.paths) == {row["path"] for row in rows}
     assert len(after.paths) == 197 - len(rows)
-    code, out, err = evaluate(SAMPLE, "--without", doubtful, "--without", "hem", "--bootstrap", 0)
+    code, out, err = evaluate(SAMPLE, "--without", doubtful, "--bootstrap", 0)
     assert code == 0
     assert f"left out: {len(rows)} images that the table names" in err
-    code, _, err = evaluate(trained_run.data, "--without", doubtful, "--bootstrap", 0)
-    assert code == 2
+    assert f"CAUTION: {len(rows)} images left out" in out
+    code, _, err = evaluate(SAMPLE, "--without", doubtful, "--without", "hem", "--bootstrap", 0)
+    assert code == 0  # counted are those that would have been judged else
+    assert f"left out: {sum(row['label'] == 'all' for row in rows)} images that the table names" in err
+    facts = tmp_path / "facts.json"
+    code, out, err = evaluate(trained_run.data, "--without", doubtful, "--bootstrap", 0, "--json", facts)
+    assert code == 0  # a list of folds names images of all sides, and perhaps none of this one
+    assert "left out: 0 images that the table names" in err
     assert "the table names none of these images" in err
-    (tmp_path / "other.csv").write_text("file\na.png\n")
-    assert "expected a table with a column 'path'" in evaluate(SAMPLE, "--without", tmp_path / "other.csv")[2]
+    assert "left out" not in out
+    said = json.loads(facts.read_text())
+    assert (said["without"], said["left_out_by_table"]) == ([str(doubtful)], 0)
+    (tmp_path / "other.csv").write_text("label\na\n")
+    assert "needs a column 'path'" in evaluate(SAMPLE, "--without", tmp_path / "other.csv")[2]
+    code, _, err = evaluate(trained_run.data, "--without", "hme")
+    assert code == 2
+    assert "has no such class, only all, hem; a table of images must end in .csv" in " ".join(err.split())
 
 
 def test_the_preliminary_set_of_c_nmc(evaluate, tmp_path):

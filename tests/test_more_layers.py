@@ -25,7 +25,8 @@ from scratchnet import (
     gradient_check,
     reference,
 )
-from scratchnet.errors import OrderError
+from scratchnet.errors import NonFiniteError, OrderError
+from scratchnet.nn.fused import ResidualRelu
 
 some = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -216,9 +217,45 @@ def test_a_residual_and_relu_run_as_one(rng, around):
         for parameter, gradient in zip(net.parameters(), gradients, strict=True):
             np.testing.assert_allclose(parameter.grad, times * gradient, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(net.forward(x), relu.forward(block.forward(x)), rtol=1e-12, atol=1e-13)
+    one, other = (ResidualRelu(*net.layers) for _ in range(2))  # as in a network and in a slice of it
+    one.forward(x, training=True)
+    np.testing.assert_allclose(other.backward(dy), dx, rtol=1e-9, atol=1e-11)
+    with pytest.raises(OrderError):
+        block.backward(dy)  # its own forward was not the last
+    block.forward(x, training=True)
+    with pytest.raises(OrderError):
+        one.backward(dy)
     net.forget()
     with pytest.raises(OrderError):
         net.backward(dy)
+
+
+def test_a_residual_and_relu_compute_no_gradient_that_nobody_needs(rng):
+    block = Residual([Conv2D(4, 3), BatchNorm2D()])
+    net, x = Sequential([block, ReLU()]), rng.normal(size=(3, 6, 5, 4))
+    net.build((6, 5, 4), dtype="float64")
+    net.forward(x, training=True)
+    dx = net.backward(rng.normal(size=x.shape))
+    assert dx is not None
+    for parameter in block.layers[0].parameters():
+        parameter.frozen = True
+    assert net.backward(rng.normal(size=x.shape), need_dx=False) is None
+    assert np.abs(block.layers[1].gamma.grad).max() > 0
+
+
+def test_a_layer_of_ones_own_in_a_residual_is_named_for_its_nan(rng):
+    class Broken:
+        def forward(self, x, *, training=False):
+            return x * np.nan
+
+        def backward(self, dy):
+            return dy
+
+    net = Sequential([Residual([Conv2D(4, 3), Broken(), BatchNorm2D()]), ReLU()])
+    net.build((6, 5, 4), dtype="float64")
+    assert [type(step).__name__ for step in net.steps] == ["ResidualRelu"]
+    with pytest.raises(NonFiniteError, match="Broken 'broken1': forward returned a NaN"):
+        net.forward(rng.normal(size=(3, 6, 5, 4)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -10,10 +10,11 @@ import pytest
 import scratchnet as sn
 from scratchnet.__main__ import main
 from scratchnet.commands import find_rate, plan, search
-from scratchnet.measures.doubts import doubts, paths_in
+from scratchnet.measures.doubts import doubts
 from scratchnet.measures.predictions import Predictions
 from scratchnet.nn.models import MODELS
 from scratchnet.prepare import SAMPLE
+from scratchnet.prepare.tables import read_files
 from scratchnet.training.config import from_toml
 from scratchnet.training.run import read_table
 from tests.small_runs import make_sides
@@ -163,9 +164,9 @@ def test_folds_judge_each_image_once(tmp_path, capsys, trained):
     table = (tmp_path / "out" / "folds.txt").read_text()
     assert "246 images" in table
     assert "50 resamples of the" in table
-    named = paths_in(tmp_path / "out" / "doubtful.csv")
+    named = read_files(tmp_path / "out" / "doubtful.csv")
     assert named == {pooled.paths[n] for n, _ in doubts(pooled)}
-    assert f"{len(named)} of 246 labels" in capsys.readouterr().out
+    assert f"in doubt by these answers: {len(named)} of 246" in " ".join(capsys.readouterr().out.split())
     trained.clear()
     capsys.readouterr()
     assert main(asked) == 0

@@ -14,6 +14,17 @@ from scratchnet.terminal.signals import SIGNALS, end_when_asked, handle, restore
 from scratchnet.training.interrupt import Interrupt, Interrupted
 
 
+@pytest.fixture(autouse=True)
+def without_nohup():
+    """Under nohup the tests' own process ignores SIGHUP."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_what_handled_them_before_comes_back():
     before = [signal.getsignal(number) for number in SIGNALS]
     with Interrupt():

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from scratchnet.data import Dataset, Manifest, read_manifest
 from scratchnet.data.familiar import caution
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.measures.doubts import csv_of as csv_of_doubts
-from scratchnet.measures.doubts import doubts, paths_in
+from scratchnet.measures.doubts import doubts
 from scratchnet.measures.doubts import in_words as doubts_in_words
 from scratchnet.measures.patients import Patient, csv_of, patients, table_of, verdicts_in_words
 from scratchnet.measures.predictions import Predictions, in_words
@@ -35,7 +36,7 @@ from scratchnet.measures.reliability import Reliabilities
 from scratchnet.measures.reliability import in_words as reliabilities_in_words
 from scratchnet.measures.scores import Scores
 from scratchnet.prepare.sources import PRELIM, find_images
-from scratchnet.prepare.tables import read_subjects
+from scratchnet.prepare.tables import comparable, read_files, read_subjects
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.invocation import command
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a class, or a folder of images, to leave out, such as one that the network does not know; or a table of images, FILE.csv "
-        "with a column path, as --doubtful writes it; may be given again",
+        "with a column path or file, as --doubtful writes it; may be given again",
     )
     add(
         "--positive", metavar="CLASS", help="of two classes the one that is looked for, whose recall is the sensitivity"
@@ -100,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
     require_ending(options.json, "--json", (".json",), "JSON")
     for name in ("predictions", "patients", "doubtful"):
         require_ending(getattr(options, name), f"--{name}", (".csv",), "CSV, which every spreadsheet opens,")
-    tables = [name for name in options.without if name.lower().endswith(".csv")]
-    options.without = [name for name in options.without if name not in tables]
-    options.left_out = frozenset().union(*map(paths_in, tables))
+    options.tables = [name for name in options.without if name.lower().endswith(".csv")]
+    options.without = [name for name in options.without if name not in options.tables]
+    options.listed = frozenset().union(*(read_files(Path(table)) for table in options.tables))
     predictor = load_network(options)
     positive = options.positive and class_called(options.positive, predictor, "--positive")
     folder = Path(options.data)
@@ -137,6 +138,8 @@ def run(options: argparse.Namespace) -> int:
             "data": str(folder),
             "split": side,
             "symmetries": predictor.symmetries if options.symmetries is None else options.symmetries,
+            "without": [*options.without, *options.tables],
+            "left_out_by_table": judged.left_out,
             "unreadable": judged.unreadable,
             "unlike_training": judged.unlike_training,
             "subjects_seen_in_training": None if known.trained is None else sorted(known.trained),
@@ -153,7 +156,12 @@ def run(options: argparse.Namespace) -> int:
     if options.doubtful:
         found_doubts = doubts(said)
         write_text_atomically(options.doubtful, csv_of_doubts(said, found_doubts))
-        print("\n".join(["", *wrapped(f"{doubts_in_words(said, found_doubts)} See {printable(options.doubtful)}.")]))
+        text = f"{doubts_in_words(said, found_doubts)} See {printable(options.doubtful)}."
+        if known.trained:
+            text += (
+                " CAUTION: the network agrees with labels that it has learnt, right or wrong: the list is too short."
+            )
+        print("\n".join(["", *wrapped(text)]))
     return 1 if judged.unreadable else 0
 
 
@@ -174,11 +182,12 @@ def _refuse_what_means_nothing(options: argparse.Namespace, prepared: bool) -> N
 @dataclass(frozen=True)
 class Judged:
     """The network's answers. unreadable: how many images could not be read. unlike_training: how many of the others are unlike
-    those of the training; None if the weights do not know what those looked like."""
+    those of the training; None if the weights do not know what those looked like. left_out: how many a table of --without names."""
 
     predictions: Predictions
     unreadable: int
     unlike_training: int | None
+    left_out: int
 
 
 def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) -> Judged:
@@ -190,8 +199,15 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             )
         if dataset.manifest.preprocessing != predictor.preprocessing:
             say(f"CAUTION: {folder} was prepared in another way than the training images were.")
+        classes = {name.casefold() for name in dataset.class_names}
+        if idle := [name for name in options.without if name.casefold() not in classes]:
+            raise ConfigError(
+                f"--without {idle[0]}: {folder} has no such class, only {', '.join(dataset.class_names)}; a table of images must end "
+                "in .csv"
+            )
         label_of = _network_labels(dataset.class_names, predictor, options.without)
-        numbers = np.flatnonzero((label_of[dataset.labels] >= 0) & _stays(dataset.paths, options.left_out))
+        asked = np.flatnonzero(label_of[dataset.labels] >= 0)
+        numbers = asked[_stays([dataset.paths[k] for k in asked], options)]
         if not len(numbers):
             raise DataError(f"{folder}: no image is left, of {len(dataset)}")
         parts, far = [], 0
@@ -207,7 +223,7 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
             probabilities=np.concatenate(parts),
             class_labels=predictor.class_labels,
         )
-        return Judged(said, 0, far if predictor.familiar else None)
+        return Judged(said, 0, far if predictor.familiar else None, len(asked) - len(numbers))
 
 
 def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) -> Judged:
@@ -222,11 +238,8 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         without=options.without,
     )
     label_of = _network_labels(found.class_names, predictor, options.without)
-    images = [
-        image
-        for image, stays in zip(found.images, _stays([one.path for one in found.images], options.left_out), strict=True)
-        if stays and (not prelim or image.part == PRELIM) and label_of[image.label] >= 0
-    ]
+    asked = [image for image in found.images if (not prelim or image.part == PRELIM) and label_of[image.label] >= 0]
+    images = list(compress(asked, _stays([image.path for image in asked], options)))
     for remark in found.left_out:
         say(f"left out: {remark.path}: {remark.reason}")
     stream = predictor.stream([image.file for image in images], symmetries=options.symmetries)
@@ -255,18 +268,17 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         probabilities=np.stack(probabilities),
         class_labels=predictor.class_labels,
     )
-    return Judged(said, len(images) - len(usable), far if predictor.familiar else None)
+    unreadable = len(images) - len(usable)
+    return Judged(said, unreadable, far if predictor.familiar else None, len(asked) - len(images))
 
 
-def _stays(paths: Sequence[str], left_out: frozenset[str]) -> NDArray[np.bool_]:
-    """Which images a table of --without does not name. Raises DataError if it names none of them: it is another data set's."""
-    stays = np.array([path not in left_out for path in paths], bool)
-    if left_out:
-        if stays.all():
-            raise DataError(
-                f"--without: the table names none of these images; it has {min(left_out)!r}, here is {paths[0]!r}"
-            )
+def _stays(paths: Sequence[str], options: argparse.Namespace) -> NDArray[np.bool_]:
+    """Which images no table of --without names; says how many one does."""
+    stays = np.array([comparable(path) not in options.listed for path in paths], bool)
+    if options.tables:
         say(f"left out: {counted(int((~stays).sum()), 'image')} that the table names")
+    if options.listed and paths and stays.all():
+        say(f"CAUTION: the table names none of these images; it has {min(options.listed)!r}, here is {paths[0]!r}.")
     return stays
 
 
@@ -365,6 +377,11 @@ def _describe(judged: Judged, found: Scores, known: Known) -> list[str]:
     classes = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
     subjects = "" if said.subjects is None else f" of {counted(len(set(said.subjects)), 'subject')}"
     lines = [f"{counted(len(said.labels), 'image')} ({classes}){subjects}"]
+    if judged.left_out:
+        lines.append(
+            f"CAUTION: {counted(judged.left_out, 'image')} left out, as a table of --without says: without images that networks find "
+            "hard, the figures are too good."
+        )
     lines = [line for text in (*lines, *_caveats(known), *_unlike(judged)) for line in wrapped(text)]
     lines += ["", *found.table().splitlines(), ""]
     confusion = said.confusion()

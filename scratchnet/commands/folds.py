@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.description = (
         "Divides the subjects into K parts (--folds, 5), trains K times, each time without one of them, and puts the answers to all "
-        "parts together. Runs that are complete stay; the same command goes on."
+        "parts together. Writes folds.txt, predictions.csv and doubtful.csv (labels in doubt). Runs that are complete stay; the same "
+        "command goes on."
     )
     add_common(parser, "runs/folds", SETTINGS)
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples for the intervals (1000)")

@@ -29,7 +29,8 @@ def add_common(parser: argparse.ArgumentParser, out: str | None, settings: Itera
     add(
         "--preset",
         choices=tuple(PRESETS),
-        help="recommended; steady: the report's network; or a row of its table; options go before it",
+        help="recommended: our residual network; steady: the report's network with our recipe; report-…: a row of the report's table; "
+        "options that are given go before it",
     )
     add_options(parser, settings)
     add_hyper_parameters(parser)

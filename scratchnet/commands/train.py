@@ -236,7 +236,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--preset",
         choices=tuple(PRESETS),
-        help="recommended; steady, for the report's network; or a row of its table as far as it tells",
+        help="recommended: our residual network; steady: the report's network with our recipe; report-…: a row of the report's table, as "
+        "far as it tells; options that are given go before it",
     )
     add(
         "--config",

@@ -18,7 +18,7 @@ from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
-AHEAD_BYTES = 100_000_000  # a larger batch waits as pixels, a quarter of its bytes
+AHEAD_BYTES = 100_000_000  # a larger batch waits as pixels: a quarter of the bytes of float32
 
 Chosen = TypeVar("Chosen")
 
@@ -126,7 +126,8 @@ class Batches:
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
 
-        One thread reads, augments and scales the next few batches; it runs no kernel and starts no process. What goes wrong in
+        One thread reads and augments the next few batches, and scales those that are not large (`Batch.part` scales the others); it
+        runs no kernel and starts no process. What goes wrong in
         it is raised here, where the batch was expected. It ends with the iteration, also if that is left early.
         Raises ConfigError if `start` is not 0 … len(batches).
         """

@@ -26,7 +26,7 @@ from scratchnet.kernels.winograd.toom_cook import TILE, outputs
 
 # The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
 # 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back; 3 channels take as long as 16.
-TOGETHER = 16
+CHANNELS_OF_TRANSFORM = 16  # which share its vectors
 TRANSFORM_INPUTS = 530  # for each tile and channel
 TRANSFORM_OUTPUTS = 440  # for each tile and filter
 TRANSFORM_FILTERS = 1000  # for each channel and filter
@@ -133,7 +133,7 @@ def algorithm(geometry: Geometry, images: int) -> str:
     if can_use_winograd(geometry.kernel_size, geometry.stride):
         tiles = images * tiles_of_image(geometry.kernel_size[0], geometry.output_shape)
         products = -(-tiles // ROWS) * ROWS * TILE**2 * channels * filters
-        inputs, results = (-(-count // TOGETHER) * TOGETHER for count in (channels, filters))
+        inputs, results = (-(-count // CHANNELS_OF_TRANSFORM) * CHANNELS_OF_TRANSFORM for count in (channels, filters))
         transforms = tiles * (TRANSFORM_INPUTS * inputs + TRANSFORM_OUTPUTS * results)
         costs["winograd"] = products + transforms + TRANSFORM_FILTERS * channels * filters
     if forced:

@@ -46,10 +46,11 @@ def backward_weight(x, dy, stride, top, left, kernel_size):
     columns = -(-channels // vector) * vector
     partial = empty((min(BLOCKS, len(dy) * dy.shape[1]), *kernel_size, columns), dy.dtype)
     sum_kernel(kernel_size[1])(x, dy, stride, top, left, partial)
-    sums = partial.sum(axis=0)
-    if channels < vector:
-        pixels = vector // channels
-        return sums[..., : pixels * channels].reshape(*kernel_size, pixels, channels).sum(axis=2)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
+        sums = partial.sum(axis=0)
+        if channels < vector:
+            pixels = vector // channels
+            return sums[..., : pixels * channels].reshape(*kernel_size, pixels, channels).sum(axis=2)
     return np.concatenate([sums[..., : channels // vector * vector], sums[..., columns - channels % vector :]], axis=2)
 
 

@@ -54,7 +54,7 @@ def grid_of(shape, rows, columns, step, top=0, left=0):
 
 @helper
 def find_pixels(grid, begin, count, places):
-    """places[m] = where the pixel with number begin + m lies, counted row by row, image by image; the last of `count` from there on."""
+    """places[m] = where the pixel with number begin + m lies, counted row by row, image by image; beyond `count`, the last place again."""
     n, in_image = divmod(begin, grid.rows * grid.columns)
     i, j = divmod(in_image, grid.columns)
     m = 0
@@ -181,9 +181,10 @@ def backward_weight(x_padded, dy, stride, dweight, accumulate):
     rows = whole_tiles(taps)
     partial = empty((chunks, -(-filters // columns), rows.size, columns), dy.dtype)
     products_of_chunks(x_padded.reshape(-1), patches, rows, dy.reshape(-1, filters), partial)
-    sums = partial.sum(axis=0)[:, : taps.size].transpose(1, 0, 2).reshape(taps.size, -1)[:, :filters]
     out = dweight.reshape(-1, filters)
-    np.add(sums, out if accumulate else 0, out=out)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a kernel
+        sums = partial.sum(axis=0)[:, : taps.size].transpose(1, 0, 2).reshape(taps.size, -1)[:, :filters]
+        np.add(sums, out if accumulate else 0, out=out)
 
 
 @kernel

@@ -18,7 +18,7 @@ def blocks(x):
 
 @helper
 def part(x, task):
-    """The numbers of x that are this task's: always the same, so that the vectors of a loop over them are, and their last bits.
+    """The numbers of x that are this task's: the same on any number of threads, and so are those that share a vector, and their last bits.
 
     A slice, because only of a loop from zero to its size does the compiler see that no index counts from the end.
     """

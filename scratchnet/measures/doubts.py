@@ -1,20 +1,11 @@
-"""Labels in doubt: images that look to a network, which has not seen them, like another class's own."""
+"""Labels in doubt: images that a network which has not seen them takes for another class, as surely as for that class's own."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-
 import numpy as np
 
-from scratchnet.errors import DataError
 from scratchnet.measures.predictions import Predictions
 from scratchnet.storage.csv_text import csv_text
-from scratchnet.storage.texts import read_text
-from scratchnet.terminal.wording import counted
-
-PATH = "path"
 
 
 def doubts(said: Predictions) -> list[tuple[int, int]]:
@@ -43,7 +34,9 @@ def doubts(said: Predictions) -> list[tuple[int, int]]:
 
 def csv_of(said: Predictions, found: list[tuple[int, int]]) -> str:
     """Their table for a spreadsheet, which `--without` reads: a line each."""
-    rows: list[list[object]] = [[PATH, "subject", "label", "looks like", "probability of label", "probability of that"]]
+    rows: list[list[object]] = [
+        ["path", "subject", "label", "looks like", "probability of label", "probability of what it looks like"]
+    ]
     for n, other in found:
         label, chances = int(said.labels[n]), said.probabilities[n].tolist()
         subject = said.subjects[n] if said.subjects else ""
@@ -57,22 +50,13 @@ def in_words(said: Predictions, found: list[tuple[int, int]]) -> str:
     """How many, of which classes.
 
     >>> in_words(Predictions(("sick", "sound"), ("1", "2"), None, np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])), [(1, 0)])
-    '1 of 2 labels is in doubt by these answers: 0 of 1 sick, 1 of 1 sound.'
+    'Labels in doubt by these answers: 1 of 2 (0 of 1 sick, 1 of 1 sound).'
     """
     of = np.bincount(said.labels[[n for n, _ in found]], minlength=len(said.class_names))
     counts = np.bincount(said.labels, minlength=len(said.class_names))
-    each = ", ".join(
-        f"{one:,} of {count:,} {name}" for one, count, name in zip(of, counts, said.shown_names, strict=True) if count
-    )
-    return f"{len(found):,} of {counted(len(said.labels), 'label')} {'is' if len(found) == 1 else 'are'} in doubt by these answers: {each}."
-
-
-def paths_in(table: str | os.PathLike[str]) -> frozenset[str]:
-    """The images that a table names, such as `csv_of` has written. Raises DataError if it has no column `path`."""
-    rows = csv.DictReader(io.StringIO(read_text(table), newline=""))
-    try:
-        if PATH not in (rows.fieldnames or ()):
-            raise DataError(f"{table}: expected a table with a column '{PATH}', as --doubtful writes it")
-        return frozenset(row[PATH] for row in rows if row[PATH])
-    except csv.Error as error:
-        raise DataError(f"{table}: not a table, or damaged ({error})") from error
+    named = list(zip(of, counts, said.shown_names, strict=True))
+    each = ", ".join(f"{one:,} of {count:,} {name}" for one, count, name in named if count)
+    text = f"Labels in doubt by these answers: {len(found):,} of {len(said.labels):,} ({each})."
+    if absent := [name for _, count, name in named if not count]:
+        text += f" None can look like {' or '.join(absent)}: no image here shows how sure the network is of that."
+    return text

@@ -59,6 +59,7 @@ class BatchNorm2D(Layer):
         self.momentum, self.epsilon = momentum, epsilon
         self.fixed = False
         self._remembered: Any = None
+        self._sum: Array | None = None
 
     def _build(self, input_shape: Shape, rng: np.random.Generator) -> Shape:
         self.require_images(input_shape)
@@ -84,7 +85,11 @@ class BatchNorm2D(Layer):
         y = empty(x.shape, x.dtype)
         batch_norm.forward(x.reshape(-1), constants, (x[:0] if more is None else more).reshape(-1), y.reshape(-1))
         if training:
-            self._remembered, self._images = (x, constants, inverse, own), len(x)
+            self._remembered, self._images, self._sum = (
+                (x, constants, inverse, own),
+                len(x),
+                None if more is None else y,
+            )
         return y
 
     def _moments(self, x: Array) -> tuple[Array, Array]:
@@ -106,15 +111,17 @@ class BatchNorm2D(Layer):
         return self.slopes(dy, need_dx, accumulate)
 
     def slopes(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
-        """dx of the last `run`, and the gradients of gamma and beta."""
-        self.require_batch(dy, self._images)
+        """dx of the last `run`, which had no `more`, and the gradients of gamma and beta."""
+        self.require_batch(dy, self._images if self._sum is None else None)
         x, constants, _, _ = self._remembered
         sums = batch_norm.sums(dy.reshape(-1), x.reshape(-1), constants)
         return self._dx(dy, sums, constants, need_dx, accumulate)
 
-    def slopes_of_sum(self, dy: Array, y: Array, need_dx: bool, accumulate: bool) -> tuple[Array, Array | None]:
-        """The same for the last `run` with `more` and a floor of 0, which has made y; before dx, the gradient of the sum itself."""
-        self.require_batch(dy, self._images)
+    def slopes_of_sum(self, dy: Array, need_dx: bool, accumulate: bool) -> tuple[Array, Array | None]:
+        """The same for the last `run` if it had `more` and a floor of 0; before dx, the gradient of the sum itself."""
+        y = self._sum
+        self.require_batch(dy, None if y is None else self._images)
+        assert y is not None  # an error else
         x, constants, _, _ = self._remembered
         dz = empty(dy.shape, dy.dtype)
         sums = batch_norm.sums_above(dy.reshape(-1), y.reshape(-1), x.reshape(-1), constants, dz.reshape(-1))
@@ -150,4 +157,4 @@ class BatchNorm2D(Layer):
     def forget(self) -> None:
         """Releases the images."""
         super().forget()
-        self._remembered = None
+        self._remembered = self._sum = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scratchnet.errors import NonFiniteError
 from scratchnet.kernels import convolution
 from scratchnet.kernels.elementwise import sum_of
 from scratchnet.nn.base import Array, Parameter
@@ -136,7 +137,6 @@ class ResidualRelu:
         self.last, self.unwritten = relu, (relu,)  # of block and ReLU one output is written
         path, *self.around = residual.ways
         self.before, self.norm = path[:-1], path[-1]
-        self._y: Any = None
 
     @property
     def name(self) -> str:
@@ -159,15 +159,18 @@ class ResidualRelu:
         x = self.residual.checked(x)
         h = self.before.forward(x, training=training)
         around = self.around[0].forward(x, training=training) if self.around else x
-        y = self.norm.run(self.norm.checked(h), training, 0.0, around)
-        if training:
-            self._y = y
-        return y
+        try:
+            h = self.norm.checked(h)
+        except NonFiniteError as error:
+            self.before.blame_last(h, error)
+            raise
+        return self.norm.run(h, training, 0.0, around)
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), and the gradients of all parameters in the block."""
-        dz, dh = self.norm.slopes_of_sum(self.relu.checked_dy(dy), self._y, True, accumulate)
-        dx = self.before.backward(dh, need_dx=need_dx, accumulate=accumulate)
+        wanted = need_dx or any(not parameter.frozen for parameter in self.before.parameters())
+        dz, dh = self.norm.slopes_of_sum(self.relu.checked_dy(dy), wanted, accumulate)
+        dx = None if dh is None else self.before.backward(dh, need_dx=need_dx, accumulate=accumulate)
         beside = self.around[0].backward(dz, need_dx=need_dx, accumulate=accumulate) if self.around else dz
         return None if dx is None or beside is None else sum_of(dx, beside)
 
@@ -177,7 +180,6 @@ class ResidualRelu:
 
     def forget(self) -> None:
         """Releases what backward needs."""
-        self._y = None
         for part in (self.before, self.norm, self.residual):
             part.forget()
 

@@ -274,6 +274,10 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 self.watcher.after_backward(i)
         return gradient
 
+    def blame_last(self, y: Any, error: NonFiniteError) -> None:
+        """If a user's own layer, the last one, has made y with a NaN or an infinity, raises the error that names it."""
+        self._blame(len(self._steps), y, error)
+
     def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:
         """If step i has refused the output of a user's own layer before it, raises the error that names that layer."""
         maker = self._steps[i - 1] if i else None

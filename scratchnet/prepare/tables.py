@@ -101,7 +101,7 @@ def read_subjects(table: Path) -> SubjectTable:
         )
         if wrong := _wrong(file, subject):
             raise DataError(f"{table}, line {line}: {wrong}.")
-        first = seen.setdefault(_path(file), subject)
+        first = seen.setdefault(comparable(file), subject)
         if first != subject:
             raise DataError(f"{table}, line {line} gives {file!r} a second subject, {subject!r} after {first!r}.")
         rows.append(Row(line, file, unicodedata.normalize("NFC", subject), label))
@@ -110,6 +110,18 @@ def read_subjects(table: Path) -> SubjectTable:
             f"{table} has no rows below the names of its columns, {', '.join(written)}. Save the whole sheet."
         )
     return SubjectTable(table.name, tuple(rows))
+
+
+def read_files(table: Path) -> frozenset[str]:
+    """The files that a table names, as `comparable` writes them. Their column is called `path`, `file` or another of `FILE_COLUMNS`.
+
+    Raises DataError if the table cannot be read, or has no such column.
+    """
+    written, cells = _table(table)
+    column = _column(list(map(_plain, written)), FILE_COLUMNS)
+    if column is None:
+        raise DataError(f"{table} needs a column 'path' (or 'file'); it has {', '.join(written) or 'none'}.")
+    return frozenset(comparable(row[column]) for _, row in cells if column < len(row) and row[column])
 
 
 def _wrong(file: str, subject: str) -> str | None:
@@ -176,7 +188,7 @@ class _PathIndex:
         self._whole: defaultdict[str, list[str]] = defaultdict(list)
         self._ends: defaultdict[str, list[str]] = defaultdict(list)
         for path in files:
-            for written in {same(_path(path)), same(_without_extension(_path(path)))}:
+            for written in {same(comparable(path)), same(_without_extension(comparable(path)))}:
                 self._whole[written].append(path)
                 parts = written.split("/")
                 for k in range(1, len(parts)):
@@ -184,7 +196,7 @@ class _PathIndex:
 
     def of(self, file: str) -> list[str]:
         """The files that a row may mean."""
-        written = self._same(_path(file))
+        written = self._same(comparable(file))
         parts = written.split("/")
         for k in range(len(parts)):
             if found := self._whole.get("/".join(parts[k:])):
@@ -208,7 +220,7 @@ def _missing(rows: list[Row], index: _PathIndex) -> str:
     return reason + (f"; there is {there[0]!r}, upper and lower case must agree" if there else "")
 
 
-def _path(file: str) -> str:
+def comparable(file: str) -> str:
     """A path in the form that is compared: composed letters, slashes, without empty folders and "."."""
     path = unicodedata.normalize("NFC", file.strip()).replace("\\", "/")
     return "/".join(part for part in path.split("/") if part not in ("", "."))

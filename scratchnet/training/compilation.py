@@ -130,4 +130,4 @@ def _fast_gradient(layer: Conv2D, dtype: str) -> None:
 
 def _kernels_of(config: Config) -> str:
     own = f"-{zlib.crc32(config.layers.encode()):08x}-{config.image_size}" if config.layers else ""
-    return f"{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}{own}"
+    return f"{config.model}-{config.dtype}-{'sgd' if config.optimizer == 'sgd' else 'adam'}{own}"

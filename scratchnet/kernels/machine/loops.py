@@ -12,8 +12,8 @@ Here a kernel remains one plain function, compiled once. Threads call it again a
 So a kernel has one `prange`, which is its last statement, and writes nothing before it (tests/test_architecture.py). Numba starts the
 threads, and wakes them here by the same function as for its own loops (numba/np/ufunc/parallel.py).
 
-A thread takes an equal part of the half of what is left, then of the half of what is left then, and at last single rounds
-("guided self-scheduling", Polychronopoulos & Kuck 1987). So all end at nearly the same time, also where one thread was woken
+A thread that is free takes 1 / (2 · threads) of the rounds that are left, and at last single rounds ("guided self-scheduling",
+Polychronopoulos & Kuck 1987). So all end at nearly the same time, also where one thread was woken
 late, had to share its processor with another program, or runs on a core of the slower kind that many laptops have. No bit
 of a result depends on who computes a round.
 
@@ -55,9 +55,9 @@ def _prange_code(typingctx, count):
                     builder.store(builder.load(cgutils.gep_inbounds(builder, taken, 0, position)), place)
             with from_python:
                 threads = builder.zext(_function(builder, "get_num_threads", _CODE, [])(), _WORD)
-                both = builder.select(builder.icmp_signed("<", count, threads), count, threads)
-                with builder.if_then(builder.icmp_signed(">", both, _WORD(1))):
-                    _run_on_threads(context, builder, count, both, threads)
+                calls = builder.select(builder.icmp_signed("<", count, threads), count, threads)
+                with builder.if_then(builder.icmp_signed(">", calls, _WORD(1))):
+                    _run_on_threads(builder, count, calls, threads)
                     builder.store(_WORD(0), end)
         make = context.typing_context.resolve_value_type(range)
         of_two = make.get_call_type(context.typing_context, (types.int64, types.int64), {})
@@ -75,7 +75,7 @@ def _function(builder, name, result, arguments):
     return lambda *values: builder.call(function, values)
 
 
-def _run_on_threads(context, builder, count, calls, threads):
+def _run_on_threads(builder, count, calls, threads):
     """Has threads call the kernel that is being compiled, with its arguments, until no round is left; then an error of theirs is its own.
 
     calls: how many threads have work. Numba keeps the number of threads that it is given for its next loops: it is that of all.

@@ -138,12 +138,12 @@ def convolve_kernel(taps):
             for panel in range(part * panels // parts, (part + 1) * panels // parts):
                 for first in range(0, channels.size, block):
                     last = min(channels.size, first + block)
-                    filters, start = made, 0
+                    filters = made
                     if ready:
-                        filters, start = u[panel], first
+                        filters = u[panel]
                     else:
                         transform_block(weight, backward, taps, panel, first, last, made, 0)
-                    cols, stop = channels[first - start :], start + last - first
+                    cols = channels[first:]
                     for point in range(POINTS):
                         for row in range(0, count, TILE_ROWS):
                             tile_product(
@@ -151,8 +151,8 @@ def convolve_kernel(taps):
                                 tiles_at,
                                 row,
                                 cols,
-                                start,
-                                stop,
+                                0,
+                                last - first,
                                 filters,
                                 point,
                                 first > 0,
