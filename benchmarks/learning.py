@@ -34,7 +34,7 @@ DESCRIPTION = """\
 Trains the network on prepared shards under a preset as it is and with each --change, for each seed and
 system, and prints what the test side says after the last epoch. A training has left chance where its balanced accuracy
 is then more than a tenth above that of a constant answer (55 % of two classes). Where the shards have a
-validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries, but
+validation side, that is used instead, and the test side is never looked at. Nothing is averaged over symmetries, except
 with --symmetries the answers after the last epoch.
 PyTorch is given the same images in the same order, the same first weights and the same dropout masks.
 """
