@@ -17,7 +17,7 @@ from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
+from scratchnet.kernels.machine.vectors import TILE_ROWS, panel_width
 from scratchnet.kernels.matmul import (
     BLOCK_TILES,
     CHUNKS,
@@ -126,19 +126,17 @@ def forward(x_padded, weight, bias, stride):
 def multiply(x, patches, taps, matrix, bias, outputs, y):
     """The product of all patches in x with the matrix (K, F), and the bias, to where the outputs are in y."""
     arrays = x.reshape(-1), patches, taps, matrix, bias, outputs, y.reshape(-1)
-    product_of_patches(*arrays, len(x), TASKS_OF_THREAD * thread_count())
+    product_of_patches(*arrays, len(x), panel_width(y.dtype, bias.size), TASKS_OF_THREAD * thread_count())
 
 
 @kernel
-def product_of_patches(x, patches, taps, matrix, bias, outputs, y, images, enough):
+def product_of_patches(x, patches, taps, matrix, bias, outputs, y, images, columns, enough):
     """`reference.conv2d`: y at an output = bias + Σ_k x at its patch + taps[k] · matrix[k].
 
-    x, y: flat. matrix (K, F), bias (F,). A task is one panel of filters for a few tiles of outputs, in `enough` tasks if there are
-    so many; each number of y is summed by one thread, in the order of k: the number of threads and tasks changes no bit.
+    x, y: flat. matrix (K, F), bias (F,). A task is one panel of `columns` filters for a few tiles of outputs, in `enough` tasks if
+    there are so many; each number of y is summed by one thread, in the order of k: the number of threads and tasks changes no bit.
     """
     depth, filters = matrix.shape
-    vector = lanes_of(y)
-    columns = vector if filters <= vector else TILE_VECTORS * vector
     panels = (filters + columns - 1) // columns
     total = images * outputs.rows * outputs.columns
     block = BLOCK_TILES * TILE_ROWS

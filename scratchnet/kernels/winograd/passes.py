@@ -33,7 +33,7 @@ from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
+from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
 from scratchnet.kernels.matmul import tile_product
 from scratchnet.kernels.winograd import gradient
 from scratchnet.kernels.winograd.blocks import making_tiles, reading_tiles
@@ -98,9 +98,10 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, y, winner):
     if -(-total // tiles) > FEW:
         u, tiles = transformed_filters(weight, backward), min(reading_tiles(channels, x.itemsize), every)
     groups = -(-total // tiles)
-    parts = max(1, min(-(-filters // panel_width(x.dtype, filters)), 4 * thread_count() // groups))
+    columns = panel_width(x.dtype, filters)
+    parts = max(1, min(-(-filters // columns), 4 * thread_count() // groups))
     at = places(channels, tiles, x.dtype)
-    convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner)
+    convolve_kernel(taps)(x, x_winner, tiling, weight, backward, u, at, bias, columns, parts, y, winner)
 
 
 @functools.cache
@@ -109,16 +110,15 @@ def convolve_kernel(taps):
     m = outputs(taps)
 
     @kernel
-    def convolve_tiles(x, x_winner, tiling, weight, backward, u, at, bias, parts, y, winner):
+    def convolve_tiles(x, x_winner, tiling, weight, backward, u, at, bias, columns, parts, y, winner):
         """V = Bᵀ d B, M = V · U, y = Aᵀ M A + bias, one group of tiles after another; computes `reference.conv2d`.
 
-        x (N, H, W, C), weight (T, T, C, F), bias (F,), y (N, OH, OW, F). u (panels, 64, C and a gap, panel width): the
+        x (N, H, W, C), weight (T, T, C, F), bias (F,), y (N, OH, OW, F). u (panels, 64, C and a gap, columns): the
         transformed filters, or empty, and then each task makes those it needs, BLOCK channels at a time. x_winner, winner:
         NOT_POOLED, or the corners of the windows where x, or y, is what max-pooling leaves. at: the places of a group. A
         task is one group of tiles and all panels of filters, or one of `parts` parts of the panels; what it makes of its
         tiles stays in the core's own cache all the way.
         """
-        columns = lanes_of(x) if bias.size <= lanes_of(x) else TILE_VECTORS * lanes_of(x)
         panels = (bias.size + columns - 1) // columns
         channels, tiles_at = at
         tiles = tiles_at.size
