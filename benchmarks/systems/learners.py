@@ -10,15 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scratchnet import reference
 from scratchnet.data import Batch
-from scratchnet.data.augment import TURNS, symmetry
 from scratchnet.errors import ConfigError
 from scratchnet.extras import require
 from scratchnet.nn.base import Array
 from scratchnet.nn.losses import SoftmaxCrossEntropy
 from scratchnet.nn.models import MODELS
 from scratchnet.training import Evaluation, Experiment
+from scratchnet.training.averaging import logits_of
 from scratchnet.training.config import Config
 
 
@@ -78,16 +77,15 @@ class PyTorch:
 
     def evaluate(self, batches: Iterable[Batch], *, symmetries: bool = False) -> Evaluation:
         """Without gradients."""
-        self.network.eval()
-        answers = [(self._logits(batch.images, symmetries), batch.labels) for batch in batches]
+        answers = [(logits_of(self, batch.images, symmetries=symmetries), batch.labels) for batch in batches]
         logits, labels = map(np.concatenate, zip(*answers, strict=True))
         return Evaluation(SoftmaxCrossEntropy().forward(logits, labels), logits, labels)
 
-    def _logits(self, images: Array, symmetries: bool) -> Array:
+    def forward(self, images: Array, /, *, training: bool) -> Array:
+        """The logits, (N, classes): what `logits_of` asks for."""
+        self.network.train(training)
         with self.torch.no_grad():
-            turns = range(TURNS["symmetries"] if symmetries else 1)
-            found = np.stack([self._answer(symmetry(images, s)).numpy() for s in turns])
-        return reference.log_mean_softmax(found) if symmetries else found[0]
+            return self._answer(images).numpy()
 
 
 LEARNERS: dict[str, Any] = {"scratchnet": Scratchnet, "torch": PyTorch}

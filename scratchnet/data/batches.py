@@ -127,8 +127,8 @@ class Batches:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
 
         One thread reads and augments the next few batches, and scales those that are not large (`Batch.part` scales the others); it
-        runs no kernel and starts no process. What goes wrong in
-        it is raised here, where the batch was expected. It ends with the iteration, also if that is left early.
+        runs no kernel and starts no process. What goes wrong in it is raised here, where the batch was expected. It ends with the
+        iteration, also if that is left early.
         Raises ConfigError if `start` is not 0 … len(batches).
         """
         if not 0 <= start <= len(self):

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from scratchnet import reference
 from scratchnet.data.augment import TURNS, symmetry
-from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import Array
 
 
-def logits_of(network: Sequential, images: Array, *, symmetries: bool) -> Array:
+class Answering(Protocol):
+    """What is asked: a network, or another program's."""
+
+    def forward(self, images: Array, /, *, training: bool) -> Array:
+        """Its logits, (N, classes)."""
+        ...
+
+
+def logits_of(network: Answering, images: Array, *, symmetries: bool) -> Array:
     """The network's logits, (N, classes), without dropout. symmetries: whether they are `averaged_logits`."""
     return averaged_logits(network, images) if symmetries else network.forward(images, training=False)
 
 
-def averaged_logits(network: Sequential, images: Array) -> Array:
+def averaged_logits(network: Answering, images: Array) -> Array:
     """log p̄: the logarithm of the mean of the probabilities that the network gives to the eight symmetries of each image.
 
     p̄[n] = 1/8 Σₛ softmax(network(symmetry(images, s)))[n]
@@ -29,7 +38,7 @@ def averaged_logits(network: Sequential, images: Array) -> Array:
     (N, classes), the network's dtype. Raises ShapeError if the images are not square.
     Source: Krizhevsky, Sutskever & Hinton 2012, section 4.1, who average the softmax over ten patches of an image.
 
-    >>> from scratchnet import Dense, Flatten
+    >>> from scratchnet import Dense, Flatten, Sequential
     >>> network = Sequential([Flatten(), Dense(2)])
     >>> network.build(input_shape=(4, 4, 3), seed=0)
     (2,)
