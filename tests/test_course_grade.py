@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import course.grade
 from course.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +56,8 @@ if not ctypes.pythonapi.fork():
 return dy * (x > 0)
 """
 
+SLEEP = f"60.{os.getpid()}"  # no other program on the machine sleeps as long: `processes` finds ours
+
 # What a file does, and what its row says of relu_gradient; the other two functions are right in all of them.
 HOSTILE = {
     "loop": ("while True:\n    pass", "takes longer than 0.5 s"),
@@ -67,8 +70,8 @@ HOSTILE = {
     "writes": ("open('left.txt', 'w').write('x')\nreturn dy", "PermissionError: a solution may not change files (line"),
     "removes": ("import os, course\nos.remove(course.__file__)", "a solution may not change files"),
     "truncates": ("import os, course\nos.open(course.__file__, os.O_WRONLY | os.O_TRUNC)", "a solution may not change files"),
-    "starts": ("import subprocess\nsubprocess.run(['sleep', '60'])", "a solution may not start a process"),
-    "system": ("import os\nos.system('sleep 60')", "a solution may not start a process"),
+    "starts": (f"import subprocess\nsubprocess.run(['sleep', '{SLEEP}'])", "a solution may not start a process"),
+    "system": (f"import os\nos.system('sleep {SLEEP}')", "a solution may not start a process"),
     "connects": ("import socket\nsocket.socket()", "a solution may not open a connection"),
     "kills": ("import os\nos.kill(os.getppid(), 9)", "a solution may not send a signal"),
     "slow": ("import time\ntime.sleep(0.35)\nreturn dy * (x > 0)", "right"),  # twice: longer than 0.5 s by the clock
@@ -136,13 +139,21 @@ def state_of(folder):
     return {path: hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.rglob("*.py"))}
 
 
-def children():
-    answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True)
-    return [line for line in answer.stdout.splitlines() if "course.runner" in line or line == "sleep 60"]
+def left_of(runners):
+    """What runs in a session of one of these runners, and what their files started elsewhere."""
+    answer = subprocess.run(["ps", "-eo", "sess,args"], capture_output=True, text=True, check=True)
+    sessions, started = {str(runner.pid) for runner in runners}, f"sleep {SLEEP}"
+    return [line for line in answer.stdout.splitlines() if line.split()[0] in sessions or line.endswith(started)]
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def runners():
+    """The processes that the grading starts, once it has."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, runners):
     """A class of more than thirty, most of them hostile, graded once."""
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
     for name, (body, _) in HOSTILE.items():
@@ -170,9 +181,12 @@ def graded(tmp_path_factory):
         hands_in(folder / "leans", name, text)
     (folder / "nothing").mkdir()
     before, files = state_of(ROOT / "course"), set(folder.rglob("*"))
-    code = main(
-        ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "2", "--memory", "1024", "--jobs", "2"]
-    )
+    start = course.grade._start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(course.grade, "_start", lambda folder: runners.append(start(folder)) or runners[-1])
+        code = main(
+            ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "2", "--memory", "1024", "--jobs", "2"]
+        )
     assert code == 0
     assert state_of(ROOT / "course") == before
     assert set(folder.rglob("*")) == files
@@ -221,14 +235,13 @@ def test_two_functions_of_one_name_and_one_that_calls_the_textbook_are_named(gra
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ps")
-def test_no_process_is_left(graded):
-    assert not children()
+def test_no_process_is_left(graded, runners):
+    assert len(runners) > len(HOSTILE)
+    assert not left_of(runners)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
 def test_interrupted_it_ends_what_it_has_started(tmp_path, monkeypatch):
-    import course.grade
-
     hands_in(tmp_path, "loop.py", with_relu("while True: pass"))
     started = []
     start = course.grade._start
