@@ -1,5 +1,7 @@
 """Max-pooling."""
 
+import numpy as np
+
 from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.machine.loops import prange
 
@@ -31,13 +33,18 @@ def max_pool2d_forward(x, size, stride, y, winner):
 def max_pool2d_backward(dy, winner, size, stride, dx):
     """`reference.max_pool2d_gradient`: adds each dy to the dx of its winner.
 
-    Windows may overlap inside an image, so one thread owns it; images are independent.
+    Windows may overlap inside an image, so one thread owns it; images are independent. Each position of a window takes the
+    slopes that it has won and zeros for the others, so that the loop over channels becomes vector instructions.
     """
     images, out_height, out_width, channels = dy.shape
     for n in prange(images):
         dx[n] = 0
         for i in range(out_height):
             for j in range(out_width):
-                for c in range(channels):
-                    u, v = winner[n, i, j, c] // size, winner[n, i, j, c] % size
-                    dx[n, i * stride + u, j * stride + v, c] += dy[n, i, j, c]
+                slope, won = dy[n, i, j], winner[n, i, j]
+                for u in range(size):
+                    for v in range(size):
+                        pixel = dx[n, i * stride + u, j * stride + v]
+                        position = np.uint16(u * size + v)
+                        for c in range(channels):
+                            pixel[c] += slope[c] if won[c] == position else dy.dtype.type(0)
