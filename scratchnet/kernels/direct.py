@@ -230,10 +230,10 @@ def backward_input(geometry, dy, weight):
     vertical, horizontal = border(rows, out_height), border(columns, out_width)
     padded = pad(dy, *vertical, *horizontal)
     no_bias = np.zeros(channels, dy.dtype)
+    if not all(kind.taps.size for kind in (*rows, *columns)):
+        dx[:] = 0
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
-        if row.taps.size == 0 or column.taps.size == 0:
-            dx[:, i::stride, j::stride] = 0
-        elif row.pixels > 0 and column.pixels > 0:
+        if row.taps.size and column.taps.size and row.pixels > 0 and column.pixels > 0:
             first = row.first + vertical[0], column.first + horizontal[0]
             patches = grid_of(padded.shape, row.pixels, column.pixels, 1, *first)
             pixels = grid_of(dx.shape, row.pixels, column.pixels, stride, i, j)
