@@ -17,9 +17,9 @@ MODULES = (passes.__name__, gradient.__name__)
 @pytest.fixture
 def calls(monkeypatch, repository):
     """By its name, for each kernel of Winograd's tiles that a step of training runs: the longest way from train.py to it."""
-    seen, thread_count, first = {}, threads.thread_count, (str(repository / "train.py"), "<module>")
+    seen, make_ready, first = {}, threads.make_ready, (str(repository / "train.py"), "<module>")
 
-    def look():  # in place of what every launch asks before it runs its kernel
+    def look():  # in place of what every launch calls before it runs its kernel
         stack = [sys._getframe(1)]
         kernel = stack[0].f_locals.get("compiled")
         while stack[-1].f_back is not None and (stack[-1].f_code.co_filename, stack[-1].f_code.co_name) != first:
@@ -27,9 +27,9 @@ def calls(monkeypatch, repository):
         names = [frame.f_code.co_qualname for frame in reversed(stack)]
         if kernel is not None and "Trainer.step" in names and kernel.py_func.__module__ in MODULES:
             seen[kernel.py_func.__name__] = max(names, seen.get(kernel.py_func.__name__, []), key=len)
-        return thread_count()
+        make_ready()
 
-    monkeypatch.setattr(threads, "thread_count", look)
+    monkeypatch.setattr(threads, "make_ready", look)
     return seen
 
 

@@ -12,7 +12,7 @@ import data_prep
 import train
 from scratchnet import __main__
 from scratchnet.data import Batches
-from scratchnet.nn.sequential import Watcher
+from scratchnet.nn.watcher import Watcher
 from scratchnet.terminal.launcher import launched, without_launcher
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Experiment

@@ -24,7 +24,7 @@ BLOCK = 16384  # numbers in a block: 64 KB of float32 stay in a core's L2 cache
 
 
 class Constants(NamedTuple):
-    """What y = factor · (x − mean) + beta is made of, each (C,) in the dtype of x, and floor, below which no y falls.
+    """What y = factor · (x − mean) + beta is made of, each as long as a line in the dtype of x, and floor, below which no y falls.
 
     floor is 0 where ReLU comes next and is part of the pass, else −∞.
     """
@@ -34,23 +34,36 @@ class Constants(NamedTuple):
     beta: np.ndarray
     floor: float
 
-    def repeated(self, together):
-        """The same for a line of so many positions."""
-        wide = (np.tile(one, together) for one in self[:3])
-        return *wide, self.mean.dtype.type(self.floor)
+
+def in_lines(*rows):
+    """Each row (C,) repeated for the positions of a line: (rows, line)."""
+    channels = rows[0].size
+    wide = np.empty((len(rows), positions_of_line(channels), channels), rows[0].dtype)
+    for target, row in zip(wide, rows, strict=True):
+        target[:] = row
+    return wide.reshape(len(rows), -1)
 
 
-def cut(size, channels):
-    """How x (size,) is cut: positions in a line, numbers in a block, number of blocks."""
-    together = max(1, LINE // channels)
-    line = together * channels
+def constants_of(mean, factor, beta, floor):
+    """`Constants` of mean, factor and beta, (C,) each."""
+    return Constants(*in_lines(mean, factor, beta), mean.dtype.type(floor))
+
+
+def positions_of_line(channels):
+    """Positions that are taken together."""
+    return max(1, LINE // channels)
+
+
+def cut(size, line):
+    """How x (size,) is cut: numbers in a block, number of blocks."""
     block = line * max(1, BLOCK // line)
-    return together, block, -(-size // block)
+    return block, -(-size // block)
 
 
 def moments(x, channels):
     """`reference.batch_moments` of x (M · C,): mean and variance, (C,) float64."""
-    together, block, blocks = cut(x.size, channels)
+    together = positions_of_line(channels)
+    block, blocks = cut(x.size, together * channels)
     partial = np.empty((blocks, 2, channels))
     block_moments(x, together, block, partial)
     counts = np.full((blocks, 1), block // channels)
@@ -66,31 +79,30 @@ def forward(x, constants, more, y):
 
     more: like x, or empty.
     """
-    together, block, _ = cut(x.size, constants.mean.size)
-    normalise(x, *constants.repeated(together), more, block, y)
+    block, _ = cut(x.size, constants.mean.size)
+    normalise(x, *constants, more, block, y)
 
 
-def sums(dy, x, constants):
+def sums(dy, x, constants, channels):
     """Σ dy and Σ dy · (x − mean) over the positions whose y was above floor: (2, C) float64."""
-    together, block, blocks = cut(x.size, constants.mean.size)
-    partial = np.empty((blocks, 2, constants.mean.size))
-    block_sums_of_products(dy, x, *constants.repeated(together), block, partial)
+    block, blocks = cut(x.size, constants.mean.size)
+    partial = np.empty((blocks, 2, channels))
+    block_sums_of_products(dy, x, *constants, block, partial)
     return partial.sum(axis=0)
 
 
-def sums_above(dy, y, x, constants, dz):
+def sums_above(dy, y, x, constants, channels, dz):
     """Fills dz with dy where y > 0, else 0, and returns the `sums` of dz: all (M · C,)."""
-    together, block, blocks = cut(x.size, constants.mean.size)
-    partial = np.empty((blocks, 2, constants.mean.size))
-    block_sums_above(dy, y, x, np.tile(constants.mean, together), block, dz, partial)
+    block, blocks = cut(x.size, constants.mean.size)
+    partial = np.empty((blocks, 2, channels))
+    block_sums_above(dy, y, x, constants.mean, block, dz, partial)
     return partial.sum(axis=0)
 
 
 def backward(dy, x, constants, slope, offset, dx):
     """Fills dx (M · C,) = factor · dy + slope · (x − mean) + offset, with dy = 0 where y was not above floor; slope, offset (C,)."""
-    together, block, _ = cut(x.size, constants.mean.size)
-    more = np.tile(slope, together), np.tile(offset, together)
-    combine(dy, x, *constants.repeated(together), *more, block, dx)
+    block, _ = cut(x.size, constants.mean.size)
+    combine(dy, x, *constants, *in_lines(slope, offset), block, dx)
 
 
 @helper

@@ -73,6 +73,8 @@ class Layer(ThreadCheck, Remembers):
     output_shape: Shape | None = None
     dtype: np.dtype[Any] = np.dtype(np.float32)
     _images: int | None = None  # in the batch of the last forward(training=True)
+    trusted: Any = None  # the array that comes next, if who gives it has seen to it that it holds no NaN
+    finite = False  # whether the y of the last forward(training=True) is known to hold numbers only
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.kind
@@ -96,7 +98,7 @@ class Layer(ThreadCheck, Remembers):
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """y for a batch x of shape (N, *input_shape). Raises ShapeError, DtypeError or NonFiniteError if x does not fit."""
-        x = self.checked(x)
+        x = self.checked(x, training)
         if not training:  # any number of threads may run this
             return self._forward(x, training)
         with alone():
@@ -146,9 +148,12 @@ class Layer(ThreadCheck, Remembers):
     def __str__(self) -> str:
         return f"{type(self).__name__} '{getattr(self, 'name', self.kind)}'"
 
-    def checked(self, x: Array) -> Array:
+    def checked(self, x: Array, training: bool = False) -> Array:
         """x as the kernels need it, C-contiguous and writable, after checking its shape, dtype and numbers. Never cast, never
-        reshaped."""
+        reshaped.
+
+        While a network trains, its layers need not look again at what is known to hold numbers only (`trusted`).
+        """
         self.require_built()
         require_array(f"{self}: expected", x)
         if x.ndim == 0 or x.shape[1:] != self.input_shape:
@@ -161,13 +166,24 @@ class Layer(ThreadCheck, Remembers):
                 f"{self} was built for {self.dtype}, got {x.dtype}: convert with x.astype('{self.dtype}'){other}"
             )
         x = kernel_ready(x)
-        if not all_finite(x):
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-            raise NonFiniteError(
-                f"{self}: the input holds {x[where]} at {where}; expected finite numbers: "
-                "is the learning rate too high, or an image damaged?"
-            )
+        if not (training and self.sees_finite(x)):
+            self.require_finite(x)
         return x
+
+    def sees_finite(self, x: Array) -> bool:
+        """Whether training needs no search for a NaN in x. What was `trusted` is so once."""
+        trusted, self.trusted = self.trusted, None
+        return x is trusted
+
+    def require_finite(self, x: Array) -> None:
+        """Raises NonFiniteError if x holds a NaN or an infinity."""
+        if all_finite(x):
+            return
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise NonFiniteError(
+            f"{self}: the input holds {x[where]} at {where}; expected finite numbers: "
+            "is the learning rate too high, or an image damaged?"
+        )
 
     def checked_dy(self, dy: Array) -> Array:
         """dy as the kernels need it, after checking its shape and dtype."""
@@ -301,6 +317,11 @@ def observers_of(layer: Any) -> list[Any]:
     if hasattr(layer, "observers"):
         return list(layer.observers())
     return [layer] if buffers_of(layer) else []
+
+
+def is_ours(layer: Any) -> bool:
+    """Whether the layer is none of a user's own."""
+    return type(layer).__module__.startswith("scratchnet.")
 
 
 def layers_in(layer: Any) -> list[Any]:

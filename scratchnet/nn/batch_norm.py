@@ -11,6 +11,8 @@ from scratchnet.kernels import batch_norm
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.nn.base import Array, Layer, Parameter, Shape, is_number
 
+FAR = 1e10  # constants below it make no infinity of numbers
+
 
 class BatchNorm2D(Layer):
     """Brings each channel to a mean and a spread that are learnt, so that the layers after it need not follow those before it.
@@ -70,18 +72,25 @@ class BatchNorm2D(Layer):
         self.observed = np.zeros((2, channels), self.dtype)
         return input_shape
 
+    def sees_finite(self, x: Array) -> bool:
+        """Always, if the moments are those of x, in which a NaN shows: `_moments` looks for it."""
+        return super().sees_finite(x) or not self.fixed
+
     def _forward(self, x: Array, training: bool) -> Array:
         return self.run(x, training, -np.inf)
 
     def run(self, x: Array, training: bool, floor: float, more: Array | None = None) -> Array:
         """y, plus `more` if there is any, where that is above floor, else floor: with a floor of 0 it is the ReLU of the sum."""
-        mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
         own = training and not self.fixed
         if own:
             mean, variance = self._moments(x)
+        else:
+            mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
         inverse = 1 / np.sqrt(variance + self.epsilon)
         factor = (self.gamma.value * inverse).astype(x.dtype)
-        constants = batch_norm.Constants(mean.astype(x.dtype), factor, self.beta.value.copy(), floor)
+        constants = batch_norm.constants_of(mean.astype(x.dtype), factor, self.beta.value, floor)
+        # No x is further from its mean than √(M · variance), M the positions. So y stays below 1e22, and `more` changes nothing.
+        self.finite = bool(own and variance.max() < FAR and all(np.abs(row).max() < FAR for row in constants[:3]))
         y = empty(x.shape, x.dtype)
         batch_norm.forward(x.reshape(-1), constants, (x[:0] if more is None else more).reshape(-1), y.reshape(-1))
         if training:
@@ -98,6 +107,8 @@ class BatchNorm2D(Layer):
         if count == 1:
             raise ShapeError(f"{self}: one position has no variance: train with more images in a (micro-)batch")
         mean, variance = batch_norm.moments(x.reshape(-1), x.shape[3])
+        if not np.isfinite(mean).all():
+            self.require_finite(x)
         self.observed = np.stack([mean, variance * (count / (count - 1))]).astype(self.dtype)
         self.observe(self.observed)
         return mean, variance
@@ -114,7 +125,7 @@ class BatchNorm2D(Layer):
         """dx of the last `run`, which had no `more`, and the gradients of gamma and beta."""
         self.require_batch(dy, self._images if self._sum is None else None)
         x, constants, _, _ = self._remembered
-        sums = batch_norm.sums(dy.reshape(-1), x.reshape(-1), constants)
+        sums = batch_norm.sums(dy.reshape(-1), x.reshape(-1), constants, x.shape[3])
         return self._dx(dy, sums, constants, need_dx, accumulate)
 
     def slopes_of_sum(self, dy: Array, need_dx: bool, accumulate: bool) -> tuple[Array, Array | None]:
@@ -124,8 +135,10 @@ class BatchNorm2D(Layer):
         assert y is not None  # an error else
         x, constants, _, _ = self._remembered
         dz = empty(dy.shape, dy.dtype)
-        sums = batch_norm.sums_above(dy.reshape(-1), y.reshape(-1), x.reshape(-1), constants, dz.reshape(-1))
-        return dz, self._dx(dz, sums, constants._replace(floor=-np.inf), need_dx, accumulate)
+        sums = batch_norm.sums_above(
+            dy.reshape(-1), y.reshape(-1), x.reshape(-1), constants, x.shape[3], dz.reshape(-1)
+        )
+        return dz, self._dx(dz, sums, constants._replace(floor=dy.dtype.type(-np.inf)), need_dx, accumulate)
 
     def _dx(
         self, dy: Array, sums: Array, constants: batch_norm.Constants, need_dx: bool, accumulate: bool
@@ -137,7 +150,7 @@ class BatchNorm2D(Layer):
         self.gamma.take((products * inverse).astype(self.dtype), accumulate)
         if not need_dx:
             return None
-        count, factor = x.size // total.size, constants.factor.astype(np.float64)
+        count, factor = x.size // total.size, constants.factor[: total.size].astype(np.float64)
         slope, offset = -factor * products * inverse**2 / count, -factor * total / count
         dx = empty(x.shape, x.dtype)
         terms = [(one if own else np.zeros_like(one)).astype(self.dtype) for one in (slope, offset)]

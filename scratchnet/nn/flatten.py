@@ -21,6 +21,7 @@ class Flatten(Layer):
     """
 
     kind = "flatten"
+    finite = True
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)

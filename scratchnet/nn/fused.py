@@ -26,9 +26,10 @@ class ConvReluPool:
     """
 
     length = 3
+    finite = False
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
-        self.conv, self.relu, self.pool = conv, relu, pool
+        self.first, self.conv, self.relu, self.pool = conv, conv, relu, pool
         self.last, self.unwritten = pool, (conv, relu)  # whose output it puts out, and whose never reaches memory
         self._remembered: Any = None
 
@@ -54,7 +55,7 @@ class ConvReluPool:
             for layer in (self.conv, self.relu, self.pool):
                 x = layer.forward(x, training=training)
             return x
-        x = self.conv.checked(x)
+        x = self.conv.checked(x, training)
         y, remembered = convolution.forward_pooled(self.conv.geometry, x, self.conv.weight.value, self.conv.bias.value)
         if training:
             self._remembered = remembered
@@ -93,7 +94,7 @@ class NormRelu:
     length = 2
 
     def __init__(self, norm: BatchNorm2D, relu: ReLU) -> None:
-        self.norm, self.relu = norm, relu
+        self.first, self.norm, self.relu = norm, norm, relu
         self.last, self.unwritten = relu, (norm,)
 
     @property
@@ -108,7 +109,12 @@ class NormRelu:
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The rectified output for a batch x."""
-        return self.norm.run(self.norm.checked(x), training, 0.0)
+        return self.norm.run(self.norm.checked(x, training), training, 0.0)
+
+    @property
+    def finite(self) -> bool:
+        """As of the normalisation."""
+        return self.norm.finite
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), and the gradients of the normalisation's parameters."""
@@ -133,7 +139,7 @@ class ResidualRelu:
     length = 2
 
     def __init__(self, residual: Any, relu: ReLU) -> None:
-        self.residual, self.relu = residual, relu
+        self.first, self.residual, self.relu = residual, residual, relu
         self.last, self.unwritten = relu, (relu,)  # of block and ReLU one output is written
         path, *self.around = residual.ways
         self.before, self.norm = path[:-1], path[-1]
@@ -156,21 +162,31 @@ class ResidualRelu:
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The rectified sum for a batch x."""
-        x = self.residual.checked(x)
+        x = self.residual.checked(x, training)
+        if training:
+            for way in (self.before, *self.around):
+                way.trusted = x
         h = self.before.forward(x, training=training)
         around = self.around[0].forward(x, training=training) if self.around else x
         try:
-            h = self.norm.checked(h)
+            return self.norm.run(self.norm.checked(h, training), training, 0.0, around)
         except NonFiniteError as error:
             self.before.blame_last(h, error)
             raise
-        return self.norm.run(h, training, 0.0, around)
+
+    @property
+    def finite(self) -> bool:
+        """If the normalisation's output is, and what is added to it."""
+        return self.norm.finite and all(way.finite for way in self.around)
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), and the gradients of all parameters in the block."""
         wanted = need_dx or any(not parameter.frozen for parameter in self.before.parameters())
         dz, dh = self.norm.slopes_of_sum(self.relu.checked_dy(dy), wanted, accumulate)
+        self.before.trusted = dh
         dx = None if dh is None else self.before.backward(dh, need_dx=need_dx, accumulate=accumulate)
+        for way in self.around:
+            way.trusted = dz
         beside = self.around[0].backward(dz, need_dx=need_dx, accumulate=accumulate) if self.around else dz
         return None if dx is None or beside is None else sum_of(dx, beside)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.errors import ConfigError, ShapeError
+from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.pool import max_pool2d_backward, max_pool2d_forward
 from scratchnet.nn.base import Array, Layer, Shape, is_whole
 
@@ -53,13 +54,14 @@ class MaxPool2D(Pool2D):
     """
 
     kind = "pool"
+    finite = True
 
     _winner: Any = None
 
     def _forward(self, x: Array, training: bool) -> Array:
         assert self.output_shape is not None
-        y = np.empty((len(x), *self.output_shape), x.dtype)
-        winner = np.empty(y.shape, np.uint16)
+        y = empty((len(x), *self.output_shape), x.dtype)
+        winner = empty(y.shape, np.uint16)
         max_pool2d_forward(x, self.pool_size, self.stride, y, winner)
         if training:
             self._winner = winner
@@ -71,7 +73,7 @@ class MaxPool2D(Pool2D):
         if not need_dx:
             return None
         assert self.input_shape is not None
-        dx = np.empty((len(dy), *self.input_shape), dy.dtype)
+        dx = empty((len(dy), *self.input_shape), dy.dtype)
         max_pool2d_backward(dy, winner, self.pool_size, self.stride, dx)
         return dx
 

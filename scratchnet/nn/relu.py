@@ -24,6 +24,7 @@ class ReLU(Activation):
     """
 
     kind = "relu"
+    finite = True
 
     forward_kernel = staticmethod(relu_forward)
     backward_kernel = staticmethod(relu_backward)

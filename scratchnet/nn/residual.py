@@ -70,11 +70,16 @@ class Residual(Layer):
         return output_shape
 
     def _forward(self, x: Array, training: bool) -> Array:
+        if training:
+            for way in self.ways:
+                way.trusted = x
         y = self._path.forward(x, training=training)
         return sum_of(y, x if self._shortcut is None else self._shortcut.forward(x, training=training))
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
+        for way in self.ways:
+            way.trusted = dy
         found = [way.backward(dy, need_dx=need_dx, accumulate=accumulate) for way in self.ways]
         first, second = [*found, dy][:2]
         return None if first is None or second is None else sum_of(first, second)

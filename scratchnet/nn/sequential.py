@@ -17,12 +17,14 @@ from scratchnet.nn.arguments import Remembers
 from scratchnet.nn.base import (
     FLOATS,
     Array,
+    Layer,
     Parameter,
     Shape,
     buffers_of,
     checked_dtype,
     checked_seed,
     checked_shape,
+    is_ours,
     layers_in,
     observers_of,
     parameters_of,
@@ -32,22 +34,10 @@ from scratchnet.nn.base import (
 from scratchnet.nn.fused import FUSED
 from scratchnet.nn.summary import summary_table
 from scratchnet.nn.thread_check import ThreadCheck
+from scratchnet.nn.watcher import Watcher
 from scratchnet.nn.whole import Whole
 
 LONGEST_NAME = 64  # of a layer
-
-
-class Watcher:
-    """Is told between the layers of a training step; number: of the layer, in `Sequential.steps`. Here it does nothing."""
-
-    def before_forward(self, number: int) -> None:
-        """Its weights are about to be read."""
-
-    def before_backward(self, number: int) -> None:
-        """Its gradients are about to be written."""
-
-    def after_backward(self, number: int) -> None:
-        """Its gradients are there."""
 
 
 class Sequential(Whole, ThreadCheck, Remembers):
@@ -73,6 +63,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
     kind = "network"
     name = "network"
     watcher = Watcher()
+    trusted, finite = Layer.trusted, Layer.finite
     changing = ("layers", "input_shape")
 
     def __init__(self, layers: Iterable[Any], *, input_shape: Shape | None = None) -> None:
@@ -227,9 +218,12 @@ class Sequential(Whole, ThreadCheck, Remembers):
         """
         self._require_built()
         with alone() if training else contextlib.nullcontext():
+            if training:
+                self.finite, self.trusted = x is self.trusted, None
             for i, step in enumerate(self._steps):
                 if training:
                     self.watcher.before_forward(i)
+                    self._trust(step, x)
                 try:
                     y = step.forward(x, training=training)
                 except NonFiniteError as error:
@@ -240,6 +234,8 @@ class Sequential(Whole, ThreadCheck, Remembers):
                     raise
                 self._check(i, "forward", y, (*np.shape(x)[:1], *self._edges[i + 1]), x)
                 x = y
+                if training:
+                    self.finite = is_ours(step) and getattr(step, "finite", False)
             if training:
                 self.note_forward()
         return x
@@ -274,6 +270,11 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 self.watcher.after_backward(i)
         return gradient
 
+    def _trust(self, step: Any, x: Any) -> None:
+        """Tells a layer of ours that the x it gets next holds numbers only, if that is known."""
+        if self.finite and is_ours(step):
+            getattr(step, "first", step).trusted = x
+
     def blame_last(self, y: Any, error: NonFiniteError) -> None:
         """If a user's own layer, the last one, has made y with a NaN or an infinity, raises the error that names it."""
         self._blame(len(self._steps), y, error)
@@ -281,7 +282,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
     def _blame(self, i: int, x: Any, error: NonFiniteError) -> None:
         """If step i has refused the output of a user's own layer before it, raises the error that names that layer."""
         maker = self._steps[i - 1] if i else None
-        if maker is not None and not type(maker).__module__.startswith("scratchnet.") and not np.isfinite(x).all():
+        if maker is not None and not is_ours(maker) and not np.isfinite(x).all():
             raise NonFiniteError(
                 f"{type(maker).__name__} '{maker.name}': forward returned a NaN or an infinity; expected numbers only"
             ) from error
@@ -323,11 +324,12 @@ class Sequential(Whole, ThreadCheck, Remembers):
         )
 
     def _check_dy(self, dy: Array) -> None:
-        """Once for all layers: a NaN in dy would spread to every gradient."""
+        """Once for all layers, those of networks within this one too: a NaN in dy would spread to every gradient."""
+        trusted, self.trusted = self.trusted, None
         require_array("the network's backward: dy must be", dy)
         if dy.dtype not in FLOATS:
             raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
-        if not np.isfinite(dy).all():
+        if dy is not trusted and not np.isfinite(dy).all():
             raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected finite numbers")
 
     @property

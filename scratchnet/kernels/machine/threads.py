@@ -48,7 +48,7 @@ def one_at_a_time(compiled):
             )
         _have_run = True
         with _lock:
-            thread_count()
+            make_ready()
             return compiled(*arguments)
 
     launch.dispatcher = compiled
@@ -80,13 +80,21 @@ def thread_count() -> int:
 
     Raises ConfigError if Numba cannot start threads as the environment asks for them.
     """
+    make_ready()
+    return int(numba.get_num_threads())
+
+
+def make_ready() -> None:
+    """Sees to it that Numba's threads have started, and that a kernel which this Python thread calls uses as many as were asked for.
+
+    Every launch of a kernel begins with it. Raises ConfigError as `thread_count` does.
+    """
     try:
         if not _started:
             _start()
         if _chosen and getattr(_of_this_thread, "count", 0) != _chosen:
             numba.set_num_threads(_chosen)
             _of_this_thread.count = _chosen
-        return int(numba.get_num_threads())
     except ValueError as error:  # the first call loads the library that starts threads
         raise ConfigError(_why_none_start(error)) from error
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scratchnet.kernels.elementwise import BLOCK, block_squares
 from scratchnet.nn.base import Parameter
 from scratchnet.nn.dense import Dense
-from scratchnet.nn.sequential import Sequential, Watcher
+from scratchnet.nn.sequential import Sequential
+from scratchnet.nn.watcher import Watcher
 from scratchnet.ranks.together import Together
 from scratchnet.training.shared.buckets import Bucket, Factors, Round, Rows
 from scratchnet.training.shared.slices import Cut, Flat, learning
