@@ -93,7 +93,7 @@ def _decoded(size: int) -> Cells:
     from scratchnet.prepare import SAMPLE
     from scratchnet.prepare.cnmc import CNMC_NAME
 
-    files = sorted(SAMPLE.glob("fold_*/*/*.png"))
+    files = sorted(SAMPLE.glob("fold_*/*/*.webp"))
     how = preprocessing(size)
     names = [CNMC_NAME.fullmatch(file.stem) for file in files]
     return (

@@ -17,7 +17,7 @@ HIDDEN, OUTPUT = dict(dense1=(64, 32), dense2=(32, 32)), dict(dense3=(32, 2))
 
 def cells(folds):
     """Images (N, 32, 32, 3) from 0 to 1, and labels (N,): 1 for a leukaemic cell, 0 for a normal one."""
-    files = sorted((Path(__file__).parents[1] / "scratchnet" / "prepare" / "sample").glob(f"{folds}/*/*.png"))
+    files = sorted((Path(__file__).parents[1] / "scratchnet" / "prepare" / "sample").glob(f"{folds}/*/*.webp"))
     images = [Image.open(file).resize((32, 32), Image.Resampling.BOX) for file in files]
     return np.stack(images) / 255, np.array([int(file.parent.name == "all") for file in files])
 

@@ -2,7 +2,9 @@
 
 import csv
 import doctest
+import hashlib
 import importlib
+import io
 import os
 import pkgutil
 
@@ -90,8 +92,19 @@ def test_the_packaged_sample_is_attributed_and_complete():
         assert needed in readme
     with open(SAMPLE / "index.csv", encoding="utf-8", newline="") as file:
         listed = [row["file"] for row in csv.DictReader(file)]
-    assert sorted(listed) == sorted(path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*.png"))
+    assert sorted(listed) == sorted(path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*.webp"))
     assert len(listed) == 260
+
+
+def test_the_packaged_sample_has_the_pixels_of_the_original_files():
+    """Written as a BMP again, with the header that the originals have, each gives the original's bytes."""
+    with open(SAMPLE / "index.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row["prelim_name"]]
+    assert len(rows) == 246
+    for row in rows:
+        bmp = io.BytesIO()
+        Image.open(SAMPLE / row["file"]).save(bmp, "BMP", dpi=(95.99, 95.99))
+        assert hashlib.sha256(bmp.getvalue()).hexdigest() == row["sha256_of_bmp"], row["file"]
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(tmp_path):

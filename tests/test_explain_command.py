@@ -10,7 +10,7 @@ from PIL import Image
 from scratchnet.__main__ import main
 from scratchnet.prepare import SAMPLE
 
-CELL = SAMPLE / "fold_0" / "hem" / "UID_H7_1_1_hem.png"
+CELL = SAMPLE / "fold_0" / "hem" / "UID_H7_1_1_hem.webp"
 
 
 @pytest.fixture

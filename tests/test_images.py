@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from image_kinds import CONVERTED, LEFT_OUT, alpha, with_orientation
-from PIL import Image
+from PIL import Image, WebPImagePlugin, features
 from small_data import save_image
 from small_runs import make_sides
 
@@ -50,6 +50,15 @@ def test_every_format_is_used_as_it_is(tmp_path, extension):
     if EXTENSIONS[extension] != "JPEG":
         expected = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
         np.testing.assert_array_equal(pixels_of(decoded), expected)
+
+
+def test_a_pillow_that_lacks_a_library_is_not_a_damaged_file(tmp_path, monkeypatch):
+    file = save_image(tmp_path / "a.webp", lossless=True)
+    monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
+    monkeypatch.setattr(features, "check", lambda name: name != "webp")
+    assert reason(file).startswith(
+        "a WEBP, for which the Pillow that is installed here was built without webp: python -m pip"
+    )
 
 
 def test_upper_case_extension(tmp_path):

@@ -11,7 +11,7 @@ from scratchnet import Adam, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, S
 def eight_cells(repository):
     """Four cells of each class from the sample, 32×32, standardised: x (8, 32, 32, 3) float32 and labels (8,)."""
     sample = repository / "scratchnet" / "prepare" / "sample"
-    files = [file for label in ("all", "hem") for file in sorted(sample.glob(f"fold_0/{label}/*.png"))[:4]]
+    files = [file for label in ("all", "hem") for file in sorted(sample.glob(f"fold_0/{label}/*.webp"))[:4]]
     pixels = np.stack([np.asarray(Image.open(file).convert("RGB").resize((32, 32)), "float32") for file in files])
     return (pixels - pixels.mean()) / pixels.std(), np.array([0, 0, 0, 0, 1, 1, 1, 1])
 

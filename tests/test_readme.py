@@ -112,7 +112,7 @@ def place(trained_run, tmp_path_factory):
     for number, file in enumerate(sorted((SAMPLE / "fold_0" / "hem").iterdir())[:3]):
         for target in (f"cells/{number}.png", "cell.png", f"labelled/cells/hem/{number}.png"):
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, folder / target)
+            Image.open(file).save(folder / target)
     (folder / "labelled" / "cells" / "all").mkdir()
     shutil.copy(next((SAMPLE / "fold_0" / "all").iterdir()), folder / "labelled" / "cells" / "all")
     rng = np.random.default_rng(0)

@@ -304,8 +304,8 @@ def test_the_counts_of_the_augmentation(tmp_path, source):
 def small_sample(tmp_path_factory):
     """The sample, made small once: decoding 260 large images for each split would take most of the time."""
     folder = tmp_path_factory.mktemp("sample")
-    for path in SAMPLE.rglob("*.png"):
-        new = folder / path.relative_to(SAMPLE)
+    for path in SAMPLE.rglob("*.webp"):
+        new = (folder / path.relative_to(SAMPLE)).with_suffix(".png")
         new.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).resize((30, 30), Image.Resampling.BOX).save(new)
     return folder

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scratchnet.__main__ import main
 from scratchnet.commands import COMMANDS
@@ -23,7 +24,7 @@ def place(trained_run, tmp_path, monkeypatch):
     shutil.copytree(trained_run.data, tmp_path / "prepared")
     (tmp_path / "cells").mkdir()
     for number, file in enumerate(sorted((SAMPLE / "fold_0" / "all").iterdir())[:3], start=1):
-        shutil.copy(file, tmp_path / "cells" / f"{number}.png")
+        Image.open(file).save(tmp_path / "cells" / f"{number}.png")
     (tmp_path / "cells" / "notes.txt").write_text("not an image")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -21,19 +21,19 @@ SIZE, SIDE = 64, 8  # pixels of a cell, and of the part that is shown as numbers
 CHOSEN = (
     (
         "the edge of a leukaemic cell",
-        "fold_0/all/UID_14_29_2_all.png",
+        "fold_0/all/UID_14_29_2_all.webp",
         10,
         15,
         "Outside the cell all is black: it was cut out before.",
     ),
     (
         "inside a normal cell",
-        "fold_0/hem/UID_H6_10_1_hem.png",
+        "fold_0/hem/UID_H6_10_1_hem.webp",
         24,
         28,
         "Its nucleus has a texture, which filters can find.",
     ),
-    ("the edge of a normal cell", "fold_2/hem/UID_H4_1_2_hem.png", 20, 4, "Here the edge runs from top to bottom."),
+    ("the edge of a normal cell", "fold_2/hem/UID_H4_1_2_hem.webp", 20, 4, "Here the edge runs from top to bottom."),
 )
 """Part of which cell: its name, the file in the sample, the part's top and left in the cell of 64 × 64 pixels, a remark."""
 

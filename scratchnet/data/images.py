@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from scratchnet.data import bmp, jpeg, png, tiff_page
 from scratchnet.data.container import LARGE, MAX_METADATA, SEVERAL, Container, UnusableImage
@@ -87,6 +87,7 @@ SPACES = {
 }
 MAX_IMAGE_SIZE = 1024  # width and height of a prepared image
 CROP = {"brighter_than": 8, "margin": 0.1}  # noise of JPEG beside black stays below 8 of 255
+LIBRARIES = {"PNG": "zlib", "JPEG": "jpg", "WEBP": "webp"}  # Pillow can be built without them, but its wheels never are
 TAKE_APART: Mapping[str, Callable[[bytes], Container]] = {
     "BMP": bmp.parse,
     "PNG": png.parse,
@@ -134,6 +135,11 @@ def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImage(f"too large (at most {MAX_PIXELS} pixels)") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
+        if kind in LIBRARIES and not features.check(LIBRARIES[kind]):
+            said = f"a {kind}, for which the Pillow that is installed here was built without {LIBRARIES[kind]}"
+            raise UnusableImage(
+                f"{said}: python -m pip install --force-reinstall --only-binary :all: pillow"
+            ) from error
         if "nsupported" in str(error):
             raise UnusableImage(f"a {kind} of an unsupported kind ({error}): save it as PNG") from error
         said = f"it begins like a {kind}, but does not continue as one"
