@@ -220,7 +220,7 @@ def test_an_extra_comes_from_the_checkout(monkeypatch, tmp_path):
     assert install("export").endswith(f' -m pip install "{DISTRIBUTION}[export]"')
 
 
-OTHERS = {"atheris", "codespell", "mpi4py", "mutmut", "pre-commit"}  # that the documentation says how to install
+OTHERS = {"atheris", "codespell", "mpi4py", "mutmut", "pillow", "pre-commit"}  # that we say how to install
 
 
 def test_nothing_of_strangers_is_recommended():

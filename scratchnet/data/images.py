@@ -137,9 +137,7 @@ def _named_reasons(file: Path) -> Iterator[tuple[bytes, str]]:
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on damaged files
         if kind in LIBRARIES and not features.check(LIBRARIES[kind]):
             said = f"a {kind}, for which the Pillow that is installed here was built without {LIBRARIES[kind]}"
-            raise UnusableImage(
-                f"{said}: python -m pip install --force-reinstall --only-binary :all: pillow"
-            ) from error
+            raise UnusableImage(f"{said}: python -m pip install --force-reinstall pillow") from error
         if "nsupported" in str(error):
             raise UnusableImage(f"a {kind} of an unsupported kind ({error}): save it as PNG") from error
         said = f"it begins like a {kind}, but does not continue as one"
