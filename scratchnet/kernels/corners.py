@@ -23,6 +23,7 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes
 from scratchnet.kernels.winograd.pooled import CUT
 
@@ -69,65 +70,30 @@ def add_windows(typingctx, taps, vectors, lines, length, channels, dy, winner, s
     rows, across = taps.literal_value, vectors.literal_value
 
     def generate(context, builder, signature, arguments):
-        dtype = signature.args[5].dtype
-        scalar = context.get_value_type(dtype)
-        vector, align = ir.VectorType(scalar, lanes(dtype.name)), scalar.get_abi_alignment(context.target_data)
-        index, byte = ir.IntType(64), ir.IntType(8)
+        wide = Vectors(context, builder, signature, arguments, like=5)
+        _, _, _, length, channels, _, _, start, step, count, _ = arguments
+        byte, zero, pair = ir.IntType(8), ir.Constant(wide.scalar, 0.0), builder.mul(channels, INDEX(2))
+        lines_data, dy_data, winner_data, out = (wide.array(position).data for position in (2, 5, 6, 10))
 
-        def data(position):
-            return context.make_array(signature.args[position])(context, builder, arguments[position]).data
+        def window(j, values):
+            pixel, place, *added = values
+            won = builder.load(builder.gep(winner_data, [place]))
+            gradient = builder.load(builder.gep(dy_data, [place]))
+            gradient = builder.select(builder.icmp_unsigned("<", won, byte(CUT)), gradient, zero)
+            below = builder.zext(builder.and_(builder.lshr(won, byte(1)), byte(1)), INDEX)
+            beside = builder.zext(builder.and_(won, byte(1)), INDEX)
+            corner = builder.add(builder.mul(below, length), builder.add(pixel, builder.mul(beside, channels)))
+            many, line, sums_now = wide.everywhere(gradient), builder.gep(lines_data, [corner]), []
+            for u in range(rows):
+                for v in range(across):
+                    sums_now.append(multiply_add(builder, many, wide.load(line, v), added[u * across + v]))
+                line = builder.gep(line, [length])
+            return [builder.add(pixel, pair), builder.add(place, step), *sums_now]
 
-        lines_data, dy_data, winner_data = data(2), data(5), data(6)
-        length, channels, start, step, count = (arguments[position] for position in (3, 4, 7, 8, 9))
-        pair = builder.mul(channels, index(2))
-        out = builder.bitcast(data(10), vector.as_pointer())
-        places = [builder.gep(out, [index(i)]) for i in range(rows * across)]
-        held = [builder.load(place, align=align) for place in places]
-        zero, nothing = ir.Constant(scalar, 0.0), ir.Constant(vector, ir.Undefined)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-
-        before = builder.block
-        loop, after = builder.append_basic_block("over_windows"), builder.append_basic_block("after_windows")
-        builder.cbranch(builder.icmp_signed("<", index(0), count), loop, after)
-
-        builder.position_at_end(loop)
-        j, pixel, place = (builder.phi(index) for _ in range(3))
-        added = [builder.phi(vector) for _ in held]
-        won = builder.load(builder.gep(winner_data, [place]))
-        gradient = builder.load(builder.gep(dy_data, [place]))
-        gradient = builder.select(builder.icmp_unsigned("<", won, byte(CUT)), gradient, zero)
-        below = builder.zext(builder.and_(builder.lshr(won, byte(1)), byte(1)), index)
-        beside = builder.zext(builder.and_(won, byte(1)), index)
-        corner = builder.add(builder.mul(below, length), builder.add(pixel, builder.mul(beside, channels)))
-        many = builder.shuffle_vector(builder.insert_element(nothing, gradient, ir.IntType(32)(0)), nothing, everywhere)
-        sums_now = []
-        line = builder.gep(lines_data, [corner])
-        for u in range(rows):
-            here = builder.bitcast(line, vector.as_pointer())
-            for v in range(across):
-                seen = builder.load(builder.gep(here, [index(v)]), align=align)
-                product = builder.fmul(many, seen, flags=("contract",))
-                sums_now.append(builder.fadd(added[u * across + v], product, flags=("contract",)))
-            line = builder.gep(line, [length])
-        next_j = builder.add(j, index(1))
-        next_pixel, next_place = builder.add(pixel, pair), builder.add(place, step)
-        builder.cbranch(builder.icmp_signed("<", next_j, count), loop, after)
-
-        for phi, at_first, again in [
-            (j, index(0), next_j),
-            (pixel, index(0), next_pixel),
-            (place, start, next_place),
-            *zip(added, held, sums_now, strict=True),
-        ]:
-            phi.add_incoming(at_first, before)
-            phi.add_incoming(again, loop)
-
-        builder.position_at_end(after)
-        totals = [builder.phi(vector) for _ in held]
-        for total, at_first, again, target in zip(totals, held, sums_now, places, strict=True):
-            total.add_incoming(at_first, before)
-            total.add_incoming(again, loop)
-            builder.store(total, target, align=align)
+        held = [wide.load(out, i) for i in range(rows * across)]
+        _, _, *totals = loop(builder, INDEX(0), count, [INDEX(0), start, *held], window)
+        for i, total in enumerate(totals):
+            wide.store(total, out, i)
         return context.get_dummy_value()
 
     return signature, generate

@@ -13,7 +13,6 @@ Sizes: N images of H × W pixels and C channels, filters KH × KW, outputs OH ×
 import functools
 
 import numpy as np
-from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
@@ -21,6 +20,7 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
+from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
 from scratchnet.kernels.machine.vectors import lanes, lanes_of
 
 BLOCKS = 32  # of rows of outputs, each with a sum of its own: fixed, so that the number of threads changes no bit
@@ -80,7 +80,8 @@ def _sum_of_taps_code(
     signature = types.void(together, x, whole, whole, places, weight, taps, whole, bias, whole, y, whole, whole)
 
     def generate(context, builder, signature, arguments):
-        at, load, store = _memory(context, builder, signature, arguments)
+        vectors = Vectors(context, builder, signature, arguments, like=1)
+        at, load = vectors.at, vectors.load
         _, _, start, step, _, _, _, count, _, channel, _, target, target_step = arguments
         starts, targets = [builder.add(start, channel)], [builder.add(target, channel)]
         for _ in range(together.literal_value - 1):
@@ -92,12 +93,13 @@ def _sum_of_taps_code(
             place, number = builder.load(at(4, t)), builder.load(at(6, t))
             weights = load(builder.gep(filters, [number]))
             return [
-                _multiply_add(builder, load(builder.gep(one, [place])), weights, s)
+                multiply_add(builder, load(builder.gep(one, [place])), weights, s)
                 for one, s in zip(inputs, sums, strict=True)
             ]
 
-        for total, one in zip(_loop(builder, count, [at_first] * len(inputs), tap), targets, strict=True):
-            store(total, at(10, one))
+        totals = loop(builder, INDEX(0), count, [at_first] * len(inputs), tap)
+        for total, one in zip(totals, targets, strict=True):
+            vectors.store(total, at(10, one))
         return context.get_dummy_value()
 
     return signature, generate
@@ -121,7 +123,8 @@ def _add_products_code(typingctx, taps, x, start, step, channels, dy, first, dy_
     signature = types.void(taps, x, whole, whole, whole, dy, whole, whole, whole, sums, whole, whole)
 
     def generate(context, builder, signature, arguments):
-        at, load, store = _memory(context, builder, signature, arguments)
+        vectors = Vectors(context, builder, signature, arguments, like=1)
+        at, load = vectors.at, vectors.load
         _, _, start, step, channels, _, first, dy_step, count, _, target, columns = arguments
         inputs, targets = [start], [target]
         for _ in range(taps.literal_value - 1):
@@ -132,58 +135,16 @@ def _add_products_code(typingctx, taps, x, start, step, channels, dy, first, dy_
         def output(j, sums):
             slope, place = load(builder.gep(slopes, [builder.mul(j, dy_step)])), builder.mul(j, step)
             return [
-                _multiply_add(builder, load(builder.gep(one, [place])), slope, s)
+                multiply_add(builder, load(builder.gep(one, [place])), slope, s)
                 for one, s in zip(pointers, sums, strict=True)
             ]
 
-        for total, place in zip(_loop(builder, count, [load(place) for place in places], output), places, strict=True):
-            store(total, place)
+        totals = loop(builder, INDEX(0), count, [load(place) for place in places], output)
+        for total, place in zip(totals, places, strict=True):
+            vectors.store(total, place)
         return context.get_dummy_value()
 
     return signature, generate
-
-
-def _memory(context, builder, signature, arguments):
-    """What a piece of LLVM's code needs of flat arrays: a pointer to one number of an argument, and loads and stores of vectors there."""
-    dtype = signature.args[1].dtype
-    scalar = context.get_value_type(dtype)
-    vector, align = ir.VectorType(scalar, lanes(dtype.name)), scalar.get_abi_alignment(context.target_data)
-
-    def at(position, place):
-        data = context.make_array(signature.args[position])(context, builder, arguments[position]).data
-        return builder.gep(data, [place])
-
-    def load(pointer):
-        return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=align)
-
-    def store(value, pointer):
-        builder.store(value, builder.bitcast(pointer, vector.as_pointer()), align=align)
-
-    return at, load, store
-
-
-def _multiply_add(builder, one, other, total):
-    return builder.fadd(total, builder.fmul(one, other, flags=("contract",)), flags=("contract",))
-
-
-def _loop(builder, count, at_first, step):
-    """The values that are left when `step(k, values)` has made new values of them for all k below count, in registers."""
-    before, index = builder.block, ir.IntType(64)
-    loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after_loop")
-    builder.cbranch(builder.icmp_signed("<", index(0), count), loop, after)
-    builder.position_at_end(loop)
-    k, values = builder.phi(index), [builder.phi(value.type) for value in at_first]
-    new, next_k = step(k, values), builder.add(k, index(1))
-    builder.cbranch(builder.icmp_signed("<", next_k, count), loop, after)
-    builder.position_at_end(after)
-    left = [builder.phi(value.type) for value in at_first]
-    for phi, first, again in [(k, index(0), next_k), *zip(values, at_first, new, strict=True)]:
-        phi.add_incoming(first, before)
-        phi.add_incoming(again, loop)
-    for phi, first, again in zip(left, at_first, new, strict=True):
-        phi.add_incoming(first, before)
-        phi.add_incoming(again, loop)
-    return left
 
 
 if config.DISABLE_JIT:

@@ -27,8 +27,9 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import LINE, empty, scratch
+from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes, lanes_of
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of
 from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
@@ -63,89 +64,50 @@ def tile_product_in_numpy(a, rows, row, cols, start, stop, b, panel, add, tile):
 
 
 def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add, tile):
-    """`tile_product_in_numpy`, in LLVM's language because no compiler finds the register tile by itself.
-
-    Multiplication and addition carry the flag `contract`: one instruction where the machine has a fused one, two elsewhere.
-    """
+    """`tile_product_in_numpy`, in LLVM's language because no compiler finds the register tile by itself."""
     signature = types.void(a, rows, types.intp, cols, types.intp, types.intp, b, types.intp, types.boolean, tile)
 
     def generate(context, builder, signature, arguments):
-        dtype = signature.args[0].dtype
-        count = lanes(dtype.name)
-        scalar = context.get_value_type(dtype)
-        vector = ir.VectorType(scalar, count)
-        index = ir.IntType(64)
-
-        def memory(position):
-            return context.make_array(signature.args[position])(context, builder, arguments[position])
-
-        a_data, rows_data, cols_data, tile_data = (memory(position).data for position in (0, 1, 3, 9))
+        wide = Vectors(context, builder, signature, arguments, like=0)
+        a_data, rows_data, cols_data, tile_data = (wide.array(position).data for position in (0, 1, 3, 9))
         row, start, stop, panel = (arguments[position] for position in (2, 4, 5, 7))
-        depth, width = (builder.extract_value(memory(6).shape, axis) for axis in (1, 2))
-        first = builder.mul(builder.add(builder.mul(panel, depth), start), width)
-        b_start = builder.gep(memory(6).data, [first])
+        depth, width = (builder.extract_value(wide.array(6).shape, axis) for axis in (1, 2))
+        b_start = wide.at(6, builder.mul(builder.add(builder.mul(panel, depth), start), width))
         a_rows = [
-            builder.gep(a_data, [builder.load(builder.gep(rows_data, [builder.add(row, index(r))]))])
+            builder.gep(a_data, [builder.load(builder.gep(rows_data, [builder.add(row, INDEX(r))]))])
             for r in range(TILE_ROWS)
         ]
-        align = scalar.get_abi_alignment(context.target_data)
-        out = builder.bitcast(tile_data, vector.as_pointer())
         add = context.is_true(builder, types.boolean, arguments[8])
 
         def sum_up(vectors):
             """The loop over k for a panel of so many vectors."""
-            places = [builder.gep(out, [index(i)]) for i in range(vectors * TILE_ROWS)]
-            zero = ir.Constant(vector, [0.0] * count)
 
-            before = builder.block
-            go_on = builder.append_basic_block("from_what_tile_holds")
-            loop = builder.append_basic_block("over_k")
-            after = builder.append_basic_block("after_k")
-            builder.cbranch(add, go_on, loop)
+            def products(k, values):
+                b_here, *sums = values
+                col = builder.load(builder.gep(cols_data, [k]))
+                b_numbers = [wide.load(b_here, v) for v in range(vectors)]
+                new_sums = []
+                for r in range(TILE_ROWS):
+                    number = wide.everywhere(builder.load(builder.gep(a_rows[r], [col])))
+                    for v in range(vectors):
+                        new_sums.append(multiply_add(builder, number, b_numbers[v], sums[vectors * r + v]))
+                return [builder.gep(b_here, [INDEX(vectors * wide.count)]), *new_sums]
 
-            builder.position_at_end(go_on)
-            held = [builder.load(place, align=align) for place in places]
-            builder.branch(loop)
+            zero, before = ir.Constant(wide.kind, [0.0] * wide.count), builder.block
+            with builder.if_then(add):
+                held, go_on = [wide.load(tile_data, i) for i in range(vectors * TILE_ROWS)], builder.block
+            at_first = [builder.phi(wide.kind) for _ in held]
+            for phi, one in zip(at_first, held, strict=True):
+                phi.add_incoming(zero, before)
+                phi.add_incoming(one, go_on)
+            _, *totals = loop(builder, start, stop, [b_start, *at_first], products)
+            for i, total in enumerate(totals):
+                wide.store(total, tile_data, i)
 
-            builder.position_at_end(loop)
-            k = builder.phi(index, "k")
-            b_here = builder.phi(b_start.type, "b")
-            sums = [builder.phi(vector, f"sum{i}") for i in range(vectors * TILE_ROWS)]
-            col = builder.load(builder.gep(cols_data, [k]))
-            b_vectors = builder.bitcast(b_here, vector.as_pointer())
-            b_numbers = [builder.load(builder.gep(b_vectors, [index(v)]), align=align) for v in range(vectors)]
-            new_sums = []
-            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
-            nothing = ir.Constant(vector, ir.Undefined)
-            for r in range(TILE_ROWS):
-                number = builder.load(builder.gep(a_rows[r], [col]))
-                broadcast = builder.shuffle_vector(
-                    builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, everywhere
-                )
-                for v in range(vectors):
-                    product = builder.fmul(broadcast, b_numbers[v], flags=("contract",))
-                    new_sums.append(builder.fadd(sums[vectors * r + v], product, flags=("contract",)))
-            next_k = builder.add(k, index(1))
-            next_b = builder.gep(b_here, [index(vectors * count)])
-            builder.cbranch(builder.icmp_signed("<", next_k, stop), loop, after)
-
-            for phi, at_first, going_on, again in [
-                (k, start, start, next_k),
-                (b_here, b_start, b_start, next_b),
-                *((s, zero, h, n) for s, h, n in zip(sums, held, new_sums, strict=True)),
-            ]:
-                phi.add_incoming(at_first, before)
-                phi.add_incoming(going_on, go_on)
-                phi.add_incoming(again, loop)
-
-            builder.position_at_end(after)
-            for vector_of_sums, place in zip(new_sums, places, strict=True):
-                builder.store(vector_of_sums, place, align=align)
-
-        with builder.if_else(builder.icmp_signed("==", width, index(count))) as (narrow, wide):
+        with builder.if_else(builder.icmp_signed("==", width, INDEX(wide.count))) as (narrow, full):
             with narrow:
                 sum_up(1)
-            with wide:
+            with full:
                 sum_up(TILE_VECTORS)
         return context.get_dummy_value()
 

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import helper
-from scratchnet.kernels.machine.vectors import lanes
+from scratchnet.kernels.machine.registers import Vectors
 
 CUT = 4
 # Stands in for `winner` when the array was not pooled. An empty array and not None, for which Numba would compile
@@ -24,29 +24,6 @@ def is_pooled(winner):
     return winner.size > 0
 
 
-class _Vectors:
-    """Loads and stores vectors of neighbouring numbers in the flat arrays that an intrinsic was given."""
-
-    def __init__(self, context, builder, signature, arguments, like):
-        self.context, self.builder, self.signature, self.arguments = context, builder, signature, arguments
-        self.count = lanes(signature.args[like].dtype.name)
-
-    def _pointer(self, array, index):
-        kind = self.signature.args[array]
-        scalar = self.context.get_data_type(kind.dtype)
-        data = self.context.make_array(kind)(self.context, self.builder, self.arguments[array]).data
-        vector = ir.VectorType(scalar, self.count)
-        return self.builder.bitcast(self.builder.gep(data, [index]), vector.as_pointer()), scalar
-
-    def load(self, array, index):
-        pointer, scalar = self._pointer(array, index)
-        return self.builder.load(pointer, align=scalar.get_abi_alignment(self.context.target_data))
-
-    def store(self, value, array, index):
-        pointer, scalar = self._pointer(array, index)
-        self.builder.store(value, pointer, align=scalar.get_abi_alignment(self.context.target_data))
-
-
 @intrinsic
 def pool_window(typingctx, source, index, row_step, column_step, y, winner, target):
     """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
@@ -56,12 +33,12 @@ def pool_window(typingctx, source, index, row_step, column_step, y, winner, targ
     signature = types.void(source, types.intp, types.intp, types.intp, y, winner, types.intp)
 
     def generate(context, builder, signature, arguments):
-        vectors = _Vectors(context, builder, signature, arguments, like=0)
+        vectors = Vectors(context, builder, signature, arguments, like=0)
         _, index, row_step, column_step, _, _, target = arguments
         below = builder.add(index, row_step)
         corners = [index, builder.add(index, column_step), below, builder.add(below, column_step)]
-        first, second, third, fourth = (vectors.load(0, corner) for corner in corners)
-        byte = ir.VectorType(ir.IntType(8), vectors.count)
+        first, second, third, fourth = (vectors.load(vectors.at(0, corner)) for corner in corners)
+        byte = vectors.of(ir.IntType(8))
 
         def larger(a, b, place_of_a, place_of_b):
             """The larger of two vectors, and its corner; the first if they are equal. A NaN is larger than any number."""
@@ -76,8 +53,8 @@ def pool_window(typingctx, source, index, row_step, column_step, y, winner, targ
         best, place_of_best = larger(above, lower, place_above, place_below)
         nothing = ir.Constant(best.type, [0.0] * vectors.count)
         cut = builder.fcmp_ordered("<=", best, nothing)
-        vectors.store(builder.select(cut, nothing, best), 4, target)
-        vectors.store(builder.select(cut, everywhere(CUT), place_of_best), 5, target)
+        vectors.store(builder.select(cut, nothing, best), vectors.at(4, target))
+        vectors.store(builder.select(cut, everywhere(CUT), place_of_best), vectors.at(5, target))
         return context.get_dummy_value()
 
     return signature, generate
@@ -89,15 +66,12 @@ def share_of_corner(typingctx, dy, winner, index, corner, target, start):
     signature = types.void(dy, winner, types.intp, types.intp, target, types.intp)
 
     def generate(context, builder, signature, arguments):
-        vectors = _Vectors(context, builder, signature, arguments, like=0)
+        vectors = Vectors(context, builder, signature, arguments, like=0)
         _, _, index, corner, _, start = arguments
-        gradient, won = vectors.load(0, index), vectors.load(1, index)
-        byte = ir.IntType(8)
-        nothing = ir.Constant(won.type, ir.Undefined)
-        one = builder.insert_element(nothing, builder.trunc(corner, byte), ir.IntType(32)(0))
-        same = ir.Constant(ir.VectorType(ir.IntType(32), vectors.count), [0] * vectors.count)
-        here = builder.icmp_unsigned("==", won, builder.shuffle_vector(one, nothing, same))
-        vectors.store(builder.select(here, gradient, ir.Constant(gradient.type, [0.0] * vectors.count)), 4, start)
+        gradient, won = (vectors.load(vectors.at(position, index)) for position in (0, 1))
+        here = builder.icmp_unsigned("==", won, vectors.everywhere(builder.trunc(corner, ir.IntType(8))))
+        nothing = ir.Constant(gradient.type, [0.0] * vectors.count)
+        vectors.store(builder.select(here, gradient, nothing), vectors.at(4, start))
         return context.get_dummy_value()
 
     return signature, generate
