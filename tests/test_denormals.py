@@ -8,6 +8,9 @@ import pytest
 import scratchnet as sn
 from scratchnet.kernels import matmul
 from scratchnet.kernels.elementwise import sum_of_squares
+from scratchnet.kernels.machine.denormals import flush_denormals, restore
+from scratchnet.kernels.machine.jit import kernel
+from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.update import NEGLIGIBLE
 from scratchnet.nn.base import Parameter
 
@@ -61,14 +64,40 @@ def test_no_kernel_makes_or_meets_one(name, where, dtype, rng):
     assert {key: denormals(array) for key, array in arrays.items() if denormals(array)} == {}
 
 
+def assert_that_rules_are_kept(dtype):
+    """NumPy's in this thread, and those of a kernel that does not flush, in all of its threads: block_sums only adds."""
+    tiny = np.full((4096, 64), DENORMAL[dtype], dtype)
+    assert (np.multiply(tiny, np.dtype(dtype).type(0.5)) != 0).all()
+    assert (matmul.column_sums(tiny) > 0).all()
+
+
 @each_dtype
 def test_numpy_and_other_kernels_keep_their_rules(dtype):
-    """In this thread, and in those that kernels run on: block_sums only adds, and doesn't flush."""
     tiny = np.full((4096, 64), DENORMAL[dtype], dtype)
     product = matmul.dense_forward(tiny, np.full((64, 64), 0.5, dtype), np.zeros(64, dtype))
     assert (product == 0).all()
-    assert (np.multiply(tiny, np.dtype(dtype).type(0.5)) != 0).all()
-    assert (matmul.column_sums(tiny) > 0).all()
+    assert_that_rules_are_kept(dtype)
+
+
+@kernel
+def raise_while_flushing(numbers):
+    """Raises for a negative number."""
+    for i in prange(numbers.size):
+        rules = flush_denormals()
+        if numbers[i] < 0:
+            raise ValueError("a negative number")
+        restore(rules)
+
+
+def test_they_keep_them_after_a_task_that_raised(thread_counts):
+    """It does not come to the end, where it would restore them: as where there is no memory for its patches."""
+    for _ in thread_counts:
+        for negative in (slice(0, 1), slice(999, None), slice(None)):  # the last: all threads
+            numbers = np.ones(1000)
+            numbers[negative] = -1
+            with pytest.raises(ValueError, match="a negative number"):
+                raise_while_flushing(numbers)
+            assert_that_rules_are_kept("float32")
 
 
 def test_the_norm_of_denormal_gradients_is_zero():

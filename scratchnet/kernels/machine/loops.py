@@ -28,6 +28,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from scratchnet.kernels.machine.denormals import read_rules, write_rules
+
 ADDRESS = 48  # bits of an address that a program uses
 MARK = 0x5CA7  # in the bits above
 
@@ -44,7 +46,7 @@ def _prange_code(typingctx, count):
 
     def generate(context, builder, signature, arguments):
         (count,) = arguments
-        first, end = (cgutils.alloca_once_value(builder, value) for value in (_WORD(0), count))
+        first, end = (cgutils.alloca_once_value(builder, _WORD(0)) for _ in range(2))
         given = builder.ptrtoint(builder.load(builder.function.args[0]), _WORD)
         marked = builder.icmp_unsigned("==", builder.lshr(given, _WORD(ADDRESS)), _WORD(MARK))
         with builder.if_else(marked) as (of_a_thread, from_python):
@@ -55,10 +57,7 @@ def _prange_code(typingctx, count):
                     builder.store(builder.load(cgutils.gep_inbounds(builder, taken, 0, position)), place)
             with from_python:
                 threads = builder.zext(_function(builder, "get_num_threads", _CODE, [])(), _WORD)
-                calls = builder.select(builder.icmp_signed("<", count, threads), count, threads)
-                with builder.if_then(builder.icmp_signed(">", calls, _WORD(1))):
-                    _run_on_threads(builder, count, calls, threads)
-                    builder.store(_WORD(0), end)
+                _run_on_threads(builder, count, threads)
         make = context.typing_context.resolve_value_type(range)
         of_two = make.get_call_type(context.typing_context, (types.int64, types.int64), {})
         return context.get_function(make, of_two)(builder, [builder.load(first), builder.load(end)])
@@ -75,26 +74,30 @@ def _function(builder, name, result, arguments):
     return lambda *values: builder.call(function, values)
 
 
-def _run_on_threads(builder, count, calls, threads):
+def _run_on_threads(builder, count, threads):
     """Has threads call the kernel that is being compiled, with its arguments, until no round is left; then an error of theirs is its own.
 
-    calls: how many threads have work. Numba keeps the number of threads that it is given for its next loops: it is that of all.
+    Numba keeps the number of threads that it is given for its next loops: it is that of all, also where fewer have work. A
+    single round, or a single thread, needs nobody to be woken.
     """
     kernel = builder.function
     _, error, *given = kernel.args
-    values = [_CODE(0), ir.Constant(error.type.pointee, None), _WORD(0), count, calls, *given]
+    calls = builder.select(builder.icmp_signed("<", count, threads), count, threads)
+    several = builder.icmp_signed(">", calls, _WORD(1))
+    parts = builder.select(several, builder.shl(calls, _WORD(1)), _WORD(1))
+    values = [_CODE(0), ir.Constant(error.type.pointee, None), _WORD(0), count, parts, *given]
     packed = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in values]))
     for position, value in enumerate(values):
         builder.store(value, cgutils.gep_inbounds(builder, packed, 0, position))
-    data = builder.bitcast(packed, _BYTES)
     sizes, steps = (cgutils.alloca_once_value(builder, value) for value in (calls, _WORD(0)))
-    _function(builder, "numba_parallel_for", ir.VoidType(), [_BYTES] * 5 + [_WORD] * 3)(
-        *(builder.bitcast(place, _BYTES) for place in (_thread(kernel, packed.type), packed, sizes, steps)),
-        data,
-        _WORD(0),
-        _WORD(0),
-        threads,
-    )
+    thread = _thread(kernel, packed.type)
+    told = [builder.bitcast(packed, _BYTES.as_pointer()), sizes, steps, builder.bitcast(packed, _BYTES)]
+    with builder.if_else(several) as (woken, this_one):
+        with woken:
+            wake = _function(builder, "numba_parallel_for", ir.VoidType(), [_BYTES] * 5 + [_WORD] * 3)
+            wake(*(builder.bitcast(place, _BYTES) for place in (thread, *told)), _WORD(0), _WORD(0), threads)
+        with this_one:
+            builder.call(thread, told)
     code, what = (builder.load(cgutils.gep_inbounds(builder, packed, 0, position)) for position in (0, 1))
     with cgutils.if_unlikely(builder, builder.icmp_unsigned("!=", code, _CODE(0))):
         builder.store(what, error)
@@ -103,20 +106,23 @@ def _run_on_threads(builder, count, calls, threads):
 
 def _thread(kernel, packed):
     """The function that a thread runs: it takes rounds, and calls the kernel for them, until none is left. packed: the type of the
-    arguments."""
+    arguments.
+
+    A round that raises an error never comes to its `restore`, so that the rules of the thread's arithmetic are restored here.
+    """
     function = ir.Function(kernel.module, _CALLED, f"{kernel.name}.thread")
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     take, run, failed, done = (function.append_basic_block(name) for name in ("take", "run", "failed", "done"))
-    code_at, error_at, next_at, count_at, threads_at, *given_at = (
+    code_at, error_at, next_at, count_at, parts_at, *given_at = (
         cgutils.gep_inbounds(builder, builder.bitcast(function.args[3], packed), 0, position)
         for position in range(len(packed.pointee.elements))
     )
-    count, threads, *given = (builder.load(place) for place in (count_at, threads_at, *given_at))
+    count, parts, *given = (builder.load(place) for place in (count_at, parts_at, *given_at))
     memory, error = (cgutils.alloca_once(builder, kernel.args[position].type.pointee) for position in (0, 1))
     rounds = cgutils.alloca_once(builder, _ROUNDS)
     mark = builder.or_(builder.ptrtoint(rounds, _WORD), _WORD(MARK << ADDRESS))
-    parts = builder.shl(threads, _WORD(1))
+    rules = read_rules(builder)
     builder.branch(take)
 
     builder.position_at_end(take)
@@ -138,6 +144,7 @@ def _thread(kernel, packed):
     builder.cbranch(builder.icmp_signed(">", code, _CODE(0)), failed, take)
 
     builder.position_at_end(failed)
+    write_rules(builder, rules)
     builder.store(code, code_at)
     builder.store(builder.load(error), error_at)
     builder.branch(done)
