@@ -5,6 +5,7 @@ neither Numba nor anything else of the package.
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module, util
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = [
 _DEFINED_IN = {
     "scratchnet.errors": ("ScratchnetError",),
     "scratchnet.nn.average_pool": ("AveragePool2D", "GlobalAveragePool2D"),
+    "scratchnet.nn": ("models",),
     "scratchnet.nn.activations": ("LeakyReLU", "Sigmoid", "Tanh"),
     "scratchnet.nn.depthwise": ("DepthwiseConv2D",),
     "scratchnet.nn.residual": ("Residual",),
@@ -65,22 +67,32 @@ if TYPE_CHECKING:
     from scratchnet.use.classifier import Classifier
     from scratchnet.use.network import load
     from scratchnet.use.predictor import Predictor
-else:  # a type checker that saw this function would accept any name
 
-    def __getattr__(name: str) -> Any:
-        """Imports what `scratchnet.name` stands for: a public name, or a folder of the package; `models` is a module of nn."""
-        for module, names in _DEFINED_IN.items():
-            if name in names:
-                found = getattr(import_module(module), name)
-                break
+
+def imported_on_use(package: str, defined_in: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package: imports what `package.name` stands for, and keeps it there for the next time.
+
+    defined_in: {module: (names, …)}. Any other name is that of a module or a folder in the package, or raises AttributeError.
+    """
+    modules = {name: module for module, names in defined_in.items() for name in names}
+
+    def find(name: str) -> Any:
+        here = sys.modules[package]
+        if name in modules:
+            found = getattr(__import__(modules[name], fromlist=[name]), name)
         else:
-            module = f"{__name__}.nn.models" if name == "models" else f"{__name__}.{name}"
+            module = f"{package}.{name}"
             if name.startswith("_") or not name.isidentifier() or util.find_spec(module) is None:
-                message = f"module {__name__!r} has no attribute {name!r}"
-                raise AttributeError(message, name=name, obj=sys.modules[__name__])
+                raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=here)
             found = import_module(module)
-        globals()[name] = found  # the next time it is there
+        vars(here)[name] = found
         return found
+
+    return find
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
+    __getattr__ = imported_on_use(__name__, _DEFINED_IN)
 
 
 def __dir__() -> list[str]:

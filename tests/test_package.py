@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import course
 import scratchnet as sn
+import scratchnet.training
 
 SOURCE = Path(sn.__file__)
 
@@ -45,16 +47,24 @@ def test_what_needs_kernels_loads_them():
     assert "numba" in loaded_by("import scratchnet; scratchnet.Dense")
 
 
-def test_python_and_type_checkers_read_the_same_table():
+@pytest.mark.parametrize("package", [sn, scratchnet.training])
+def test_python_and_type_checkers_read_the_same_table(package):
     """The names under TYPE_CHECKING, the table of `__getattr__` and `__all__` are one list."""
     for_checkers = {}
-    for node in ast.walk(ast.parse(SOURCE.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(Path(package.__file__).read_text(encoding="utf-8"))):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             for line in node.body:
                 for_checkers |= {alias.name: line.module for alias in line.names}
-    for_python = {name: module for module, names in sn._DEFINED_IN.items() for name in names}
-    assert for_checkers == for_python | {"models": "scratchnet.nn"}
-    assert set(sn.__all__) == {*for_checkers, "__version__"}
+    assert for_checkers == {name: module for module, names in package._DEFINED_IN.items() for name in names}
+    assert set(package.__all__) - {"__version__"} == set(for_checkers)
+
+
+def test_a_name_is_imported_once():
+    """And is then there as in any module."""
+    for package, name in ((sn, "Dense"), (scratchnet.training, "Run"), (course, "judge")):
+        vars(package).pop(name, None)
+        found = getattr(package, name)
+        assert vars(package)[name] is found
 
 
 @pytest.mark.parametrize("name", sn.__all__)

@@ -4,8 +4,9 @@ It may import ranks, drawing, measures, data, nn, kernels, storage, terminal, an
 imported when it is first used: a prediction reads a checkpoint, and needs no loop.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scratchnet import imported_on_use
 
 __all__ = [
     "Checkpoint", "Data", "Display", "Evaluation", "Experiment", "Progress", "Run", "Trainer", "Training",
@@ -35,10 +36,4 @@ if TYPE_CHECKING:
     from scratchnet.training.run import Run
     from scratchnet.training.trainer import Trainer, micro_batch_size
 else:  # a type checker that saw this function would accept any name
-
-    def __getattr__(name: str) -> Any:
-        """Imports what `scratchnet.training.name` stands for."""
-        for module, names in _DEFINED_IN.items():
-            if name in names:
-                return getattr(import_module(module), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = imported_on_use(__name__, _DEFINED_IN)
