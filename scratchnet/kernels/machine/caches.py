@@ -1,13 +1,13 @@
 """How large this machine's caches are, asked for once. Block sizes follow from it, and nothing but speed follows from them.
 
-A core has two caches of its own, L1 for a few cycles' reach and L2 for a dozen; L3, some fifty cycles away, is shared by
-the cores. Memory is ten times as far again.
+A core has two caches of its own, L1 for a few cycles' reach, which is small everywhere and nobody asks for, and L2 for a dozen;
+L3, some fifty cycles away, is shared by the cores. Memory is ten times as far again.
 
     Linux      /sys/devices/system/cpu/cpu0/cache/
     macOS      sysctl hw.perflevel0.*, of the fast cores
     Windows    GetLogicalProcessorInformationEx
 
-Where nothing answers, `USUAL` counts. The variable SCRATCHNET_CACHES sets all three, as in "32K,1M,16M".
+Where nothing answers, `USUAL` counts. The variable SCRATCHNET_CACHES sets both, as in "1M,16M".
 """
 
 import ctypes
@@ -23,21 +23,20 @@ from scratchnet.errors import ConfigError
 
 
 class Caches(NamedTuple):
-    """Bytes. l1, l2: for one core, its share where several cores have one together. l3: of all cores together."""
+    """Bytes. l2: for one core, its share where several cores have one together. l3: of all cores together."""
 
-    l1: int
     l2: int
     l3: int
 
 
-USUAL = Caches(32 << 10, 1 << 20, 16 << 20)
+USUAL = Caches(1 << 20, 16 << 20)
 LINUX = Path("/sys/devices/system/cpu/cpu0/cache")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 @functools.cache
 def caches() -> Caches:
-    """This machine's. Raises ConfigError where SCRATCHNET_CACHES is not three sizes."""
+    """This machine's. Raises ConfigError where SCRATCHNET_CACHES is not two sizes."""
     said = os.environ.get("SCRATCHNET_CACHES", "")
     if said:
         return _from_words(said)
@@ -50,9 +49,9 @@ def caches() -> Caches:
 
 def _from_words(said: str) -> Caches:
     sizes = [_bytes(word.strip()) for word in said.split(",")]
-    if len(sizes) != 3 or 0 in sizes:
+    if len(sizes) != 2 or 0 in sizes:
         raise ConfigError(
-            f"the variable SCRATCHNET_CACHES must be the sizes of L1, L2 and L3, such as 32K,1M,16M, got {said!r}"
+            f"the variable SCRATCHNET_CACHES must be the sizes of L2 and L3, such as 1M,16M, got {said!r}"
         )
     return Caches(*sizes)
 
@@ -66,7 +65,7 @@ def _bytes(word: str) -> int:
 def _completed(sizes: dict[int, int]) -> Caches:
     """sizes: by level. Without an L3 the cores' L2 is what they share."""
     l2 = sizes.get(2) or USUAL.l2
-    return Caches(sizes.get(1) or USUAL.l1, l2, sizes.get(3) or max(USUAL.l3, l2))
+    return Caches(l2, sizes.get(3) or max(USUAL.l3, l2))
 
 
 def _linux(folder: Path = LINUX) -> dict[int, int]:
@@ -101,7 +100,6 @@ def _macos() -> dict[int, int]:
 
     cores = number("hw.perflevel0.cpusperl2") or 1
     return {
-        1: number("hw.perflevel0.l1dcachesize") or number("hw.l1dcachesize"),
         2: (number("hw.perflevel0.l2cachesize") or number("hw.l2cachesize")) // cores,
         3: number("hw.l3cachesize") or number("hw.perflevel0.l2cachesize"),
     }
