@@ -31,7 +31,7 @@ TRANSFORM_INPUTS = 530  # for each tile and channel
 TRANSFORM_OUTPUTS = 440  # for each tile and filter
 TRANSFORM_FILTERS = 1000  # for each channel and filter
 PACK_FILTERS = 8  # for each channel, filter, and pair of pixels
-ROWS = 8  # of a register tile, which are multiplied even where fewer are wanted
+ROWS = 8  # that are multiplied even where fewer are wanted; on every machine, whatever its tile has: the choice decides bits
 FEW_PIXELS = 9  # of outputs: for each the images are a product of their own
 
 
