@@ -1,5 +1,6 @@
 """The layers beyond the report's: each computes what the textbook says, and its backward pass is the derivative."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,8 +16,10 @@ from scratchnet import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Flatten,
     GlobalAveragePool2D,
     LeakyReLU,
+    MaxPool2D,
     ReLU,
     Residual,
     Sequential,
@@ -159,6 +162,57 @@ def test_names_seeds_and_sizes_of_what_a_residual_holds():
     other.load_state_dict(build(1).state_dict())
     assert (other.forward(x, training=True) != first).any()  # other masks
     assert net.bytes_per_image() == 4 * (36 * 4 * 3 + 36 * 4 * 2 + 36 * 4 + 4 + 2)
+
+
+PATH = [Conv2D(6, 3), BatchNorm2D(), ReLU(), Conv2D(6, 3), BatchNorm2D()]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Conv2D(6, 3), ReLU(), MaxPool2D(2)],
+        [DepthwiseConv2D(3), BatchNorm2D(), ReLU()],
+        [Residual(PATH), ReLU(), Flatten(), Dense(500)],
+        [LeakyReLU(), Tanh(), MaxPool2D(3), Dropout(0.5)],
+    ],
+)
+def test_the_memory_of_outputs_is_what_they_take(layers, rng, monkeypatch):
+    """Beside the winners and masks, of a byte or two for a number. All that these write is kept for backward."""
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")  # which needs no padded copy
+    net = Sequential(layers)
+    net.build((24, 24, 6))
+    x = rng.normal(size=(4, 24, 24, 6)).astype(np.float32)
+    net.forward(x, training=True)  # compiles
+    net.forget()
+    tracemalloc.start()
+    try:
+        y = net.forward(x, training=True)
+        kept, written = tracemalloc.get_traced_memory()[0], len(y) * net.bytes_per_image()
+    finally:
+        tracemalloc.stop()
+    assert written <= kept <= 1.3 * written + 8192
+
+
+@pytest.mark.parametrize(
+    ("layers", "name"),
+    [
+        ([Conv2D(6, 3), ReLU(), MaxPool2D(2)], "conv1.bias"),
+        ([Conv2D(6, 3), ReLU()], "conv1.bias"),
+        ([BatchNorm2D(), ReLU()], "norm1.beta"),
+        ([Residual(PATH), ReLU()], "residual1.norm2.beta"),
+        ([Residual(PATH, [Conv2D(6, 1)]), ReLU()], "residual1.shortcut.conv1.bias"),
+    ],
+)
+@pytest.mark.parametrize("number", [-np.inf, np.inf, np.nan])
+def test_no_relu_hides_an_infinity(layers, name, number, rng, monkeypatch):
+    """Also where it runs with the layers before it: below zero is what it makes zero, and not what has overflowed."""
+    monkeypatch.setenv("SCRATCHNET_CONV", "winograd")
+    net = Sequential([*layers, Flatten(), Dense(2)])
+    net.build((8, 8, 6))
+    (parameter,) = [one for one in net.parameters() if one.name == name]
+    parameter.value[4:] = number
+    with pytest.raises(NonFiniteError, match=f"the input holds {number} at"):
+        net.forward(rng.normal(size=(2, 8, 8, 6)).astype(np.float32), training=True)
 
 
 def test_relu_of_a_residual_in_a_network(rng):

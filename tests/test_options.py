@@ -9,7 +9,7 @@ import pytest
 from scratchnet import reference
 from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.data import Augmentation, symmetry
-from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
 from scratchnet.training import Display, Experiment, Progress, Run, fit
 from scratchnet.training import experiment as training_experiment
@@ -166,7 +166,7 @@ def test_the_answers_do_not_depend_on_the_batches_of_training(shards):
 
 @pytest.mark.parametrize(("image_bytes", "images"), [(10_000, 256), (5_000_000, 24), (20_000_000, 6), (10**9, 1)])
 def test_an_evaluation_takes_as_many_images_as_memory_has_room_for(image_bytes, images):
-    network = Sequential([Flatten()])
+    network = Sequential([ReLU()])
     network.build(input_shape=(image_bytes // 8,), dtype="float64")
     assert evaluation_batch_size(network) == images
 

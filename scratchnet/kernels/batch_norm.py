@@ -145,8 +145,9 @@ def block_moments(x, together, block, partial):
 def normalise(x, mean, factor, beta, floor, more, block, y):
     """`reference.batch_norm`: y = factor · (x − mean) + beta, plus `more` if there is any, or floor if that is larger.
 
-    What belongs to channels is as long as a line.
+    What belongs to channels is as long as a line. −∞ stays: no ReLU makes zero of what has overflowed.
     """
+    lowest = x.dtype.type(-np.inf)
     for i in prange((x.size + block - 1) // block):
         rules = flush_denormals()
         for start in range(i * block, min(x.size, (i + 1) * block), mean.size):
@@ -155,11 +156,11 @@ def normalise(x, mean, factor, beta, floor, more, block, y):
                 added = more[start : start + mean.size]
                 for k in range(numbers.size):
                     value = factor[k] * (numbers[k] - mean[k]) + beta[k] + added[k]
-                    out[k] = floor if value < floor else value
+                    out[k] = floor if lowest < value < floor else value
             else:
                 for k in range(numbers.size):
                     value = factor[k] * (numbers[k] - mean[k]) + beta[k]
-                    out[k] = floor if value < floor else value
+                    out[k] = floor if lowest < value < floor else value
         restore(rules)
 
 

@@ -36,3 +36,7 @@ class Flatten(Layer):
         self.require_batch(dy, self._images)
         assert self.input_shape is not None
         return dy.reshape(len(dy), *self.input_shape) if need_dx else None
+
+    def bytes_per_image(self) -> int:
+        """None: its output is its input, seen otherwise."""
+        return 0

@@ -30,7 +30,7 @@ class ConvReluPool:
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
         self.first, self.conv, self.relu, self.pool = conv, conv, relu, pool
-        self.last, self.unwritten = pool, (conv, relu)  # whose output it puts out, and whose never reaches memory
+        self.last = pool  # whose output it puts out
         self._remembered: Any = None
 
     @property
@@ -95,7 +95,7 @@ class NormRelu:
 
     def __init__(self, norm: BatchNorm2D, relu: ReLU) -> None:
         self.first, self.norm, self.relu = norm, norm, relu
-        self.last, self.unwritten = relu, (norm,)
+        self.last = relu
 
     @property
     def name(self) -> str:
@@ -140,7 +140,7 @@ class ResidualRelu:
 
     def __init__(self, residual: Any, relu: ReLU) -> None:
         self.first, self.residual, self.relu = residual, residual, relu
-        self.last, self.unwritten = relu, (relu,)  # of block and ReLU one output is written
+        self.last = relu
         path, *self.around = residual.ways
         self.before, self.norm = path[:-1], path[-1]
 
@@ -193,6 +193,10 @@ class ResidualRelu:
     def parameters(self) -> list[Parameter]:
         """The block's."""
         return self.residual.parameters()
+
+    def bytes_per_image(self) -> int:
+        """Memory of the outputs on both ways, for one image: the block's own stands in place of the normalisation's."""
+        return sum(way.bytes_per_image() for way in self.residual.ways)
 
     def forget(self) -> None:
         """Releases what backward needs."""

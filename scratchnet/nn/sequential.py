@@ -408,14 +408,11 @@ class Sequential(Whole, ThreadCheck, Remembers):
         return sum(layer.multiplications() for layer in self.layers if hasattr(layer, "multiplications"))
 
     def bytes_per_image(self) -> int:
-        """Memory of all layers' outputs for one image; layers that can be fused count as one."""
+        """Memory of all outputs that are written for one image: of layers that are run as one, the last's alone."""
         self._require_built()
-        unwritten = {id(layer) for step in self._steps if isinstance(step, FUSED) for layer in step.unwritten}
-        layers = zip(self.layers, self._shapes, strict=True)
         return sum(
-            layer.bytes_per_image() if hasattr(layer, "bytes_per_image") else int(np.prod(shape)) * self.dtype.itemsize
-            for layer, shape in layers
-            if id(layer) not in unwritten
+            step.bytes_per_image() if hasattr(step, "bytes_per_image") else int(np.prod(shape)) * self.dtype.itemsize
+            for step, shape in zip(self._steps, self._edges[1:], strict=True)
         )
 
     def summary(self) -> None:

@@ -4,6 +4,8 @@ Arrays are flat; a vector is given by the index of its first number. `winner` ho
 window: 0 and 1 above, 2 and 3 below; or CUT, where nothing in the window was above zero, so that ReLU passes nothing on.
 """
 
+import math
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -28,6 +30,7 @@ def is_pooled(winner):
 def pool_window(typingctx, source, index, row_step, column_step, y, winner, target):
     """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
 
+    Where all four are −∞ it is that: ReLU makes no zero of what has overflowed.
     The window's vectors are source[index], source[index + column_step], and the two that lie row_step further on.
     """
     signature = types.void(source, types.intp, types.intp, types.intp, y, winner, types.intp)
@@ -51,8 +54,8 @@ def pool_window(typingctx, source, index, row_step, column_step, y, winner, targ
         above, place_above = larger(first, second, everywhere(0), everywhere(1))
         lower, place_below = larger(third, fourth, everywhere(2), everywhere(3))
         best, place_of_best = larger(above, lower, place_above, place_below)
-        nothing = ir.Constant(best.type, [0.0] * vectors.count)
-        cut = builder.fcmp_ordered("<=", best, nothing)
+        nothing, lowest = (ir.Constant(best.type, [number] * vectors.count) for number in (0.0, -math.inf))
+        cut = builder.and_(builder.fcmp_ordered("<=", best, nothing), builder.fcmp_ordered(">", best, lowest))
         vectors.store(builder.select(cut, nothing, best), vectors.at(4, target))
         vectors.store(builder.select(cut, everywhere(CUT), place_of_best), vectors.at(5, target))
         return context.get_dummy_value()
