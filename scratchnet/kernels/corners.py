@@ -27,6 +27,7 @@ from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes
 from scratchnet.kernels.winograd.pooled import CUT
 
+STRIP = 16  # windows side by side in the first cache: what they see is 12 KB for 5 × 5 filters
 SLOTS = 32  # tasks with sums of their own, whatever the number of threads
 MOST_SUMS = TILE_ROWS * TILE_VECTORS  # vectors of sums that registers hold beside what is multiplied
 
@@ -58,40 +59,67 @@ def backward_weight(x, dy, winner, top, left, dweight, accumulate):
 
 
 @intrinsic(prefer_literal=True)
-def add_windows(typingctx, taps, vectors, lines, length, channels, dy, winner, start, step, count, sums):
-    """sums[u] += Σ over `count` windows j of dy[j] · lines[a + u, 2j + b], for the `taps` rows u of one filter.
+def spread(typingctx, taps, vectors, lines, length, channels, count, seen):
+    """seen[p, a] = what a filter sees of row a from pixel p on, for `count` pixels and taps + 1 rows: `vectors` vectors of numbers.
 
-    lines: rows of pixels, flat, each `length` numbers long. dy, winner: flat, of window j at start + j · step; (a, b) is the
-    winner's corner. sums (taps, vectors of numbers), contiguous. taps and vectors must be constants.
+    lines: the rows, flat, each `length` numbers long; seen: flat. In the lines most vectors would straddle two lines of the
+    cache; here none does, and what a window sees lies in a row. taps and vectors must be constants.
     """
-    signature = types.void(
-        taps, vectors, lines, types.intp, types.intp, dy, winner, types.intp, types.intp, types.intp, sums
-    )
+    signature = types.void(taps, vectors, lines, types.intp, types.intp, types.intp, seen)
+    rows, across = taps.literal_value + 1, vectors.literal_value
+
+    def generate(context, builder, signature, arguments):
+        wide = Vectors(context, builder, signature, arguments, like=2)
+        length, channels, count = arguments[3:6]
+
+        def pixel(p, values):
+            line, target = (
+                wide.at(2, builder.mul(p, channels)),
+                wide.at(6, builder.mul(p, INDEX(rows * across * wide.count))),
+            )
+            for a in range(rows):
+                for v in range(across):
+                    wide.store(wide.load(line, v), target, a * across + v)
+                line = builder.gep(line, [length])
+            return []
+
+        loop(builder, INDEX(0), count, [], pixel)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def add_windows(typingctx, taps, vectors, seen, dy, winner, start, step, count, sums):
+    """sums[u] += Σ over `count` windows j of dy[j] · seen[2j + b, a + u], for the `taps` rows u of one filter.
+
+    seen (positions, taps + 1, vectors of numbers), flat: what `spread` has laid out. dy, winner: flat, of window j at start + j · step;
+    (a, b) is the winner's corner. sums (taps, vectors of numbers), contiguous. taps and vectors must be constants, so that
+    the loop finds the rows of what a window has seen without a multiplication.
+    """
+    signature = types.void(taps, vectors, seen, dy, winner, types.intp, types.intp, types.intp, sums)
     rows, across = taps.literal_value, vectors.literal_value
 
     def generate(context, builder, signature, arguments):
-        wide = Vectors(context, builder, signature, arguments, like=5)
-        _, _, _, length, channels, _, _, start, step, count, _ = arguments
-        byte, zero, pair = ir.IntType(8), ir.Constant(wide.scalar, 0.0), builder.mul(channels, INDEX(2))
-        lines_data, dy_data, winner_data, out = (wide.array(position).data for position in (2, 5, 6, 10))
+        wide = Vectors(context, builder, signature, arguments, like=3)
+        start, step, count = arguments[5:8]
+        byte, zero, out = ir.IntType(8), ir.Constant(wide.scalar, 0.0), wide.array(8).data
+        row = across * wide.count  # numbers from one to the next
 
         def window(j, values):
-            pixel, place, *added = values
-            won = builder.load(builder.gep(winner_data, [place]))
-            gradient = builder.load(builder.gep(dy_data, [place]))
+            place, *added = values
+            won = builder.load(wide.at(4, place))
+            gradient = builder.load(wide.at(3, place))
             gradient = builder.select(builder.icmp_unsigned("<", won, byte(CUT)), gradient, zero)
             below = builder.zext(builder.and_(builder.lshr(won, byte(1)), byte(1)), INDEX)
-            beside = builder.zext(builder.and_(won, byte(1)), INDEX)
-            corner = builder.add(builder.mul(below, length), builder.add(pixel, builder.mul(beside, channels)))
-            many, line, sums_now = wide.everywhere(gradient), builder.gep(lines_data, [corner]), []
-            for u in range(rows):
-                for v in range(across):
-                    sums_now.append(multiply_add(builder, many, wide.load(line, v), added[u * across + v]))
-                line = builder.gep(line, [length])
-            return [builder.add(pixel, pair), builder.add(place, step), *sums_now]
+            pixel = builder.add(builder.shl(j, INDEX(1)), builder.zext(builder.and_(won, byte(1)), INDEX))
+            corner = builder.add(builder.mul(pixel, INDEX((rows + 1) * row)), builder.mul(below, INDEX(row)))
+            here, many = wide.at(2, corner), wide.everywhere(gradient)
+            sums_now = [multiply_add(builder, many, wide.load(here, i), total) for i, total in enumerate(added)]
+            return [builder.add(place, step), *sums_now]
 
         held = [wide.load(out, i) for i in range(rows * across)]
-        _, _, *totals = loop(builder, INDEX(0), count, [INDEX(0), start, *held], window)
+        _, *totals = loop(builder, INDEX(0), count, [start, *held], window)
         for i, total in enumerate(totals):
             wide.store(total, out, i)
         return context.get_dummy_value()
@@ -135,25 +163,17 @@ def sum_kernel(taps, vectors):
         for slot in prange(slots):
             rules = flush_denormals()
             lines = scratch((taps + 1) * length, x)
+            seen = scratch(2 * STRIP * (taps + 1) * width, x)
             partial[slot] = 0
             total = dy.shape[0] * down
             for number in range(slot * total // slots, (slot + 1) * total // slots):
                 copy_lines(x, number // down, 2 * (number % down) - top, -left, lines, taps + 1, length)
-                for f in range(filters):
-                    start = number * across * filters + f
-                    add_windows(
-                        taps,
-                        vectors,
-                        lines,
-                        length,
-                        channels,
-                        dy_flat,
-                        winner_flat,
-                        start,
-                        filters,
-                        across,
-                        partial[slot, f],
-                    )
+                for first in range(0, across, STRIP):
+                    count = min(STRIP, across - first)
+                    spread(taps, vectors, lines[2 * first * channels :], length, channels, 2 * count, seen)
+                    for f in range(filters):
+                        start = (number * across + first) * filters + f
+                        add_windows(taps, vectors, seen, dy_flat, winner_flat, start, filters, count, partial[slot, f])
             restore(rules)
 
     return sum_of_corners
