@@ -36,9 +36,8 @@ def test_two_pictures_for_each_image(explain, tmp_path):
     assert {file.name for file in out.iterdir()} == names
     for file in out.iterdir():
         with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-        assert pixels.shape[1] > 1000
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500  # a picture, and no empty page
+            assert image.width > 1000
+            assert len(image.convert("RGB").getcolors(2**24)) > 500  # a picture, and no empty page
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
 
 def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
     asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs")
-    assert main([*asked, "1"]) == 0
+    for name in ("out", "prepared"):
+        shutil.copytree(made.parent / name, tmp_path / name)
     checkpoints = tmp_path / "out/report-32-subject/checkpoints"
     (checkpoints / "epoch-0002.h5").write_bytes(b"not any more")  # the row went on, and its disk failed
     assert main([*asked, "2"]) == 0

@@ -120,7 +120,7 @@ def decision_sheet(path: str | os.PathLike[str], decision: Decision, pixels: Pix
     """
     question, size = repr(decision.names[decision.asked]), len(pixels)
     height, width = decision.evidence.shape
-    with _figure(SHEET[0], SHEET[1], layout="none") as figure:
+    with _figure(SHEET[0], SHEET[1]) as figure:
         _write(figure, [printable(title)], top=0.12, size=13, bold=True)
         _write(figure, decision.sentences(), top=0.45, size=11)
         first, second, third = (_place(figure, 0.15 + 3.8 * k, 1.32, 3.5, 3.5) for k in range(3))
@@ -239,13 +239,18 @@ def layers_sheet(path: str | os.PathLike[str], predictor: Predictor, pixels: Pix
     network = predictor.network
     maps = feature_maps(network, predictor.scaling.apply(pixels[None], network.dtype))
     names = layers_with_maps(network)
-    with _figure(0.95 * (MAPS_A_ROW + 2), 1.12 * (len(names) + 1) + 0.9) as figure:
+    # Placed by hand: Matplotlib's layout asks each of some hundred maps for its size, which takes seconds.
+    width, height = 0.95 * (MAPS_A_ROW + 2), 1.12 * (len(names) + 1) + 0.9
+    with _figure(width, height) as figure:
         figure.suptitle(
             f"{printable(title)}\nWhere each filter finds its pattern. A row has one scale, at its right: black is nothing. "
             "Rows cannot be compared, each counts in its own unit.",
-            parse_math=False, fontsize=10.5, color=GUIDE,
+            parse_math=False, fontsize=10.5, color=GUIDE, y=1 - 0.05 / height,
         )  # fmt: skip
-        image, *rows = figure.subplots(len(names) + 1, MAPS_A_ROW + 1, squeeze=False)
+        image, *rows = figure.subplots(len(names) + 1, MAPS_A_ROW + 1, squeeze=False, gridspec_kw={
+            "left": 0.05 / width, "right": 1 - 0.65 / width, "bottom": 0.05 / height, "top": 1 - 0.65 / height, "wspace": 0.08,
+            "hspace": 0.22, "width_ratios": [1.25] + [1] * MAPS_A_ROW,
+        })  # fmt: skip
         _name_row(image, f"input\n{pixels.shape[0]} × {pixels.shape[1]}")
         image[1].imshow(pixels, interpolation="nearest")
         for axes, channel, name in zip(image[2:], np.moveaxis(pixels, 2, 0), ("red", "green", "blue"), strict=False):
@@ -261,11 +266,13 @@ def _one_layer(axes: Any, name: str, maps: Array) -> None:
     height, width, count = maps.shape
     order = np.argsort(-maps.max(axis=(0, 1)), kind="stable")[:MAPS_A_ROW]
     silent = "" if maps.any() else "\nfinds nothing here"
-    _name_row(axes, f"{name}\n{height} × {width}\n{_which(len(order), count)}{silent}")
+    _name_row(axes, f"{textwrap.fill(name, 17)}\n{height} × {width}\n{_which(len(order), count)}{silent}")
     for one, number in zip(axes[1:], order, strict=False):
         shown = one.imshow(maps[:, :, number], cmap=HEAT, vmin=0, vmax=_most(maps), interpolation="nearest")
         _name_map(one, f"{number}")  # as `feature_maps` counts
-    axes[0].figure.colorbar(shown, ax=list(axes), fraction=0.01, pad=0.01).ax.tick_params(labelsize=7)
+    figure, last = axes[0].figure, axes[-1].get_position()
+    beside = figure.add_axes((last.x1 + 0.01, last.y0, 0.008, last.height))
+    figure.colorbar(shown, cax=beside).ax.tick_params(labelsize=7)
 
 
 def _name_row(axes: Any, text: str) -> None:
@@ -289,11 +296,11 @@ def _most(values: Array) -> float:
 
 
 @contextlib.contextmanager
-def _figure(width: float, height: float, layout: str = "constrained") -> Iterator[Any]:
+def _figure(width: float, height: float) -> Iterator[Any]:
     """A new figure of that many inches, in the style of all plots while the block lasts."""
     with using("matplotlib"), require("matplotlib").rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks: boxes
-        yield require("matplotlib.figure").Figure(figsize=(width, height), layout=layout)
+        yield require("matplotlib.figure").Figure(figsize=(width, height))
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
