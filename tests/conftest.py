@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def _whole(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+# Files of few tests that take long. With the other large ones they are begun first: in the end a process would wait for the
+# one that is alone with one of them.
+LONG = [
+    Path(__file__).parent / f"{name}.py"
+    for name in (
+        "faults/test_ranks", "faults/test_kill", "faults/test_memory", "faults/test_hostile_memory", "test_winograd", "test_ranks",
+        "test_table1", "test_train_script", "test_report_runs", "test_explain_command", "test_benchmarks", "test_course_grade",
+    )
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which xdist deals out files; within a file nothing changes."""
+    assert all(path.is_file() for path in LONG), "a file of LONG is gone"
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in LONG, -tests[item.path], item.path))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
