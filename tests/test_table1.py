@@ -119,7 +119,8 @@ def test_a_dry_run_only_says_how_long_it_takes(cells, tmp_path, capsys):
 def test_what_was_stopped_goes_on(cells, made, tmp_path):
     """Stopped inside the first row, and then carried out: the same metrics as of a run that nobody stopped."""
     program = "from tests.small_networks import report_is_small; from scratchnet.__main__ import console\n"
-    asked = arguments(cells, tmp_path, "--rows", "32", "--epochs", "300")
+    there = ["--prepared", str(made.parent / "prepared")]
+    asked = [*arguments(cells, tmp_path, "--rows", "32"), *there, "--epochs", "300"]
     command = [sys.executable, "-c", f"{program}with report_is_small(): console()", *asked]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(
@@ -145,9 +146,9 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
 
 
 def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
-    asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs")
-    for name in ("out", "prepared"):
-        shutil.copytree(made.parent / name, tmp_path / name)
+    there = ["--prepared", str(made.parent / "prepared")]
+    asked = [*arguments(cells, tmp_path, "--rows", "32", "--splits", "subject"), *there, "--epochs"]
+    shutil.copytree(made, tmp_path / "out")
     checkpoints = tmp_path / "out/report-32-subject/checkpoints"
     (checkpoints / "epoch-0002.h5").write_bytes(b"not any more")  # the row went on, and its disk failed
     assert main([*asked, "2"]) == 0
