@@ -13,7 +13,6 @@ from course.exercises import EXERCISES, LESSONS, of_lesson
 from course.judges import verdict_on
 from course.judges.comparison import names_of
 from course.judges.verdict import _JUDGES
-from course.prove import failures
 from course.right import SOLUTIONS
 from course.wrong import WRONG
 from scratchnet import reference, textbook
@@ -32,8 +31,12 @@ def test_every_exercise_has_its_judge_its_solutions_and_its_mistakes():
     assert len({(solution.exercise, solution.what) for solution in WRONG}) == len(WRONG)
 
 
-def test_judges_are_right_with_one_seed():
-    assert failures(0) == []
+def test_judges_are_right_with_one_seed_and_load_no_compiler_and_no_decoder():
+    code = "import sys\nfrom course.prove import failures\nprint(failures(0))\nprint(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found, loaded = answer.stdout.splitlines()
+    assert found == "[]"
+    assert not set(loaded.split()) & {"numba", "llvmlite", "PIL", "h5py", "matplotlib", "scratchnet.kernels"}
 
 
 @pytest.mark.slow
@@ -176,9 +179,3 @@ def test_one_number_is_named_with_its_place():
     mine = RIGHT.copy()
     mine[1, 2, 3, 0] = 7
     assert diagnose(mine, RIGHT).startswith("1% of the numbers are wrong; the first is [1, 2, 3, 0]: 7, expected ")
-
-
-def test_judging_loads_no_compiler_and_no_decoder():
-    code = "import sys\nfrom course.prove import failures\nfailures(0)\nprint(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not set(answer.stdout.split()) & {"numba", "llvmlite", "PIL", "h5py", "matplotlib", "scratchnet.kernels"}
