@@ -25,15 +25,21 @@ def add_common(parser: argparse.ArgumentParser, out: str | None, settings: Itera
     if out is not None:
         add("--out", default=out, metavar="FOLDER", help=f"where the runs and the table go ({out})")
     add("--prepared", metavar="FOLDER", help="where prepared images are kept (prepared)")
+    add_recipe(parser)
+    add_options(parser, settings)
+    add_hyper_parameters(parser)
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """How many threads, and which preset: of every command that trains by hyper-parameters."""
+    add = parser.add_argument
     add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
     add(
         "--preset",
         choices=tuple(PRESETS),
-        help="recommended: our residual network; steady: the report's network with our recipe; report-…: a row of the report's table; "
-        "options that are given go before it",
+        help="recommended: our residual network; steady: the report's network with our recipe; report-…: a row of the report's table, as "
+        "far as it tells; options that are given go before it",
     )
-    add_options(parser, settings)
-    add_hyper_parameters(parser)
 
 
 def opened(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 from scratchnet.commands.own import own_model, require_effect
 from scratchnet.commands.repeat import fill_in, origin_of, require_same
 from scratchnet.commands.session import compile_first, reopen, train_to_the_end
-from scratchnet.commands.several import without_model
+from scratchnet.commands.several import add_recipe, without_model
 from scratchnet.data import read_manifest
 from scratchnet.data.class_labels import parse_class_labels, require_form
 from scratchnet.errors import ConfigError, DataError, NonFiniteError
@@ -232,13 +232,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_class_labels(where)
     add("--verbose", action="store_true", help="show every layer and every hyper-parameter before the training")
-    add("--threads", type=int, default=0, metavar="N", help="threads; the result is the same for any number (0: all)")
-    add(
-        "--preset",
-        choices=tuple(PRESETS),
-        help="recommended: our residual network; steady: the report's network with our recipe; report-…: a row of the report's table, as "
-        "far as it tells; options that are given go before it",
-    )
+    add_recipe(parser)
     add(
         "--config",
         metavar="FILE",
