@@ -1,6 +1,8 @@
 """Networks of a user's own in the tools: train.py --model, every command that uses a run, and the Classifier."""
 
 import inspect
+import os
+import sys
 import tomllib
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ import pytest
 import scratchnet as sn
 import train
 from scratchnet.__main__ import main
+from scratchnet.commands.own import _run
 from scratchnet.data import read_manifest, write_manifest
 from scratchnet.data.images import preprocessing
 from scratchnet.errors import ConfigError, LabelError, ShapeError
@@ -175,6 +178,15 @@ def test_a_file_that_fails(at, capsys):
     with pytest.raises(SystemExit):
         main(["summary", "runs/x", "--layers", "mine.py"])
     assert "argument --layers: mine.py could not be run" in capsys.readouterr().err
+
+
+def test_a_file_that_was_changed_within_a_second_runs_as_it_is_now(tmp_path, monkeypatch):
+    """Python's own cache knows a file by its size and the second of its change."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for answer in (1, 2):
+        (tmp_path / "mine.py").write_text(f"answer = {answer}\n", encoding="utf-8")
+        os.utime(tmp_path / "mine.py", (10**9, 10**9))
+        assert _run(str(tmp_path / "mine.py"))["answer"] == answer
 
 
 def test_the_help_says_that_code_is_run(capsys):

@@ -157,4 +157,4 @@ def test_the_suite_would_notice(tmp_path, monkeypatch):
     monkeypatch.setattr("scratchnet.training.checkpoint._checksum", lambda name, array: 0)
     monkeypatch.setattr("scratchnet.training.checkpoint._checksum_of_all", lambda checksums: 0)
     with pytest.raises(AssertionError, match="was read as something else"):
-        damage("checkpoint", 400, tmp_path)
+        damage("checkpoint", 2000, tmp_path)  # ends with the first; which that is depends on the HDF5 library
