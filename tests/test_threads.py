@@ -1,6 +1,7 @@
 """Any thread may call: predictions and training steps side by side give the bits that they give alone, or an error."""
 
 import copy
+import importlib.util
 import multiprocessing
 import os
 import re
@@ -18,6 +19,12 @@ from scratchnet.kernels.machine.threads import WAITING, set_threads, thread_coun
 from scratchnet.nn.models import MODELS
 from scratchnet.use.explain import grad_cam
 from scratchnet.use.predictor import Predictor
+
+# Numba's layer on OpenMP, which some builds lack, as Debian's for ARM64.
+needs_openmp = pytest.mark.skipif(
+    importlib.util.find_spec("numba.np.ufunc.omppool") is None, reason="Numba has no OpenMP"
+)
+OMP = pytest.param("omp", marks=needs_openmp)
 
 # What each thread does in a process of its own, with a threading layer of Numba's that is chosen at its start: predictions of
 # one network, and training steps of networks of their own, direct, fused and dense; each compared with what it is alone.
@@ -75,7 +82,7 @@ print(numba.threading_layer(), len(answers), wrong)
 """
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
+@pytest.mark.parametrize("layer", [OMP, "workqueue", "tbb"])
 def test_threads_side_by_side_compute_what_each_computes_alone(layer, run_python):
     """Two of them, then eight."""
     # The wheel of TBB puts its library where the loader doesn't look by itself.
@@ -117,6 +124,7 @@ for call in (lambda: all_finite(np.ones(2**15, np.float32)), lambda: set_threads
         assert ("loader" in line) == (layer == "tbb")
 
 
+@needs_openmp
 @pytest.mark.skipif(sys.platform != "linux", reason="OMP_DISPLAY_ENV says it on Linux, where the library is GCC's")
 @pytest.mark.parametrize(
     ("asked", "policy", "spins"),
@@ -282,7 +290,7 @@ def test_a_network_is_copied_with_what_it_remembers():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("layer", [OMP, "workqueue"])
 def test_a_forked_child_gets_an_error_where_it_would_hang(layer, run_python):
     program = """
 import multiprocessing, os, warnings

@@ -9,7 +9,7 @@ import numpy as np
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels import batch_norm
 from scratchnet.kernels.machine.memory import empty
-from scratchnet.nn.base import Array, Layer, Parameter, Shape, is_number
+from scratchnet.nn.base import Array, Layer, Parameter, Shape, is_number, is_ours
 
 FAR = 1e10  # constants below it make no infinity of numbers
 
@@ -74,7 +74,7 @@ class BatchNorm2D(Layer):
 
     def sees_finite(self, x: Array) -> bool:
         """Always, if the moments are those of x, in which a NaN shows: `_moments` looks for it."""
-        return super().sees_finite(x) or not self.fixed
+        return super().sees_finite(x) or (is_ours(self) and not self.fixed)
 
     def _forward(self, x: Array, training: bool) -> Array:
         return self.run(x, training, -np.inf)
@@ -89,11 +89,11 @@ class BatchNorm2D(Layer):
         inverse = 1 / np.sqrt(variance + self.epsilon)
         factor = (self.gamma.value * inverse).astype(x.dtype)
         constants = batch_norm.constants_of(mean.astype(x.dtype), factor, self.beta.value, floor)
-        # No x is further from its mean than √(M · variance), M the positions. So y stays below 1e22, and `more` changes nothing.
-        self.finite = bool(own and variance.max() < FAR and all(np.abs(row).max() < FAR for row in constants[:3]))
         y = empty(x.shape, x.dtype)
         batch_norm.forward(x.reshape(-1), constants, (x[:0] if more is None else more).reshape(-1), y.reshape(-1))
         if training:
+            # No x is further from its mean than √(M · variance), M the positions: y stays below 1e22, and `more` changes nothing.
+            self.finite = bool(own and variance.max() < FAR and all(np.abs(row).max() < FAR for row in constants[:3]))
             self._remembered, self._images, self._sum = (
                 (x, constants, inverse, own),
                 len(x),

@@ -163,7 +163,7 @@ class ResidualRelu:
     def forward(self, x: Array, *, training: bool = False) -> Array:
         """The rectified sum for a batch x."""
         x = self.residual.checked(x, training)
-        if training:
+        if training and self.residual.is_all_ours():
             for way in (self.before, *self.around):
                 way.trusted = x
         h = self.before.forward(x, training=training)
@@ -177,16 +177,13 @@ class ResidualRelu:
     @property
     def finite(self) -> bool:
         """If the normalisation's output is, and what is added to it."""
-        return self.norm.finite and all(way.finite for way in self.around)
+        return self.norm.finite and self.residual.is_all_ours() and all(way.finite for way in self.around)
 
     def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), and the gradients of all parameters in the block."""
         wanted = need_dx or any(not parameter.frozen for parameter in self.before.parameters())
         dz, dh = self.norm.slopes_of_sum(self.relu.checked_dy(dy), wanted, accumulate)
-        self.before.trusted = dh
         dx = None if dh is None else self.before.backward(dh, need_dx=need_dx, accumulate=accumulate)
-        for way in self.around:
-            way.trusted = dz
         beside = self.around[0].backward(dz, need_dx=need_dx, accumulate=accumulate) if self.around else dz
         return None if dx is None or beside is None else sum_of(dx, beside)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scratchnet import random
 from scratchnet.errors import ShapeError
 from scratchnet.kernels.elementwise import sum_of
-from scratchnet.nn.base import Array, Layer, Parameter, Shape, checked_seed
+from scratchnet.nn.base import Array, Layer, Parameter, Shape, checked_seed, is_ours, layers_in
 from scratchnet.nn.sequential import Sequential
 
 
@@ -70,7 +70,7 @@ class Residual(Layer):
         return output_shape
 
     def _forward(self, x: Array, training: bool) -> Array:
-        if training:
+        if training and self.is_all_ours():
             for way in self.ways:
                 way.trusted = x
         y = self._path.forward(x, training=training)
@@ -78,11 +78,13 @@ class Residual(Layer):
 
     def _backward(self, dy: Array, need_dx: bool, accumulate: bool) -> Array | None:
         self.require_batch(dy, self._images)
-        for way in self.ways:
-            way.trusted = dy
         found = [way.backward(dy, need_dx=need_dx, accumulate=accumulate) for way in self.ways]
         first, second = [*found, dy][:2]
         return None if first is None or second is None else sum_of(first, second)
+
+    def is_all_ours(self) -> bool:
+        """Whether none of the layers in it is a user's own, which could spoil x, or what is added to it, unseen."""
+        return all(map(is_ours, layers_in(self)))
 
     def parameters(self) -> list[Parameter]:
         """Those of the layers, then those of the shortcut."""

@@ -324,12 +324,11 @@ class Sequential(Whole, ThreadCheck, Remembers):
         )
 
     def _check_dy(self, dy: Array) -> None:
-        """Once for all layers, those of networks within this one too: a NaN in dy would spread to every gradient."""
-        trusted, self.trusted = self.trusted, None
+        """Once for all layers: a NaN in dy would spread to every gradient."""
         require_array("the network's backward: dy must be", dy)
         if dy.dtype not in FLOATS:
             raise DtypeError(f"the network's backward: dy must be of {self.dtype}, got {dy.dtype}")
-        if dy is not trusted and not np.isfinite(dy).all():
+        if not np.isfinite(dy).all():
             raise NonFiniteError("the network's backward: dy holds a NaN or an infinity; expected finite numbers")
 
     @property

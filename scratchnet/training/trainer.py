@@ -95,7 +95,7 @@ def micro_batch_size(network: Sequential) -> int:
     The arrays are, for each layer, its output, that output's gradient, and a padded or packed copy. The answer is a
     function of the network alone, not of the machine: another cut would round differently.
     """
-    per_image = 3 * network.bytes_per_image()
+    per_image = max(1, 3 * network.bytes_per_image())
     return max(1, 2 ** int(np.log2(max(1, MEMORY // per_image))))
 
 
