@@ -79,6 +79,7 @@ def imported_on_use(package: str, defined_in: Mapping[str, tuple[str, ...]]) -> 
     def find(name: str) -> Any:
         here = sys.modules[package]
         if name in modules:
+            # With a fromlist, a name that is a module in a folder is imported too: `models` of scratchnet.nn.
             found = getattr(__import__(modules[name], fromlist=[name]), name)
         else:
             module = f"{package}.{name}"

@@ -57,7 +57,7 @@ if not ctypes.pythonapi.fork():
 return dy * (x > 0)
 """
 
-SLEEP = f"60.{os.getpid()}"  # no other program on the machine sleeps as long: `processes` finds ours
+SLEEP = f"60.{os.getpid()}"  # no other program on the machine sleeps as long: `left_of` finds ours
 
 # What a file does, and what its row says of relu_gradient; the other two functions are right in all of them.
 HOSTILE = {
@@ -152,6 +152,13 @@ def left_of(runners):
     return left
 
 
+def noted(patch):
+    """The list into which every runner comes that the grading starts from now on."""
+    start, started = course.grade._start, []
+    patch.setattr(course.grade, "_start", lambda folder: started.append(start(folder)) or started[-1])
+    return started
+
+
 @pytest.fixture(scope="module")
 def runners():
     """The processes that the grading starts, once it has."""
@@ -187,12 +194,12 @@ def graded(tmp_path_factory, runners):
         hands_in(folder / "leans", name, text)
     (folder / "nothing").mkdir()
     before, files = state_of(ROOT / "course"), set(folder.rglob("*"))
-    start = course.grade._start
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course.grade, "_start", lambda folder: runners.append(start(folder)) or runners[-1])
+        started = noted(patch)
         code = main(
             ["grade", str(folder), "--csv", str(out / "g.csv"), "--timeout", "2", "--memory", "1024", "--jobs", "2"]
         )
+    runners += started
     assert code == 0
     assert state_of(ROOT / "course") == before
     assert set(folder.rglob("*")) == files
@@ -249,9 +256,7 @@ def test_no_process_is_left(graded, runners):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
 def test_interrupted_it_ends_what_it_has_started(tmp_path, monkeypatch):
     hands_in(tmp_path, "loop.py", with_relu("while True: pass"))
-    started = []
-    start = course.grade._start
-    monkeypatch.setattr(course.grade, "_start", lambda folder: started.append(start(folder)) or started[-1])
+    started = noted(monkeypatch)
 
     def interrupt():
         while not started:

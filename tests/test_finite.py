@@ -16,6 +16,12 @@ def network(*first, shortcut=None):
     return net
 
 
+def network_around(block):
+    net = Sequential([BatchNorm2D(), block, ReLU(), MaxPool2D(2), GlobalAveragePool2D(), Dense(2)])
+    net.build((8, 8, 3), seed=0)
+    return net
+
+
 def images(rng):
     return rng.normal(size=(4, 8, 8, 3)).astype("float32")
 
@@ -56,9 +62,7 @@ def test_what_a_layer_of_ones_own_spoils_is_found(rng):
     net = network(Conv2D(3, 3), BatchNorm2D(), Spoils())
     assert refused_by(net, images(rng), training=True).startswith("Spoils 'spoils1'")
     for shortcut in (None, [Conv2D(3, 1), BatchNorm2D()]):
-        block = Residual([Spoils(), BatchNorm2D(), Conv2D(3, 3), BatchNorm2D()], shortcut)
-        net = Sequential([BatchNorm2D(), block, ReLU(), MaxPool2D(2), GlobalAveragePool2D(), Dense(2)])
-        net.build((8, 8, 3), seed=0)
+        net = network_around(Residual([Spoils(), BatchNorm2D(), Conv2D(3, 3), BatchNorm2D()], shortcut))
         assert refused_by(net, images(rng), training=True) != "nobody"
 
 
@@ -69,9 +73,7 @@ def test_a_sum_that_a_layer_of_ones_own_spoils_in_the_shortcut_is_found(rng):
             y[0, 1, 1, 0] = np.nan
             return y
 
-    block = Residual([Conv2D(3, 3), BatchNorm2D()], [Spoiled(3, 1)])
-    net = Sequential([BatchNorm2D(), block, ReLU(), MaxPool2D(2), GlobalAveragePool2D(), Dense(2)])
-    net.build((8, 8, 3), seed=0)
+    net = network_around(Residual([Conv2D(3, 3), BatchNorm2D()], [Spoiled(3, 1)]))
     assert refused_by(net, images(rng), training=True) != "nobody"
 
 

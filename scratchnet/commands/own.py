@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.machinery
 import importlib.util
 import inspect
 import sys
@@ -82,15 +81,14 @@ def _run(file: str) -> dict[str, Any]:
         printable(f"Running the code of {file}, which may do whatever a program may do."), file=sys.stderr, flush=True
     )
     name = f"own_{path.stem}"
-    loader = importlib.machinery.SourceFileLoader(name, str(path))
-    spec = importlib.util.spec_from_loader(name, loader)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.append(str(path.resolve().parent))
     try:
         # Not what Python keeps compiled: it takes a file of the same size, changed within a second, for the one before.
-        exec(loader.source_to_code(loader.get_data(loader.path), loader.path), vars(module))
+        exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())[:200]
         raise ConfigError(f"{file} could not be run: {type(error).__name__}: {said}") from error

@@ -70,9 +70,8 @@ class Residual(Layer):
         return output_shape
 
     def _forward(self, x: Array, training: bool) -> Array:
-        if training and self.is_all_ours():
-            for way in self.ways:
-                way.trusted = x
+        if training:
+            self.vouch_for(x, self.ways)
         y = self._path.forward(x, training=training)
         return sum_of(y, x if self._shortcut is None else self._shortcut.forward(x, training=training))
 
@@ -85,6 +84,12 @@ class Residual(Layer):
     def is_all_ours(self) -> bool:
         """Whether none of the layers in it is a user's own, which could spoil x, or what is added to it, unseen."""
         return all(map(is_ours, layers_in(self)))
+
+    def vouch_for(self, x: Array, ways: Iterable[Sequential]) -> None:
+        """Tells the ways that the x which each gets next holds numbers only: it was searched as the block's input."""
+        if self.is_all_ours():
+            for way in ways:
+                way.trusted = x
 
     def parameters(self) -> list[Parameter]:
         """Those of the layers, then those of the shortcut."""
