@@ -19,7 +19,6 @@ import math
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -93,7 +92,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
                         new_sums.append(multiply_add(builder, number, b_numbers[v], sums[vectors * r + v]))
                 return [builder.gep(b_here, [INDEX(vectors * wide.count)]), *new_sums]
 
-            zero, before = ir.Constant(wide.kind, [0.0] * wide.count), builder.block
+            zero, before = wide.constant(0.0), builder.block
             with builder.if_then(add):
                 held, go_on = [wide.load(tile_data, i) for i in range(vectors * TILE_ROWS)], builder.block
             at_first = [builder.phi(wide.kind) for _ in held]

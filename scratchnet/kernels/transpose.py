@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 from scratchnet.kernels.machine.jit import kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
-from scratchnet.kernels.machine.vectors import lanes, lanes_of
+from scratchnet.kernels.machine.registers import Vectors
+from scratchnet.kernels.machine.vectors import lanes_of
 
 LITTLE = 16384  # numbers, with which NumPy is through before threads have begun; and nothing needs compiling for it
 
@@ -35,19 +36,10 @@ def _transpose_square_code(typingctx, source, start, step, target, place, stride
     signature = types.void(source, types.intp, types.intp, target, types.intp, types.intp)
 
     def generate(context, builder, signature, arguments):
-        dtype = signature.args[0].dtype
-        side, scalar = lanes(dtype.name), context.get_value_type(dtype)
-        vector, align = ir.VectorType(scalar, side), scalar.get_abi_alignment(context.target_data)
-        lane = ir.VectorType(ir.IntType(32), side)
-
-        def places(array, origin, distance):
-            data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
-            pointer = builder.gep(data, [arguments[origin]])
-            for _ in range(side):
-                yield builder.bitcast(pointer, vector.as_pointer())
-                pointer = builder.gep(pointer, [arguments[distance]])
-
-        rows = [builder.load(pointer, align=align) for pointer in places(0, 1, 2)]
+        vectors = Vectors(context, builder, signature, arguments, like=0)
+        side, lane = vectors.count, vectors.of(ir.IntType(32))
+        _, start, step, _, place, stride = arguments
+        rows = [vectors.load(pointer) for pointer in vectors.along(0, start, step, side)]
         width = side // 2
         while width:
             for i in (i for i in range(side) if not i & width):
@@ -58,8 +50,8 @@ def _transpose_square_code(typingctx, source, start, step, target, place, stride
                 rows[i] = builder.shuffle_vector(above, below, ir.Constant(lane, upper))
                 rows[i + width] = builder.shuffle_vector(above, below, ir.Constant(lane, lower))
             width //= 2
-        for row, pointer in zip(rows, places(3, 4, 5), strict=True):
-            builder.store(row, pointer, align=align)
+        for row, pointer in zip(rows, vectors.along(3, place, stride, side), strict=True):
+            vectors.store(row, pointer)
         return context.get_dummy_value()
 
     return signature, generate

@@ -33,6 +33,13 @@ class Vectors:
         """A pointer to one number of an array."""
         return self.builder.gep(self.array(position).data, [place])
 
+    def along(self, position, start, step, count):
+        """Pointers to `count` numbers of an array, each reached from the one before."""
+        pointer = self.at(position, start)
+        for _ in range(count):
+            yield pointer
+            pointer = self.builder.gep(pointer, [step])
+
     def load(self, pointer, further=0):
         """The vector that begins at a number, or the one that lies so many vectors further on."""
         return self.builder.load(self._place(pointer, further), align=self._alignment(pointer))
@@ -49,10 +56,14 @@ class Vectors:
         """That of one number: a vector may begin at any."""
         return pointer.type.pointee.get_abi_alignment(self.context.target_data)
 
+    def constant(self, number, scalar=None):
+        """The vector that holds a number, known when the kernel is compiled, in each of its places."""
+        return ir.Constant(self.of(scalar or self.scalar), [number] * self.count)
+
     def everywhere(self, number):
         """The vector that holds a number in each of its places."""
         nothing, first = ir.Constant(self.of(number.type), ir.Undefined), ir.IntType(32)(0)
-        places = ir.Constant(self.of(ir.IntType(32)), [0] * self.count)
+        places = self.constant(0, ir.IntType(32))
         return self.builder.shuffle_vector(self.builder.insert_element(nothing, number, first), nothing, places)
 
 
@@ -69,11 +80,12 @@ def loop(builder, start, stop, at_first, step):
     builder.position_at_end(inside)
     k, values = builder.phi(INDEX), [builder.phi(value.type) for value in at_first]
     new, next_k = step(k, values), builder.add(k, INDEX(1))
+    end = builder.block  # another one than `inside`, if step has made blocks
     builder.cbranch(builder.icmp_signed("<", next_k, stop), inside, after)
     builder.position_at_end(after)
     left = [builder.phi(value.type) for value in at_first]
     firsts, agains = [start, *at_first, *at_first], [next_k, *new, *new]
     for phi, first, again in zip([k, *values, *left], firsts, agains, strict=True):
         phi.add_incoming(first, before)
-        phi.add_incoming(again, inside)
+        phi.add_incoming(again, end)
     return left

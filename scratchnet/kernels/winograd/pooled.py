@@ -41,23 +41,20 @@ def pool_window(typingctx, source, index, row_step, column_step, y, winner, targ
         below = builder.add(index, row_step)
         corners = [index, builder.add(index, column_step), below, builder.add(below, column_step)]
         first, second, third, fourth = (vectors.load(vectors.at(0, corner)) for corner in corners)
-        byte = vectors.of(ir.IntType(8))
 
         def larger(a, b, place_of_a, place_of_b):
             """The larger of two vectors, and its corner; the first if they are equal. A NaN is larger than any number."""
             is_first = builder.or_(builder.fcmp_ordered(">=", a, b), builder.fcmp_unordered("uno", a, a))
             return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
 
-        def everywhere(number):
-            return ir.Constant(byte, [number] * vectors.count)
-
-        above, place_above = larger(first, second, everywhere(0), everywhere(1))
-        lower, place_below = larger(third, fourth, everywhere(2), everywhere(3))
+        place = [vectors.constant(number, ir.IntType(8)) for number in range(CUT + 1)]
+        above, place_above = larger(first, second, place[0], place[1])
+        lower, place_below = larger(third, fourth, place[2], place[3])
         best, place_of_best = larger(above, lower, place_above, place_below)
-        nothing, lowest = (ir.Constant(best.type, [number] * vectors.count) for number in (0.0, -math.inf))
+        nothing, lowest = vectors.constant(0.0), vectors.constant(-math.inf)
         cut = builder.and_(builder.fcmp_ordered("<=", best, nothing), builder.fcmp_ordered(">", best, lowest))
         vectors.store(builder.select(cut, nothing, best), vectors.at(4, target))
-        vectors.store(builder.select(cut, everywhere(CUT), place_of_best), vectors.at(5, target))
+        vectors.store(builder.select(cut, place[CUT], place_of_best), vectors.at(5, target))
         return context.get_dummy_value()
 
     return signature, generate
@@ -73,8 +70,7 @@ def share_of_corner(typingctx, dy, winner, index, corner, target, start):
         _, _, index, corner, _, start = arguments
         gradient, won = (vectors.load(vectors.at(position, index)) for position in (0, 1))
         here = builder.icmp_unsigned("==", won, vectors.everywhere(builder.trunc(corner, ir.IntType(8))))
-        nothing = ir.Constant(gradient.type, [0.0] * vectors.count)
-        vectors.store(builder.select(here, gradient, nothing), vectors.at(4, start))
+        vectors.store(builder.select(here, gradient, vectors.constant(0.0)), vectors.at(4, start))
         return context.get_dummy_value()
 
     return signature, generate

@@ -5,12 +5,12 @@ as the few additions and multiplications that are left of it: zeros and ones cos
 sums.
 """
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import helper
-from scratchnet.kernels.machine.vectors import lanes, lanes_of
+from scratchnet.kernels.machine.registers import Vectors, multiply_add
+from scratchnet.kernels.machine.vectors import lanes_of
 from scratchnet.kernels.winograd import toom_cook
 
 TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
@@ -35,28 +35,18 @@ def transform(typingctx, name, taps, source, start, step, target, first, stride)
     signature = types.void(name, taps, source, types.intp, types.intp, target, types.intp, types.intp)
 
     def generate(context, builder, signature, arguments):
-        dtype = signature.args[2].dtype
-        scalar = context.get_value_type(dtype)
-        vector = ir.VectorType(scalar, lanes(dtype.name))
-        align = scalar.get_abi_alignment(context.target_data)
-
-        def pointers(array, origin, distance, count):
-            """Pointers to the vectors, each reached from the one before."""
-            data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
-            pointer = builder.gep(data, [arguments[origin]])
-            for _ in range(count):
-                yield builder.bitcast(pointer, vector.as_pointer())
-                pointer = builder.gep(pointer, [arguments[distance]])
-
-        x = [builder.load(pointer, align=align) for pointer in pointers(2, 3, 4, len(matrix[0]))]
-        for y, pointer in zip(_products(builder, vector, matrix, x), pointers(5, 6, 7, len(matrix)), strict=True):
-            builder.store(y, pointer, align=align)
+        vectors = Vectors(context, builder, signature, arguments, like=2)
+        _, _, _, start, step, _, first, stride = arguments
+        x = [vectors.load(place) for place in vectors.along(2, start, step, len(matrix[0]))]
+        places = vectors.along(5, first, stride, len(matrix))
+        for y, place in zip(_products(builder, vectors, matrix, x), places, strict=True):
+            vectors.store(y, place)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _products(builder, vector, matrix, x):
+def _products(builder, vectors, matrix, x):
     """matrix · x, where x is a list of vectors, with about half of the operations of the definition.
 
     Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d the sums
@@ -68,35 +58,32 @@ def _products(builder, vector, matrix, x):
         for p, q in _pairs(columns):
             folded[p], folded[q] = builder.fadd(x[p], x[q]), builder.fsub(x[p], x[q])
             folded_columns[p], folded_columns[q] = _agreeing(columns[p], columns[q]), _differing(columns[p], columns[q])
-        return [_weighted_sum(builder, vector, row, folded) for row in zip(*folded_columns, strict=True)]
+        return [_weighted_sum(builder, vectors, row, folded) for row in zip(*folded_columns, strict=True)]
     result = [None] * len(matrix)
     for p, q in _pairs(matrix):
-        same = _weighted_sum(builder, vector, _agreeing(matrix[p], matrix[q]), x)
-        different = _weighted_sum(builder, vector, _differing(matrix[p], matrix[q]), x)
+        same = _weighted_sum(builder, vectors, _agreeing(matrix[p], matrix[q]), x)
+        different = _weighted_sum(builder, vectors, _differing(matrix[p], matrix[q]), x)
         result[p], result[q] = builder.fadd(same, different), builder.fsub(same, different)
     return [
-        _weighted_sum(builder, vector, row, x) if done is None else done
+        _weighted_sum(builder, vectors, row, x) if done is None else done
         for row, done in zip(matrix, result, strict=True)
     ]
 
 
-def _weighted_sum(builder, vector, coefficients, x):
+def _weighted_sum(builder, vectors, coefficients, x):
     """Σ_j coefficients[j] · x[j]; None if all coefficients are zero. Terms with ±1 come first: they need no multiplication."""
-
-    def splat(c):
-        return ir.Constant(vector, [float(c)] * vector.count)
 
     terms = sorted(((c, v) for c, v in zip(coefficients, x, strict=True) if c != 0), key=lambda term: abs(term[0]) != 1)
     total = None
     for c, v in terms:
         if total is None:
-            total = v if c == 1 else builder.fmul(v, splat(c))
+            total = v if c == 1 else builder.fmul(v, vectors.constant(float(c)))
         elif c == 1:
             total = builder.fadd(total, v)
         elif c == -1:
             total = builder.fsub(total, v)
         else:
-            total = builder.fadd(total, builder.fmul(v, splat(c), flags=("contract",)), flags=("contract",))
+            total = multiply_add(builder, v, vectors.constant(float(c)), total)
     return total
 
 
