@@ -209,6 +209,17 @@ def test_a_file_is_read_in_one_go():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path
 
 
+def test_the_map_of_the_tests_is_whole():
+    """tests/README.md: every file of tests stands in one row, and every name there is a file."""
+    tests = ROOT / "tests"
+    files = {path.relative_to(tests).with_suffix("").as_posix() for path in tests.rglob("test_*.py")}
+    table = [line.split("|") for line in (tests / "README.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    named = [name for row in table[2:] for name in re.findall(r"`([^`]+)`", row[2])]
+    assert "faults/test_kill" in files
+    assert files == set(named), files ^ set(named)
+    assert len(named) == len(files), [name for name in files if named.count(name) > 1]
+
+
 def public_definitions(tree):
     """Public functions and classes, and the public methods of the classes."""
     for node in tree.body:
