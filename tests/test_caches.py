@@ -90,11 +90,11 @@ def test_where_nothing_answers(monkeypatch):
 @pytest.mark.parametrize(("channels", "filters"), [(3, 32), (64, 128), (512, 512)])
 def test_blocks_are_whole_register_tiles_that_fit(said, channels, filters, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_CACHES", said)
-    making, reading = blocks.making_tiles(channels, 4), blocks.reading_tiles(channels, 4)
-    slot, (group, near) = blocks.slot_tiles(channels, filters, 4), blocks.group_tiles(channels, filters, 4)
+    making, reading = blocks.making_tiles(channels, 64, 4), blocks.reading_tiles(channels, 64, 4)
+    slot, (group, near) = blocks.slot_tiles(channels, filters, 64, 4), blocks.group_tiles(channels, filters, 64, 4)
     for tiles in (making, reading, slot, group):
         assert tiles >= TILE_ROWS
         assert tiles % TILE_ROWS == 0
-    assert making == TILE_ROWS or making * blocks.PANEL_BYTES <= caches().l2 // 2
-    assert reading == TILE_ROWS or reading * (64 * channels * 4 + blocks.PANEL_BYTES) <= caches().l2 // 2
+    assert making == TILE_ROWS or making * 64 * blocks.PANEL_BYTES <= caches().l2 // 2
+    assert reading == TILE_ROWS or reading * 64 * (channels * 4 + blocks.PANEL_BYTES) <= caches().l2 // 2
     assert near == (group * 64 * (channels + filters) * 4 <= caches().l3 // 4)

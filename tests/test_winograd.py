@@ -11,12 +11,13 @@ import scratchnet as sn
 from scratchnet import reference
 from scratchnet.errors import ConfigError
 from scratchnet.kernels import corners, inside
-from scratchnet.kernels.convolution import algorithm, can_use_winograd
+from scratchnet.kernels.convolution import algorithm, can_use_winograd, multiplications, tile_inputs
 from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.vectors import TILE_ROWS
 from scratchnet.kernels.winograd import gradient, tiles, toom_cook
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
+from scratchnet.kernels.winograd.toom_cook import TILE, WHOLE
 from scratchnet.nn.fused import ConvReluPool
 
 # Largest error allowed, relative to the root mean square of the tensor.
@@ -28,9 +29,20 @@ sizes = st.tuples(st.integers(1, 3), st.integers(1, 19), st.integers(1, 19), st.
 @pytest.mark.parametrize("taps", [3, 4, 5, 6, 7])
 def test_the_matrices_are_exact(taps):
     """Aᵀ[(G g) ⊙ (Bᵀ d)]ᵢ = Σ_u g_u d_{i+u}, coefficient by coefficient, in fractions."""
-    a, g, b = toom_cook.output_matrix(taps), toom_cook.filter_matrix(taps), toom_cook.input_matrix()
-    for i, u, k in itertools.product(range(toom_cook.outputs(taps)), range(taps), range(toom_cook.TILE)):
-        assert sum(a[i][p] * g[p][u] * b[p][k] for p in range(toom_cook.TILE)) == (k == i + u)
+    a, g, b = toom_cook.output_matrix(taps, TILE), toom_cook.filter_matrix(taps, TILE), toom_cook.input_matrix(TILE)
+    for i, u, k in itertools.product(range(toom_cook.outputs(taps, TILE)), range(taps), range(TILE)):
+        assert sum(a[i][p] * g[p][u] * b[p][k] for p in range(TILE)) == (k == i + u)
+
+
+@pytest.mark.parametrize("size", WHOLE)
+@pytest.mark.parametrize("taps", [3, 5, 7])
+def test_the_matrices_of_a_whole_image_are_exact(taps, size):
+    """Likewise Σ_j g_{j−i} d_j, counted from the tap in the middle; taps that would meet no pixel have no column."""
+    a, g, b = toom_cook.output_matrix(taps, size), toom_cook.filter_matrix(taps, size), toom_cook.input_matrix(size)
+    points, reach = toom_cook.points(size), toom_cook.reach(taps, size)
+    assert (len(a), len(a[0]), len(g), len(g[0]), len(b), len(b[0])) == (size, points, points, reach, points, size)
+    for i, u, j in itertools.product(range(size), range(reach), range(size)):
+        assert sum(a[i][p] * g[p][u] * b[p][j] for p in range(points)) == (u - reach // 2 == j - i)
 
 
 def problem(seed, shape, taps, dtype):
@@ -56,7 +68,7 @@ def rms(array):
     return np.sqrt(np.mean(array.astype("float64") ** 2))
 
 
-def check_three_passes(seed, shape, taps, dtype):
+def check_three_passes(seed, shape, taps, dtype, inputs=TILE):
     rng, x, weight, bias, pads = problem(seed, shape, taps, dtype)
     wide = [array.astype("float64") for array in (x, weight, bias)]
     padded = reference.pad(wide[0], *pads)
@@ -65,15 +77,15 @@ def check_three_passes(seed, shape, taps, dtype):
     dx, dweight, _ = reference.conv2d_gradient(padded, wide[1], dy.astype("float64"), 1)
     top, _, left, _ = pads
     found = np.empty(y.shape, dtype)
-    winograd.forward(x, weight, bias, top, left, found)
+    winograd.forward(x, weight, bias, top, left, inputs, found)
     assert_close(found, y, x, weight)
     found = np.empty_like(x)
-    winograd.backward_input(dy, NOT_POOLED, weight, top, left, found)
+    winograd.backward_input(dy, NOT_POOLED, weight, top, left, inputs, found)
     assert_close(found, reference.pad_gradient(dx, *pads), dy, weight)
     found = np.ones_like(weight)
-    winograd.backward_weight(x, dy, NOT_POOLED, top, left, *dy.shape[1:3], found, False)
+    winograd.backward_weight(x, dy, NOT_POOLED, top, left, inputs, *dy.shape[1:3], found, False)
     assert_close(found, dweight, x, dy)
-    winograd.backward_weight(x, dy, NOT_POOLED, top, left, *dy.shape[1:3], found, True)
+    winograd.backward_weight(x, dy, NOT_POOLED, top, left, inputs, *dy.shape[1:3], found, True)
     assert_close(found, 2 * dweight, x, dy)
 
 
@@ -93,18 +105,18 @@ def test_a_sum_over_several_blocks_of_tiles(shape, monkeypatch):
 def small_blocks(monkeypatch, near=False):
     """As on a machine with tiny caches; and all filters are transformed at once. near: whether a group's V and dM fit in L3."""
     for name in ("making_tiles", "reading_tiles"):
-        monkeypatch.setattr(winograd, name, lambda channels, itemsize: TILE_ROWS)
+        monkeypatch.setattr(winograd, name, lambda channels, points, itemsize: TILE_ROWS)
     monkeypatch.setattr(winograd, "FEW", 0)
-    monkeypatch.setattr(gradient, "slot_tiles", lambda channels, filters, itemsize: 2 * TILE_ROWS)
-    monkeypatch.setattr(gradient, "group_tiles", lambda channels, filters, itemsize: (2 * TILE_ROWS, near))
+    monkeypatch.setattr(gradient, "slot_tiles", lambda channels, filters, points, itemsize: 2 * TILE_ROWS)
+    monkeypatch.setattr(gradient, "group_tiles", lambda channels, filters, points, itemsize: (2 * TILE_ROWS, near))
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-@pytest.mark.parametrize("shape", [(3, 20, 20, 3, 40), (2, 18, 18, 40, 72), (2, 16, 16, 72, 136)])
+@pytest.mark.parametrize("shape", [(3, 20, 20, 3, 40), (2, 18, 18, 40, 72), (2, 16, 16, 72, 136), (37, 4, 4, 40, 72)])
 def test_the_sizes_of_blocks_change_no_bit(shape, pooled, monkeypatch):
     """Caches of any size, filters that are transformed at once or where they are used: the same sums in the same order."""
     rng, x, weight, bias, (top, _, left, _) = problem(5, shape, 5, "float32")
-    size = shape[1] // 2 if pooled else shape[1]
+    size, inputs = shape[1] // 2 if pooled else shape[1], shape[1] if shape[1] in WHOLE else TILE
     dy = rng.normal(size=(shape[0], size, size, shape[4])).astype("float32")
     found = []
     for tiny, near in [(False, False), (True, False), (True, True)]:
@@ -113,11 +125,11 @@ def test_the_sizes_of_blocks_change_no_bit(shape, pooled, monkeypatch):
         y, dx, dweight, winner = np.empty_like(dy), np.empty_like(x), np.empty_like(weight), NOT_POOLED
         if pooled:
             winner = np.empty(dy.shape, np.uint8)
-            winograd.forward_pooled(x, weight, bias, top, left, y, winner)
+            winograd.forward_pooled(x, weight, bias, top, left, inputs, y, winner)
         else:
-            winograd.forward(x, weight, bias, top, left, y)
-        winograd.backward_input(dy, winner, weight, top, left, dx)
-        winograd.backward_weight(x, dy, winner, top, left, *shape[1:3], dweight, False)
+            winograd.forward(x, weight, bias, top, left, inputs, y)
+        winograd.backward_input(dy, winner, weight, top, left, inputs, dx)
+        winograd.backward_weight(x, dy, winner, top, left, inputs, *shape[1:3], dweight, False)
         found.append([y, dx, dweight])
     for one, *others in zip(*found, strict=True):
         for other in others:
@@ -138,6 +150,21 @@ def test_other_sizes_of_filters(taps, dtype):
         check_pooled((3, 9, 7, 3, 24), taps, dtype)
 
 
+def few_or_slow(*few):
+    """Taps, pixels of a whole image along an axis, and type; all but a few take long, as each is compiled."""
+    cases = [(taps, size, dtype) for taps in (3, 5, 7) for size in WHOLE for dtype in TOLERANCE if size <= taps]
+    return [pytest.param(*case, marks=[] if case in few else pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("taps", "size", "dtype"), few_or_slow((5, 2, "float32"), (5, 4, "float32"), (5, 4, "float64"))
+)
+def test_a_whole_image_is_a_tile(taps, size, dtype):
+    for images, channels, filters in [(1, 1, 1), (11, 20, 40), (5, 37, 16), (9, 64, 96)]:
+        check_three_passes(1, (images, size, size, channels, filters), taps, dtype, size)
+        check_pooled((images, size, size, channels, filters), taps, dtype, size)
+
+
 def test_more_padding_than_the_filter_is_large(rng):
     """Tiles that lie wholly beside the image."""
     x, weight = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(5, 5, 5, 6))
@@ -145,13 +172,13 @@ def test_more_padding_than_the_filter_is_large(rng):
     y = reference.conv2d(padded, weight, np.zeros(6), 1)
     dx, dweight, _ = reference.conv2d_gradient(padded, weight, y, 1)
     found = np.empty_like(y)
-    winograd.forward(x, weight, np.zeros(6), 9, 9, found)
+    winograd.forward(x, weight, np.zeros(6), 9, 9, TILE, found)
     assert_close(found, y)
     found = np.empty_like(x)
-    winograd.backward_input(y, NOT_POOLED, weight, 9, 9, found)
+    winograd.backward_input(y, NOT_POOLED, weight, 9, 9, TILE, found)
     assert_close(found, reference.pad_gradient(dx, 9, 9, 9, 9))
     found = np.empty_like(weight)
-    winograd.backward_weight(x, y, NOT_POOLED, 9, 9, *y.shape[1:3], found, False)
+    winograd.backward_weight(x, y, NOT_POOLED, 9, 9, TILE, *y.shape[1:3], found, False)
     assert_close(found, dweight)
 
 
@@ -163,7 +190,7 @@ def test_pooled(shape, dtype):
     check_pooled(shape, 5, dtype)
 
 
-def check_pooled(shape, taps, dtype):
+def check_pooled(shape, taps, dtype, inputs=TILE):
     """With ReLU and max-pooling in the same kernel, against the three textbook operations and their gradients."""
     rng, x, weight, bias, pads = problem(3, shape, taps, dtype)
     top, _, left, _ = pads
@@ -173,16 +200,16 @@ def check_pooled(shape, taps, dtype):
     r = reference.relu(z)
     y = np.empty((len(z), z.shape[1] // 2, z.shape[2] // 2, z.shape[3]), dtype)
     winner = np.empty(y.shape, np.uint8)
-    winograd.forward_pooled(x, weight, (0.1 * bias).astype(dtype), top, left, y, winner)
+    winograd.forward_pooled(x, weight, (0.1 * bias).astype(dtype), top, left, inputs, y, winner)
     assert_close(y, reference.max_pool2d(r, 2, 2))
     dy = rng.normal(size=y.shape).astype(dtype)
     dz = reference.relu_gradient(z, reference.max_pool2d_gradient(r, dy.astype("float64"), 2, 2))
     dx, dweight, dbias = reference.conv2d_gradient(padded, wide[1], dz, 1)
     found = np.empty_like(x)
-    winograd.backward_input(dy, winner, weight, top, left, found)
+    winograd.backward_input(dy, winner, weight, top, left, inputs, found)
     assert_close(found, reference.pad_gradient(dx, *pads))
     found = np.empty_like(weight)
-    winograd.backward_weight(x, dy, winner, top, left, *z.shape[1:3], found, False)
+    winograd.backward_weight(x, dy, winner, top, left, inputs, *z.shape[1:3], found, False)
     assert_close(found, dweight)
     assert_close(winograd.backward_bias(dy, winner), dbias)
     if corners.fits((taps, taps), x.shape[3], dtype):
@@ -257,17 +284,20 @@ def test_what_is_fused_and_what_is_not():
 
 
 def geometry(taps, stride, input_shape, output_shape):
-    return Geometry(input_shape, output_shape, (taps, taps), stride, (0, 0, 0, 0))
+    return Geometry(input_shape, output_shape, (taps, taps), stride, (taps // 2,) * 4)
 
 
 def test_the_choice(monkeypatch):
     monkeypatch.delenv("SCRATCHNET_CONV", raising=False)
     large, deep, tiny = ((64, 64, 64), (64, 64, 128)), ((4, 4, 256), (4, 4, 512)), ((2, 2, 256), (2, 2, 512))
+    flat = (2, 3, 256), (2, 3, 512)
     halved = ((64, 64, 64), (32, 32, 128))
     assert algorithm(geometry(5, 1, *large), 16) == "winograd"
     assert algorithm(geometry(5, 1, *deep), 1) == "direct"  # transforming the filters would cost more than it saves
     assert algorithm(geometry(5, 1, *deep), 16) == "winograd"
-    assert algorithm(geometry(5, 1, *tiny), 64) == "inside"  # most of the filter lies beside the image
+    assert algorithm(geometry(5, 1, *tiny), 1) == "direct"
+    assert algorithm(geometry(5, 1, *tiny), 64) == "winograd"
+    assert algorithm(geometry(5, 1, *flat), 64) == "inside"  # most of the filter lies beside the image
     assert algorithm(geometry(3, 1, *deep), 64) == "winograd"
     assert algorithm(geometry(5, 2, *halved), 16) == "direct"
     assert not can_use_winograd((1, 1), 1)
@@ -280,6 +310,24 @@ def test_the_choice(monkeypatch):
     monkeypatch.setenv("SCRATCHNET_CONV", "fast")
     with pytest.raises(ConfigError, match="must be direct or winograd, got 'fast'"):
         algorithm(geometry(5, 1, *large), 16)
+
+
+def test_which_images_are_a_tile():
+    """Square ones of 2 to 4 pixels on a side, with as many outputs; their multiplications are counted as they are made."""
+
+    def made(size, outputs, pads, taps=5):
+        of = Geometry((*size, 3), (*outputs, 7), (taps, taps), 1, pads)
+        return tile_inputs(of), multiplications("winograd", of, 2) // (2 * 3 * 7)
+
+    assert made((4, 4), (4, 4), (2, 2, 2, 2)) == (4, 49)
+    assert made((3, 3), (3, 3), (3, 3, 3, 3), taps=7) == (3, 25)
+    assert made((2, 2), (2, 2), (1, 1, 1, 1), taps=3) == (2, 9)
+    assert made((1, 1), (1, 1), (2, 2, 2, 2)) == (TILE, 64)
+    assert made((4, 4), (4, 4), (1, 1, 1, 1), taps=3) == (TILE, 64)  # a tile of six points would do
+    assert made((5, 5), (5, 5), (2, 2, 2, 2)) == (TILE, 256)
+    assert made((4, 3), (4, 3), (2, 2, 2, 2)) == (TILE, 64)
+    assert made((4, 4), (4, 4), (1, 3, 2, 2)) == (TILE, 64)  # as many outputs, but not around the same pixels
+    assert made((4, 4), (2, 2), (1, 1, 1, 1)) == (TILE, 64)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -369,17 +417,19 @@ import hashlib, sys
 import numpy as np
 import scratchnet as sn
 from scratchnet.nn.fused import ConvReluPool
-from scratchnet.kernels.convolution import algorithm
+from scratchnet.kernels.convolution import algorithm, tile_inputs
 from scratchnet.kernels.machine.threads import set_threads
 
 set_threads(int(sys.argv[1]))
 rng = np.random.default_rng(0)
 network = sn.Sequential([
-    sn.Conv2D(40, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2), sn.Conv2D(24, kernel_size=5), sn.Flatten(), sn.Dense(2),
+    sn.Conv2D(40, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2), sn.Conv2D(24, kernel_size=5), sn.MaxPool2D(4),
+    sn.Conv2D(40, kernel_size=5), sn.ReLU(), sn.MaxPool2D(2), sn.Flatten(), sn.Dense(2),
 ])
 network.build((32, 32, 3), seed=0)
 assert isinstance(network._steps[0], ConvReluPool)
 assert algorithm(network.layers[0].geometry, 9) == "winograd"
+assert tile_inputs(network.layers[5].geometry) == 4
 loss, optimizer = sn.SoftmaxCrossEntropy(), sn.Adam(network.parameters(), 1e-3, l2=5e-4)
 x, labels = rng.normal(size=(9, 32, 32, 3)).astype("float32"), rng.integers(0, 2, 9)
 for step in range(3):

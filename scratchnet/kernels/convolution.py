@@ -3,7 +3,8 @@
 There are three, and `algorithm` chooses the one of the smallest cost for a batch:
 
     "direct"    25 products for each output of a 5 × 5 filter, as `reference.conv2d` says     direct.py
-    "winograd"  the same from 64 products for 16 outputs, for square filters at stride 1      winograd/passes.py
+    "winograd"  the same from 64 products for 16 outputs, for square filters at stride 1;
+                of a whole image of 4 × 4 pixels from 49, of 2 × 2 from 9                     winograd/passes.py
     "inside"    the products of "direct" without those by the zeros around small images       inside.py
 
 All compute what `reference.conv2d` and `reference.conv2d_gradient` say, to rounding. `forward_pooled` computes ReLU and a
@@ -22,7 +23,7 @@ from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import NOT_POOLED
-from scratchnet.kernels.winograd.toom_cook import TILE, outputs
+from scratchnet.kernels.winograd.toom_cook import TILE, WHOLE, outputs, points
 
 # The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
 # 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back; 3 channels take as long as 16.
@@ -49,7 +50,7 @@ def forward(geometry, x, weight, bias):
     if how == "winograd":
         top, _, left, _ = geometry.pads
         y = empty((len(x), *geometry.output_shape), x.dtype)
-        winograd.forward(x, weight, bias, top, left, y)
+        winograd.forward(x, weight, bias, top, left, tile_inputs(geometry), y)
     elif how == "inside":
         y = inside.forward(geometry, x, weight, bias)
     else:
@@ -64,7 +65,7 @@ def forward_pooled(geometry, x, weight, bias):
     top, _, left, _ = geometry.pads
     shape = len(x), out_height // 2, out_width // 2, filters
     y, winner = empty(shape, x.dtype), empty(shape, np.uint8)
-    winograd.forward_pooled(x, weight, bias, top, left, y, winner)
+    winograd.forward_pooled(x, weight, bias, top, left, tile_inputs(geometry), y, winner)
     return y, Remembered("winograd", x, winner)
 
 
@@ -83,7 +84,8 @@ def backward_weight(geometry, remembered, dy, dweight, accumulate):
     if winner.size and corners.fits(dweight.shape[:2], dweight.shape[2], dweight.dtype):
         corners.backward_weight(x, dy, winner, top, left, dweight, accumulate)
     elif how == "winograd":
-        winograd.backward_weight(x, dy, winner, top, left, out_height, out_width, dweight, accumulate)
+        inputs = tile_inputs(geometry)
+        winograd.backward_weight(x, dy, winner, top, left, inputs, out_height, out_width, dweight, accumulate)
     elif how == "inside":
         inside.backward_weight(geometry, x, dy, dweight, accumulate)
     else:
@@ -97,7 +99,7 @@ def backward_input(geometry, remembered, dy, weight):
         return products.backward_input(geometry, dy, weight)
     top, _, left, _ = geometry.pads
     dx = empty((len(dy), *geometry.input_shape), dy.dtype)
-    winograd.backward_input(dy, remembered.winner, weight, top, left, dx)
+    winograd.backward_input(dy, remembered.winner, weight, top, left, tile_inputs(geometry), dx)
     return dx
 
 
@@ -111,7 +113,7 @@ def can_use_winograd(kernel_size: tuple[int, int], stride: int) -> bool:
 def can_pool_inside(kernel_size: tuple[int, int], stride: int) -> bool:
     """Whether ReLU and a 2 × 2 max-pooling can be part of the pass: the tiles of this filter's size must have an even number of
     outputs."""
-    return can_use_winograd(kernel_size, stride) and outputs(kernel_size[0]) % 2 == 0
+    return can_use_winograd(kernel_size, stride) and outputs(kernel_size[0], TILE) % 2 == 0
 
 
 def pools_inside(geometry: Geometry, images: int) -> bool:
@@ -131,11 +133,12 @@ def algorithm(geometry: Geometry, images: int) -> str:
     channels, filters = geometry.input_shape[2], geometry.output_shape[2]
     costs = {"direct": multiplications("direct", geometry, images)}
     if can_use_winograd(geometry.kernel_size, geometry.stride):
-        tiles = images * tiles_of_image(geometry.kernel_size[0], geometry.output_shape)
+        tiles = images * tiles_of_image(geometry)
         products = -(-tiles // ROWS) * ROWS * TILE**2 * channels * filters
         inputs, results = (-(-count // CHANNELS_OF_TRANSFORM) * CHANNELS_OF_TRANSFORM for count in (channels, filters))
         transforms = tiles * (TRANSFORM_INPUTS * inputs + TRANSFORM_OUTPUTS * results)
-        costs["winograd"] = products + transforms + TRANSFORM_FILTERS * channels * filters
+        cost = products + transforms + TRANSFORM_FILTERS * channels * filters  # of tiles of 8 × 8 points
+        costs["winograd"] = cost * points(tile_inputs(geometry)) ** 2 // TILE**2
     if forced:
         return forced if forced in costs else "direct"
     if geometry.output_shape[0] * geometry.output_shape[1] <= FEW_PIXELS:
@@ -148,7 +151,7 @@ def multiplications(name: str, geometry: Geometry, images: int) -> int:
     """The multiplications of an algorithm in one pass over the batch: forward, or for one of the two gradients."""
     channels, (out_height, out_width, filters) = geometry.input_shape[2], geometry.output_shape
     if name == "winograd":
-        for_each_pair = tiles_of_image(geometry.kernel_size[0], geometry.output_shape) * TILE**2
+        for_each_pair = tiles_of_image(geometry) * points(tile_inputs(geometry)) ** 2
     elif name == "inside":
         for_each_pair = len(inside.pairs_inside(geometry))
     else:
@@ -156,6 +159,14 @@ def multiplications(name: str, geometry: Geometry, images: int) -> int:
     return images * for_each_pair * channels * filters
 
 
-def tiles_of_image(taps: int, output_shape: tuple[int, int, int]) -> int:
+def tiles_of_image(geometry: Geometry) -> int:
     """Tiles that cover the outputs of one image."""
-    return -(-output_shape[0] // outputs(taps)) * -(-output_shape[1] // outputs(taps))
+    size = outputs(geometry.kernel_size[0], tile_inputs(geometry))
+    return -(-geometry.output_shape[0] // size) * -(-geometry.output_shape[1] // size)
+
+
+def tile_inputs(geometry: Geometry) -> int:
+    """Inputs of a tile along one axis: 8, or all of a small square image, no larger than the filter, with as many outputs."""
+    (height, width, _), taps = geometry.input_shape, geometry.kernel_size[0]
+    same = geometry.output_shape[:2] == (height, width) and geometry.pads == (taps // 2,) * 4
+    return height if same and height == width <= taps and height in WHOLE else TILE

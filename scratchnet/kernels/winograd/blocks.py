@@ -1,6 +1,7 @@
 """How many tiles go together: the caches decide (`machine/caches.py`), and no bit of a result hangs on it.
 
-Each number should come from the far cache once and be used often while it is near. C channels, F filters, 4 bytes each:
+Each number should come from the far cache once and be used often while it is near. C channels, F filters, 4 bytes each, and
+64 points, or the fewer of whole images:
 
     forward, U    V of T tiles      64 · T · C       made once for the group, read once for each panel of filters: L2
     is read       M of one panel    64 · T · 32      L2
@@ -25,34 +26,38 @@ Sums run on in one order, whatever T is: `tile_product` goes on from what the ti
 from scratchnet.kernels.machine.caches import caches
 from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
-from scratchnet.kernels.winograd.toom_cook import TILE
 
-PANEL_BYTES = TILE**2 * TILE_VECTORS * VECTOR_BYTES  # of one tile's M, for one panel of filters; of one channel's U
+PANEL_BYTES = TILE_VECTORS * VECTOR_BYTES  # of one tile's M at one point, for one panel of filters; of one channel's U
 MOST = 32 * TILE_ROWS  # tiles: more bring nothing
 
 
-def reading_tiles(channels: int, itemsize: int) -> int:
+def reading_tiles(channels: int, points: int, itemsize: int) -> int:
     """Tiles of a group in the forward pass that reads its transformed filters; whole register tiles."""
-    return _whole(caches().l2 * 3 // 8 // (TILE**2 * channels * itemsize + PANEL_BYTES))
+    return _whole(caches().l2 * 3 // 8 // (points * (channels * itemsize + PANEL_BYTES)))
 
 
-def making_tiles(channels: int, itemsize: int) -> int:
+def making_tiles(channels: int, points: int, itemsize: int) -> int:
     """Tiles of a group in the forward pass that makes them where it uses them; whole register tiles."""
-    panel_of_u = channels * PANEL_BYTES
-    by_l2 = caches().l2 // (2 if panel_of_u > caches().l2 // 2 else 4) // PANEL_BYTES
-    by_l3 = caches().l3 // 2 // thread_count() // (TILE**2 * channels * itemsize)
+    panel_of_m = points * PANEL_BYTES
+    by_l2 = caches().l2 // (2 if channels * panel_of_m > caches().l2 // 2 else 4) // panel_of_m
+    by_l3 = caches().l3 // 2 // thread_count() // (points * channels * itemsize)
     return _whole(min(by_l2, by_l3))
 
 
-def slot_tiles(channels: int, filters: int, itemsize: int) -> int:
+def is_near(channels: int, tiles: int, points: int, itemsize: int) -> bool:
+    """Whether V of so many tiles fits in the shared cache, so that tasks which multiply it with other filters need not make it anew."""
+    return points * channels * tiles * itemsize <= caches().l3 // 4
+
+
+def slot_tiles(channels: int, filters: int, points: int, itemsize: int) -> int:
     """Tiles of a block where each task sums up a dU of its own; whole register tiles."""
-    room = caches().l2 * 7 // 8 - TILE**2 * channels * filters * itemsize
-    return _whole(min(room // (TILE**2 * (channels + filters) * itemsize), 4 * TILE_ROWS))
+    room = caches().l2 * 7 // 8 - points * channels * filters * itemsize
+    return _whole(min(room // (points * (channels + filters) * itemsize), 4 * TILE_ROWS))
 
 
-def group_tiles(channels: int, filters: int, itemsize: int) -> tuple[int, bool]:
+def group_tiles(channels: int, filters: int, points: int, itemsize: int) -> tuple[int, bool]:
     """Tiles of a group whose V and dM wait for dU, and whether they wait in the shared cache."""
-    by_l3 = caches().l3 // 4 // (TILE**2 * (channels + filters) * itemsize)
+    by_l3 = caches().l3 // 4 // (points * (channels + filters) * itemsize)
     as_large_as_du = channels * filters // (channels + filters)
     near = by_l3 >= max(as_large_as_du, TILE_ROWS)
     return _whole(by_l3 if near else as_large_as_du * 3 // 2, most=1 << 20), near

@@ -12,15 +12,15 @@ from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
 from scratchnet.kernels.transpose import transpose_square
-from scratchnet.kernels.winograd.tiles import GAP, POINTS
-from scratchnet.kernels.winograd.toom_cook import TILE
+from scratchnet.kernels.winograd.tiles import GAP
+from scratchnet.kernels.winograd.toom_cook import points, reach
 from scratchnet.kernels.winograd.transforms import FROM_FILTERS, TO_FILTERS, transform_square
 
 BLOCK = 4 * TILE_ROWS  # channels in a block: 64 points × 32 channels × 32 filters in float32 are 256 KB
 
 
-def transformed_filters(weight, backward):
-    """U of filters (T, T, C, F), in the panels of the products: (panels, 64, C and a gap, panel width).
+def transformed_filters(weight, inputs, backward):
+    """U of filters (T, T, C, F), in the panels of the products: (panels, points, C and a gap, panel width).
 
     backward: of the filters of the backward pass, whose channels are the F here.
     """
@@ -28,36 +28,37 @@ def transformed_filters(weight, backward):
     if backward:
         channels, filters = filters, channels
     columns = panel_width(weight.dtype, filters)
-    u = empty((-(-filters // columns), POINTS, channels + GAP, columns), weight.dtype)
-    transform_kernel(taps)(weight, backward, u)
+    u = empty((-(-filters // columns), points(inputs) ** 2, channels + GAP, columns), weight.dtype)
+    transform_kernel(taps)(weight, inputs, backward, u)
     return u
 
 
 @helper
-def copy_filters(weight, c, first, patch, columns):
-    """patch (taps, columns), flat: the filters from `first` on for input channel c; zeros beyond the last."""
+def copy_filters(weight, c, first, met, patch, columns):
+    """patch (met, met, columns), flat: the filters from `first` on for input channel c, their taps in the middle; zeros beyond the last."""
     taps, _, _, filters = weight.shape
-    used = min(columns, filters - first)
+    used, rim = min(columns, filters - first), (taps - met) // 2
     patch[:] = 0
-    for tap in range(taps * taps):
-        here, place = weight[tap // taps, tap % taps, c, first : first + used], patch[tap * columns :]
+    for tap in range(met * met):
+        here, place = weight[rim + tap // met, rim + tap % met, c, first : first + used], patch[tap * columns :]
         for f in range(used):
             place[f] = here[f]
 
 
 @helper
-def turn_filters(weight, first_channel, first_filter, patch, rows, columns):
-    """patch (taps, rows, columns), flat: the filters of the backward pass, turned by 180° and with the channel axes exchanged.
+def turn_filters(weight, first_channel, first_filter, met, patch, rows, columns):
+    """patch (met, met, rows, columns), flat: the filters of the backward pass, turned by 180° and with the channel axes exchanged.
 
     Its rows are the filters of weight (T, T, C, F) from first_filter on, its columns the channels from first_channel on; zeros
     beyond the last of either.
     """
     taps, _, channels, filters = weight.shape
-    side = lanes_of(weight)
+    side, rim = lanes_of(weight), (taps - met) // 2
     weight_flat = weight.reshape(-1)
     whole = first_channel + columns <= channels and first_filter + rows <= filters and rows % side == 0
-    for tap in range(taps * taps):
-        start = ((taps * taps - 1 - tap) * channels + first_channel) * filters + first_filter
+    for tap in range(met * met):
+        turned = (taps - 1 - rim - tap // met) * taps + taps - 1 - rim - tap % met
+        start = (turned * channels + first_channel) * filters + first_filter
         place = tap * rows * columns
         if whole:
             for c in range(0, columns, side):
@@ -73,63 +74,73 @@ def turn_filters(weight, first_channel, first_filter, patch, rows, columns):
 
 
 @helper
-def transform_block(weight, backward, taps, panel, first, last, u, place):
+def transform_block(weight, backward, taps, inputs, panel, first, last, u, place):
     """u[point, place + c − first] = G g Gᵀ of the panel's filters for channels c from `first` to last − 1.
 
-    weight (T, T, C, F), u (64, rows, panel width); zero beyond the last filter. backward: the filters of the backward pass are
+    weight (T, T, C, F), u (points, rows, panel width); zero beyond the last filter. backward: the filters of the backward pass are
     meant, which are turned by 180° and whose channels are the F here.
     """
     _, distance, columns = u.shape
     _, _, channels, filters = weight.shape
     vector = lanes_of(u)
+    side, met = points(inputs), reach(taps, inputs)
+    rim = (taps - met) // 2
     u_flat = u.reshape(-1)
     rows = last - first if backward else 1
-    patch = scratch(taps * taps * rows * columns, u)
-    half = scratch(TILE * taps * vector, u)
+    patch = scratch(met * met * rows * columns, u)
+    half = scratch(side * met * vector, u)
     if backward:
-        turn_filters(weight, panel * columns, first, patch, rows, columns)
+        turn_filters(weight, panel * columns, first, met, patch, rows, columns)
     for c in range(first, last):
+        source, start, row_step, column_step = patch, 0, met * columns, columns
         if backward:
-            source, start, step = patch, (c - first) * columns, rows * columns
+            start, row_step, column_step = (c - first) * columns, met * rows * columns, rows * columns
         elif panel * columns + columns <= filters:
-            source, start, step = weight.reshape(-1), c * filters + panel * columns, channels * filters
+            source, row_step, column_step = weight.reshape(-1), taps * channels * filters, channels * filters
+            start = rim * (row_step + column_step) + c * filters + panel * columns
         else:
-            source, start, step = patch, 0, columns
-            copy_filters(weight, c, panel * columns, patch, columns)
+            copy_filters(weight, c, panel * columns, met, patch, columns)
         for f in range(0, columns, vector):
             target = (place + c - first) * columns + f
             transform_square(
-                TO_FILTERS, taps, source, start + f, taps * step, step, taps,
-                u_flat, target, TILE * distance * columns, distance * columns, half,
+                TO_FILTERS, taps, inputs, source, start + f, row_step, column_step, met,
+                u_flat, target, side * distance * columns, distance * columns, half,
             )  # fmt: skip
 
 
 @helper
-def transform_block_back(du, taps, panel, first, last, dweight, accumulate):
+def transform_block_back(du, taps, inputs, panel, first, last, dweight, accumulate):
     """dweight = Gᵀ dU G of the panel's filters for channels from `first` to last − 1, or the same added to it.
 
-    du (64, rows, panel width): its row 0 is channel `first`. dweight (T, T, C, F).
+    du (points, rows, panel width): its row 0 is channel `first`. dweight (T, T, C, F).
     """
-    points, distance, columns = du.shape
-    side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+    _, distance, columns = du.shape
+    _, _, channels, filters = dweight.shape
     vector = lanes_of(du)
-    du_flat = du.reshape(-1)
-    half = scratch(taps * TILE * vector, du)
-    patch = scratch(taps * taps * columns, du)
-    for c in range(first, last):
+    side, met = points(inputs), reach(taps, inputs)
+    rim = (taps - met) // 2
+    du_flat, dweight_flat = du.reshape(-1), dweight.reshape(-1)
+    rows, first_filter = last - first, panel * columns
+    used = min(columns, filters - first_filter)
+    half = scratch(met * side * vector, du)
+    patch = scratch(met * met * rows * columns, du)
+    for c in range(rows):
         for f in range(0, columns, vector):
             transform_square(
-                FROM_FILTERS, taps, du_flat, (c - first) * columns + f, TILE * distance * columns, distance * columns, side,
-                patch, f, taps * columns, columns, half,
+                FROM_FILTERS, taps, inputs, du_flat, c * columns + f, side * distance * columns, distance * columns, side,
+                patch, c * columns + f, met * rows * columns, rows * columns, half,
             )  # fmt: skip
-        for tap in range(taps * taps):
-            gradient = dweight[tap // taps, tap % taps, c, panel * columns : (panel + 1) * columns]
+    for tap in range(met * met):
+        in_filter = (rim + tap // met) * taps + rim + tap % met
+        for c in range(rows):
+            place = (in_filter * channels + first + c) * filters + first_filter
+            gradient, values = dweight_flat[place : place + used], patch[(tap * rows + c) * columns :]
             if accumulate:
-                for f in range(gradient.size):
-                    gradient[f] += patch[tap * columns + f]
+                for f in range(used):
+                    gradient[f] += values[f]
             else:
-                for f in range(gradient.size):
-                    gradient[f] = patch[tap * columns + f]
+                for f in range(used):
+                    gradient[f] = values[f]
 
 
 @functools.cache
@@ -137,14 +148,14 @@ def transform_kernel(taps):
     """The kernel for filters of taps × taps; compiled when it is first called."""
 
     @kernel
-    def transform_filters(weight, backward, u):
+    def transform_filters(weight, inputs, backward, u):
         """u[panel, point, c] = G g Gᵀ, a step of `reference.conv2d`: weight (T, T, C, F) → u (panels, 64, C and a gap, panel width)."""
         channels = weight.shape[3] if backward else weight.shape[2]
         blocks = (channels + BLOCK - 1) // BLOCK
         for task in prange(u.shape[0] * blocks):
             rules = flush_denormals()
             panel, first = task // blocks, task % blocks * BLOCK
-            transform_block(weight, backward, taps, panel, first, min(channels, first + BLOCK), u[panel], first)
+            transform_block(weight, backward, taps, inputs, panel, first, min(channels, first + BLOCK), u[panel], first)
             restore(rules)
 
     return transform_filters

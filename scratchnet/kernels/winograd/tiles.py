@@ -14,15 +14,15 @@ from scratchnet.kernels.machine.jit import helper
 from scratchnet.kernels.machine.memory import scratch
 from scratchnet.kernels.machine.vectors import lanes, lanes_of
 from scratchnet.kernels.winograd.pooled import CUT, is_pooled, pool_window, share_of_corner
-from scratchnet.kernels.winograd.toom_cook import TILE
+from scratchnet.kernels.winograd.toom_cook import outputs, points
 from scratchnet.kernels.winograd.transforms import FROM_OUTPUTS, TO_INPUTS, TO_OUTPUTS, transform_square
-
-POINTS = TILE * TILE
 
 
 class Tiling(NamedTuple):
-    """How an image is covered: rows × columns tiles, the first of them `top` rows above and `left` columns before the image."""
+    """How an image is covered: rows × columns tiles of inputs × inputs pixels, the first of them `top` rows above and `left`
+    columns before the image."""
 
+    inputs: int
     rows: int
     columns: int
     top: int
@@ -39,6 +39,11 @@ class Places(NamedTuple):
 GAP = (
     2  # rows left empty between two points: at a distance of a power of two all 64 would share a few lines of the cache
 )
+
+
+def shape_of_v(channels, inputs, tiles, dtype):
+    """V's: (points, slices of channels, tiles and a gap, vector)."""
+    return points(inputs) ** 2, -(-channels // lanes(dtype)), tiles + GAP, lanes(dtype)
 
 
 @functools.lru_cache(64)
@@ -101,42 +106,43 @@ def unpool_patch(x, winner, n, row, column, first, patch, size, depth):
 
 
 @helper
-def inputs_of_tiles(x, winner, tiling, m, first, begin, end, v):
+def inputs_of_tiles(x, winner, tiling, taps, first, begin, end, v):
     """v[:, :, begin:end] = Bᵀ d B of the tiles with numbers first + begin, …, first + end − 1; v (64, slices, tiles, vector).
 
     x (N, H, W, C); with `winner` the array is meant from which 2 × 2 max-pooling left x. m: outputs of a tile on a side.
     """
     _, height, width, channels = x.shape
     _, slices, tiles, vector = v.shape
-    side = v.shape[0] // TILE  # a loop over TILE itself the compiler would write out eight times
+    inputs = tiling.inputs
+    m, lines = outputs(taps, inputs), points(inputs)
     depth = slices * vector
-    patch = scratch(TILE * TILE * depth, v)
-    half = scratch(TILE * TILE * vector, v)
+    patch = scratch(inputs * inputs * depth, v)
+    half = scratch(lines * inputs * vector, v)
     v_flat = v.reshape(-1)
     for t in range(begin, end):
         n, i, j = position(first + t, tiling)
         row, column = i * m - tiling.top, j * m - tiling.left
-        source, start, row_step, column_step = patch, 0, TILE * depth, depth
-        inside = row >= 0 and column >= 0 and row + TILE <= height and column + TILE <= width
+        source, start, row_step, column_step = patch, 0, inputs * depth, depth
+        inside = row >= 0 and column >= 0 and row + inputs <= height and column + inputs <= width
         first_pixel = ((n * height + row) * width + column) * channels
         # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
-        last_read = first_pixel + ((TILE - 1) * width + TILE - 1) * channels + depth
+        last_read = first_pixel + ((inputs - 1) * width + inputs - 1) * channels + depth
         if is_pooled(winner):
-            unpool_patch(x, winner, n, row, column, 0, patch, TILE, depth)
+            unpool_patch(x, winner, n, row, column, 0, patch, inputs, depth)
         elif inside and last_read <= x.size:
             source, start, row_step, column_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
-            copy_pixels(x, n, row, column, patch, TILE)
-            row_step, column_step = TILE * channels, channels
+            copy_pixels(x, n, row, column, patch, inputs)
+            row_step, column_step = inputs * channels, channels
         for c in range(slices):
             transform_square(
-                TO_INPUTS, TILE, source, start + c * vector, row_step, column_step, side,
-                v_flat, (c * tiles + t) * vector, TILE * depth * tiles, depth * tiles, half,
+                TO_INPUTS, taps, inputs, source, start + c * vector, row_step, column_step, inputs,
+                v_flat, (c * tiles + t) * vector, lines * depth * tiles, depth * tiles, half,
             )  # fmt: skip
 
 
 @helper
-def gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm):
+def gradients_of_tiles(dy, winner, tiling, taps, panel, first, begin, end, dm):
     """dm[:, begin:end] = A dY Aᵀ of the tiles with numbers first + begin, …, for one panel of filters; dm (64, tiles, panel width).
 
     dy (N, OH, OW, F), or with `winner` what is left of it after 2 × 2 max-pooling.
@@ -145,8 +151,10 @@ def gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm
     _, distance, columns = dm.shape
     vector = lanes_of(dy)
     first_filter = panel * columns
+    inputs = tiling.inputs
+    m, lines = outputs(taps, inputs), points(inputs)
     patch = scratch(m * m * columns, dm)
-    half = scratch(TILE * m * vector, dm)
+    half = scratch(lines * m * vector, dm)
     dm_flat = dm.reshape(-1)
     for t in range(begin, end):
         n, i, j = position(first + t, tiling)
@@ -162,22 +170,23 @@ def gradients_of_tiles(dy, winner, tiling, taps, m, panel, first, begin, end, dm
         for f in range(0, columns, vector):
             target = t * columns + f
             transform_square(
-                FROM_OUTPUTS, taps, source, start + f, row_step, column_step, m,
-                dm_flat, target, TILE * distance * columns, distance * columns, half,
+                FROM_OUTPUTS, taps, inputs, source, start + f, row_step, column_step, m,
+                dm_flat, target, lines * distance * columns, distance * columns, half,
             )  # fmt: skip
 
 
 @helper
-def outputs_of_tiles(products, tiling, taps, m, panel, first, count, y, winner):
+def outputs_of_tiles(products, tiling, taps, panel, first, count, y, winner):
     """y = Aᵀ M A of the tiles with numbers first, …, first + count − 1, for one panel of filters, or the maxima of its windows.
 
     products (64, tiles and a gap, panel width), y (N, OH, OW, F). winner: empty, or like y where it is the pooled output.
     """
-    points, distance, columns = products.shape
-    side = points // TILE  # a loop over TILE itself the compiler would write out eight times
+    _, distance, columns = products.shape
+    inputs = tiling.inputs
+    m, side = outputs(taps, inputs), points(inputs)
     _, height, width, filters = y.shape
     vector = lanes_of(y)
-    half = scratch(m * TILE * vector, y)
+    half = scratch(m * side * vector, y)
     patch = scratch(m * m * columns, y)
     y_flat, winner_flat, products_flat = y.reshape(-1), winner.reshape(-1), products.reshape(-1)
     pooled = is_pooled(winner)
@@ -193,7 +202,7 @@ def outputs_of_tiles(products, tiling, taps, m, panel, first, count, y, winner):
             target, row_step, column_step = y_flat, width * filters, filters
         for f in range(0, columns, vector):
             transform_square(
-                TO_OUTPUTS, taps, products_flat, t * columns + f, TILE * distance * columns, distance * columns, side,
+                TO_OUTPUTS, taps, inputs, products_flat, t * columns + f, side * distance * columns, distance * columns, side,
                 target, start + f, row_step, column_step, half,
             )  # fmt: skip
         if pooled:
@@ -206,9 +215,9 @@ def outputs_of_tiles(products, tiling, taps, m, panel, first, count, y, winner):
             for a in range(min(m, height - row)):
                 for b in range(min(m, width - column)):
                     pixel = y[n, row + a, column + b, first_filter : first_filter + used]
-                    outputs = patch[(a * m + b) * columns :]
+                    made = patch[(a * m + b) * columns :]
                     for f in range(used):
-                        pixel[f] = outputs[f]
+                        pixel[f] = made[f]
 
 
 @helper

@@ -14,12 +14,25 @@ is that map transposed:
 and in two dimensions Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A (Winograd, "Arithmetic Complexity of Computations", 1980;
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Fractions keep the derivation exact; only the
 finished matrices are rounded.
+
+An image of n numbers with zeros around it, of which n outputs are wanted, needs no tile of m + r − 1 inputs, most of them
+zeros. Output i and input j meet at the tap j − i from the middle, so that a filter has 2n − 1 taps at most that count. With
+y* for y turned round, the sum over all yᵢ g_{j−i} dⱼ goes over the coefficients of the product y* · d, which has 2n − 1 of
+them. Now g takes the place that d had above, that of the longest of the three:
+
+    y* = E(n)ᵀ [ (E(2n − 1)⁻ᵀ g) ⊙ (E(n) d) ]
+
+For n = 4 these are 7 points instead of 8, in two dimensions 49 instead of 64; for n = 2 they are 3, and 9. Images larger than
+the filter would need more points than the n + r − 1 of a tile made for them.
 """
 
 import math
 from fractions import Fraction
 
+from numba.extending import register_jitable
+
 TILE = 8  # inputs of a tile along one axis, n: one size for all filters, and so one transform of the inputs
+WHOLE = 2, 3, 4  # or n of a whole image that is a tile by itself
 
 # Small numbers with small powers, because these powers amplify rounding; in ± pairs, which share half of their sums;
 # and each with its inverse.
@@ -36,15 +49,33 @@ POINTS = (
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 
-def outputs(taps: int) -> int:
-    """Outputs of a tile along one axis, m = n − r + 1, for a filter of r taps: 6 for 3, 4 for 5, 2 for 7."""
-    return TILE - taps + 1
+@register_jitable
+def outputs(taps: int, inputs: int) -> int:
+    """Outputs of a tile along one axis, for a filter of r taps: m = n − r + 1, 6 for 3, 4 for 5, 2 for 7; of a whole image n."""
+    return inputs - taps + 1 if inputs == TILE else inputs
 
 
-def evaluation(coefficients: int) -> Matrix:
-    """E(k): the powers of the points. The value at infinity is the leading coefficient."""
+@register_jitable
+def points(inputs: int) -> int:
+    """Points along one axis, which are multiplications: n; of a whole image 2n − 1."""
+    return inputs if inputs == TILE else 2 * inputs - 1
+
+
+@register_jitable
+def reach(taps: int, inputs: int) -> int:
+    """The taps of a filter that meet pixels: all, but of a whole image 2n − 1 at most, those in the middle."""
+    return min(taps, 2 * inputs - 1)
+
+
+def tile_sizes(taps: int) -> tuple[int, ...]:
+    """The inputs of a tile that there are for a filter of so many taps: 8, and whole images no larger than the filter."""
+    return (TILE, *(size for size in WHOLE if size <= taps))
+
+
+def evaluation(coefficients: int, count: int = TILE) -> Matrix:
+    """E(k): the powers of the first `count` points. The value at infinity, the last of them, is the leading coefficient."""
     at_infinity = tuple(Fraction(power == coefficients - 1) for power in range(coefficients))
-    return (*(tuple(point**power for power in range(coefficients)) for point in POINTS), at_infinity)
+    return (*(tuple(point**power for power in range(coefficients)) for point in POINTS), at_infinity)[:count]
 
 
 def scales() -> tuple[Fraction, ...]:
@@ -58,18 +89,27 @@ def scales() -> tuple[Fraction, ...]:
     return (*denominators, Fraction(1))
 
 
-def output_matrix(taps: int) -> Matrix:
-    """Aᵀ = E(m)ᵀ, (m, n)."""
-    return transposed(evaluation(outputs(taps)))
+def output_matrix(taps: int, inputs: int) -> Matrix:
+    """Aᵀ = E(m)ᵀ, (m, points); of a whole image with its rows turned round."""
+    rows = transposed(evaluation(outputs(taps, inputs), points(inputs)))
+    return rows if inputs == TILE else rows[::-1]
 
 
-def filter_matrix(taps: int) -> Matrix:
-    """G = Σ⁻¹ E(r), (n, r)."""
-    return tuple(tuple(value / scale for value in row) for row, scale in zip(evaluation(taps), scales(), strict=True))
+def filter_matrix(taps: int, inputs: int) -> Matrix:
+    """G = Σ⁻¹ E(r), (n, r); of a whole image the columns of E(2n − 1)⁻ᵀ that belong to taps, (2n − 1, reach)."""
+    count = points(inputs)
+    if inputs == TILE:
+        return tuple(
+            tuple(value / scale for value in row) for row, scale in zip(evaluation(taps), scales(), strict=True)
+        )
+    rim = (count - reach(taps, inputs)) // 2
+    return tuple(row[rim : count - rim] for row in transposed(inverse(evaluation(count, count))))
 
 
-def input_matrix() -> Matrix:
-    """Bᵀ = Σ E(n)⁻ᵀ, (n, n)."""
+def input_matrix(inputs: int) -> Matrix:
+    """Bᵀ = Σ E(n)⁻ᵀ, (n, n); of a whole image E(n), (2n − 1, n)."""
+    if inputs < TILE:
+        return evaluation(inputs, points(inputs))
     rows = transposed(inverse(evaluation(TILE)))
     return tuple(tuple(value * scale for value in row) for row, scale in zip(rows, scales(), strict=True))
 

@@ -9,38 +9,53 @@ from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import helper
-from scratchnet.kernels.machine.registers import Vectors, multiply_add
+from scratchnet.kernels.machine.registers import INDEX, Vectors, multiply_add
 from scratchnet.kernels.machine.vectors import lanes_of
 from scratchnet.kernels.winograd import toom_cook
 
 TO_INPUTS, TO_OUTPUTS, FROM_OUTPUTS, TO_FILTERS, FROM_FILTERS = range(5)  # the matrices Bᵀ, Aᵀ, A, G, Gᵀ
 
 
-def matrix_of(name, taps):
+def matrix_of(name, taps, inputs):
     """The matrix of a one-dimensional transform, as fractions."""
     if name == TO_INPUTS:
-        return toom_cook.input_matrix()
-    matrix = toom_cook.output_matrix(taps) if name in (TO_OUTPUTS, FROM_OUTPUTS) else toom_cook.filter_matrix(taps)
+        return toom_cook.input_matrix(inputs)
+    of = toom_cook.output_matrix if name in (TO_OUTPUTS, FROM_OUTPUTS) else toom_cook.filter_matrix
+    matrix = of(taps, inputs)
     return toom_cook.transposed(matrix) if name in (FROM_OUTPUTS, FROM_FILTERS) else matrix
 
 
 @intrinsic(prefer_literal=True)
-def transform(typingctx, name, taps, source, start, step, target, first, stride):
+def transform(typingctx, name, taps, inputs, source, start, step, target, first, stride):
     """target[first + i · stride] = Σ_j matrix[i, j] · source[start + j · step], for a vector of neighbouring numbers at each position.
 
-    name and taps say which matrix, and must be constants: its zeros and ones cost nothing, and points in ± pairs share
-    their sums.
+    name, taps and inputs say which matrix. The first two must be constants, so that there is code for each size of a tile: zeros
+    and ones of its matrix cost nothing, and points in ± pairs share their sums.
     """
-    matrix = matrix_of(name.literal_value, taps.literal_value)
-    signature = types.void(name, taps, source, types.intp, types.intp, target, types.intp, types.intp)
+    sizes = toom_cook.tile_sizes(taps.literal_value)
+    matrices = [matrix_of(name.literal_value, taps.literal_value, size) for size in sizes]
+    signature = types.void(name, taps, types.intp, source, types.intp, types.intp, target, types.intp, types.intp)
 
     def generate(context, builder, signature, arguments):
-        vectors = Vectors(context, builder, signature, arguments, like=2)
-        _, _, _, start, step, _, first, stride = arguments
-        x = [vectors.load(place) for place in vectors.along(2, start, step, len(matrix[0]))]
-        places = vectors.along(5, first, stride, len(matrix))
-        for y, place in zip(_products(builder, vectors, matrix, x), places, strict=True):
-            vectors.store(y, place)
+        vectors = Vectors(context, builder, signature, arguments, like=3)
+        _, _, inputs, _, start, step, _, first, stride = arguments
+
+        def code_of(matrix):
+            x = [vectors.load(place) for place in vectors.along(3, start, step, len(matrix[0]))]
+            places = vectors.along(6, first, stride, len(matrix))
+            for y, place in zip(_products(builder, vectors, matrix, x), places, strict=True):
+                vectors.store(y, place)
+
+        after = builder.append_basic_block("transformed")
+        for size, matrix in zip(sizes, matrices, strict=True):
+            here, other = (builder.append_basic_block(f"tile_of_{size}") for _ in range(2))
+            builder.cbranch(builder.icmp_signed("==", inputs, INDEX(size)), here, other)
+            builder.position_at_end(here)
+            code_of(matrix)
+            builder.branch(after)
+            builder.position_at_end(other)
+        builder.branch(after)
+        builder.position_at_end(after)
         return context.get_dummy_value()
 
     return signature, generate
@@ -113,7 +128,19 @@ def _paired(row, other):
 
 @helper
 def transform_square(
-    name, taps, source, start, row_step, column_step, side, target, first, target_row_step, target_column_step, half
+    name,
+    taps,
+    inputs,
+    source,
+    start,
+    row_step,
+    column_step,
+    side,
+    target,
+    first,
+    target_row_step,
+    target_column_step,
+    half,
 ):
     """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
 
@@ -124,6 +151,8 @@ def transform_square(
     vector = lanes_of(half)
     lines = half.size // (side * vector)
     for b in range(side):
-        transform(name, taps, source, start + b * column_step, row_step, half, b * vector, side * vector)
+        transform(name, taps, inputs, source, start + b * column_step, row_step, half, b * vector, side * vector)
     for a in range(lines):
-        transform(name, taps, half, a * side * vector, vector, target, first + a * target_row_step, target_column_step)
+        transform(
+            name, taps, inputs, half, a * side * vector, vector, target, first + a * target_row_step, target_column_step
+        )
