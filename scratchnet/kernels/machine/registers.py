@@ -84,8 +84,8 @@ def loop(builder, start, stop, at_first, step):
     builder.cbranch(builder.icmp_signed("<", next_k, stop), inside, after)
     builder.position_at_end(after)
     left = [builder.phi(value.type) for value in at_first]
-    firsts, agains = [start, *at_first, *at_first], [next_k, *new, *new]
-    for phi, first, again in zip([k, *values, *left], firsts, agains, strict=True):
+    firsts, seconds = [start, *at_first, *at_first], [next_k, *new, *new]
+    for phi, first, again in zip([k, *values, *left], firsts, seconds, strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(again, end)
     return left
