@@ -10,6 +10,7 @@ from scratchnet.training import compilation
 from scratchnet.training.config import Config
 
 STEPS = """
+import sys
 from numba.core import event
 from scratchnet.training.config import Config
 from scratchnet.training.compilation import DIRECT, FAST, small_step
@@ -32,6 +33,15 @@ def test_a_second_process_compiles_nothing(run_python):
     """With the machine code that the suite shares: what this process lacks it compiles, and then nothing is missing."""
     compilation.compile_kernels(Config())
     assert run_python(STEPS) == ""
+
+
+def test_what_is_loaded_does_not_wait_for_what_compiles(run_python):
+    """A short program's time is spent on imports: those of Numba's compiler and of what writes files are left to who needs them."""
+    compilation.compile_kernels(Config())
+    of_compiler = '{"numba.np.linalg", "numba.typed.typeddict"}'
+    assert run_python(f'{STEPS}print(*({of_compiler} | {{"h5py"}}) & set(sys.modules))') == ""
+    compiles = f"import sys, numba\nnumba.njit(lambda x: x)(1)\nprint({of_compiler} <= set(sys.modules))"
+    assert run_python(compiles) == "True"
 
 
 @pytest.mark.slow

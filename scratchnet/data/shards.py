@@ -38,12 +38,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError
-from scratchnet.storage.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line
+from scratchnet.storage.hdf5 import DEFLATE, MAX_TEXT_BYTES, HDF5File, create, first_line, text_of
 from scratchnet.storage.hdf5.format import Chunk
 from scratchnet.storage.json_text import parse_json
 from scratchnet.terminal.invocation import command
@@ -164,7 +163,7 @@ def write_shard(
         for name, value in (texts | {"table_checksum": _table_checksum(tables, texts)}).items():
             if isinstance(value, str):
                 encoded = value.encode()
-                file.attrs.create(name, encoded, dtype=h5py.string_dtype("utf-8", len(encoded)))
+                file.attrs.create(name, encoded, dtype=text_of(len(encoded)))
             else:
                 file.attrs.create(name, value, dtype="<i8")
 
@@ -296,14 +295,14 @@ class Shard:
 
 
 def _text_table(path: str | os.PathLike[str], name: str, texts: Sequence[str]) -> NDArray[np.bytes_]:
-    """Texts as UTF-8 of fixed width: HDF5's texts of variable length can declare any length to a reader."""
+    """Texts as UTF-8 of fixed width, see `text_of`."""
     encoded = [text.encode("utf-8", "backslashreplace") for text in texts]
     width = max(1, *map(len, encoded))
     if width > MAX_TEXT_BYTES or width * len(encoded) > MAX_TABLE_BYTES:
         raise DataError(
             f"{path}: the longest of the {name} takes {width} bytes; at most {MAX_TEXT_BYTES} are allowed. Shorten it."
         )
-    return np.array(encoded, h5py.string_dtype("utf-8", width))
+    return np.array(encoded, text_of(width))
 
 
 def _table_checksum(tables: dict[str, NDArray[Any]], texts: dict[str, str | int]) -> int:

@@ -1,13 +1,17 @@
 """HDF5 files written by h5py, whole or not at all, in a form that `scratchnet.storage.hdf5.reader` and any HDF5 program can read."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
-
-import h5py
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scratchnet.storage.files import write_atomically
+
+if TYPE_CHECKING:  # who only reads does not wait for it
+    import h5py
+    import numpy as np
 
 WRITTEN_WITH = ("v110", "v110")
 """h5py's `libver`: HDF5 1.14 and 2.0 then write the same structures, each with a checksum, and read each other's."""
@@ -19,6 +23,8 @@ def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
     Raises OSError if the disk is full, and whatever the block raises; then `path` stays as it was.
     """
+    import h5py
+
     with write_atomically(path) as temporary, open(temporary, "w+b") as stream:
         sink = _Sink(stream)
         try:
@@ -28,6 +34,14 @@ def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             sink.finish()  # the disk's own error goes before HDF5's
             raise
         sink.finish()
+
+
+def text_of(width: int) -> np.dtype[Any]:
+    """The type of texts of `width` bytes in UTF-8: texts of variable length could declare any length to a reader."""
+    import h5py
+
+    made: np.dtype[Any] = h5py.string_dtype("utf-8", width)
+    return made
 
 
 class _Sink:
