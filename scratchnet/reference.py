@@ -284,7 +284,7 @@ def softmax_cross_entropy_gradient(
     """
     logs, rows = log_softmax(logits), np.arange(len(labels))
     gradient = np.exp(logs)
-    gradient[rows, labels] -= 1 - smoothing if smoothing else 1
+    gradient[rows, labels] -= 1 - smoothing
     if smoothing:
         gradient -= smoothing / logits.shape[1]
     if focus:

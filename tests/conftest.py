@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -51,10 +52,14 @@ LONG = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The order in which xdist deals out files; within a file nothing changes."""
+    """The order in which xdist deals out files; within a file nothing changes. Without a compiler, what is about it is skipped."""
     assert all(path.is_file() for path in LONG), "a file of LONG is gone"
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in LONG, -tests[item.path], item.path))
+    if numba.config.DISABLE_JIT:
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason="of what Numba compiles, and NUMBA_DISABLE_JIT is set"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -38,6 +38,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.compiled
 @each_dtype
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("where", ["weights", "inputs", "gradients"])
@@ -71,6 +72,7 @@ def assert_that_rules_are_kept(dtype):
     assert (matmul.column_sums(tiny) > 0).all()
 
 
+@pytest.mark.compiled
 @each_dtype
 def test_numpy_and_other_kernels_keep_their_rules(dtype):
     tiny = np.full((4096, 64), DENORMAL[dtype], dtype)
@@ -100,6 +102,7 @@ def test_they_keep_them_after_a_task_that_raised(thread_counts):
             assert_that_rules_are_kept("float32")
 
 
+@pytest.mark.compiled
 def test_the_norm_of_denormal_gradients_is_zero():
     assert sum_of_squares(np.full(10, 1e-40, "float32")) == 0
 

@@ -152,6 +152,7 @@ def every_second(x):
     return np.repeat(x, 2, axis=-1)[..., ::2]
 
 
+@pytest.mark.compiled
 def test_one_compilation_a_dtype():
     """Each kernel is compiled once for float32 and once for float64 at most, whatever the layout of the arrays that come."""
     kernels = [

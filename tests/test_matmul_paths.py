@@ -60,6 +60,13 @@ def test_products_with_the_oldest_vectors(run_python, tmp_path):
     assert tile == "16 6 2"
 
 
+def test_kernels_without_compilation(run_python):
+    """As Python, in which a debugger can follow them; and, as machine code, without a warning where integers wrap around."""
+    program = "import contextlib, sys, pytest\nwith contextlib.redirect_stdout(sys.stderr): sys.exit(pytest.main(sys.argv[1:]))"
+    files = [f"tests/test_{name}.py" for name in ("kernels", "dropout", "transpose")]
+    run_python(program, "-q", "-n", "0", "-p", "no:cacheprovider", *files, NUMBA_DISABLE_JIT="1")
+
+
 def test_products_without_compilation(run_python, tmp_path):
     run_python(PRODUCTS, "float32", "float64", NUMBA_DISABLE_JIT="1", NUMBA_CACHE_DIR=str(tmp_path))
     assert not list(tmp_path.rglob("*.nbc"))
@@ -183,6 +190,7 @@ print(scratchnet.__file__, cache_directory(), compiled_before("all"), y)
     assert printed == f"{package}{os.sep}__init__.py None False [0. 2.]"
 
 
+@pytest.mark.compiled
 def test_damaged_machine_code_is_compiled_anew(run_python, tmp_path):
     """A full disk or a power cut can leave half a file; it must cost time, not every later run."""
     program = """

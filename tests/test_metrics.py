@@ -160,6 +160,22 @@ def test_losses_of_float32_are_taken_in_float64():
     assert metrics.image_losses([0], p)[0] == -np.log(np.float64(p[0, 0]))
 
 
+def test_matrices_scores_and_weights_of_float32_are_taken_in_float64(rng):
+    counts = rng.random((20, 3, 3)).astype(np.float32)
+    for measure in (metrics.accuracy, metrics.recall, metrics.precision, metrics.f1, metrics.weighted_f1):
+        np.testing.assert_array_equal(measure(counts), measure(counts.astype(np.float64)))
+    labels, score = rng.integers(0, 2, 50), rng.random(50).astype(np.float32)
+    probabilities, weights = np.stack([1 - score, score], axis=1), rng.random((2, 50)).astype(np.float32)
+    for measure in (
+        lambda weights: metrics.confusion_matrix(labels, (score > 0.5).astype(int), 2, weights),
+        lambda weights: metrics.roc_auc(labels, score, weights),
+        lambda weights: metrics.average_precision(labels, score, weights),
+        lambda weights: metrics.log_loss(labels, probabilities, weights),
+    ):
+        np.testing.assert_array_equal(measure(weights), measure(weights.astype(np.float64)))
+    assert metrics.roc_auc([0, 1], np.array([-100, 100], np.int8)) == 1  # their difference, 200, is no int8
+
+
 def test_lengths_must_agree():
     with pytest.raises(ShapeError, match="prediction for each"):
         metrics.confusion_matrix([0, 1], [0], 2)

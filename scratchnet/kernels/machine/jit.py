@@ -12,6 +12,7 @@ from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from numba.core.runtime import rtsys
 
 from scratchnet.kernels.machine.threads import one_at_a_time
@@ -36,6 +37,9 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Any thread may call it (`threads.py`).
     """
+    if numba.config.DISABLE_JIT:
+        # Silent as machine code is: integers wrap around, and 1 / 0 is ∞.
+        return one_at_a_time(np.errstate(all="ignore")(function))
     directory = cache_directory()
     remembered = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(directory or "")
