@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from scratchnet.kernels import convolution
+from scratchnet.kernels.winograd import gradient
 from scratchnet.training import compilation
 from scratchnet.training.config import Config
 
@@ -70,14 +71,46 @@ def test_a_helper_that_fails_costs_time_only(trouble, monkeypatch, capfd):
 
 
 def test_the_helper_takes_its_share_of_the_fast_path(monkeypatch):
-    """The gradients, which are compiled while the first process compiles the forward pass."""
-    paths, backward_weight = [], convolution.backward_weight
+    """The last kernels of a step, which are compiled while the first process compiles the others."""
+    paths, ends, backward_weight, after_v_and_dm = [], [], convolution.backward_weight, gradient.after_v_and_dm
 
     def look(geometry, remembered, *rest):
         paths.append((remembered.how, remembered.winner.size > 0))
         backward_weight(geometry, remembered, *rest)
 
+    def look_at_end(dweight):
+        ends.append(dweight.shape[2:])
+        after_v_and_dm(dweight)
+
     monkeypatch.setattr(convolution, "backward_weight", look)
+    monkeypatch.setattr(gradient, "after_v_and_dm", look_at_end)
     monkeypatch.setenv("SCRATCHNET_CONV", "direct")
     compilation.help_compiling(json.dumps(asdict(Config())))
-    assert paths == [("winograd", True)] * 5 + [("direct", False)] * 5
+    assert paths == [("winograd", True)] + [("direct", False)] * 5
+    assert ends == [(32, 64), (64, 128), (128, 256), (256, 512)]
+
+
+HELP = """
+import json, os
+from dataclasses import asdict
+from scratchnet.training.config import Config
+from scratchnet.training.compilation import help_compiling
+
+os.environ["SCRATCHNET_CONV"] = "direct"
+help_compiling(json.dumps(asdict(Config())))
+"""
+
+
+@pytest.mark.slow
+def test_what_the_helper_has_compiled_is_what_training_needs(run_python, tmp_path):
+    run_python(HELP, NUMBA_CACHE_DIR=str(tmp_path))
+    names = set(run_python(STEPS, NUMBA_CACHE_DIR=str(tmp_path)).split())
+    assert {"convolve_tiles", "transform_tiles"} <= names
+    assert not names & {
+        "multiply_transposed",
+        "bring_back",
+        "sum_of_corners",
+        "adam_step",
+        "product_of_patches",
+        "turn",
+    }

@@ -1,8 +1,8 @@
 """All kernels that training needs, compiled before the first step, by two processes side by side.
 
 Numba compiles one function at a time, and for training that is some 20 seconds. A process loads what another has
-compiled and kept on disk, so a second one compiles the direct convolution, what is around it, and the gradients of
-Winograd's algorithm, while this one compiles its forward pass.
+compiled and kept on disk, so a second one compiles the direct convolution, what is around it, and the last kernels of a
+step by Winograd's algorithm, while this one compiles the first of them. It loads the last when it gets there.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 import scratchnet
-from scratchnet.kernels import convolution
+from scratchnet.kernels import convolution, corners
 from scratchnet.kernels.machine.jit import cache_directory, compiled_before, remember_compiled
 from scratchnet.kernels.matmul import LONG
+from scratchnet.kernels.winograd import gradient
 from scratchnet.nn.conv import Conv2D
 from scratchnet.nn.dense import Dense
 from scratchnet.terminal.launcher import without_launcher
@@ -105,27 +106,35 @@ def _start_helper(config: Config) -> subprocess.Popen[bytes] | None:
 
 
 def help_compiling(config: str) -> None:
-    """What the second process does: a step by the direct path, and the gradients of the fast one between its two halves. config: as JSON.
+    """What the second process does: a step by the direct path, and the end of the fast one between its two halves. config: as JSON.
 
-    The first process needs the direct path's forward kernels when it has compiled the fast one's, and then the gradients.
+    The first process needs the direct path's forward kernels when it has compiled the fast one's; then it compiles V and dM of
+    the gradients, and meanwhile this one goes from the end of a step towards it.
     """
+    from scratchnet.training.experiment import make_trainer
+
     settings = Config(**json.loads(config))
     network = trial_network(settings, 32)
     network.forward(np.zeros((DIRECT, *(network.input_shape or ())), settings.dtype), training=True)
-    for layer in reversed(network.layers):
+    make_trainer(settings, network, steps_per_epoch=1).optimizer.step()
+    for layer in network.layers:
         if isinstance(layer, Conv2D) and convolution.can_pool_inside(layer.kernel_size, layer.stride):
-            _fast_gradient(layer, settings.dtype)
+            _end_of_gradient(layer, settings.dtype)
     small_step(settings, DIRECT)
 
 
-def _fast_gradient(layer: Conv2D, dtype: str) -> None:
-    """The gradient of a convolution's filters where ReLU and pooling are part of the pass."""
+def _end_of_gradient(layer: Conv2D, dtype: str) -> None:
+    """The last kernels for the gradient of a convolution's filters where ReLU and pooling are part of the pass."""
+    dweight = layer.weight.grad
+    if not corners.fits(layer.kernel_size, dweight.shape[2], dweight.dtype):
+        gradient.after_v_and_dm(dweight)
+        return
     height, width, filters = layer.geometry.output_shape
     dy = np.zeros((FAST, height // 2, width // 2, filters), dtype)
     x = np.zeros((FAST, *layer.geometry.input_shape), dtype)
     remembered = convolution.Remembered("winograd", x, np.zeros(dy.shape, np.uint8))
     convolution.backward_bias(remembered, dy)
-    convolution.backward_weight(layer.geometry, remembered, dy, layer.weight.grad, False)
+    convolution.backward_weight(layer.geometry, remembered, dy, dweight, False)
 
 
 def _kernels_of(config: Config) -> str:

@@ -30,7 +30,7 @@ def in_tasks(x, dy, winner, tiling, total, dweight, accumulate):
     taps, _, channels, filters = dweight.shape
     slots = max(1, min(SLOTS, total // SHARE))
     tiles = slot_tiles(channels, filters, points(tiling.inputs) ** 2, dy.itemsize)
-    v, dm = _v_and_dm(slots, tiling.inputs, tiles, x, dy)
+    v, dm = _v_and_dm(slots, tiling.inputs, tiles, dweight)
     du = empty((slots, *_blocks_of_du(dweight, tiling.inputs)), dy.dtype)
     channels_at, tiles_at = places(channels, tiles, x.dtype)
     rows = whole_tiles(channels_at)
@@ -44,7 +44,7 @@ def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
     tiles, near = group_tiles(channels, filters, points(tiling.inputs) ** 2, dy.itemsize)
     groups = max(1, round(total / tiles))  # of one size, so that the last is not a few tiles that cost as much as many
     most = min(total, -(-total // groups // TILE) * TILE)
-    v, dm = _v_and_dm(1, tiling.inputs, most, x, dy)
+    v, dm = _v_and_dm(1, tiling.inputs, most, dweight)
     du = empty(_blocks_of_du(dweight, tiling.inputs) if groups > 1 else (0, 0, 0, 0, 0), dy.dtype)
     channels_at, tiles_at = places(channels, most, x.dtype)
     rows, no_du = whole_tiles(channels_at), empty((0,) * 6, dy.dtype)
@@ -58,6 +58,21 @@ def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
         )
     if not by_block:
         back_kernel(taps)(du.reshape(1, *du.shape), tiling.inputs, dweight, accumulate)
+
+
+def after_v_and_dm(dweight):
+    """The kernels that follow V and dM, on no tiles: for a process that compiles them while another one compiles what comes before.
+
+    dweight (T, T, C, F) is overwritten.
+    """
+    taps, _, channels, _ = dweight.shape
+    v, dm = _v_and_dm(1, TILE, 0, dweight)
+    du = empty((1, *_blocks_of_du(dweight, TILE)), dweight.dtype)
+    channels_at, no_tiles = places(channels, 0, dweight.dtype)
+    multiply_kernel(taps)(
+        v[0], dm[0], whole_tiles(channels_at), no_tiles, TILE, True, False, True, du[0], dweight, False
+    )
+    back_kernel(taps)(du, TILE, dweight, False)
 
 
 def is_small(dweight, inputs):
@@ -74,11 +89,12 @@ def _blocks_of_du(dweight, inputs):
     return -(-filters // columns), -(-channels // BLOCK), points(inputs) ** 2, rows, columns
 
 
-def _v_and_dm(slots, inputs, tiles, x, dy):
+def _v_and_dm(slots, inputs, tiles, dweight):
     """Memory: V (slots, 64, slices of channels, tiles and a gap, vector), dM (slots, panels, 64, tiles and a gap, panel width)."""
-    columns = panel_width(dy.dtype, dy.shape[3])
-    v = empty((slots, *shape_of_v(x.shape[3], inputs, tiles, x.dtype)), x.dtype)
-    return v, empty((slots, -(-dy.shape[3] // columns), points(inputs) ** 2, tiles + GAP, columns), dy.dtype)
+    _, _, channels, filters = dweight.shape
+    dtype, columns = dweight.dtype, panel_width(dweight.dtype, filters)
+    v = empty((slots, *shape_of_v(channels, inputs, tiles, dtype)), dtype)
+    return v, empty((slots, -(-filters // columns), points(inputs) ** 2, tiles + GAP, columns), dtype)
 
 
 @functools.cache

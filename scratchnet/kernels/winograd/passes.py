@@ -164,7 +164,7 @@ def convolve_kernel(taps):
                     if ready:
                         filters = u[panel]
                     else:
-                        transform_block(weight, backward, taps, tiling.inputs, panel, first, last, made, 0)
+                        transform_block(weight, backward, taps, tiling.inputs, panel, first, last, made, np.int64(0))
                     cols = channels[first:]
                     for point in range(every):
                         for row in range(0, count, TILE_ROWS):

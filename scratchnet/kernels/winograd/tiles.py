@@ -128,7 +128,7 @@ def inputs_of_tiles(x, winner, tiling, taps, first, begin, end, v):
         # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
         last_read = first_pixel + ((inputs - 1) * width + inputs - 1) * channels + depth
         if is_pooled(winner):
-            unpool_patch(x, winner, n, row, column, 0, patch, inputs, depth)
+            unpool_patch(x, winner, n, row, column, np.int64(0), patch, inputs, depth)
         elif inside and last_read <= x.size:
             source, start, row_step, column_step = x.reshape(-1), first_pixel, width * channels, channels
         else:
