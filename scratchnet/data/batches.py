@@ -18,6 +18,7 @@ from scratchnet.data.prefetch import in_order
 from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
+PIECE = 32  # images that are augmented together: a large batch need not be in memory twice
 AHEAD_BYTES = 100_000_000  # a larger batch waits as pixels: a quarter of the bytes of float32
 
 Chosen = TypeVar("Chosen")
@@ -117,7 +118,8 @@ class Batches:
         """One batch of the images with these numbers, augmented as in this epoch. The same arguments give the same bits."""
         images = self.dataset.read(indices)
         if self.augment:
-            images = self.augment.apply(images, self.seed, epoch, indices)
+            for piece in slices(len(indices), PIECE):
+                images[piece] = self.augment.apply(images[piece], self.seed, epoch, indices[piece])
         labels, scale = self.dataset.labels[indices], partial(self.scaling.apply, dtype=self.dtype)
         if images.size * np.dtype(self.dtype).itemsize > AHEAD_BYTES:
             return Batch(images, labels, indices, scale=scale)

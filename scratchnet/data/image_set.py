@@ -28,7 +28,7 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """The images with these numbers, in this order: (len(indices), H, W, 3) uint8."""
+        """The images with these numbers, in this order: a new array (len(indices), H, W, 3) uint8."""
         ...
 
 
