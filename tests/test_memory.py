@@ -56,7 +56,22 @@ def test_not_more_waits_than_stated(monkeypatch):
     assert 0 < sum(block.size for block in memory._waiting) <= memory.MOST_KEPT
 
 
+def test_what_waits_can_be_given_back():
+    array = memory.empty(LARGE, "float32")
+    del array
+    assert memory._waiting
+    memory.release()
+    assert not memory._waiting
+
+
 def test_small_arrays_do_not_wait():
     array = memory.empty((7,), "float64")
     del array
     assert not memory._waiting
+
+
+def test_arrays_of_nearly_one_size_share_a_block_whichever_comes_first():
+    array = memory.empty(LARGE, "float32")
+    address = array.ctypes.data
+    del array
+    assert memory.empty((LARGE[0] * 9 // 8,), "float32").ctypes.data == address

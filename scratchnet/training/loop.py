@@ -10,6 +10,7 @@ from functools import partial
 
 from scratchnet.data import Batch
 from scratchnet.errors import DataError, NonFiniteError
+from scratchnet.kernels.machine import memory
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.training.checkpoint import Progress
 from scratchnet.training.display import Display
@@ -129,7 +130,10 @@ def evaluate(experiment: Trained, display: Display, interrupt: Interrupt) -> dic
     def watch(side: str, batches: Iterable[Batch]) -> Iterable[Batch]:
         return display.evaluating(interrupt.watch(batches), side, experiment.positions(side))
 
-    return {side: experiment.evaluate(side, partial(watch, side)) for side in experiment.data.checks}
+    memory.release()  # training's blocks do not fit, nor the evaluation's those of training
+    found = {side: experiment.evaluate(side, partial(watch, side)) for side in experiment.data.checks}
+    memory.release()
+    return found
 
 
 def end_epoch(
