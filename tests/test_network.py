@@ -1,5 +1,7 @@
 """A network: names, shapes, the summary, weights in and out, gradients in parts, and the report's two networks."""
 
+import weakref
+
 import numpy as np
 import pytest
 from small_networks import small
@@ -257,6 +259,38 @@ def test_without_dx_the_gradients_are_the_same(layers, rng):
     assert network.backward(dy, need_dx=False) is None
     for name, gradient in gradients(network).items():
         np.testing.assert_array_equal(gradient, expected[name])
+
+
+@pytest.mark.parametrize("way", ["direct", "winograd"])  # layers one by one, and three as one
+def test_a_backward_that_releases_gives_the_same_once(way, rng, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_CONV", way)
+    network = small()
+    x, dy = rng.normal(size=(16, 8, 8, 3)), rng.normal(size=(16, 2))
+    found = []
+    for release in (False, True):
+        network.seed_batch(0, range(16))
+        network.forward(x.copy(), training=True)
+        remembered = [weakref.ref(array) for array in arrays_of(network.steps)]
+        dx = network.backward(dy, release=release)
+        found.append(gradients(network) | {"x": dx})
+        assert remembered
+        assert all((array() is None) == release for array in remembered)
+    for name, gradient in found[0].items():
+        np.testing.assert_array_equal(gradient, found[1][name])
+    with pytest.raises(OrderError):
+        network.backward(dy)
+
+
+def arrays_of(steps):
+    """What these layers and steps remember of a batch."""
+    inside = [getattr(step, name) for step in steps for name in ("conv", "relu", "pool") if hasattr(step, name)]
+    for layer in [*steps, *inside]:
+        for value in vars(layer).values():
+            yield from (array for array in (value if isinstance(value, tuple) else [value]) if is_batch(array))
+
+
+def is_batch(value):
+    return isinstance(value, np.ndarray) and value.shape[:1] == (16,)
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(rng):

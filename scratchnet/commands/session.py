@@ -159,6 +159,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress, *, si
             patience = counted(config.patience, "epoch")
             print(f"\nEnded early: no better {config.best_metric.replace('_', ' ')} for {patience} (--patience).")
         print(f"\n{conclusion(experiment, progress, evaluations[side], run.folder, side=side)}")
+        experiment.trainer.finish()  # the page takes memory too
         if "report.html" not in lacking:
             _write_report(run, curves=events is not None, test_too=side != "test")
         return True
@@ -168,7 +169,7 @@ def _write_results(experiment: Experiment, run: Run, progress: Progress, evaluat
     """What a finished run leaves: the raw answers on the test side, and the weights, with their calibration if it can be had."""
     predictions_of(evaluations["test"], experiment.test_set).write(run.predictions_path)
     about = experiment.about | {"epoch": progress.epoch} | experiment.calibration(evaluations)
-    run.save_weights(experiment.network.state_dict(), about)
+    run.save_weights(experiment.network.arrays(), about)
     run.remove_older(experiment.config.keep_last, experiment.config.keep_every)
 
 

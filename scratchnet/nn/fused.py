@@ -26,6 +26,7 @@ class ConvReluPool:
     """
 
     length = 3
+    releases = True  # x before dx is made, if asked to: dx then takes its place in memory
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
         self.first, self.conv, self.relu, self.pool = conv, conv, relu, pool
@@ -60,8 +61,10 @@ class ConvReluPool:
             self._remembered = remembered
         return y
 
-    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
-        """dx of the last forward(training=True), and the gradients of the convolution's parameters."""
+    def backward(
+        self, dy: Array, *, need_dx: bool = True, accumulate: bool = False, release: bool = False
+    ) -> Array | None:
+        """dx of the last forward(training=True), and the gradients of the convolution's parameters. release: see `Sequential`."""
         if self._remembered is None:
             dz = self.relu.backward(self.pool.backward(dy))  # type: ignore[arg-type]  # not None: need_dx is true
             return self.conv.backward(dz, need_dx=need_dx, accumulate=accumulate)  # type: ignore[arg-type]
@@ -71,7 +74,10 @@ class ConvReluPool:
         if not weight.frozen:
             self.conv.bias.take(convolution.backward_bias(self._remembered, dy), accumulate)
             convolution.backward_weight(geometry, self._remembered, dy, weight.grad, accumulate)
-        return convolution.backward_input(geometry, self._remembered, dy, weight.value) if need_dx else None
+        remembered = self._remembered
+        if release:
+            self._remembered, remembered = None, remembered._replace(x=None)
+        return convolution.backward_input(geometry, remembered, dy, weight.value) if need_dx else None
 
     def parameters(self) -> list[Parameter]:
         """The convolution's."""

@@ -150,7 +150,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
         self.dtype = checked_dtype("Sequential.build", dtype)
         self.seed = self.seed if seed is None else checked_seed("Sequential.build", seed)
         self.input_shape = shape
-        self._name_layers()
+        self.name_layers()
         shapes = []
         for number, layer in enumerate(self.layers):
             if hasattr(layer, "seed"):
@@ -186,7 +186,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
             i += kind.length if kind else 1
         return steps
 
-    def _name_layers(self) -> None:
+    def name_layers(self) -> None:
         """conv1, relu1, pool1, conv2, …: the kind and a count. A name that was given to a layer's constructor stays."""
         taken: set[str] = set()
         for layer, automatic in zip(self.layers, self.automatic_names(), strict=True):
@@ -240,11 +240,14 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 self.note_forward()
         return x
 
-    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
+    def backward(
+        self, dy: Array, *, need_dx: bool = True, accumulate: bool = False, release: bool = False
+    ) -> Array | None:
         """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
 
         accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
-        with respect to the images, and returns None. Raises OrderError if another thread has called
+        with respect to the images, and returns None. release=True lets go of what each layer remembers once its gradients are
+        there: less memory, but backward cannot be called twice. Raises OrderError if another thread has called
         forward(training=True) since this thread did.
         """
         self._require_built()
@@ -258,6 +261,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 if i < first and not need_dx:
                     return None
                 more = {"accumulate": True} if accumulate and parameters_of(step) else {}
+                more |= {"release": True} if release and getattr(step, "releases", False) else {}
                 wanted = need_dx or i > first
                 self.watcher.before_backward(i)
                 try:
@@ -268,6 +272,8 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 if wanted:
                     self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
                 self.watcher.after_backward(i)
+                if release and hasattr(step, "forget"):
+                    step.forget()
         return gradient
 
     def _trust(self, step: Any, x: Any) -> None:
@@ -368,14 +374,14 @@ class Sequential(Whole, ThreadCheck, Remembers):
 
     def state_dict(self) -> dict[str, Array]:
         """A copy of every parameter's value by its name, and of every buffer, {"conv1.weight": (KH, KW, C, F), …}."""
-        return {name: array.copy() for name, array in self._state().items()}
+        return {name: array.copy() for name, array in self.arrays().items()}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
         """Takes over the values of a `state_dict`: all of them, or, if it raises, none.
 
         Raises ConfigError or ShapeError, naming what is missing, unknown or of another shape.
         """
-        mine = self._state()
+        mine = self.arrays()
         if not isinstance(state, Mapping):
             raise ConfigError(f"a network's weights are what state_dict() returned, got {type(state).__name__}")
         if mine.keys() != state.keys():
@@ -397,8 +403,8 @@ class Sequential(Whole, ThreadCheck, Remembers):
         for name, array in mine.items():
             array[...] = state[name]
 
-    def _state(self) -> dict[str, Array]:
-        """The parameters' values and the buffers themselves, by name."""
+    def arrays(self) -> dict[str, Array]:
+        """The parameters' values and the buffers themselves, by the names in `state_dict`: no copies, the next step changes them."""
         return {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
 
     def multiplications(self) -> int:

@@ -16,8 +16,8 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.pages.html import figure, picture, prose, section
 from scratchnet.pages.results import Results
 from scratchnet.terminal.wording import percent
+from scratchnet.training import network
 from scratchnet.training.config import Config
-from scratchnet.training.network import make_network
 
 SHOWN = 16  # filters, those that changed most
 LEAST_CHANGE = 0.01  # of the filters' norm: less is at most one of the 256 steps of a screen's colours
@@ -95,8 +95,7 @@ def initial_weight(results: Results, name: str) -> NDArray[Any] | None:
         config = Config.from_dict(results.config)
         if config.start_from:  # it began with another run's weights
             return None
-        network = make_network(config, len(results.about["class_names"]))
-        return network.state_dict().get(name)
+        return network.initial_weight(config, len(results.about["class_names"]), name)
     except (ScratchnetError, KeyError, TypeError):
         return None
 

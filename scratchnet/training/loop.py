@@ -130,7 +130,7 @@ def evaluate(experiment: Trained, display: Display, interrupt: Interrupt) -> dic
     def watch(side: str, batches: Iterable[Batch]) -> Iterable[Batch]:
         return display.evaluating(interrupt.watch(batches), side, experiment.positions(side))
 
-    memory.release()  # training's blocks do not fit, nor the evaluation's those of training
+    memory.release()  # training and evaluation need arrays of other sizes
     found = {side: experiment.evaluate(side, partial(watch, side)) for side in experiment.data.checks}
     memory.release()
     return found

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from scratchnet.errors import ConfigError, ScratchnetError
+from scratchnet.nn.base import Array
 from scratchnet.nn.description import OWN, build_for, described, from_description, own_of
 from scratchnet.nn.models import MODELS
 from scratchnet.nn.sequential import Sequential
@@ -38,6 +39,19 @@ def network_to_fill(
     network = _unbuilt(config, classes, own)
     build_for(network, _shape(config), config.dtype, config.seed, 2**40 if weights is None else weights)
     return _checked(network, config, classes)
+
+
+def initial_weight(config: Config, classes: int, name: str) -> Array | None:
+    """The array of that name as `make_network` draws it, without drawing those of later layers; None if there is none."""
+    network = _unbuilt(config, classes)
+    network.name_layers()
+    names = [layer.name for layer in network]
+    layer = name.partition(".")[0]
+    if layer not in names:
+        return None
+    beginning = Sequential(network.layers[: names.index(layer) + 1])
+    beginning.build(_shape(config), seed=config.seed, dtype=config.dtype)
+    return beginning.arrays().get(name)
 
 
 def trial_network(config: Config, image_size: int) -> Sequential:

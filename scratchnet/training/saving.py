@@ -77,10 +77,13 @@ class Saver:
         """
         if best is not None and self.experiment.ranks.first:
             about = self.experiment.about | {"epoch": self.progress.epoch} | best
-            self._best = self.experiment.network.state_dict(), about
+            self._best = self.experiment.network.arrays(), about
         try:
             self.save_or_raise()
         except OSError as error:
+            if self._best is not None:  # to be written later: the next step would move the weights themselves
+                weights, about = self._best
+                self._best = {name: array.copy() for name, array in weights.items()}, about
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             remedy = "free some space" if full else "fix that"
             then = (

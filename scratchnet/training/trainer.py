@@ -8,6 +8,7 @@ import numpy as np
 
 from scratchnet.data import Batch
 from scratchnet.data.batches import slices
+from scratchnet.kernels.machine import memory
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Array
 from scratchnet.nn.losses import SoftmaxCrossEntropy
@@ -52,7 +53,7 @@ class Trainer:
             self.network.seed_batch(epoch, batch.indices[part])
             logits = self.network.forward(batch.part(part), training=True)
             total += self.loss.forward(logits, batch.labels[part]) * len(logits)
-            self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0)
+            self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0, release=True)
         if self.clip_norm:
             self.optimizer.clip(self.clip_norm)
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
@@ -76,12 +77,19 @@ class Trainer:
         logits = logits_of(self.network, images, symmetries=symmetries)
         return logits, SoftmaxCrossEntropy().forward(logits, labels) * len(labels)
 
+    def finish(self) -> None:
+        """Lets go of what only another step would need: the optimiser's moments, and what layers remember."""
+        self.network.forget()
+        self.optimizer.moments.clear()
+        memory.release()
+
     def gather(self) -> None:
         """Brings together what ranks hold of the weights and gradients: nothing to do for one process (`SharedTrainer`)."""
 
     def state(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        """The weights and the optimiser's state, by name; nothing on ranks other than the first."""
-        return self.network.state_dict(), self.optimizer.state_dict()
+        """The weights and the optimiser's state, by name: the arrays themselves, to be saved before the next step; nothing on ranks
+        other than the first."""
+        return self.network.arrays(), self.optimizer.state_dict()
 
     def load_state(self, weights: dict[str, Array], state: dict[str, Array]) -> None:
         """Takes over what `state` returned. Raises ConfigError or ShapeError if it is another network's."""

@@ -112,7 +112,7 @@ class SharedTrainer(Trainer):
         self.network.seed_batch(epoch, batch.indices[part])
         logits = self.network.forward(batch.part(part), training=True)
         loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
-        self.network.backward(self.loss.backward(images), need_dx=False)
+        self.network.backward(self.loss.backward(images), need_dx=False, release=True)
         return loss
 
     def _observe(self, before: list[Array], seen: Array) -> None:
@@ -196,7 +196,7 @@ class SharedTrainer(Trainer):
                             for piece in bucket.cut.pieces(peer)
                         ]
             self.ranks.start(sends, receives, MOMENTS).wait("the optimiser's state")
-        return (self.network.state_dict(), whole) if first else ({}, {})
+        return (self.network.arrays(), whole) if first else ({}, {})
 
     def load_state(self, weights: dict[str, Array], state: dict[str, Array]) -> None:
         """Takes over what `state` returned, whichever number of ranks it was; each rank is given all of it, before `prepare`."""
