@@ -10,6 +10,7 @@ import pkgutil
 
 import numpy as np
 import pytest
+from file_systems import require_names
 from PIL import Image
 from small_data import make_cnmc, mean_over_areas, save_image, shards_of
 
@@ -221,8 +222,8 @@ def test_bad_images_are_listed_and_the_rest_is_used(tmp_path, capsys):
     assert sum(split.images for split in manifest.splits.values()) == 32
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 def test_names_of_all_kinds_are_used_and_printed_safely(tmp_path, capsys):
+    require_names(tmp_path, "sour ce\nü", "\x1b", "\udcff.png")
     source = tmp_path / "sour ce\nü"
     for k in range(4):
         save_image(source / "größe\nzwei" / f"a {k}.png", k)

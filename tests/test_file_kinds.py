@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import tarfile
 import zipfile
 
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from scratchnet.storage.file_kinds import kind_of
+from tests.file_systems import made_pipe
 
 
 def packed(*names):
@@ -88,6 +88,5 @@ def test_a_damaged_archive_is_still_one(tmp_path):
 def test_what_is_no_file_is_unknown(tmp_path):
     assert kind_of(tmp_path).group == "unknown"
     assert kind_of(tmp_path / "gone").group == "unknown"
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")
+    if made_pipe(tmp_path / "pipe"):
         assert kind_of(tmp_path / "pipe").group == "unknown"

@@ -14,8 +14,12 @@ import pytest
 
 from scratchnet.errors import LockedError, NoLocksError
 from scratchnet.kernels.machine import jit
+from scratchnet.prepare import Settings, cache
 from scratchnet.storage import files
-from scratchnet.terminal import invocation
+from scratchnet.terminal import entry_point, invocation, system_error
+from scratchnet.training import load_checkpoint
+from tests.small_data import make_cnmc
+from tests.small_runs import make_run, make_sides
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -159,6 +163,36 @@ def test_each_system_keeps_caches_in_its_own_folder(system, variables, expected,
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", system)
     assert jit._user_cache() == Path(expected)
+
+
+def test_a_path_that_is_too_long_for_windows_is_said_to_be(monkeypatch, capsys):
+    """Windows itself says that nothing is there."""
+    windows = SimpleNamespace(name="nt", path=os.path, strerror=os.strerror)
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory", "/" + "d" * 150 + "/" + "f" * 148)
+    other = FileNotFoundError(errno.ENOENT, "No such file or directory", "/short")
+    assert system_error.system_reason(error) == "No such file or directory"
+    monkeypatch.setattr(system_error, "os", windows)
+    assert "a path of 300 letters; Windows takes 247 for a folder" in system_error.system_reason(error)
+    assert system_error.system_reason(other) == "No such file or directory"
+    with entry_point.answering("train.py") as answer:
+        raise error
+    assert answer.code == 2
+    assert capsys.readouterr().err.endswith("or switch on its long paths)\n")
+
+
+DEEP = ["n" * 255, "ü" * 127, "d" * 200 + "/" + "e" * 200 + "/cells"]
+
+
+@pytest.mark.parametrize("where", DEEP, ids=["255 letters", "254 bytes", "406 letters"])
+def test_long_names_and_paths(where, tmp_path, small_model):
+    """Images are prepared, and a run is made and read, wherever the system lets a folder be."""
+    cells = make_cnmc(tmp_path / where, subjects=3, images=2)
+    shards = cache.kept(cells, Settings(image_size=8), tmp_path / "kept", say=lambda _: None)
+    assert cache.is_dataset(shards)
+    assert shards.name.startswith(cells.name[:60])
+    assert cache.kept(cells, Settings(image_size=8), tmp_path / "kept", say=lambda _: None) == shards
+    run = make_run(tmp_path / "runs" / where, make_sides(tmp_path / "sides"))
+    assert load_checkpoint(run.weights_path).about["class_names"] == ["all", "hem"]
 
 
 def test_hints_are_quoted_as_the_shell_of_the_system_wants_it(monkeypatch):

@@ -6,6 +6,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from file_systems import made_pipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_data import make_shard, random_images
@@ -144,8 +145,7 @@ def test_other_files_are_refused(tmp_path, content):
 def test_a_missing_file_and_a_pipe(tmp_path):
     with pytest.raises(DataError, match="no such shard"):
         Shard(tmp_path / "a.h5")
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe.h5")
+    if made_pipe(tmp_path / "pipe.h5"):
         with pytest.raises(DataError):
             Shard(tmp_path / "pipe.h5")
 

@@ -1,12 +1,12 @@
 """Texts as people's programs write them."""
 
-import os
 import zipfile
 
 import pytest
 
 from scratchnet.errors import DataError
 from scratchnet.storage.texts import read_text
+from tests.file_systems import made_pipe
 
 TEXT = "file,subject\r\nZellé.png,Größe\n細胞.png,P1\n"
 
@@ -60,8 +60,7 @@ def test_a_workbook_under_the_name_of_a_table(tmp_path):
 def test_what_is_no_file(tmp_path):
     assert "cannot be read: No such file" in refusal(tmp_path / "gone.csv")
     assert "not a regular file" in refusal(tmp_path)
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")
+    if made_pipe(tmp_path / "pipe"):
         assert "not a regular file" in refusal(tmp_path / "pipe")
     (tmp_path / "long").write_text("x" * 11)
     assert "larger than 10 bytes" in refusal(tmp_path / "long", max_bytes=10)

@@ -28,20 +28,14 @@ OMP = pytest.param("omp", marks=needs_openmp)
 
 # What each thread does in a process of its own, with a threading layer of Numba's that is chosen at its start: predictions of
 # one network, and training steps of networks of their own, direct, fused and dense; each compared with what it is alone.
-SIDE_BY_SIDE = """
-import sys, threading
+ALONE = """
+import hashlib
 import numpy as np
 import scratchnet as sn
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.nn.models import MODELS
 from scratchnet.use.predictor import Predictor
 
-try:
-    if sys.argv[1] == "tbb":
-        import numba.np.ufunc.tbbpool
-except ImportError:
-    print("not here")
-    sys.exit()
 network = MODELS["report"](32)
 network.build(seed=0)
 predictor = Predictor(network, ("all", "hem"), PixelScaling("unit"))
@@ -63,6 +57,17 @@ def steps(number):
     return np.concatenate([p.value.ravel() for p in net.parameters()])
 
 alone = [predictor.predict_proba(part) for part in images], [steps(k) for k in range(8)]
+bits = hashlib.sha256(b"".join(array.tobytes() for arrays in alone for array in arrays)).hexdigest()
+"""
+SIDE_BY_SIDE = f"""
+import sys, threading
+try:
+    if sys.argv[1] == "tbb":
+        import numba.np.ufunc.tbbpool
+except ImportError:
+    print("not here")
+    sys.exit()
+{ALONE}
 wrong, answers = [], []
 
 def work(k):
@@ -78,19 +83,27 @@ for threads in (2, 8):
     [t.start() for t in everyone]
     [t.join() for t in everyone]
 import numba
-print(numba.threading_layer(), len(answers), wrong)
+print(numba.threading_layer(), len(answers), wrong, bits)
 """
 
 
+@pytest.fixture(scope="module")
+def bits_here():
+    """What is computed alone in this process, on whichever layer and number of threads it has."""
+    names = {}
+    exec(ALONE, names)
+    return names["bits"]
+
+
 @pytest.mark.parametrize("layer", [OMP, "workqueue", "tbb"])
-def test_threads_side_by_side_compute_what_each_computes_alone(layer, run_python):
-    """Two of them, then eight."""
+def test_threads_side_by_side_compute_what_each_computes_alone(layer, run_python, bits_here):
+    """Two of them, then eight; and each layer gives the same bits."""
     # The wheel of TBB puts its library where the loader doesn't look by itself.
     environment = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2", "LD_LIBRARY_PATH": f"{sys.prefix}/lib"}
     printed = run_python(SIDE_BY_SIDE, layer, **environment)
     if printed == "not here":
         pytest.skip("TBB is not installed")
-    assert printed == f"{layer} {6 * (2 + 8)} []"
+    assert printed == f"{layer} {6 * (2 + 8)} [] {bits_here}"
 
 
 @pytest.mark.parametrize("layer", ["tbb", "no-such-layer"])
@@ -329,14 +342,16 @@ def _predict_in_a_new_process(pipe, seed, pixels):
     pipe.send(Predictor(network, ("all", "hem"), PixelScaling("unit")).predict_proba(pixels))
 
 
-def test_the_remedy_works():
-    """A process that is spawned runs kernels of its own, and gives the same bits."""
+@pytest.mark.parametrize("method", [one for one in multiprocessing.get_all_start_methods() if one != "fork"])
+def test_the_remedy_works(method):
+    """A process that is not a copy of this one runs kernels of its own, and gives the same bits: spawn, which Windows and macOS
+    take by default, and forkserver, as Linux does from Python 3.14 on."""
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     network = MODELS["report"](32)
     network.build(seed=3)
     expected = Predictor(network, ("all", "hem"), PixelScaling("unit")).predict_proba(pixels)
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_predict_in_a_new_process, args=(there, 3, pixels))
+    process = multiprocessing.get_context(method).Process(target=_predict_in_a_new_process, args=(there, 3, pixels))
     process.start()
     assert here.poll(120)
     assert np.array_equal(here.recv(), expected)

@@ -21,6 +21,7 @@ from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line
 from scratchnet.terminal.invocation import python
 from scratchnet.terminal.streams import standard_streams
+from scratchnet.terminal.system_error import system_reason
 from scratchnet.terminal.text_table import wrapped
 from scratchnet.terminal.wording import counted
 from scratchnet.training import (
@@ -39,7 +40,6 @@ from scratchnet.training.interrupt import Interrupt
 from scratchnet.training.messages import conclusion
 from scratchnet.training.origin import PREPARED_FROM
 from scratchnet.training.resume import history, resumed_config, resumed_data
-from scratchnet.training.saving import reason
 
 
 def compile_first(config: Config, ranks: Alone = ALONE) -> None:
@@ -148,7 +148,7 @@ def train_to_the_end(experiment: Experiment, run: Run, progress: Progress, *, si
             if events is not None:
                 events.finished = True
         except OSError as error:
-            raise DataError(f"the run cannot be saved: {reason(error)}. Fix that.") from error
+            raise DataError(f"the run cannot be saved: {system_reason(error)}. Fix that.") from error
         finally:
             if events is not None:
                 with contextlib.suppress(OSError):  # a full disk: the curves end earlier

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scratchnet.data.manifest import Manifest, ShardFile, read_manifest
 from scratchnet.data.shards import Shard, remedy
 from scratchnet.errors import DataError
+from scratchnet.terminal.system_error import system_reason
 
 
 class Dataset:
@@ -129,7 +130,7 @@ def open_shard(folder: str | os.PathLike[str], manifest: Manifest, split: str, f
     except FileNotFoundError as error:
         raise DataError(f"{path}: this shard is missing. {remedy()}") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. {remedy()}") from error
+        raise DataError(f"{path} cannot be read: {system_reason(error)}. {remedy()}") from error
     if size != file.bytes:
         raise DataError(f"{path}: {size} bytes where the manifest says {file.bytes}: truncated or damaged. {remedy()}")
     shard = Shard(path)

@@ -47,6 +47,7 @@ from scratchnet.data.scaling import ENLARGE, FITS, SHRINK, fit_to_square
 from scratchnet.data.signatures import FORMATS, LOOKED_AT, image_format, what_it_is
 from scratchnet.data.window import Window
 from scratchnet.errors import DataError
+from scratchnet.terminal.system_error import system_reason
 
 __all__ = ["FORMATS", "UnusableImage"]
 
@@ -157,7 +158,7 @@ def _read(file: Path) -> tuple[bytes, str]:
             raise UnusableImage(f"a file of {size} bytes; at most {MAX_FILE_BYTES} are read")
         data = file.read_bytes()
     except OSError as error:
-        raise UnusableImage(f"cannot be opened: {error.strerror or error}") from error
+        raise UnusableImage(f"cannot be opened: {system_reason(error)}") from error
     if not data:
         raise UnusableImage("empty: a file of zero bytes")
     kind = image_format(data[:16])

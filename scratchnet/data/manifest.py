@@ -16,6 +16,7 @@ from scratchnet.errors import DataError
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.storage.json_text import JsonError, parse_json
 from scratchnet.terminal.invocation import command
+from scratchnet.terminal.system_error import system_reason
 
 FORMAT = "scratchnet-dataset"
 VERSION = 1
@@ -111,7 +112,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
             size = os.fstat(stream.fileno()).st_size  # asked for more, `read` would take that much at once
             content = parse_json(stream.read(min(size, MAX_BYTES + 1)), max_bytes=MAX_BYTES)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise DataError(f"{path} cannot be read: {system_reason(error)}.") from error
     except JsonError as error:
         raise DataError(f"{path}: not a manifest of a prepared dataset, or damaged ({error}). {remedy()}") from error
     if not isinstance(content, dict) or not {"format", "version", "checksum"} <= set(content):

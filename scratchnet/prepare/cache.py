@@ -17,6 +17,7 @@ from scratchnet.storage.lock import Lock
 from scratchnet.version import __version__
 
 FOLDER = Path("prepared")
+LONGEST_NAME = 180  # bytes of the images' name in that of what is made of them
 WAIT = 0.5  # seconds between two checks whether another run is done
 
 
@@ -103,7 +104,17 @@ def shards_of(source: Path, settings: Settings, folder: Path | None = None) -> P
 
 def name_of(source: Path) -> str:
     """A short name for these images, after which runs on them are called."""
-    return "sample" if source == SAMPLE else source.resolve().name
+    return "sample" if source == SAMPLE else _short(source.resolve().name)
+
+
+def _short(name: str) -> str:
+    """The name, or so much of it that file systems take it with what is added: most have 255 bytes for a name.
+
+    >>> _short("cells"), len(_short("細胞" * 60).encode())
+    ('cells', 180)
+    """
+    letters = name.encode("utf-8", "surrogateescape")
+    return name if len(letters) <= LONGEST_NAME else letters[:LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .")
 
 
 def require_folder(source: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from scratchnet.data import Remark
 from scratchnet.data.images import EXTENSIONS
 from scratchnet.storage.file_kinds import kind_of
+from scratchnet.terminal.system_error import system_reason
 
 OTHER_FORMATS = {  # pictures that are not read: their folder is a class whose images cannot be used, not a folder of notes
     ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".ppm", ".pgm", ".pbm", ".tga", ".exr",
@@ -28,7 +29,7 @@ def list_files(source: Path) -> tuple[list[str], list[Remark]]:
 
     def unreadable(error: OSError) -> None:
         left_out.append(
-            Remark(_relative(Path(error.filename), source) + "/", f"folder cannot be read: {error.strerror}")
+            Remark(_relative(Path(error.filename), source) + "/", f"folder cannot be read: {system_reason(error)}")
         )
 
     for folder, subfolders, names in os.walk(source, onerror=unreadable):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import DataError
+from scratchnet.terminal.system_error import system_reason
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.partial(\.\w+)?")
 """The names of the files that `write_atomically` writes to; a leftover one belonged to a process that was killed."""
@@ -83,7 +84,7 @@ def writing(path: Any) -> Iterator[Path]:
     try:
         yield target
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
+        why = system_reason(error)
         # Unlike Path's, os.path's answers raise nothing, for a name that is too long or may not be looked at.
         if os.path.isdir(target):
             why = "it is a folder: name a file in it"

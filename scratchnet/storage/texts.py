@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scratchnet.errors import DataError
 from scratchnet.storage.file_kinds import kind_of
+from scratchnet.terminal.system_error import system_reason
 
 MAX_BYTES = 2**26
 MARKS = (  # UTF-32's begins like UTF-16's, and so is checked first
@@ -43,7 +44,7 @@ def read_text(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> st
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise DataError(f"{path} cannot be read: {system_reason(error)}.") from error
     if len(content) > max_bytes:
         raise DataError(f"{path}: larger than {max_bytes} bytes, the limit for such a text.")
     mark, encoding = next((one for one in MARKS if content.startswith(one[0])), (b"", "utf-8"))

@@ -13,6 +13,7 @@ from scratchnet.terminal.command_line import notes, one_line
 from scratchnet.terminal.launcher import is_first, shared_in_vain
 from scratchnet.terminal.signals import end_when_asked
 from scratchnet.terminal.streams import OutputLost, output_problem, standard_streams
+from scratchnet.terminal.system_error import too_long
 
 
 @dataclass
@@ -41,7 +42,8 @@ def answering(name: str, stopped: str = "stopped", *, command: str = "") -> Iter
         except OutputLost:
             answer.code = 0
         except (ScratchnetError, OSError) as error:
-            print(f"{notes(error)}{name}: {one_line(str(error))}", file=sys.stderr)
+            hint = too_long(error) if isinstance(error, OSError) else ""
+            print(f"{notes(error)}{name}: {one_line(f'{error}{hint}')}", file=sys.stderr)
             answer.code = 2
             return
         except KeyboardInterrupt as stop:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import Any
 
 from scratchnet.errors import NonFiniteError
 from scratchnet.kernels.elementwise import all_finite
+from scratchnet.terminal.system_error import system_reason
 from scratchnet.training.checkpoint import Arrays, Progress
 from scratchnet.training.display import Display
 from scratchnet.training.divergence import message_of_divergence, report_of_divergence
@@ -90,10 +90,5 @@ class Saver:
                 "what came after it is lost, and will be done again" if last else f"{remedy}, and the next one will be"
             )
             self.display.say(
-                f"CAUTION: the run could not be saved: {reason(error)}. The checkpoint before is whole; {then}."
+                f"CAUTION: the run could not be saved: {system_reason(error)}. The checkpoint before is whole; {then}."
             )
-
-
-def reason(error: OSError) -> str:
-    """Why the disk refused, in a few words; HDF5's own message has many lines."""
-    return os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]

@@ -33,6 +33,7 @@ from scratchnet.storage.foreign_files import foreign_file
 from scratchnet.storage.hdf5 import format as form
 from scratchnet.storage.hdf5.format import Chunk, Extent, FormatError, Message
 from scratchnet.storage.hdf5.names import read_links
+from scratchnet.terminal.system_error import system_reason
 
 MAX_TEXT_BYTES = 2**15  # one attribute, or one text in a table
 DEFLATE = 1  # zlib's number among HDF5's filters
@@ -225,8 +226,7 @@ class HDF5File:
         except ScratchnetError:
             raise
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise DataError(f"{self.path} cannot be read: {reason}. {self._remedy}") from error
+            raise DataError(f"{self.path} cannot be read: {system_reason(error)}. {self._remedy}") from error
         except FormatError as error:
             raise self.refusal(f"damaged, or not a {self.what} of scratchnet: {error}") from error
         except MemoryError as error:
