@@ -71,8 +71,9 @@ def backward_weight(x, dy, winner, top, left, inputs, out_height, out_width, dwe
     taps = dweight.shape[0]
     tiling = _tiling(taps, inputs, out_height, out_width, top, left)
     total = len(x) * tiling.rows * tiling.columns
-    if not accumulate and reach(taps, inputs) < taps:
-        dweight[...] = 0  # no pixel meets the taps at the rim
+    rim = (taps - reach(taps, inputs)) // 2
+    if rim and not accumulate:  # no pixel meets the taps there
+        dweight[:rim] = dweight[-rim:] = dweight[:, :rim] = dweight[:, -rim:] = 0
     sums = gradient.in_tasks if gradient.is_small(dweight, inputs) else gradient.over_groups
     sums(x, dy, winner, tiling, total, dweight, accumulate)
 
