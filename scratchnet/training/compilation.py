@@ -74,17 +74,17 @@ def small_step(config: Config, images: int) -> None:
 def _helper(config: Config) -> Iterator[None]:
     """Meanwhile a second process compiles its share. If it fails, this process compiles all."""
     helper = None if _nothing_to_share(config) else _start_helper(config)
+    patience = 0
     try:
         yield
-    except BaseException:
+        patience = PATIENCE
+    finally:
         if helper:
-            helper.kill()
-        raise
-    if helper:
-        try:
-            helper.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            helper.kill()
+            try:
+                helper.wait(timeout=patience)
+            except subprocess.TimeoutExpired:
+                helper.kill()
+                helper.wait()
 
 
 def _nothing_to_share(config: Config) -> bool:
