@@ -265,6 +265,19 @@ def test_a_cut_batch_gives_the_step_of_the_whole(shards):
         np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=1e-11 * moved)
 
 
+def test_a_trainer_that_has_finished_holds_the_weights_alone(shards):
+    experiment = Experiment(Config(image_size=32), shards)
+    batch = next(iter(experiment.data.train.epoch(0)))
+    experiment.trainer.step(batch, 0)
+    answers, weights = experiment.network.forward(batch.images), experiment.network.state_dict()
+    experiment.trainer.finish()
+    assert not experiment.trainer.optimizer.moments
+    assert not any(parameter.grad.any() for parameter in experiment.network.parameters())
+    np.testing.assert_array_equal(experiment.network.forward(batch.images), answers)
+    for name, value in experiment.network.state_dict().items():
+        np.testing.assert_array_equal(value, weights[name])
+
+
 def test_evaluation_counts():
     logits = np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0], [1.0, 0.0]])
     evaluation = Evaluation(0.0, logits, np.array([0, 1, 1, 0]))

@@ -78,9 +78,13 @@ class Trainer:
         return logits, SoftmaxCrossEntropy().forward(logits, labels) * len(labels)
 
     def finish(self) -> None:
-        """Lets go of what only another step would need: the optimiser's moments, and what layers remember."""
+        """Lets go of what only another step would need: the optimiser's moments, gradients, and what layers remember."""
         self.network.forget()
         self.optimizer.moments.clear()
+        for parameter in self.network.parameters():
+            parameter.grad = np.zeros(
+                parameter.grad.shape, parameter.grad.dtype
+            )  # it takes no memory until it is written
         memory.release()
 
     def gather(self) -> None:
