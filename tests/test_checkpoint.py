@@ -41,6 +41,13 @@ def test_weights_alone(tmp_path):
     assert found.progress is None
 
 
+def test_no_time_is_in_the_file(saved):
+    """The same run gives the same bytes, also with HDF5 1.14, which stamps groups unless it is told not to."""
+    flags = [header[0] for header in saved.read_bytes().split(b"OHDR\x02")[1:]]  # of each object's header, version 2
+    assert len(flags) == 3 + 2 + len(WEIGHTS) + len(MOMENTS)  # the root and two groups, two texts, the arrays
+    assert not any(one & 0x20 for one in flags)  # bit 5: times are stored
+
+
 def test_a_transposed_array_is_saved_as_it_looks(tmp_path):
     array = np.arange(6.0).reshape(2, 3).T
     save_checkpoint(tmp_path / "w.h5", {"w": array}, {})

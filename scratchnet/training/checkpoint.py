@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.errors import DataError, DtypeError
-from scratchnet.storage.hdf5 import NUMBERS, HDF5File, create
+from scratchnet.storage.hdf5 import NUMBERS, HDF5File, create, create_group
 from scratchnet.storage.hdf5.format import MAX_LINKS, MAX_NAME, MAX_NAMES
 from scratchnet.storage.json_text import parse_json
 
@@ -101,7 +101,7 @@ def save_checkpoint(
     checksums = {name: _checksum(name, array) for name, array in arrays.items()}
     with create(path) as file:
         for group in GROUPS if optimizer is not None else GROUPS[:1]:
-            file.create_group(group)
+            create_group(file, group)
         for name, array in arrays.items():
             stored = file.create_dataset(name, data=array)
             stored.attrs.create("crc32", checksums[name], dtype="<u4")

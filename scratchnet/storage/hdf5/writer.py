@@ -21,19 +21,45 @@ WRITTEN_WITH = ("v110", "v110")
 def create(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """A new HDF5 file to fill, which takes the place of `path` at the end of the block, in one step, or not at all.
 
-    Raises OSError if the disk is full, and whatever the block raises; then `path` stays as it was.
+    It holds no times, if its groups are made by `create_group`: what is written again gives the same bytes. Raises OSError if
+    the disk is full, and whatever the block raises; then `path` stays as it was.
     """
-    import h5py
-
     with write_atomically(path) as temporary, open(temporary, "w+b") as stream:
         sink = _Sink(stream)
         try:
-            with h5py.File(sink, "w", libver=WRITTEN_WITH) as file:
+            with _new_file(sink) as file:
                 yield file
         except BaseException:
             sink.finish()  # the disk's own error goes before HDF5's
             raise
         sink.finish()
+
+
+def create_group(file: h5py.File, name: str) -> None:
+    """An empty group in a file that `create` has made."""
+    import h5py
+
+    h5py.h5g.create(file.id, name.encode(), gcpl=_without_times(h5py.h5p.GROUP_CREATE))
+
+
+def _new_file(sink: _Sink) -> h5py.File:
+    """As h5py.File(sink, "w", libver=WRITTEN_WITH), with which HDF5 1.14 would stamp the root group with the time."""
+    import h5py
+
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_libver_bounds(*(getattr(h5py.h5f, f"LIBVER_{name.upper()}") for name in WRITTEN_WITH))
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, sink)
+    return h5py.File(h5py.h5f.create(b"new", h5py.h5f.ACC_TRUNC, _without_times(h5py.h5p.FILE_CREATE), access))
+
+
+def _without_times(kind: Any) -> Any:
+    """HDF5's properties for a new file or group, which is not to remember when it was made."""
+    import h5py
+
+    properties = h5py.h5p.create(kind)
+    properties.set_obj_track_times(False)
+    return properties
 
 
 def text_of(width: int) -> np.dtype[Any]:
