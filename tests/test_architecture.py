@@ -163,6 +163,10 @@ def test_numba_stays_in_the_kernels():
         assert not compilers or within(module, "scratchnet.kernels"), f"{module} imports {compilers}"
 
 
+def test_every_bar_is_one_that_a_signal_may_stop():
+    assert [module for module in TREES if within("tqdm", *imports(module))] == ["scratchnet.terminal.bar"]
+
+
 def test_no_frameworks_and_no_pickle():
     banned = [
         "torch",

@@ -10,6 +10,7 @@ import pytest
 
 import train
 from scratchnet import Classifier
+from scratchnet.terminal.bar import Bar
 from scratchnet.terminal.signals import SIGNALS, end_when_asked, handle, restore
 from scratchnet.training.interrupt import Interrupt, Interrupted
 
@@ -60,6 +61,11 @@ def test_where_nothing_is_to_be_saved_the_program_ends():
             assert ended.value.code == 128 + number
     finally:
         restore(before)
+
+
+def test_a_bar_that_was_not_made_is_removed_in_silence():
+    """A signal came between its making's two halves. What `__del__` raises would be printed."""
+    assert Bar.__new__(Bar).close() is None
 
 
 def in_a_thread(work):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from scratchnet.commands.shared import (
     TOGETHER,
@@ -38,6 +37,7 @@ from scratchnet.measures.scores import Scores
 from scratchnet.prepare.sources import PRELIM, find_images
 from scratchnet.prepare.tables import comparable, read_files, read_subjects
 from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.bar import Bar
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.invocation import command
 from scratchnet.terminal.text_table import text_table, wrapped
@@ -211,7 +211,7 @@ def _of_shards(predictor: Predictor, folder: Path, options: argparse.Namespace) 
         if not len(numbers):
             raise DataError(f"{folder}: no image is left, of {len(dataset)}")
         parts, far = [], 0
-        for start in tqdm(range(0, len(numbers), predictor.batch_size), desc="evaluating", disable=None, leave=False):
+        for start in Bar(range(0, len(numbers), predictor.batch_size), desc="evaluating", disable=None, leave=False):
             pixels = dataset.read(numbers[start : start + predictor.batch_size])
             parts.append(predictor.probabilities(pixels, symmetries=options.symmetries))
             far += int(predictor.far(pixels).sum())
@@ -246,11 +246,11 @@ def _of_images(predictor: Predictor, folder: Path, options: argparse.Namespace) 
     usable, probabilities, far = [], [], 0
     for image, one in zip(
         images,
-        tqdm(stream, total=len(images), desc="evaluating", unit=" images", disable=None, leave=False),
+        Bar(stream, total=len(images), desc="evaluating", unit=" images", disable=None, leave=False),
         strict=True,
     ):
         if one.probabilities is None:
-            tqdm.write(printable(f"{image.path}: {one.problem}"), file=sys.stderr)
+            Bar.write(printable(f"{image.path}: {one.problem}"), file=sys.stderr)
         else:
             usable.append(image)
             probabilities.append(one.probabilities)

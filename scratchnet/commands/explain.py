@@ -5,8 +5,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scratchnet.commands.shared import (
     add_network_arguments,
     class_called,
@@ -22,6 +20,7 @@ from scratchnet.drawing.plots import require_plots
 from scratchnet.errors import ConfigError, DataError
 from scratchnet.pages import explained_page
 from scratchnet.storage.files import write_text_atomically
+from scratchnet.terminal.bar import Bar
 from scratchnet.terminal.command_line import printable
 from scratchnet.use.explain_sheets import Decision, decision_sheet, layers_sheet
 from scratchnet.use.predictor import Predictor
@@ -70,18 +69,18 @@ def run(options: argparse.Namespace) -> int:
         )
     bad, far = 0, 0
     named = list(zip(files, _distinct(file.stem for file in files), strict=True))
-    for file, name in tqdm(named, desc="explaining", unit=" images", disable=None, leave=False):
+    for file, name in Bar(named, desc="explaining", unit=" images", disable=None, leave=False):
         try:
             pixels = predictor.pixels(file)
         except DataError as error:
             bad += 1
-            tqdm.write(printable(str(error)), file=sys.stderr)
+            Bar.write(printable(str(error)), file=sys.stderr)
             continue
         decision = Decision.of(
             predictor, pixels, layer=options.layer, asked=asked, patch=options.patch, truth=_by_its_folder(file, names)
         )
         written = _page if options.page else _sheets
-        tqdm.write(printable(written(out, name, predictor, pixels, file.name, decision)), file=sys.stderr)
+        Bar.write(printable(written(out, name, predictor, pixels, file.name, decision)), file=sys.stderr)
         far += int(predictor.far(pixels[None]).sum())
     if far:
         say(caution(far, len(files) - bad))

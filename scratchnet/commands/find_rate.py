@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scratchnet.commands.session import compile_first
 from scratchnet.commands.several import Networks, add_common, opened, settings_of
 from scratchnet.commands.shared import require_ending, require_writable
@@ -22,6 +20,7 @@ from scratchnet.nn.schedules import Schedule
 from scratchnet.prepare import cache
 from scratchnet.storage.csv_text import csv_text
 from scratchnet.storage.files import write_atomically, write_text_atomically
+from scratchnet.terminal.bar import Bar
 from scratchnet.training.config import Config
 from scratchnet.training.experiment import Training
 from scratchnet.training.options import given_hyper_parameters
@@ -108,7 +107,7 @@ def climb(training: Training, steps: int, least: float, most: float) -> tuple[li
     trainer, rates, losses = training.trainer, [], []
     batches = endless(training.train_batches)
     for n, (epoch, batch) in enumerate(
-        tqdm(itertools.islice(batches, steps), total=steps, desc="climbing", disable=None, leave=False)
+        Bar(itertools.islice(batches, steps), total=steps, desc="climbing", disable=None, leave=False)
     ):
         rate = least * (most / least) ** (n / (steps - 1))
         trainer.schedule = Schedule("constant", peak=rate, warmup=0, total=steps)

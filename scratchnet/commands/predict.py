@@ -113,16 +113,16 @@ def _with_bar(stream: Iterator[Prediction], count: int, hidden: bool | None) -> 
     """The predictions, with a bar beside them; to load what draws it takes longer than one of them."""
     if count == 1:
         return stream
-    from tqdm import tqdm
+    from scratchnet.terminal.bar import Bar
 
-    return tqdm(stream, total=count, desc="predicting", unit=" images", disable=hidden, leave=False)
+    return Bar(stream, total=count, desc="predicting", unit=" images", disable=hidden, leave=False)
 
 
 def _complain(problem: str) -> None:
     """On standard error, above the bar."""
-    from tqdm import tqdm
+    from scratchnet.terminal.bar import Bar
 
-    tqdm.write(printable(problem), file=sys.stderr)
+    Bar.write(printable(problem), file=sys.stderr)
 
 
 def _apart(words: list[str]) -> tuple[list[str], list[str]]:

@@ -4,8 +4,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from tqdm import tqdm
-
+from scratchnet.terminal.bar import Bar
 from scratchnet.terminal.command_line import printable
 from scratchnet.terminal.wording import counted
 from scratchnet.use.verify import DAMAGED, OK, UNKNOWN, files_below, verify
@@ -23,11 +22,11 @@ def run(options: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     total = sum(path.stat().st_size for path in files_below(options.path) if path.exists())
     inside = options.path if options.path.is_dir() else options.path.parent
-    with tqdm(total=total, unit="B", unit_scale=True, desc="Checking", disable=None, leave=False) as bar:
+    with Bar(total=total, unit="B", unit_scale=True, desc="Checking", disable=None, leave=False) as bar:
         for verdict in verify(options.path, bar.update):
             counts[verdict.state] += 1
             name = verdict.path.relative_to(inside).as_posix()
-            tqdm.write(f"{verdict.state:<8}  {printable(name)}: {printable(verdict.text)}")
+            Bar.write(f"{verdict.state:<8}  {printable(name)}: {printable(verdict.text)}")
     summary = ", ".join(f"{counts[state]} {state}" for state in (OK, DAMAGED, UNKNOWN) if counts[state])
     print(f"{counted(counts.total(), 'file')}: {summary}")
     return 1 if counts[DAMAGED] else 0

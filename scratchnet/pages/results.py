@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from scratchnet.data import Dataset
 from scratchnet.data.class_labels import KEY, class_labels_of, parse_class_labels
@@ -20,6 +19,7 @@ from scratchnet.measures.evaluation import Evaluation
 from scratchnet.measures.predictions import Predictions, predictions_of
 from scratchnet.measures.scores import Scores
 from scratchnet.pages.facts import Facts
+from scratchnet.terminal.bar import Bar
 from scratchnet.training.checkpoint import Arrays, load_checkpoint
 from scratchnet.training.run import Run, read_table
 from scratchnet.training.selection import best_epoch, watched_side
@@ -227,7 +227,7 @@ def ask(weights: Path, dataset: Dataset) -> Predictions:
     """The predictions of a file of weights for each image. Raises DataError if its network cannot be built."""
     predictor = Predictor.load(weights)
     predictor.calibration = None  # predictions.csv holds what the network says
-    starts = tqdm(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
+    starts = Bar(range(0, len(dataset), predictor.batch_size), desc="test images", disable=None, leave=False)
     numbers = np.arange(len(dataset))
     logits = [predictor.logits(dataset.read(numbers[k : k + predictor.batch_size])) for k in starts]
     return predictions_of(Evaluation(math.nan, np.concatenate(logits), dataset.labels.astype(np.int64)), dataset)

@@ -14,7 +14,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from scratchnet.data import PackedImage, Remark, pack_image, symmetry
 from scratchnet.data.images import UnusableImage, decode, decode_deep, preprocess
@@ -22,6 +21,7 @@ from scratchnet.data.prefetch import default_threads, in_order
 from scratchnet.data.window import VALUES, Window
 from scratchnet.prepare.duplicates import Picture, identify
 from scratchnet.prepare.sources import SourceImage
+from scratchnet.terminal.bar import Bar
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def measured_window(images: Iterable[SourceImage], *, threads: int | None, quiet
             return np.zeros(VALUES, np.int64)
 
     counts = np.zeros(VALUES, np.int64)
-    bar = tqdm(images, desc="Measuring the window", unit=" images", disable=True if quiet else None)
+    bar = Bar(images, desc="Measuring the window", unit=" images", disable=True if quiet else None)
     with warnings.catch_warnings(), closing(in_order(counted, bar, threads or default_threads())) as results:
         warnings.simplefilter("ignore")
         for result in results:
@@ -80,7 +80,7 @@ class Spool:
         """Decodes, scales, compresses and stores every image; the ones that cannot be used are returned as remarks."""
         prepared: list[Prepared] = []
         left_out: list[Remark] = []
-        bar = tqdm(images, desc="Reading images", unit=" images", disable=True if self.quiet else None)
+        bar = Bar(images, desc="Reading images", unit=" images", disable=True if self.quiet else None)
         with warnings.catch_warnings(), closing(in_order(self._prepare, bar, self.threads)) as results:
             warnings.simplefilter("ignore")  # Pillow's warnings on odd metadata; images.py checks what matters
             for result in results:

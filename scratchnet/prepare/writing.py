@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from scratchnet.data import (
     Manifest,
@@ -25,6 +24,7 @@ from scratchnet.data.prefetch import in_order
 from scratchnet.prepare.augment import Item
 from scratchnet.prepare.sides import Division, Usable
 from scratchnet.prepare.spool import Spool
+from scratchnet.terminal.bar import Bar
 
 
 def write_dataset(
@@ -75,7 +75,7 @@ def _write_split(folder: Path, header: ShardHeader, items: Sequence[Item], spool
     """Writes the shards of one side, with these images in this order, and returns what the manifest says of it."""
     size = spool.preprocessing["image_size"]
     labels = np.array([item.label for item in items], np.int64)
-    bar = tqdm(total=len(items), desc=f"Writing {header.split}", unit=" images", disable=True if spool.quiet else None)
+    bar = Bar(total=len(items), desc=f"Writing {header.split}", unit=" images", disable=True if spool.quiet else None)
     shards: list[ShardFile] = []
     with bar:
         for start in range(0, len(items), shard_size):

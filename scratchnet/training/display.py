@@ -7,8 +7,7 @@ import time
 from collections.abc import Container, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
+from scratchnet.terminal.bar import Bar
 from scratchnet.training.remaining_time import RemainingTime
 from scratchnet.training.selection import side_title, sides_of, watched_side
 
@@ -73,7 +72,7 @@ class Display:
     def _did(self, kind: str, images: int, seconds: float) -> None:
         self.remaining.did(kind, images, seconds)
         left = self.remaining.seconds
-        self.bar.left = "?" if left is None else tqdm.format_interval(left)
+        self.bar.left = "?" if left is None else Bar.format_interval(left)
         self.bar.update(self.remaining.work[0] - self.bar.n)
 
     def epoch_line(self, row: dict[str, Any], timing: dict[str, float], best: bool) -> None:
@@ -114,7 +113,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line above the bar."""
-        tqdm.write(line, file=sys.stdout)
+        Bar.write(line, file=sys.stdout)
         sys.stdout.flush()
 
     def close(self) -> None:
@@ -127,7 +126,7 @@ def _width(measure: str, chosen: bool) -> int:
     return 8 if measure != "loss" or chosen else 6
 
 
-class _Bar(tqdm):
+class _Bar(Bar):
     """A bar that shows `RemainingTime`. tqdm's own estimate takes all work for alike."""
 
     left = "?"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from tqdm import tqdm
 
 from scratchnet.data import Batches, PixelScaling
 from scratchnet.errors import DtypeError, ShapeError
@@ -15,6 +14,7 @@ from scratchnet.nn.losses import SoftmaxCrossEntropy, checked_labels
 from scratchnet.nn.optimizers import Optimizer
 from scratchnet.nn.schedules import Schedule
 from scratchnet.nn.sequential import Sequential
+from scratchnet.terminal.bar import Bar
 from scratchnet.training.checkpoint import Arrays, Progress
 from scratchnet.training.config import Config
 from scratchnet.training.display import Display, Item
@@ -72,7 +72,7 @@ class Rows(Display):
 
     def __init__(self, epochs: int, what: str, *, verbose: bool) -> None:
         self.rows: list[dict[str, float]] = []
-        self._bar, self._loss = tqdm(total=epochs, desc=what, unit=" epochs", disable=not verbose), 0.0
+        self._bar, self._loss = Bar(total=epochs, desc=what, unit=" epochs", disable=not verbose), 0.0
 
     def __enter__(self) -> Rows:
         return self

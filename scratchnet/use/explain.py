@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from scratchnet.errors import ConfigError, ShapeError
 from scratchnet.kernels.machine.threads import alone
@@ -25,6 +24,7 @@ from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.relu import ReLU
 from scratchnet.nn.sequential import Sequential
 from scratchnet.reference import Array
+from scratchnet.terminal.bar import Bar
 
 CHUNK = 64  # copies of an image that are covered, and shown to the network, at once
 
@@ -227,7 +227,7 @@ def occlusion(
     corners = [(top, left) for top in _positions(height, patch, step) for left in _positions(width, patch, step)]
     before = float(probability(image[None])[0])
     total, times = np.zeros((height, width)), np.zeros((height, width))
-    with tqdm(total=len(corners), desc="covering", unit=" places", disable=None, leave=False) as bar:
+    with Bar(total=len(corners), desc="covering", unit=" places", disable=None, leave=False) as bar:
         for start in range(0, len(corners), CHUNK):
             part = corners[start : start + CHUNK]
             drops = before - np.asarray(probability(_covered(image, part, patch, fill)), np.float64)
