@@ -1,13 +1,14 @@
 """Any thread may call: predictions and training steps side by side give the bits that they give alone, or an error."""
 
 import copy
-import importlib.util
+import importlib
 import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,10 +21,17 @@ from scratchnet.nn.models import MODELS
 from scratchnet.use.explain import grad_cam
 from scratchnet.use.predictor import Predictor
 
-# Numba's layer on OpenMP, which some builds lack, as Debian's for ARM64.
-needs_openmp = pytest.mark.skipif(
-    importlib.util.find_spec("numba.np.ufunc.omppool") is None, reason="Numba has no OpenMP"
-)
+
+def openmp():
+    """Whether there is Numba's layer on OpenMP, which some builds lack, as Debian's for ARM64, and the library that it loads."""
+    try:
+        with mock.patch.dict(os.environ, OMP_WAIT_POLICY="PASSIVE"):  # the library reads it now, for this whole process
+            return bool(importlib.import_module("numba.np.ufunc.omppool"))
+    except ImportError:
+        return False
+
+
+needs_openmp = pytest.mark.skipif(not openmp(), reason="no OpenMP for Numba")
 OMP = pytest.param("omp", marks=needs_openmp)
 
 # What each thread does in a process of its own, with a threading layer of Numba's that is chosen at its start: predictions of
