@@ -89,9 +89,9 @@ def test_labels_of_any_integer_type(dtype):
         ([0, -1, 0], r"label -1 of image 1 is out of range"),
         ([0.0, 1.0, 0.0], r"labels must be integers, got float64: convert with labels.astype\('int64'\)"),
         ([True, False, True], r"labels must be integers, got bool"),
-        ([0, 1], r"labels must have the shape \(3,\), one for each image, got \(2,\)"),
+        ([0, 1], r"labels must have the shape \(3,\), one for each image, got \(2,\)$"),
         ([[1, 0], [0, 1], [1, 0]], r"got \(3, 2\): labels.argmax\(axis=1\)"),
-        ([[0], [1], [0]], r"labels must have the shape \(3,\), one for each image, got \(3, 1\)"),
+        ([[0], [1], [0]], r"labels must have the shape \(3,\), one for each image, got \(3, 1\)$"),
     ],
 )
 def test_labels_that_cannot_be(labels, message):
@@ -121,7 +121,8 @@ def test_logits_of_another_kind(logits, came):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_no_numbers(bad):
-    with pytest.raises(NonFiniteError, match="lower the learning rate"):
+    remedy = "lower the learning rate, or look at the input's scaling"
+    with pytest.raises(NonFiniteError, match=f"^SoftmaxCrossEntropy: the logits hold a NaN or an infinity: {remedy}$"):
         SoftmaxCrossEntropy().forward(np.array([[0, bad]]), np.array([0]))
 
 

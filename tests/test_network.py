@@ -222,15 +222,6 @@ def test_build_needs_a_shape():
         Sequential([Dense(2)]).build()
 
 
-def test_a_network_built_again_needs_another_optimiser(rng):
-    network = small(seed=1)
-    optimizer = sn.SGD(network.parameters())
-    network.build((8, 8, 3), seed=2, dtype="float64")
-    with pytest.raises(OrderError, match="the network was built again after this optimiser was made: make a new one"):
-        optimizer.step()
-    sn.SGD(network.parameters()).step()
-
-
 # Gradients
 
 

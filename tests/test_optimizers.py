@@ -1,11 +1,14 @@
 """Optimisers against the textbook, their state, and what they refuse."""
 
+import re
+
 import numpy as np
 import pytest
 
 from scratchnet import SGD, Adam, Dense, Parameter, Sequential, reference
-from scratchnet.errors import ConfigError
+from scratchnet.errors import ConfigError, OrderError
 from scratchnet.kernels.machine.threads import set_threads
+from scratchnet.nn.optimizers import Optimizer
 
 
 def weight_and_bias(rng, dtype="float64"):
@@ -103,6 +106,27 @@ def test_what_is_not_said_is_as_in_the_papers(rng):
     assert repr(SGD(parameters)) == "<SGD of 16 weights, learning_rate=0.01, momentum=0.0, l2=0.0; steps done: 0>"
 
 
+def test_a_network_built_again_needs_another_optimiser():
+    network = built()
+    optimizer = SGD(network.parameters())
+    network.build((4,))
+    message = "the network was built again after this optimiser was made: make a new one, after build"
+    with pytest.raises(OrderError, match=f"^{message}$"):
+        optimizer.step()
+    SGD(network.parameters()).step()
+
+
+def test_an_optimiser_of_ones_own_is_told_what_it_lacks(rng):
+    class Own(Optimizer):
+        def __init__(self, parameters, learning_rate=0.1, *, patience=3):
+            super().__init__(parameters, learning_rate, l2=0.0)
+
+    own = Own(weight_and_bias(rng))  # which has not kept its patience
+    assert repr(own) == "<Own of 16 weights, learning_rate=0.1, patience='?'; steps done: 0>"
+    with pytest.raises(NotImplementedError, match=r"^Own lacks _update\(self, parameter, \*moments\): write it$"):
+        own.step()
+
+
 def test_what_comes_after_a_frozen_parameter_moves(rng):
     frozen, free = parameters = weight_and_bias(rng)
     before = [p.value.copy() for p in parameters]
@@ -139,6 +163,16 @@ def test_a_refused_state_changes_nothing(rng, change, message):
         optimizer.load_state_dict(state)
     assert optimizer.steps == 0
     assert not any(array.any() for array in optimizer.state_dict().values())
+
+
+def test_a_state_of_another_optimiser_is_told_by_three_of_its_arrays(rng):
+    adam, sgd = Adam(weight_and_bias(rng)), SGD(weight_and_bias(rng))
+    moments = "['dense1.bias.mean', 'dense1.bias.square', 'dense1.weight.mean']"  # and one more
+    velocities = "['dense1.bias.velocity', 'dense1.weight.velocity']"
+    for optimizer, other, lacks, adds in ((adam, sgd, moments, velocities), (sgd, adam, velocities, moments)):
+        message = f"the state of another optimiser: it lacks {lacks}, it adds {adds}"
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            optimizer.load_state_dict(other.state_dict())
 
 
 def test_a_state_that_is_none(rng):
@@ -211,6 +245,13 @@ def test_clipping_keeps_the_direction(rng):
         np.testing.assert_allclose(after, 0.5 * before / norm, rtol=1e-6)
         assert SGD(parameters).clip(0.6) == pytest.approx(0.5, rel=1e-6)
         np.testing.assert_array_equal(np.concatenate([p.grad.reshape(-1) for p in parameters]), after)  # short enough
+
+
+def test_gradients_of_zero_are_short_enough_for_any_limit(rng):
+    parameters = weight_and_bias(rng)
+    for limit in (0.0, 1.0):
+        assert SGD(parameters).clip(limit) == 0
+    assert not any(p.grad.any() for p in parameters)
 
 
 def test_clipping_agrees_with_pytorch(rng):
