@@ -1,5 +1,6 @@
 """A network: names, shapes, the summary, weights in and out, gradients in parts, and the report's two networks."""
 
+import contextlib
 import weakref
 
 import numpy as np
@@ -262,7 +263,8 @@ def test_a_backward_that_releases_gives_the_same_once(way, rng, monkeypatch):
         network.seed_batch(0, range(16))
         network.forward(x.copy(), training=True)
         remembered = [weakref.ref(array) for array in arrays_of(network.steps)]
-        dx = network.backward(dy, release=release)
+        with network.releasing() if release else contextlib.nullcontext():
+            dx = network.backward(dy)
         found.append(gradients(network) | {"x": dx})
         assert remembered
         assert all((array() is None) == release for array in remembered)
@@ -270,6 +272,17 @@ def test_a_backward_that_releases_gives_the_same_once(way, rng, monkeypatch):
         np.testing.assert_array_equal(gradient, found[1][name])
     with pytest.raises(OrderError):
         network.backward(dy)
+
+
+def test_a_network_that_releases_remembers_nothing_of_frozen_layers(rng):
+    network = small()
+    network.freeze(network.layers[0].name)
+    network.forward(rng.normal(size=(16, 8, 8, 3)), training=True)
+    remembered = [weakref.ref(array) for array in arrays_of(network.steps)]
+    with network.releasing():
+        network.backward(rng.normal(size=(16, 2)), need_dx=False)
+    assert remembered
+    assert all(array() is None for array in remembered)
 
 
 def arrays_of(steps):

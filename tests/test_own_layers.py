@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import scratchnet as sn
 from scratchnet import Dense, Dropout, Layer, ReLU, Sequential
 from scratchnet.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 
@@ -148,3 +149,17 @@ def test_what_a_layer_lacks_is_named(name):
     lacks = {"forward": "backward", "backward": "forward"}[name]
     with pytest.raises(ConfigError, match=f"it has no {lacks}$"):
         Sequential([part])
+
+
+def test_a_network_with_a_backward_of_its_own_is_trained():
+    """It knows the arguments that the manual names, and no others."""
+    seen = []
+
+    class Mine(sn.Sequential):
+        def backward(self, dy, *, need_dx=True, accumulate=False):
+            seen.append(len(dy))
+            return super().backward(dy, need_dx=need_dx, accumulate=accumulate)
+
+    network = Mine([sn.Conv2D(2, kernel_size=3), sn.Flatten(), sn.Dense(2)])
+    network.fit(np.random.default_rng(3).random((12, 8, 8, 3), "float32"), np.arange(12) % 2, epochs=1, batch_size=12)
+    assert seen == [12]

@@ -26,7 +26,7 @@ class ConvReluPool:
     """
 
     length = 3
-    releases = True  # x before dx is made, if asked to: dx then takes its place in memory
+    releases_x = True  # before dx is made, if asked to: dx then takes its place in memory
 
     def __init__(self, conv: Conv2D, relu: ReLU, pool: MaxPool2D) -> None:
         self.first, self.conv, self.relu, self.pool = conv, conv, relu, pool
@@ -64,7 +64,7 @@ class ConvReluPool:
     def backward(
         self, dy: Array, *, need_dx: bool = True, accumulate: bool = False, release: bool = False
     ) -> Array | None:
-        """dx of the last forward(training=True), and the gradients of the convolution's parameters. release: see `Sequential`."""
+        """dx of the last forward(training=True), and the gradients of the convolution's parameters. release: see `Releases`."""
         if self._remembered is None:
             dz = self.relu.backward(self.pool.backward(dy))  # type: ignore[arg-type]  # not None: need_dx is true
             return self.conv.backward(dz, need_dx=need_dx, accumulate=accumulate)  # type: ignore[arg-type]

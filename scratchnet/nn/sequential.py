@@ -32,6 +32,7 @@ from scratchnet.nn.base import (
     require_layer,
 )
 from scratchnet.nn.fused import FUSED
+from scratchnet.nn.releasing import Releases, forget
 from scratchnet.nn.summary import summary_table
 from scratchnet.nn.thread_check import ThreadCheck
 from scratchnet.nn.watcher import Watcher
@@ -40,7 +41,7 @@ from scratchnet.nn.whole import Whole
 LONGEST_NAME = 64  # of a layer
 
 
-class Sequential(Whole, ThreadCheck, Remembers):
+class Sequential(Whole, Releases, ThreadCheck, Remembers):
     """Layers in a row: the output of each is the input of the next. It is a layer itself, and a list of its layers.
 
     y = layerₖ(… layer₂(layer₁(x)));  backward walks the same row from its end, by the chain rule
@@ -240,15 +241,12 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 self.note_forward()
         return x
 
-    def backward(
-        self, dy: Array, *, need_dx: bool = True, accumulate: bool = False, release: bool = False
-    ) -> Array | None:
+    def backward(self, dy: Array, *, need_dx: bool = True, accumulate: bool = False) -> Array | None:
         """dx of the last forward(training=True), given dy with respect to its output; writes the gradient of every parameter.
 
         accumulate=True adds to the gradients instead, for a batch that comes in parts. need_dx=False saves the gradient
-        with respect to the images, and returns None. release=True lets go of what each layer remembers once its gradients are
-        there: less memory, but backward cannot be called twice. Raises OrderError if another thread has called
-        forward(training=True) since this thread did.
+        with respect to the images, and returns None. Raises OrderError if another thread has called forward(training=True) since
+        this thread did.
         """
         self._require_built()
         self._check_dy(dy)
@@ -257,11 +255,13 @@ class Sequential(Whole, ThreadCheck, Remembers):
         gradient: Array | None = dy
         with alone():
             self.require_own_forward()
+            if self.releases and not need_dx:
+                forget(self._steps[:first])
             for i, step in reversed(list(enumerate(self._steps))):
                 if i < first and not need_dx:
                     return None
                 more = {"accumulate": True} if accumulate and parameters_of(step) else {}
-                more |= {"release": True} if release and getattr(step, "releases", False) else {}
+                more |= {"release": True} if self.releases and getattr(step, "releases_x", False) else {}
                 wanted = need_dx or i > first
                 self.watcher.before_backward(i)
                 try:
@@ -272,8 +272,8 @@ class Sequential(Whole, ThreadCheck, Remembers):
                 if wanted:
                     self._check(i, "backward", gradient, (len(dy), *self._edges[i]))
                 self.watcher.after_backward(i)
-                if release and hasattr(step, "forget"):
-                    step.forget()
+                if self.releases:
+                    forget([step])
         return gradient
 
     def _trust(self, step: Any, x: Any) -> None:
@@ -368,9 +368,7 @@ class Sequential(Whole, ThreadCheck, Remembers):
 
     def forget(self) -> None:
         """Releases all that the layers remember for backward."""
-        for step in self._steps:
-            if hasattr(step, "forget"):
-                step.forget()
+        forget(self._steps)
 
     def state_dict(self) -> dict[str, Array]:
         """A copy of every parameter's value by its name, and of every buffer, {"conv1.weight": (KH, KW, C, F), …}."""

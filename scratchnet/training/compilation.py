@@ -13,7 +13,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -74,17 +74,15 @@ def small_step(config: Config, images: int) -> None:
 def _helper(config: Config) -> Iterator[None]:
     """Meanwhile a second process compiles its share. If it fails, this process compiles all."""
     helper = None if _nothing_to_share(config) else _start_helper(config)
-    patience = 0
     try:
         yield
-        patience = PATIENCE
+        if helper:
+            with suppress(subprocess.TimeoutExpired):
+                helper.wait(PATIENCE)
     finally:
         if helper:
-            try:
-                helper.wait(timeout=patience)
-            except subprocess.TimeoutExpired:
-                helper.kill()
-                helper.wait()
+            helper.kill()
+            helper.wait()
 
 
 def _nothing_to_share(config: Config) -> bool:

@@ -44,6 +44,8 @@ def network_to_fill(
 def initial_weight(config: Config, classes: int, name: str) -> Array | None:
     """The array of that name as `make_network` draws it, without drawing those of later layers; None if there is none."""
     network = _unbuilt(config, classes)
+    if type(network) is not Sequential:  # it may be built in a way of its own
+        return make_network(config, classes).arrays().get(name)
     network.name_layers()
     names = [layer.name for layer in network]
     layer = name.partition(".")[0]

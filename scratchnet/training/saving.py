@@ -77,7 +77,7 @@ class Saver:
         """
         if best is not None and self.experiment.ranks.first:
             about = self.experiment.about | {"epoch": self.progress.epoch} | best
-            self._best = self.experiment.network.arrays(), about
+            self._best = self.experiment.network.arrays(), about  # the network's own, copied only if this save fails
         try:
             self.save_or_raise()
         except OSError as error:

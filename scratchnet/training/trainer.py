@@ -53,7 +53,8 @@ class Trainer:
             self.network.seed_batch(epoch, batch.indices[part])
             logits = self.network.forward(batch.part(part), training=True)
             total += self.loss.forward(logits, batch.labels[part]) * len(logits)
-            self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0, release=True)
+            with self.network.releasing():
+                self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0)
         if self.clip_norm:
             self.optimizer.clip(self.clip_norm)
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
@@ -78,13 +79,13 @@ class Trainer:
         return logits, SoftmaxCrossEntropy().forward(logits, labels) * len(labels)
 
     def finish(self) -> None:
-        """Lets go of what only another step would need: the optimiser's moments, gradients, and what layers remember."""
+        """Lets go of what only another step would need: the optimiser's moments, what layers remember, and the gradients, if they are not
+        views of what several ranks exchange."""
         self.network.forget()
         self.optimizer.moments.clear()
         for parameter in self.network.parameters():
-            parameter.grad = np.zeros(
-                parameter.grad.shape, parameter.grad.dtype
-            )  # it takes no memory until it is written
+            # np.zeros takes no memory until something is written.
+            parameter.grad = np.zeros(parameter.grad.shape, parameter.grad.dtype)
         memory.release()
 
     def gather(self) -> None:

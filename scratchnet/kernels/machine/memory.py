@@ -37,8 +37,8 @@ def _aligned(size):
 def _reused(size):
     """The smallest unused block that is large enough, by at most a quarter; else a new one, rounded up to 4, 5, 6 or 7 times a power of 2.
 
-    Arrays of nearly one size then share a block, whichever comes first; what is never written takes no memory. The requests of a step of
-    `report` at 256 × 256, 249 MB at once, then write to blocks of 287 MB in all; without rounding to 326.
+    Arrays of one such quarter then share a block, whichever comes first; what is never written takes no memory. A step of `report` at
+    256 × 256 asks for 249 MB at once; it then writes to blocks of 287 MB, without rounding of 326.
     With blocks of up to twice the size a training of 256 × 256 held 0.14 GB less; but a step whose layers ran one by one took a sixth
     longer backward, because the next large array found its block lent, and had to have fresh memory.
     """

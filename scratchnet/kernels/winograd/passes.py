@@ -21,8 +21,9 @@ cache. Forward, a task takes a few tiles through all steps before it begins the 
 own cache. For the gradient of the filters, which sums over tiles, larger groups of tiles go through V, dM and dU.
 
 Sizes: N images of H × W pixels, T taps along an axis, tiles of m × m outputs with m = 9 − T. Edges that fill no tile
-are computed with zeros and cut off. `inputs` are those of a tile along an axis: 8, or n if an image is n × n pixels, as many as
-its outputs, and n in WHOLE. Then the image is a tile, without zeros around it, and the 64 points are 49, 25 or 9.
+are computed with zeros and cut off. `inputs` are those of a tile along an axis: 8, or n for an image of n × n pixels, n in WHOLE and
+at most T, with as many outputs around the same pixels. Then the image is a tile, without zeros around it, and the 64 points
+are 49, 25 or 9.
 """
 
 import functools
@@ -164,7 +165,7 @@ def convolve_kernel(taps):
                     filters = made
                     if ready:
                         filters = u[panel]
-                    else:
+                    else:  # np.int64: for a constant Numba would compile the helper once more
                         transform_block(weight, backward, taps, tiling.inputs, panel, first, last, made, np.int64(0))
                     cols = channels[first:]
                     for point in range(every):

@@ -1,4 +1,4 @@
-"""Tiles of images: 8 × 8 inputs each, overlapping, numbered row by row and image by image; and their transforms.
+"""Tiles of images: 8 × 8 inputs each, overlapping, or a whole small image; numbered row by row, image by image; and their transforms.
 
 Patches are small flat arrays that a task copies pixels into, where the image itself cannot be read as it lies: at its edges,
 and where a 2 × 2 max-pooling stands between. Distances in memory are called steps: `row_step` leads to the pixel below,
@@ -128,6 +128,7 @@ def inputs_of_tiles(x, winner, tiling, taps, first, begin, end, v):
         # The last vector of a pixel may reach into its neighbours: what it makes of them nobody reads.
         last_read = first_pixel + ((inputs - 1) * width + inputs - 1) * channels + depth
         if is_pooled(winner):
+            # np.int64: for a constant Numba would compile the helper once more.
             unpool_patch(x, winner, n, row, column, np.int64(0), patch, inputs, depth)
         elif inside and last_read <= x.size:
             source, start, row_step, column_step = x.reshape(-1), first_pixel, width * channels, channels

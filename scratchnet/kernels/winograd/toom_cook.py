@@ -68,8 +68,8 @@ def reach(taps: int, inputs: int) -> int:
 
 
 def tile_sizes(taps: int) -> tuple[int, ...]:
-    """The inputs of a tile that there are for a filter of so many taps: 8, and whole images no larger than the filter."""
-    return (TILE, *(size for size in WHOLE if size <= taps))
+    """The inputs of a tile that there are for a filter of so many taps: 8, and whole images no larger than a filter that has a middle."""
+    return (TILE, *(size for size in WHOLE if size <= taps and taps % 2 == 1))
 
 
 def evaluation(coefficients: int, count: int = TILE) -> Matrix:

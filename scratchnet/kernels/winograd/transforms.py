@@ -29,8 +29,8 @@ def matrix_of(name, taps, inputs):
 def transform(typingctx, name, taps, inputs, source, start, step, target, first, stride):
     """target[first + i · stride] = Σ_j matrix[i, j] · source[start + j · step], for a vector of neighbouring numbers at each position.
 
-    name, taps and inputs say which matrix. The first two must be constants, so that there is code for each size of a tile: zeros
-    and ones of its matrix cost nothing, and points in ± pairs share their sums.
+    name, taps and inputs say which matrix. The first two are constants, from which the code for each size of a tile is written:
+    zeros and ones of its matrix cost nothing, and points in ± pairs share their sums. inputs chooses among the sizes.
     """
     sizes = toom_cook.tile_sizes(taps.literal_value)
     matrices = [matrix_of(name.literal_value, taps.literal_value, size) for size in sizes]
@@ -47,13 +47,14 @@ def transform(typingctx, name, taps, inputs, source, start, step, target, first,
                 vectors.store(y, place)
 
         after = builder.append_basic_block("transformed")
-        for size, matrix in zip(sizes, matrices, strict=True):
+        for size, matrix in zip(sizes[1:], matrices[1:], strict=True):
             here, other = (builder.append_basic_block(f"tile_of_{size}") for _ in range(2))
             builder.cbranch(builder.icmp_signed("==", inputs, INDEX(size)), here, other)
             builder.position_at_end(here)
             code_of(matrix)
             builder.branch(after)
             builder.position_at_end(other)
+        code_of(matrices[0])
         builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()

@@ -112,7 +112,8 @@ class SharedTrainer(Trainer):
         self.network.seed_batch(epoch, batch.indices[part])
         logits = self.network.forward(batch.part(part), training=True)
         loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
-        self.network.backward(self.loss.backward(images), need_dx=False, release=True)
+        with self.network.releasing():
+            self.network.backward(self.loss.backward(images), need_dx=False)
         return loss
 
     def _observe(self, before: list[Array], seen: Array) -> None:
