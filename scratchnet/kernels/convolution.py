@@ -23,7 +23,7 @@ from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.winograd import passes as winograd
 from scratchnet.kernels.winograd.pooled import NOT_POOLED
-from scratchnet.kernels.winograd.toom_cook import TILE, WHOLE, outputs, points
+from scratchnet.kernels.winograd.toom_cook import TILE, outputs, points, tile_sizes
 
 # The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
 # 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back; 3 channels take as long as 16.
@@ -169,4 +169,4 @@ def tile_inputs(geometry: Geometry) -> int:
     """Inputs of a tile along one axis: 8, or all of a small square image, no larger than the filter, with as many outputs."""
     (height, width, _), taps = geometry.input_shape, geometry.kernel_size[0]
     same = geometry.output_shape[:2] == (height, width) and geometry.pads == (taps // 2,) * 4
-    return height if same and height == width <= taps and height in WHOLE else TILE
+    return height if same and height == width and height in tile_sizes(taps) else TILE

@@ -94,19 +94,19 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, inputs, y, winner)
     windows = 2 if winner.size > 0 else 1
     tiling = _tiling(taps, inputs, windows * y.shape[1], windows * y.shape[2], top, left)
     total = len(x) * tiling.rows * tiling.columns
-    every = -(-total // TILE_ROWS) * TILE_ROWS
-    tiles = min(making_tiles(channels, points(inputs) ** 2, x.itemsize), every)
+    every, products = -(-total // TILE_ROWS) * TILE_ROWS, points(inputs) ** 2
+    tiles = min(making_tiles(channels, products, x.itemsize), every)
     u = empty((0, 0, 0, 0), x.dtype)
     if -(-total // tiles) > FEW:
         u = transformed_filters(weight, inputs, backward)
-        tiles = min(reading_tiles(channels, points(inputs) ** 2, x.itemsize), every)
+        tiles = min(reading_tiles(channels, products, x.itemsize), every)
     groups = -(-total // tiles)
     columns = panel_width(x.dtype, filters)
     parts = max(1, min(-(-filters // columns), 4 * thread_count() // groups))
     convolve = functools.partial(convolve_kernel(taps), x, x_winner, tiling, weight, backward, u)
-    if parts > 1 and is_near(channels, every, points(inputs) ** 2, x.itemsize):
+    if parts > 1 and is_near(channels, every, products, x.itemsize):
         v, places_in_v = empty(shape_of_v(channels, inputs, every, x.dtype), x.dtype), places(channels, every, x.dtype)
-        convolve(v, False, places_in_v, bias[:0], TILE_ROWS, columns, 1, y, winner)
+        convolve(v, False, places_in_v, bias[:0], TILE_ROWS, columns, 1, y, winner)  # no filters: V alone
         convolve(v, True, places_in_v, bias, tiles, columns, parts, y, winner)
     else:
         places_in_v = places(channels, tiles, x.dtype)

@@ -129,20 +129,9 @@ def _paired(row, other):
 
 @helper
 def transform_square(
-    name,
-    taps,
-    inputs,
-    source,
-    start,
-    row_step,
-    column_step,
-    side,
-    target,
-    first,
-    target_row_step,
-    target_column_step,
-    half,
-):
+    name, taps, inputs, source, start, row_step, column_step, side,
+    target, first, target_row_step, target_column_step, half,
+):  # fmt: skip
     """target = matrix · source · matrixᵀ: a transform of both axes, for a vector of channels.
 
     source: `side` × `side` vectors, the first at `start`, the one below it row_step and the one beside it column_step
