@@ -64,12 +64,12 @@ def tile_shape(features: set[str], arm64: bool = ARM64) -> TileShape:
     has 32 registers, AVX2 and SSE have 16. Measured on Zen 4 with AVX-512, one core: 8 × 2 has 96–103 GFLOP/s, 12 × 2 76–81;
     OpenBLAS beside them 100.
 
-    NEON, of ARM64, has 32 registers of 16 bytes and multiplies by a number that needs no broadcast. LLVM's instructions for one
-    step of the loop, over its multiply-and-adds (LLVM 22, alike for Cortex-A72, Neoverse N1 and Apple M1):
+    NEON, of ARM64, has 32 registers of 16 bytes and multiplies by a number that needs no broadcast. Instructions that QEMU executes
+    for one step of the loop, over its multiply-and-adds (LLVM 22, for Cortex-A72; for Neoverse N1 the same but where it is named):
 
         6 × 2   23 / 12 = 1.92      6 × 4   37 / 24 = 1.54      5 × 5   38 / 25 = 1.52, but panels of 20 columns
-        8 × 2   29 / 16 = 1.81      8 × 3   39 / 24 = 1.62      4 × 6   36 / 24 = 1.50, with sums in memory on Neoverse
-       12 × 2   41 / 24 = 1.71      7 × 4   52 / 28 = 1.86, with sums in memory
+        8 × 2   29 / 16 = 1.81      8 × 3   39 / 24 = 1.62      4 × 6   36 / 24 = 1.50, 38 on Neoverse: sums in memory
+       12 × 2   41 / 24 = 1.71      7 × 4   44 / 28 = 1.57, 98 on Neoverse: sums in memory
 
     With 10 numbers and vectors loaded for 24 multiply-and-adds, 6 × 4 keeps two multipliers busy even where one is loaded a
     cycle, as by the Cortex-A72 of a Raspberry Pi 4; 8 × 2 loads 10 for 16.
