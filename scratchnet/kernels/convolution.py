@@ -5,6 +5,7 @@ There are three, and `algorithm` chooses the one of the smallest cost for a batc
     "direct"    25 products for each output of a 5 × 5 filter, as `reference.conv2d` says     direct.py
     "winograd"  the same from 64 products for 16 outputs, for square filters at stride 1;
                 of a whole image of 4 × 4 pixels from 49, of 2 × 2 from 9                     winograd/passes.py
+                of few channels, with pooling, by vectors of tiles instead of channels        few_channels.py
     "inside"    the products of "direct" without those by the zeros around small images       inside.py
 
 All compute what `reference.conv2d` and `reference.conv2d_gradient` say, to rounding. `forward_pooled` computes ReLU and a
@@ -18,7 +19,7 @@ import numba
 import numpy as np
 
 from scratchnet.errors import ConfigError
-from scratchnet.kernels import corners, direct, inside
+from scratchnet.kernels import corners, direct, few_channels, inside
 from scratchnet.kernels.geometry import Geometry
 from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.winograd import passes as winograd
@@ -26,7 +27,8 @@ from scratchnet.kernels.winograd.pooled import NOT_POOLED
 from scratchnet.kernels.winograd.toom_cook import TILE, outputs, points, tile_sizes
 
 # The costs of the algorithms in addition to their multiplications, in multiplications. Measured on one Zen 4 core at
-# 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back; 3 channels take as long as 16.
+# 100 GFLOP/s: 170 ns to transform 16 channels of a tile, 140 ns to bring 16 filters of it back; 3 channels take as long as 16,
+# but in `few_channels`.
 CHANNELS_OF_TRANSFORM = 16  # which share its vectors
 TRANSFORM_INPUTS = 530  # for each tile and channel
 TRANSFORM_OUTPUTS = 440  # for each tile and filter
@@ -65,7 +67,11 @@ def forward_pooled(geometry, x, weight, bias):
     top, _, left, _ = geometry.pads
     shape = len(x), out_height // 2, out_width // 2, filters
     y, winner = empty(shape, x.dtype), empty(shape, np.uint8)
-    winograd.forward_pooled(x, weight, bias, top, left, tile_inputs(geometry), y, winner)
+    inputs = tile_inputs(geometry)
+    if inputs == TILE and few_channels.fits(len(weight), x.shape[3]):
+        few_channels.forward_pooled(x, weight, bias, top, left, y, winner)
+    else:
+        winograd.forward_pooled(x, weight, bias, top, left, inputs, y, winner)
     return y, Remembered("winograd", x, winner)
 
 

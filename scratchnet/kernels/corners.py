@@ -16,6 +16,7 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from scratchnet.kernels.elementwise import add_to
@@ -127,20 +128,29 @@ def add_windows(typingctx, taps, vectors, seen, dy, winner, start, step, count, 
     return signature, generate
 
 
+@intrinsic
+def copy_numbers(typingctx, source, start, target, place, count):
+    """target[place : place + count] = source[start : start + count], of arrays that share no memory, as if they were flat."""
+    signature = types.void(source, types.intp, target, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        numbers = Vectors(context, builder, signature, arguments, like=0)
+        size = context.get_abi_sizeof(numbers.scalar)
+        cgutils.raw_memcpy(builder, numbers.at(2, arguments[3]), numbers.at(0, arguments[1]), arguments[4], size)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @helper
 def copy_lines(x, n, row, column, lines, count, length):
     """lines (count, length), flat: rows of image n from (row, column) on, all channels; zeros outside the image."""
     _, height, width, channels = x.shape
-    x_flat = x.reshape(-1)
+    begin = max(0, -column) * channels
+    size = min(length - begin, (width - column) * channels - begin)
     lines[:] = 0
-    begin = max(0, -column)
     for a in range(max(0, -row), min(count, height - row)):
-        source = x_flat[
-            ((n * height + row + a) * width + column + begin) * channels : (n * height + row + a + 1) * width * channels
-        ]
-        target = lines[a * length + begin * channels : (a + 1) * length]
-        for i in range(min(source.size, target.size)):
-            target[i] = source[i]
+        copy_numbers(x, ((n * height + row + a) * width + column) * channels + begin, lines, a * length + begin, size)
 
 
 @functools.cache

@@ -26,6 +26,24 @@ def is_pooled(winner):
     return winner.size > 0
 
 
+def largest_of_window(vectors, corners):
+    """Code for the largest of zero and the four vectors of a window, and for the winner's corner, the first among equals."""
+    builder, (first, second, third, fourth) = vectors.builder, corners
+
+    def larger(a, b, place_of_a, place_of_b):
+        """The larger of two vectors, and its corner; the first if they are equal. A NaN is larger than any number."""
+        is_first = builder.or_(builder.fcmp_ordered(">=", a, b), builder.fcmp_unordered("uno", a, a))
+        return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
+
+    place = [vectors.constant(number, ir.IntType(8)) for number in range(CUT + 1)]
+    above, place_above = larger(first, second, place[0], place[1])
+    lower, place_below = larger(third, fourth, place[2], place[3])
+    best, place_of_best = larger(above, lower, place_above, place_below)
+    nothing, lowest = vectors.constant(0.0), vectors.constant(-math.inf)
+    cut = builder.and_(builder.fcmp_ordered("<=", best, nothing), builder.fcmp_ordered(">", best, lowest))
+    return builder.select(cut, nothing, best), builder.select(cut, place[CUT], place_of_best)
+
+
 @intrinsic
 def pool_window(typingctx, source, index, row_step, column_step, y, winner, target):
     """y[target] = the largest of zero and the four vectors of a window, winner[target] = its corner, the first among equals.
@@ -40,21 +58,9 @@ def pool_window(typingctx, source, index, row_step, column_step, y, winner, targ
         _, index, row_step, column_step, _, _, target = arguments
         below = builder.add(index, row_step)
         corners = [index, builder.add(index, column_step), below, builder.add(below, column_step)]
-        first, second, third, fourth = (vectors.load(vectors.at(0, corner)) for corner in corners)
-
-        def larger(a, b, place_of_a, place_of_b):
-            """The larger of two vectors, and its corner; the first if they are equal. A NaN is larger than any number."""
-            is_first = builder.or_(builder.fcmp_ordered(">=", a, b), builder.fcmp_unordered("uno", a, a))
-            return builder.select(is_first, a, b), builder.select(is_first, place_of_a, place_of_b)
-
-        place = [vectors.constant(number, ir.IntType(8)) for number in range(CUT + 1)]
-        above, place_above = larger(first, second, place[0], place[1])
-        lower, place_below = larger(third, fourth, place[2], place[3])
-        best, place_of_best = larger(above, lower, place_above, place_below)
-        nothing, lowest = vectors.constant(0.0), vectors.constant(-math.inf)
-        cut = builder.and_(builder.fcmp_ordered("<=", best, nothing), builder.fcmp_ordered(">", best, lowest))
-        vectors.store(builder.select(cut, nothing, best), vectors.at(4, target))
-        vectors.store(builder.select(cut, place[CUT], place_of_best), vectors.at(5, target))
+        best, corner = largest_of_window(vectors, [vectors.load(vectors.at(0, corner)) for corner in corners])
+        vectors.store(best, vectors.at(4, target))
+        vectors.store(corner, vectors.at(5, target))
         return context.get_dummy_value()
 
     return signature, generate

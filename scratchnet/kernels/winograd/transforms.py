@@ -43,7 +43,7 @@ def transform(typingctx, name, taps, inputs, source, start, step, target, first,
         def code_of(matrix):
             x = [vectors.load(place) for place in vectors.along(3, start, step, len(matrix[0]))]
             places = vectors.along(6, first, stride, len(matrix))
-            for y, place in zip(_products(builder, vectors, matrix, x), places, strict=True):
+            for y, place in zip(products(builder, vectors, matrix, x), places, strict=True):
                 vectors.store(y, place)
 
         after = builder.append_basic_block("transformed")
@@ -62,7 +62,7 @@ def transform(typingctx, name, taps, inputs, source, start, step, target, first,
     return signature, generate
 
 
-def _products(builder, vectors, matrix, x):
+def products(builder, vectors, matrix, x):
     """matrix · x, where x is a list of vectors, with about half of the operations of the definition.
 
     Points ±a have the same even powers and opposite odd ones. Two rows of such a kind are (s + d, s − d) with s and d the sums
