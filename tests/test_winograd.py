@@ -106,7 +106,6 @@ def small_blocks(monkeypatch, near=False):
     """As on a machine with tiny caches; and all filters are transformed at once. near: whether a group's V and dM fit in L3."""
     for name in ("making_tiles", "reading_tiles"):
         monkeypatch.setattr(winograd, name, lambda channels, points, itemsize: TILE_ROWS)
-    monkeypatch.setattr(winograd, "FEW", 0)
     monkeypatch.setattr(gradient, "slot_tiles", lambda channels, filters, points, itemsize: 2 * TILE_ROWS)
     monkeypatch.setattr(gradient, "group_tiles", lambda channels, filters, points, itemsize: (2 * TILE_ROWS, near))
 

@@ -9,10 +9,10 @@ Each number should come from the far cache once and be used often while it is ne
                   → T so that V and M take 3/8 of L2. The processor foresees how U is read, from end to end, but not how V
                     is, a piece here and a piece there: so V stays near and U comes from afar
 
-    forward, U    U of one block    64 · 32 · 32     made once for each group, where it is used: L2
+    forward, U    U of one block    64 · 32 · 32     made once, where it is used: L2
     is made       M of one panel    64 · T · 32      added to once for each block of channels: L2
-                  → T so large that M fills a quarter of L2, and V beside it as much or more. Where a panel of U
-                    alone outgrows half of L2 M fills half, for fewer groups
+                  → where T = all tiles, so few that M fills a quarter of L2 at most, V beside it as much or more, or half of
+                    L2 where a panel of U alone outgrows the other half
 
     gradient of   V and dM of T tiles, and the     64 · (T · C + T · F + C · F): where C · F is small, all of it in L2,
     the filters   sums dU, C × F for each point    T being what dU leaves room for
@@ -37,7 +37,7 @@ def reading_tiles(channels: int, points: int, itemsize: int) -> int:
 
 
 def making_tiles(channels: int, points: int, itemsize: int) -> int:
-    """Tiles of a group in the forward pass that makes them where it uses them; whole register tiles."""
+    """As many tiles as a forward pass can have that makes its transformed filters where it uses them; whole register tiles."""
     panel_of_m = points * PANEL_BYTES
     by_l2 = caches().l2 // (2 if channels * panel_of_m > caches().l2 // 2 else 4) // panel_of_m
     by_l3 = caches().l3 // 2 // thread_count() // (points * channels * itemsize)

@@ -44,8 +44,6 @@ from scratchnet.kernels.winograd.pooled import CUT, NOT_POOLED
 from scratchnet.kernels.winograd.tiles import GAP, Tiling, inputs_of_tiles, outputs_of_tiles, places, shape_of_v
 from scratchnet.kernels.winograd.toom_cook import TILE, outputs, points, reach
 
-FEW = 4  # groups of tiles, of which each makes the transformed filters anew: for more they are made once, and read
-
 
 def forward(x, weight, bias, top, left, inputs, y):
     """Fills y (N, OH, OW, F) with the convolution of x (N, H, W, C), around which stand zeros; `reference.conv2d`."""
@@ -96,8 +94,8 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, inputs, y, winner)
     total = len(x) * tiling.rows * tiling.columns
     every, products = -(-total // TILE_ROWS) * TILE_ROWS, points(inputs) ** 2
     tiles = min(making_tiles(channels, products, x.itemsize), every)
-    u = empty((0, 0, 0, 0), x.dtype)
-    if -(-total // tiles) > FEW:
+    u = v = np.empty((0, 0, 0, 0), x.dtype)
+    if total > tiles:  # several groups would make the transformed filters anew: they are made once, and read
         u = transformed_filters(weight, inputs, backward)
         tiles = min(reading_tiles(channels, products, x.itemsize), every)
     groups = -(-total // tiles)
@@ -110,7 +108,7 @@ def _convolve(x, x_winner, weight, backward, bias, top, left, inputs, y, winner)
         convolve(v, True, places_in_v, bias, tiles, columns, parts, y, winner)
     else:
         places_in_v = places(channels, tiles, x.dtype)
-        convolve(empty((0, 0, 0, 0), x.dtype), False, places_in_v, bias, tiles, columns, parts, y, winner)
+        convolve(v, False, places_in_v, bias, tiles, columns, parts, y, winner)
 
 
 def _tiling(taps, inputs, out_height, out_width, top, left):
