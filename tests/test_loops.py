@@ -16,19 +16,19 @@ needs_two_threads = pytest.mark.skipif(
 
 
 @kernel
-def count_rounds(rounds):
+def count_rounds(rounds, enough):
     """Adds 1 to each number."""
-    for i in prange(rounds.size):
+    for i in prange(rounds.size, enough):
         rounds[i] += 1
 
 
 @kernel
-def wait_for_the_others(done, looks):
-    """The first round waits until the rounds from `looks.size` on are done."""
-    for i in prange(done.size):
+def wait_for_the_others(done, looks, enough, most):
+    """The first round waits until the rounds from `looks.size` on are done, or it has looked so often."""
+    for i in prange(done.size, enough):
         if i == 0:
             waiting = True
-            while waiting and looks[0] < WAIT:
+            while waiting and looks[0] < most:
                 looks[0] += 1
                 waiting = not done[looks.size :].all()
             done[0] = not waiting
@@ -54,9 +54,10 @@ def all_threads_afterwards():
 def test_every_round_is_run_once(threads):
     set_threads(threads)
     for size in (0, 1, 2, 3, 7, 64, 1000, 100_003):
-        rounds = np.zeros(size, np.int64)
-        count_rounds(rounds)
-        assert (rounds == 1).all(), size
+        for enough in (1, 5, 1000):
+            rounds = np.zeros(size, np.int64)
+            count_rounds(rounds, enough)
+            assert (rounds == 1).all(), (size, enough)
     assert thread_count() == threads
 
 
@@ -65,8 +66,19 @@ def test_rounds_that_wait_for_a_slow_thread_are_run_by_another():
     """Of eight rounds the first thread has taken two. The other runs the remaining six: its half would be four."""
     set_threads(2)
     done, looks = np.zeros(8, np.bool_), np.zeros(2, np.int64)
-    wait_for_the_others(done, looks)
+    wait_for_the_others(done, looks, 1, WAIT)
     assert done.all()
+
+
+@needs_two_threads
+@pytest.mark.parametrize(("enough", "threads"), [(4, 2), (5, 1)])
+def test_a_thread_is_woken_for_enough_rounds_only(enough, threads):
+    """Of eight rounds each of two threads has four, but not five: then the first round waits for rounds that nobody runs."""
+    set_threads(2)
+    done, looks = np.zeros(8, np.bool_), np.zeros(2, np.int64)
+    wait_for_the_others(done, looks, enough, WAIT if threads == 2 else 1000)
+    assert done[0] == (threads == 2)
+    assert done[1:].all()
 
 
 @pytest.mark.parametrize("threads", range(1, most_threads() + 1))

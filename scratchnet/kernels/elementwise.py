@@ -7,7 +7,9 @@ from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty
 
-BLOCK = 16384  # numbers in one task: enough for a thread, few enough to share evenly
+BLOCK = 16384  # numbers in one task: few enough to share evenly
+ENOUGH = 16  # tasks that are worth another thread, some 40 µs
+DRAWS = 65536  # numbers of dropout that are
 
 
 @helper
@@ -28,7 +30,7 @@ def part(x, task):
 @kernel
 def relu_forward(x, y):
     """`reference.relu`: y = 0 where x < 0, else x; a NaN stays a NaN."""
-    for task in prange(blocks(x)):
+    for task in prange(blocks(x), ENOUGH):
         x_here, y_here = part(x, task), part(y, task)
         for i in range(x_here.size):
             y_here[i] = x.dtype.type(0) if x_here[i] < 0 else x_here[i]
@@ -37,7 +39,7 @@ def relu_forward(x, y):
 @kernel
 def relu_backward(dy, y, dx):
     """`reference.relu_gradient`: dx = dy where y > 0, else 0."""
-    for task in prange(blocks(dy)):
+    for task in prange(blocks(dy), ENOUGH):
         dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
         for i in range(dy_here.size):
             dx_here[i] = dy_here[i] if y_here[i] > 0 else dy.dtype.type(0)
@@ -46,7 +48,7 @@ def relu_backward(dy, y, dx):
 @kernel
 def leaky_relu_forward(x, slope, y):
     """`reference.leaky_relu`: y = x where x > 0, else slope · x."""
-    for task in prange(blocks(x)):
+    for task in prange(blocks(x), ENOUGH):
         rules = flush_denormals()
         x_here, y_here = part(x, task), part(y, task)
         for i in range(x_here.size):
@@ -57,7 +59,7 @@ def leaky_relu_forward(x, slope, y):
 @kernel
 def leaky_relu_backward(dy, y, slope, dx):
     """`reference.leaky_relu_gradient`: dx = dy where x > 0, which is where y > 0, else slope · dy."""
-    for task in prange(blocks(dy)):
+    for task in prange(blocks(dy), ENOUGH):
         rules = flush_denormals()
         dy_here, y_here, dx_here = part(dy, task), part(y, task), part(dx, task)
         for i in range(dy_here.size):
@@ -120,7 +122,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
     number in [0, 1).
     """
     images, features = x.shape
-    for n in prange(images):
+    for n in prange(images, 1 + DRAWS // features):
         rules = flush_denormals()
         for j in range(features):
             z = keys[n] + np.uint64(j + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -136,7 +138,7 @@ def dropout_forward(x, keys, rate, scale, y, kept):
 def dropout_backward(dy, kept, scale, dx):
     """`reference.dropout_gradient`: dx = dy · scale where kept, else 0: all (N, F)."""
     images, features = dy.shape
-    for n in prange(images):
+    for n in prange(images, 1 + DRAWS // features):
         rules = flush_denormals()
         for j in range(features):
             dx[n, j] = dy[n, j] * scale if kept[n, j] else dy.dtype.type(0)
@@ -147,7 +149,7 @@ def dropout_backward(dy, kept, scale, dx):
 def block_finite(x, largest, finite):
     """`np.isfinite(x).all()` of each block of x: whether −largest ≤ x ≤ largest holds for all numbers; for a NaN it
     doesn't."""
-    for i in prange(finite.size):
+    for i in prange(finite.size, ENOUGH):
         outside = 0
         here = part(x, i)
         for k in range(here.size):
@@ -167,7 +169,7 @@ def all_finite(x):
 @kernel
 def block_squares(x, sums):
     """`np.sum(x**2)` of each block of x, in float64."""
-    for i in prange(sums.size):
+    for i in prange(sums.size, ENOUGH):
         rules = flush_denormals()
         total = 0.0
         here = part(x, i)
@@ -187,7 +189,7 @@ def sum_of_squares(x):
 @kernel
 def sum_flat(one, other, sums):
     """`np.add`: sums = one + other."""
-    for task in prange(blocks(sums)):
+    for task in prange(blocks(sums), ENOUGH):
         sums_here, one_here, other_here = part(sums, task), part(one, task), part(other, task)
         for i in range(sums_here.size):
             sums_here[i] = one_here[i] + other_here[i]
@@ -203,7 +205,7 @@ def sum_of(one, other):
 @kernel
 def add_flat(sums, more):
     """`np.add`: sums += more, denormal numbers as zeros, as wherever a kernel adds to what is there."""
-    for task in prange(blocks(sums)):
+    for task in prange(blocks(sums), ENOUGH):
         rules = flush_denormals()
         sums_here, more_here = part(sums, task), part(more, task)
         for i in range(sums_here.size):
@@ -219,7 +221,7 @@ def add_to(sums, more):
 @kernel
 def scale(x, factor):
     """`np.multiply(x, factor, out=x)`; factor of the dtype of x."""
-    for task in prange(blocks(x)):
+    for task in prange(blocks(x), ENOUGH):
         rules = flush_denormals()
         here = part(x, task)
         for i in range(here.size):

@@ -36,6 +36,8 @@ BLOCK_TILES = 16  # register tiles below each other in one task, all of which us
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
 LONG, FEW = 1024, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
 CHUNKS, ROWS_OF_CHUNK = 32, 256  # a product whose b is read once is cut into so many, of at least so many rows
+ENOUGH = 1 << 21  # products that are worth another thread, some 40 µs
+SUMMED = 1 << 17  # numbers to be summed that are
 TASKS_OF_THREAD = 4  # so that all are busy to the end; with more, more of them would pack the same pieces of b
 
 
@@ -171,7 +173,8 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     block = BLOCK_TILES
     while block > 1 and (tiles + block - 1) // block * panels < enough:
         block = block // 2
-    for task in prange((tiles + block - 1) // block * panels):
+    cost = block * TILE_ROWS * columns * (depth + TILE_ROWS)  # of a task, in products
+    for task in prange((tiles + block - 1) // block * panels, 1 + ENOUGH // cost):
         rules = flush_denormals()
         first = task % panels * columns
         top = task // panels * block * TILE_ROWS
@@ -205,7 +208,8 @@ def chunks_of_product(a, rows, cols, b, partial):
     vector = lanes_of(partial)
     columns = vector if width <= vector else TILE_VECTORS * vector
     panels = (width + columns - 1) // columns
-    for chunk in prange(chunks):
+    cost = height * panels * columns * depth // chunks
+    for chunk in prange(chunks, 1 + ENOUGH // (cost + 1)):
         rules = flush_denormals()
         sums = partial[chunk]
         sums[:] = 0
@@ -232,7 +236,7 @@ def block_sums(matrix, partial):
     """
     rows = matrix.shape[0]
     blocks = partial.shape[0]
-    for i in prange(blocks):
+    for i in prange(blocks, 1 + SUMMED * blocks // matrix.size):
         partial[i] = 0
         for row in range(i * rows // blocks, (i + 1) * rows // blocks):
             for f in range(matrix.shape[1]):

@@ -20,6 +20,7 @@ from scratchnet.kernels.machine.memory import empty
 from scratchnet.kernels.machine.registers import Vectors
 from scratchnet.kernels.machine.vectors import lanes_of
 
+ENOUGH = 65536  # numbers that are worth another thread, some 30 µs
 LITTLE = 16384  # numbers, with which NumPy is through before threads have begun; and nothing needs compiling for it
 
 
@@ -71,7 +72,7 @@ def turn(matrices, turned):
     side = lanes_of(matrices)
     bands = (width + side - 1) // side
     source, target = matrices.reshape(-1), turned.reshape(-1)
-    for task in prange(count * bands):
+    for task in prange(count * bands, 1 + ENOUGH // (side * height)):
         t, left = task // bands, task % bands * side
         for top in range(0, height, side):
             start = (t * height + top) * width + left

@@ -13,6 +13,7 @@ from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 
 BLOCK = 16384  # numbers in one task
+ENOUGH = 4  # tasks that are worth another thread: 30 µs and more, as fast as memory answers
 # The smallest normal numbers are 1.2e-38 and 2.2e-308.
 NEGLIGIBLE = {"float32": 1e-30, "float64": 1e-300}
 
@@ -36,7 +37,7 @@ def adam_step(
     step t. rest = 1 − β is an argument of its own: the difference of two float32 would lose digits. Values and means
     below `negligible` become zero; a square, whose root counts, only where it is denormal.
     """
-    for task in prange((value.size + BLOCK - 1) // BLOCK):
+    for task in prange((value.size + BLOCK - 1) // BLOCK, ENOUGH):
         here = slice(task * BLOCK, min(value.size, (task + 1) * BLOCK))
         w, gradient, m, v = value[here], grad[here], mean[here], square[here]
         rules = flush_denormals()
@@ -55,7 +56,7 @@ def sgd_step(value, grad, velocity, l2, learning_rate, momentum, negligible):
 
     Values below `negligible` become zero.
     """
-    for task in prange((value.size + BLOCK - 1) // BLOCK):
+    for task in prange((value.size + BLOCK - 1) // BLOCK, ENOUGH):
         here = slice(task * BLOCK, min(value.size, (task + 1) * BLOCK))
         w, gradient, v = value[here], grad[here], velocity[here]
         rules = flush_denormals()

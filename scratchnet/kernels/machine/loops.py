@@ -12,6 +12,9 @@ Here a kernel remains one plain function, compiled once. Threads call it again a
 So a kernel has one `prange`, which is its last statement, and writes nothing before it (tests/test_architecture.py). Numba starts the
 threads, and wakes them here by the same function as for its own loops (numba/np/ufunc/parallel.py).
 
+`prange(count, enough)` wakes a thread for each `enough` rounds. To wake one takes 10 to 40 µs where nothing else runs, and
+milliseconds where something does; a kernel that would take less than twice that runs on the thread that has called it.
+
 A thread that is free takes 1 / (2 · threads) of the rounds that are left, and at last single rounds ("guided self-scheduling",
 Polychronopoulos & Kuck 1987). So all end at nearly the same time, also where one thread was woken
 late, had to share its processor with another program, or runs on a core of the slower kind that many laptops have. No bit
@@ -40,12 +43,12 @@ _BYTES = ir.IntType(8).as_pointer()
 _CALLED = ir.FunctionType(ir.VoidType(), [_BYTES.as_pointer(), _WORD.as_pointer(), _WORD.as_pointer(), _BYTES])
 
 
-def _prange_code(typingctx, count):
-    """range(count) for a kernel: the rounds that the thread has taken which runs it."""
-    signature = types.range_state64_type(types.int64)
+def _prange_code(typingctx, count, enough=1):
+    """range(count) for a kernel: the rounds that the thread has taken which runs it. enough: rounds that are worth another thread."""
+    signature = types.range_state64_type(types.int64, types.int64)
 
     def generate(context, builder, signature, arguments):
-        (count,) = arguments
+        count, enough = arguments
         first, end = (cgutils.alloca_once_value(builder, _WORD(0)) for _ in range(2))
         given = builder.ptrtoint(builder.load(builder.function.args[0]), _WORD)
         marked = builder.icmp_unsigned("==", builder.lshr(given, _WORD(ADDRESS)), _WORD(MARK))
@@ -57,7 +60,7 @@ def _prange_code(typingctx, count):
                     builder.store(builder.load(cgutils.gep_inbounds(builder, taken, 0, position)), place)
             with from_python:
                 threads = builder.zext(_function(builder, "get_num_threads", _CODE, [])(), _WORD)
-                _run_on_threads(builder, count, threads)
+                _run_on_threads(builder, count, builder.sdiv(count, enough), threads)
         make = context.typing_context.resolve_value_type(range)
         of_two = make.get_call_type(context.typing_context, (types.int64, types.int64), {})
         return context.get_function(make, of_two)(builder, [builder.load(first), builder.load(end)])
@@ -65,7 +68,12 @@ def _prange_code(typingctx, count):
     return signature, generate
 
 
-prange = range if numba.config.DISABLE_JIT else intrinsic(_prange_code)
+def _prange_in_python(count, enough=1):
+    """Its twin where Numba is switched off."""
+    return range(count)
+
+
+prange = _prange_in_python if numba.config.DISABLE_JIT else intrinsic(_prange_code)
 
 
 def _function(builder, name, result, arguments):
@@ -74,15 +82,15 @@ def _function(builder, name, result, arguments):
     return lambda *values: builder.call(function, values)
 
 
-def _run_on_threads(builder, count, threads):
+def _run_on_threads(builder, count, worth, threads):
     """Has threads call the kernel that is being compiled, with its arguments, until no round is left; then an error of theirs is its own.
 
-    Numba keeps the number of threads that it is given for its next loops: it is that of all, also where fewer have work. A
-    single round, or a single thread, needs nobody to be woken.
+    As many threads as the rounds are worth. Numba keeps the number that it is given for its next loops: it is that of all, also
+    where fewer have work. A single one needs nobody to be woken.
     """
     kernel = builder.function
     _, error, *given = kernel.args
-    calls = builder.select(builder.icmp_signed("<", count, threads), count, threads)
+    calls = builder.select(builder.icmp_signed("<", worth, threads), worth, threads)
     several = builder.icmp_signed(">", calls, _WORD(1))
     parts = builder.select(several, builder.shl(calls, _WORD(1)), _WORD(1))
     values = [_CODE(0), ir.Constant(error.type.pointee, None), _WORD(0), count, parts, *given]

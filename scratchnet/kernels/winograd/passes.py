@@ -36,7 +36,7 @@ from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
-from scratchnet.kernels.matmul import tile_product
+from scratchnet.kernels.matmul import SUMMED, tile_product
 from scratchnet.kernels.winograd import gradient
 from scratchnet.kernels.winograd.blocks import is_near, making_tiles, reading_tiles
 from scratchnet.kernels.winograd.filters import BLOCK, transform_block, transformed_filters
@@ -200,7 +200,7 @@ def block_sums_of_winners(dy, winner, partial):
     """
     rows = dy.shape[0]
     blocks = partial.shape[0]
-    for i in prange(blocks):
+    for i in prange(blocks, 1 + SUMMED * blocks // dy.size):
         partial[i] = 0
         for row in range(i * rows // blocks, (i + 1) * rows // blocks):
             for f in range(dy.shape[1]):
