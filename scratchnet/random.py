@@ -7,6 +7,7 @@ same draws, because there is no generator whose state could have moved.
 The mixing function is splitmix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 """
 
+import functools
 import zlib
 from typing import Any
 
@@ -36,10 +37,16 @@ def bits(seed: int, purpose: str, epoch: int, images: ArrayLike) -> NDArray[np.u
     >>> int(bits(0, "augment", epoch=3, images=[7])[0]) == int(bits(0, "augment", epoch=3, images=[6, 7])[1])
     True
     """
+    return mix(_key(seed, purpose, epoch) ^ np.asarray(images, np.uint64))
+
+
+@functools.lru_cache(64)
+def _key(seed: int, purpose: str, epoch: int) -> NDArray[np.uint64]:
+    """The three arguments as one number."""
     key = np.array([seed], np.uint64)
     for part in (zlib.crc32(purpose.encode()), epoch):
         key = mix(key ^ np.uint64(part))
-    return mix(mix(key) ^ np.asarray(images, np.uint64))
+    return mix(key)
 
 
 def uniform(random_bits: NDArray[np.uint64]) -> NDArray[np.float64]:

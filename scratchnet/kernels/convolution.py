@@ -12,6 +12,7 @@ All compute what `reference.conv2d` and `reference.conv2d_gradient` say, to roun
 2 × 2 max-pooling in the same pass over memory.
 """
 
+import functools
 import os
 from typing import NamedTuple
 
@@ -136,6 +137,12 @@ def algorithm(geometry: Geometry, images: int) -> str:
     forced = os.environ.get("SCRATCHNET_CONV", "")
     if forced not in ("", "direct", "winograd"):
         raise ConfigError(f"the variable SCRATCHNET_CONV must be direct or winograd, got {forced!r}")
+    return _cheapest(geometry, images, forced)
+
+
+@functools.lru_cache(256)
+def _cheapest(geometry: Geometry, images: int, forced: str) -> str:
+    """The algorithm of the smallest cost, or the one that is forced if it applies; each step of a training asks again."""
     channels, filters = geometry.input_shape[2], geometry.output_shape[2]
     costs = {"direct": multiplications("direct", geometry, images)}
     if can_use_winograd(geometry.kernel_size, geometry.stride):
@@ -171,6 +178,7 @@ def tiles_of_image(geometry: Geometry) -> int:
     return -(-geometry.output_shape[0] // size) * -(-geometry.output_shape[1] // size)
 
 
+@functools.lru_cache(256)
 def tile_inputs(geometry: Geometry) -> int:
     """Inputs of a tile along one axis: 8, or all of a small square image, no larger than the filter, with as many outputs."""
     (height, width, _), taps = geometry.input_shape, geometry.kernel_size[0]

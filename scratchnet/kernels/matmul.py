@@ -15,6 +15,7 @@ Each task packs the pieces of the right matrix that it needs into panels as wide
 innermost loop reads them from end to end (Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008).
 """
 
+import functools
 import math
 
 import numba
@@ -259,6 +260,12 @@ def whole_tiles(rows):
     return np.concatenate([rows, np.repeat(rows[-1:], -rows.size % TILE_ROWS)])
 
 
+@functools.lru_cache(64)
+def row_offsets(count, step):
+    """Where `count` rows begin, each `step` numbers after the one before, in whole tiles; kept, to be read only."""
+    return whole_tiles(np.arange(count) * step)
+
+
 def apart(x):
     """A copy of x (N, ...) as (N, K): the numbers of each image, and after them a cache line that is not set.
 
@@ -277,7 +284,7 @@ def dense_forward(x, weight, bias):
     if chunks := chunk_count(images, features):
         return sum_of_chunks(products_of_chunks(x, weight, chunks), bias)
     y = empty((images, weight.shape[1]), x.dtype)
-    rows = whole_tiles(np.arange(images) * features)
+    rows = row_offsets(images, features)
     every = np.arange(features)
     gathered_product(x.reshape(-1), rows, every, weight, every, bias, False, y)
     return y
@@ -292,7 +299,7 @@ def products_of_chunks(x, weight, chunks):
     """(chunks, N, out): the parts of x · W that the chunks of W's rows make. Some chunks alone give the same bits as among all."""
     images, features = x.shape
     partial = empty((chunks, images, weight.shape[1]), x.dtype)
-    chunks_of_product(x.reshape(-1), whole_tiles(np.arange(images) * features), np.arange(features), weight, partial)
+    chunks_of_product(x.reshape(-1), row_offsets(images, features), np.arange(features), weight, partial)
     return partial
 
 
@@ -311,7 +318,7 @@ def dense_backward_input(dy, weight):
     """
     features, units = weight.shape
     dx_transposed = empty((features, len(dy)), dy.dtype)
-    rows = whole_tiles(np.arange(features) * units)
+    rows = row_offsets(features, units)
     no_bias = np.zeros(len(dy), dy.dtype)
     every = np.arange(units)
     gathered_product(weight.reshape(-1), rows, every, transposed(dy), every, no_bias, False, dx_transposed)
@@ -323,7 +330,7 @@ def dense_backward_weight(x, dy, dweight, accumulate):
     images, features = x.shape
     # An image's features lie far apart in x, at powers of two: they would share a few places of the cache.
     x_transposed = transposed(x)
-    rows = whole_tiles(np.arange(features) * images)
+    rows = row_offsets(features, images)
     no_bias = np.zeros(dy.shape[1], dy.dtype)
     every = np.arange(images)
     gathered_product(x_transposed.reshape(-1), rows, every, dy, every, no_bias, accumulate, dweight)

@@ -155,7 +155,8 @@ class Layer(ThreadCheck, Remembers):
         While a network trains, its layers need not look again at what is known to hold numbers only (`trusted`).
         """
         self.require_built()
-        require_array(f"{self}: expected", x)
+        if not isinstance(x, np.ndarray):  # asked here too: the layer's name takes time
+            require_array(f"{self}: expected", x)
         if x.ndim == 0 or x.shape[1:] != self.input_shape:
             raise ShapeError(self._wrong_shape(x.shape))
         if len(x) == 0:
@@ -189,7 +190,8 @@ class Layer(ThreadCheck, Remembers):
         """dy as the kernels need it, after checking its shape and dtype."""
         self.require_built()
         assert self.output_shape is not None
-        require_array(f"{self}: dy must be", dy)
+        if not isinstance(dy, np.ndarray):
+            require_array(f"{self}: dy must be", dy)
         if dy.ndim == 0 or dy.shape[1:] != self.output_shape:
             raise ShapeError(f"{self}: dy must have the shape of y, {_batch_of(self.output_shape)}, got {dy.shape}")
         if dy.dtype != self.dtype:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -159,8 +161,8 @@ class Adam(Optimizer):
             )
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
-        mean, square = moments
-        scalars = (
+        scalars = _in_dtype(
+            parameter.value.dtype,
             self.l2 if parameter.decay else 0.0,
             self.learning_rate * self.weight_decay if parameter.decay else 0.0,
             self.learning_rate / (1 - self.beta1**self.steps),
@@ -170,11 +172,8 @@ class Adam(Optimizer):
             1 - self.beta2,
             1 / (1 - self.beta2**self.steps),
             self.epsilon,
-            NEGLIGIBLE[parameter.value.dtype.name],
         )
-        arrays = (parameter.value, parameter.grad, mean, square)
-        # Scalars in the arrays' dtype: a float64 among float32 would make the kernel compute in float64.
-        adam_step(*(a.reshape(-1) for a in arrays), *(parameter.value.dtype.type(s) for s in scalars))
+        adam_step(*(array.reshape(-1) for array in (parameter.value, parameter.grad, *moments)), *scalars)
 
 
 class SGD(Optimizer):
@@ -196,8 +195,15 @@ class SGD(Optimizer):
             raise ConfigError(f"momentum must be at least 0 and less than 1, got {momentum!r}")
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
-        scalars = (
-            self.l2 if parameter.decay else 0.0, self.learning_rate, self.momentum, NEGLIGIBLE[parameter.value.dtype.name],
-        )  # fmt: skip
-        arrays = (parameter.value, parameter.grad, *moments)
-        sgd_step(*(a.reshape(-1) for a in arrays), *(parameter.value.dtype.type(s) for s in scalars))
+        l2 = self.l2 if parameter.decay else 0.0
+        scalars = _in_dtype(parameter.value.dtype, l2, self.learning_rate, self.momentum)
+        sgd_step(*(array.reshape(-1) for array in (parameter.value, parameter.grad, *moments)), *scalars)
+
+
+@functools.lru_cache(16)
+def _in_dtype(dtype: np.dtype[Any], *scalars: float) -> tuple[Any, ...]:
+    """The scalars of a kernel, and what it takes for zero, in the arrays' dtype: a float64 among float32 would make it compute in float64.
+
+    Most parameters of a step have the same.
+    """
+    return tuple(dtype.type(scalar) for scalar in (*scalars, NEGLIGIBLE[dtype.name]))

@@ -81,7 +81,7 @@ def thread_count() -> int:
     Raises ConfigError if Numba cannot start threads as the environment asks for them.
     """
     make_ready()
-    return int(numba.get_num_threads())
+    return _chosen or int(numba.get_num_threads())
 
 
 def make_ready() -> None:

@@ -7,6 +7,8 @@ made first; then each task sums up a part of dU over them. Where one group is al
 
 import functools
 
+import numpy as np
+
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
@@ -45,9 +47,9 @@ def over_groups(x, dy, winner, tiling, total, dweight, accumulate):
     groups = max(1, round(total / tiles))  # of one size, so that the last is not a few tiles that cost as much as many
     most = min(total, -(-total // groups // TILE) * TILE)
     v, dm = _v_and_dm(1, tiling.inputs, most, dweight)
-    du = empty(_blocks_of_du(dweight, tiling.inputs) if groups > 1 else (0, 0, 0, 0, 0), dy.dtype)
+    du = empty(_blocks_of_du(dweight, tiling.inputs), dy.dtype) if groups > 1 else np.empty((0,) * 5, dy.dtype)
     channels_at, tiles_at = places(channels, most, x.dtype)
-    rows, no_du = whole_tiles(channels_at), empty((0,) * 6, dy.dtype)
+    rows, no_du = whole_tiles(channels_at), np.empty((0,) * 6, dy.dtype)
     by_block = near or groups == 1
     for first in range(0, total, most):
         count = min(most, total - first)
