@@ -3,9 +3,10 @@
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
-from scratchnet.kernels import convolution
+from scratchnet.kernels import convolution, corners
 from scratchnet.kernels.winograd import gradient
 from scratchnet.training import compilation
 from scratchnet.training.config import Config
@@ -86,8 +87,9 @@ def test_the_helper_takes_its_share_of_the_fast_path(monkeypatch):
     monkeypatch.setattr(gradient, "after_v_and_dm", look_at_end)
     monkeypatch.setenv("SCRATCHNET_CONV", "direct")
     compilation.help_compiling(json.dumps(asdict(Config())))
-    assert paths == [("winograd", True)] + [("direct", False)] * 5
-    assert ends == [(32, 64), (64, 128), (128, 256), (256, 512)]
+    in_registers = corners.fits((5, 5), 3, np.float32)  # not in vectors of 4 floats: the first layer is as the others
+    assert paths == [("winograd", True)] * in_registers + [("direct", False)] * 5
+    assert ends == [(3, 32)] * (not in_registers) + [(32, 64), (64, 128), (128, 256), (256, 512)]
 
 
 HELP = """
