@@ -9,6 +9,7 @@ import pytest
 from small_data import make_dataset
 
 from scratchnet.data import Augmentation, Batches, Dataset, PixelScaling, epoch_order
+from scratchnet.data.batches import Shown
 from scratchnet.errors import ConfigError, DataError
 
 UNIT = PixelScaling("unit")
@@ -52,17 +53,40 @@ def test_shuffled_and_augmented(dataset):
         np.testing.assert_array_equal(images, UNIT.apply(changed, "float64"))
 
 
-def test_a_large_batch_waits_as_pixels(dataset, monkeypatch):
-    kinds = {"scaled": np.float32, "pixels": np.uint8}
-    seen = {}
-    for kind, limit in [("scaled", 10**8), ("pixels", 1000)]:
-        monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", limit)
-        (seen[kind],) = Batches(
-            dataset, 12, PixelScaling("standardised", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)), shuffle=True, seed=1
-        ).epoch(0)
-        assert seen[kind].given.dtype == kinds[kind]
-    np.testing.assert_array_equal(seen["pixels"].images, seen["scaled"].images)
-    np.testing.assert_array_equal(seen["pixels"].part(slice(3, 7)), seen["scaled"].part(slice(3, 7)))
+@pytest.mark.parametrize(("memory_limit", "kind"), [(0, np.ndarray), (2**28, Shown)])
+def test_a_large_batch_does_not_wait_as_numbers(tmp_path, monkeypatch, memory_limit, kind):
+    """It waits as pixels, or, where the images are in memory, not even so; all have the same bits, whole and in parts."""
+    make_dataset(tmp_path)
+    scaling, augment = PixelScaling("standardised", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)), Augmentation(brightness=0.3)
+    with Dataset(tmp_path, "train", memory_limit=memory_limit) as dataset:
+        batches = Batches(dataset, 12, scaling, shuffle=True, augment=augment, seed=1)
+        (small,) = batches.epoch(2)
+        monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", 1000)
+        (large,) = batches.epoch(2)
+    assert isinstance(large.given, kind)
+    assert kind is Shown or large.given.dtype == np.uint8
+    np.testing.assert_array_equal(large.images, small.images)
+    for batch in (small, large):
+        parts = list(batch.parts(5))
+        assert [len(part) for part in parts] == [5, 5, 2]
+        for name in ("images", "labels", "indices"):
+            found = np.concatenate([getattr(part, name) for part in parts])
+            np.testing.assert_array_equal(found, getattr(small, name))
+    assert readers() == []
+
+
+def test_parts_of_a_batch_in_memory_are_made_one_ahead(dataset, monkeypatch):
+    monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", 1000)
+    batches = Batches(dataset, 12, UNIT, shuffle=False, seed=0)
+    (batch,) = batches.epoch(0)
+    made, make = [], batches.pixels
+    monkeypatch.setattr(batches, "pixels", lambda *arguments: (made.append(1), make(*arguments))[1])
+    parts = batch.parts(2)
+    next(parts)
+    time.sleep(0.1)
+    assert len(made) == 2
+    parts.close()
+    assert readers() == []
 
 
 def test_an_epoch_goes_on_where_it_stopped(dataset):
@@ -139,7 +163,10 @@ def test_batches_are_made_while_the_consumer_works(dataset, monkeypatch):
     assert time.perf_counter() - begin < 12 * 0.06 * 0.9
 
 
-def test_a_damaged_image_is_raised_where_the_batch_was_expected(tmp_path):
+@pytest.mark.parametrize("ahead_bytes", [10**8, 1000])
+def test_a_damaged_image_is_raised_where_the_batch_was_expected(tmp_path, monkeypatch, ahead_bytes):
+    """Also of a large one, whose pixels are made later: training never meets it in the middle of a step."""
+    monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", ahead_bytes)
     make_dataset(tmp_path, size=64)
     path = tmp_path / "train-0002.h5"
     content = bytearray(path.read_bytes())

@@ -1,8 +1,10 @@
 """An epoch as a sequence of batches, made ready in the background while the network computes."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -19,7 +21,7 @@ from scratchnet.errors import ConfigError
 
 AHEAD = 3  # batches kept ready, if they take no more than AHEAD_BYTES; one at least
 PIECE = 32  # images that are augmented together: a large batch need not be in memory twice
-AHEAD_BYTES = 100_000_000  # a larger batch waits as pixels: a quarter of the bytes of float32
+AHEAD_BYTES = 100_000_000  # a larger batch doesn't wait as numbers: its pixels take a quarter of the bytes of float32
 
 Chosen = TypeVar("Chosen")
 
@@ -41,16 +43,16 @@ class Batch:
     """What one training step sees.
 
     given (N, H, W, 3): the images, scaled, of the network's dtype; or, of a batch too large to wait as such, its pixels, of which
-    `scale` makes images. labels (N,) int64. indices (N,) int64: the images' numbers in the dataset, which draws of dropout and
-    augmentation depend on. whole: images of the batch that these are a part of, where they are one rank's; 0 where these are
-    all. `len(batch)` counts them all.
+    `scale` makes images; or what makes those pixels, where the dataset is in memory. labels (N,) int64. indices (N,) int64: the
+    images' numbers in the dataset, which draws of dropout and augmentation depend on. whole: images of the batch that these are a
+    part of, where they are one rank's; 0 where these are all. `len(batch)` counts them all.
 
     >>> batch = Batch(np.full((3, 2, 2, 3), 255, np.uint8), np.zeros(3, np.int64), np.arange(3), scale=PixelScaling("unit").apply)
-    >>> batch.images.shape, batch.part(slice(1, 3)).max()
-    ((3, 2, 2, 3), np.float32(1.0))
+    >>> [(part.images.shape, part.images.max(), part.indices) for part in batch.parts(2)]
+    [((2, 2, 2, 3), np.float32(1.0), array([0, 1])), ((1, 2, 2, 3), np.float32(1.0), array([2]))]
     """
 
-    given: NDArray[Any]
+    given: NDArray[Any] | Shown
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     whole: int = 0
@@ -62,12 +64,29 @@ class Batch:
     @property
     def images(self) -> NDArray[Any]:
         """All, scaled."""
-        return self.part(slice(None))
-
-    def part(self, part: slice) -> NDArray[Any]:
-        """Some of the images, scaled: a micro-batch needs no others."""
-        given = self.given[part]
+        given = self.given[:]
         return self.scale(given) if self.scale else given
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """The batch cut into micro-batches of `size`. If `given` makes its pixels, a thread makes one micro-batch ahead."""
+
+        def part(cut: slice) -> Batch:
+            return replace(self, given=self.given[cut], labels=self.labels[cut], indices=self.indices[cut], whole=0)
+
+        cuts = slices(len(self.labels), size)
+        return in_order(part, cuts, threads=1, ahead=1) if isinstance(self.given, Shown) else map(part, cuts)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pixels of a batch whose images are in memory anyway: made when they are asked for, so that none of them wait."""
+
+    batches: Batches
+    epoch: int
+    indices: NDArray[np.int64]
+
+    def __getitem__(self, part: slice) -> NDArray[np.uint8]:
+        return self.batches.pixels(self.epoch, self.indices[part])
 
 
 class Batches:
@@ -116,21 +135,30 @@ class Batches:
 
     def batch(self, epoch: int, indices: NDArray[np.int64]) -> Batch:
         """One batch of the images with these numbers, augmented as in this epoch. The same arguments give the same bits."""
+        labels, scale = self.dataset.labels[indices], partial(self.scaling.apply, dtype=self.dtype)
+        if self._bytes(len(indices)) <= AHEAD_BYTES:
+            return Batch(scale(self.pixels(epoch, indices)), labels, indices)
+        given = Shown(self, epoch, indices) if self.dataset.keep(indices) else self.pixels(epoch, indices)
+        return Batch(given, labels, indices, scale=scale)
+
+    def pixels(self, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images with these numbers, augmented as in this epoch: a new array."""
         images = self.dataset.read(indices)
         if self.augment:
             for piece in slices(len(indices), PIECE):
                 images[piece] = self.augment.apply(images[piece], self.seed, epoch, indices[piece])
-        labels, scale = self.dataset.labels[indices], partial(self.scaling.apply, dtype=self.dtype)
-        if images.size * np.dtype(self.dtype).itemsize > AHEAD_BYTES:
-            return Batch(images, labels, indices, scale=scale)
-        return Batch(scale(images), labels, indices)
+        return images
+
+    def _bytes(self, images: int) -> int:
+        """What so many images take, scaled."""
+        return images * math.prod(self.dataset.image_shape) * np.dtype(self.dtype).itemsize
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from batch `start` on, which an interrupted epoch needs.
 
-        One thread reads and augments the next few batches, and scales those that are not large (`Batch.part` scales the others); it
-        runs no kernel and starts no process. What goes wrong in it is raised here, where the batch was expected. It ends with the
-        iteration, also if that is left early.
+        One thread reads and checks the next few batches, augments and scales them; of large ones it leaves to `Batch.parts` what
+        would take memory. It runs no kernel and starts no process. What goes wrong in it is raised here, where the batch was
+        expected. It ends with the iteration, also if that is left early.
         Raises ConfigError if `start` is not 0 … len(batches).
         """
         if not 0 <= start <= len(self):
@@ -141,5 +169,4 @@ class Batches:
 
     def _in_background(self, read: Callable[[Chosen], Batch], given: Iterable[Chosen], images: int) -> Iterator[Batch]:
         """What `read` makes of each of `given`, of at most so many images, a few made ready while the network computes."""
-        batch_bytes = images * math.prod(self.dataset.image_shape) * np.dtype(self.dtype).itemsize
-        return in_order(read, given, threads=1, ahead=max(1, min(AHEAD, AHEAD_BYTES // batch_bytes)))
+        return in_order(read, given, threads=1, ahead=max(1, min(AHEAD, AHEAD_BYTES // self._bytes(images))))

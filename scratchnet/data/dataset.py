@@ -87,16 +87,25 @@ class Dataset:
             raise IndexError(
                 f"the split {self.split!r} holds images 0 to {len(self) - 1}; asked for {numbers.min()} to {numbers.max()}"
             )
-        if len(self._kept):
-            for number in numbers[~self._is_kept[numbers]]:
-                self._kept[number] = self._read_one(number)
-                self._is_kept[number] = True
+        if self.keep(numbers):
             kept: NDArray[np.uint8] = self._kept[numbers]
             return kept
         images = np.empty((len(numbers), *self.image_shape), np.uint8)
         for position, number in enumerate(numbers):
             images[position] = self._read_one(number)
         return images
+
+    def keep(self, numbers: NDArray[np.integer]) -> bool:
+        """Whether images are kept, as `memory_limit` says; these are read and checked then, if they were not before.
+
+        Raises DataError if one is damaged.
+        """
+        if len(self._kept) == 0:
+            return False
+        for number in numbers[~self._is_kept[numbers]]:
+            self._kept[number] = self._read_one(number)
+            self._is_kept[number] = True
+        return True
 
     def _read_one(self, number: int) -> NDArray[np.uint8]:
         shard = int(np.searchsorted(self._first, number, side="right")) - 1

@@ -31,6 +31,10 @@ class ImageSet(Protocol):
         """The images with these numbers, in this order: a new array (len(indices), H, W, 3) uint8."""
         ...
 
+    def keep(self, numbers: NDArray[np.int64]) -> bool:
+        """Whether these images are in memory from now on, so that `read` only copies them and cannot fail."""
+        ...
+
 
 class ArrayImages:
     """An ImageSet of an array in memory, which is kept and not copied.
@@ -69,6 +73,10 @@ class ArrayImages:
         """The images with these numbers, in this order."""
         return self._images[np.asarray(indices)]
 
+    def keep(self, numbers: NDArray[np.int64]) -> bool:
+        """They are."""
+        return True
+
 
 class SomeImages:
     """An ImageSet of some of another's images: number k here is numbers[k] there. What was measured is that of all.
@@ -92,6 +100,10 @@ class SomeImages:
     def read(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """The images with these numbers, in this order."""
         return self._whole.read(self._numbers[np.asarray(indices)])
+
+    def keep(self, numbers: NDArray[np.int64]) -> bool:
+        """Whether the other keeps them."""
+        return self._whole.keep(self._numbers[numbers])
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:

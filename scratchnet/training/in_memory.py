@@ -142,6 +142,10 @@ class Numbers:
         """The images with these numbers, in this order."""
         return self.images[np.asarray(indices)]
 
+    def keep(self, numbers: NDArray[np.int64]) -> bool:
+        """They are in memory."""
+        return True
+
 
 def as_input(network: Sequential, images: Any) -> NDArray[Any]:
     """Images for a network, (N, *input_shape) of its dtype. Raises DtypeError or ShapeError for anything else."""

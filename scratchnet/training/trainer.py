@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from scratchnet.data import Batch
-from scratchnet.data.batches import slices
 from scratchnet.kernels.machine import memory
 from scratchnet.measures.evaluation import Evaluation
 from scratchnet.nn.base import Array
@@ -49,12 +48,12 @@ class Trainer:
         """One step of the optimiser on one batch; returns the batch's mean of the training loss, without the L2 penalty."""
         total = 0.0
         images = len(batch.labels)
-        for part in slices(images, self.micro_batch):
-            self.network.seed_batch(epoch, batch.indices[part])
-            logits = self.network.forward(batch.part(part), training=True)
-            total += self.loss.forward(logits, batch.labels[part]) * len(logits)
+        for number, part in enumerate(batch.parts(self.micro_batch)):
+            self.network.seed_batch(epoch, part.indices)
+            logits = self.network.forward(part.images, training=True)
+            total += self.loss.forward(logits, part.labels) * len(logits)
             with self.network.releasing():
-                self.network.backward(self.loss.backward(images), need_dx=False, accumulate=part.start > 0)
+                self.network.backward(self.loss.backward(images), need_dx=False, accumulate=number > 0)
         if self.clip_norm:
             self.optimizer.clip(self.clip_norm)
         self.optimizer.learning_rate = self.schedule.rate(self.optimizer.steps)
@@ -66,10 +65,10 @@ class Trainer:
         self.network.forget()
         logits, labels, total = [], [], 0.0
         for batch in batches:
-            for part in slices(len(batch.labels), self.evaluation_batch):
-                answer, loss = self._judged(batch.part(part), batch.labels[part], symmetries=symmetries)
+            for part in batch.parts(self.evaluation_batch):
+                answer, loss = self._judged(part.images, part.labels, symmetries=symmetries)
                 logits.append(answer)
-                labels.append(batch.labels[part])
+                labels.append(part.labels)
                 total += loss
         return Evaluation(total / sum(map(len, labels)), np.concatenate(logits), np.concatenate(labels))
 

@@ -70,7 +70,7 @@ class SharedTrainer(Trainer):
 
     def step(self, batch: Batch, epoch: int) -> float:
         """One step of the optimiser on one batch, of which `batch` holds this rank's leaves; the loss is the whole batch's."""
-        size, images, done = self.ranks.size, len(batch), 0
+        size, images, parts = self.ranks.size, len(batch), batch.parts(self.micro_batch)
         sizes = [leaf.stop - leaf.start for leaf in slices(images, self.micro_batch)]
         losses, failed, trouble = np.zeros(len(sizes)), np.zeros(size), None
         before = [array.copy() for array in self.network.buffers().values()]
@@ -79,10 +79,9 @@ class SharedTrainer(Trainer):
             in_round = sizes[first : first + size]
             self.exchange.begin(in_round, is_first=first == 0)
             if self.ranks.rank < len(in_round) and trouble is None:
-                part = slice(done, done + in_round[self.ranks.rank])
-                done, leaf = part.stop, first + self.ranks.rank
+                leaf = first + self.ranks.rank
                 try:
-                    losses[leaf] = self._leaf(batch, part, images, epoch)
+                    losses[leaf] = self._leaf(next(parts), images, epoch)
                     if self.observers:
                         seen[leaf] = np.concatenate([layer.observed.reshape(-1) for layer in self.observers])
                 except NonFiniteError as error:
@@ -107,11 +106,11 @@ class SharedTrainer(Trainer):
             total += loss
         return total / images
 
-    def _leaf(self, batch: Batch, part: slice, images: int, epoch: int) -> float:
+    def _leaf(self, part: Batch, images: int, epoch: int) -> float:
         """Forward and backward of one leaf; returns its summed loss."""
-        self.network.seed_batch(epoch, batch.indices[part])
-        logits = self.network.forward(batch.part(part), training=True)
-        loss = self.loss.forward(logits, batch.labels[part]) * len(logits)
+        self.network.seed_batch(epoch, part.indices)
+        logits = self.network.forward(part.images, training=True)
+        loss = self.loss.forward(logits, part.labels) * len(logits)
         with self.network.releasing():
             self.network.backward(self.loss.backward(images), need_dx=False)
         return loss
