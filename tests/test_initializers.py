@@ -7,6 +7,7 @@ import pytest
 
 from scratchnet import Conv2D, Dense
 from scratchnet.errors import ConfigError
+from scratchnet.nn.base import Parameter
 from scratchnet.nn.initializers import INITIALIZERS, initializer
 
 FAN_IN, FAN_OUT = 300, 500
@@ -61,3 +62,13 @@ def test_a_function_of_ones_own(rng):
 def test_unknown_name():
     with pytest.raises(ConfigError, match=r"weight_init must be one of xavier_uniform, .*he_normal, got 'glorot'"):
         Dense(3, weight_init="glorot")
+
+
+def test_a_parameter_is_a_copy_in_c_order_and_of_the_dtype_asked_for():
+    given = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    for dtype, kind in [(None, np.float64), ("float32", np.float32), ("float64", np.float64)]:
+        parameter = Parameter("w", given, dtype, decay=True)
+        assert parameter.value.dtype == parameter.grad.dtype == kind
+        assert parameter.value.flags.c_contiguous
+        assert not np.shares_memory(parameter.value, given)
+        np.testing.assert_array_equal(parameter.value, given)

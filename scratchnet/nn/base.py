@@ -23,16 +23,16 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"))
 class Parameter:
     """An array that is learnt, with its gradient beside it.
 
-    name: "conv1.weight" once a network has named its layers. value, grad: arrays of one shape and dtype; `backward`
-    writes grad. decay: whether weight decay applies (to weights, not to biases). replaced: its layer has been built
-    again, with a new parameter in its place. frozen: it is not learnt, and needs no gradient (`Sequential.freeze`).
+    name: "conv1.weight" once a network has named its layers. value: a copy of what is given, of `dtype` if that is said; grad: of
+    its shape and dtype; `backward` writes it. decay: whether weight decay applies (to weights, not to biases). replaced: its layer
+    has been built again, with a new parameter in its place. frozen: it is not learnt, and needs no gradient (`Sequential.freeze`).
     """
 
-    def __init__(self, name: str, value: Array, *, decay: bool) -> None:
+    def __init__(self, name: str, value: Array, dtype: DTypeLike | None = None, *, decay: bool) -> None:
         self.name = name
         # C order, whatever the order of the initial weights: the optimisers change a flat view, which must not be a copy.
-        self.value = np.array(value, order="C")
-        self.grad = np.zeros(value.shape, value.dtype)
+        self.value = np.array(value, dtype, order="C")
+        self.grad = np.zeros(self.value.shape, self.value.dtype)
         self.decay = decay
         self.replaced = False
         self.frozen = False

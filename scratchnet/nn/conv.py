@@ -123,7 +123,7 @@ class Conv2D(Window2D):
         weight = self.weight_init(
             rng, (*self.kernel_size, channels, self.filters), taps * channels, taps * self.filters
         )
-        self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype, copy=False), decay=True)
+        self.weight = Parameter(f"{self.name}.weight", weight, self.dtype, decay=True)
         self.bias = Parameter(f"{self.name}.bias", np.zeros(self.filters, self.dtype), decay=False)
         output_shape = out_height, out_width, self.filters
         self.geometry = convolution.Geometry(

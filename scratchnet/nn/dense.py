@@ -58,7 +58,7 @@ class Dense(Layer):
             )
         (features,) = input_shape
         weight = self.weight_init(rng, (features, self.units), features, self.units)
-        self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype, copy=False), decay=True)
+        self.weight = Parameter(f"{self.name}.weight", weight, self.dtype, decay=True)
         self.bias = Parameter(f"{self.name}.bias", np.zeros(self.units, self.dtype), decay=False)
         return (self.units,)
 

@@ -49,7 +49,7 @@ class DepthwiseConv2D(Window2D):
         sizes, channels = self._sizes(input_shape), input_shape[2]
         taps = self.kernel_size[0] * self.kernel_size[1]
         weight = self.weight_init(rng, (*self.kernel_size, channels), taps, taps)
-        self.weight = Parameter(f"{self.name}.weight", weight.astype(self.dtype, copy=False), decay=True)
+        self.weight = Parameter(f"{self.name}.weight", weight, self.dtype, decay=True)
         self.bias = Parameter(f"{self.name}.bias", np.zeros(channels, self.dtype), decay=False)
         return *sizes, channels
 
