@@ -108,9 +108,12 @@ def colour_key(path):
 
 LEFT_OUT = {
     "empty.png": (lambda path: path.write_bytes(b""), "zero bytes"),
-    "text.png": (lambda path: path.write_text("not an image"), "a text"),
-    "html.jpg": (lambda path: path.write_text("<html>404</html>"), "a web page"),
-    "svg.svg": (lambda path: path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>"), "an SVG drawing"),
+    "text.png": (lambda path: path.write_text("not an image", encoding="utf-8"), "a text"),
+    "html.jpg": (lambda path: path.write_text("<html>404</html>", encoding="utf-8"), "a web page"),
+    "svg.svg": (
+        lambda path: path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8"),
+        "an SVG drawing",
+    ),
     "postscript.eps": (lambda path: save_image(path, format="EPS"), "a PostScript document"),
     "still.gif": (lambda path: save_image(path, format="GIF"), "a GIF image"),
     "icon.ico": (lambda path: save_image(path, format="ICO"), "a Windows icon"),

@@ -152,7 +152,7 @@ def contents(path):
     """What must be the same: arrays as bytes; a table as it is; settings without the command, which names the run."""
     if path.suffix == ".h5":
         return {name: (array.dtype, array.tobytes()) for name, array in load_checkpoint(path).weights.items()}
-    return re.sub(r"(?m)^command = .*$", "", path.read_text())
+    return re.sub(r"(?m)^command = .*$", "", path.read_text(encoding="utf-8"))
 
 
 def require_same(run, other, names=SAME):

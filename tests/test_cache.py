@@ -38,10 +38,10 @@ def test_the_same_images_are_prepared_once(cells, tmp_path):
 
 def test_another_image_setting_or_table_is_another_preparation(cells, tmp_path):
     table = tmp_path / "subjects.csv"
-    table.write_text("file,subject\n")
+    table.write_text("file,subject\n", encoding="utf-8")
     settings = Settings(subjects=table)
     marks = {cache.fingerprint(cells, settings), cache.fingerprint(cells, Settings())}
-    table.write_text("file,subject\na.png,1\n")
+    table.write_text("file,subject\na.png,1\n", encoding="utf-8")
     marks.add(cache.fingerprint(cells, settings))
     marks.add(cache.fingerprint(cells, Settings(seed=1)))
     image = save_image(cells / "fold_0/all/UID_99_1_1_all.bmp", seed=99)
@@ -59,7 +59,7 @@ def test_a_table_that_is_not_there_is_refused_beside_images_that_were_prepared_w
     cache.kept(cells, Settings(image_size=32), tmp_path / "kept", say=lambda _: None)
     table = tmp_path / "subjects.csv"
     if content is not None:
-        table.write_text(content)
+        table.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"subjects\.csv"):
         cache.kept(cells, Settings(image_size=32, subjects=table), tmp_path / "kept", say=lambda _: None)
 
@@ -159,7 +159,7 @@ def test_a_lock_that_a_killed_run_left_holds_nobody_up(cells, tmp_path):
     settings = Settings(image_size=32)
     place = cache.shards_of(cells, settings, tmp_path / "kept")
     place.parent.mkdir()
-    place.with_name(f".{place.name}.lock").write_text("process 1 on elsewhere\n")
+    place.with_name(f".{place.name}.lock").write_text("process 1 on elsewhere\n", encoding="utf-8")
     said = []
     cache.kept(cells, settings, tmp_path / "kept", say=said.append)
     assert said[0].startswith("Preparing")

@@ -50,9 +50,9 @@ def a_processor(folder, *, threads="0", cores="0"):
         index = folder / "cache" / f"index{i}"
         index.mkdir(parents=True)
         for name, text in (("level", level), ("type", kind), ("size", size), ("shared_cpu_list", shared)):
-            (index / name).write_text(f"{text}\n")
+            (index / name).write_text(f"{text}\n", encoding="utf-8")
     (folder / "topology").mkdir()
-    (folder / "topology" / "thread_siblings_list").write_text(f"{threads}\n")
+    (folder / "topology" / "thread_siblings_list").write_text(f"{threads}\n", encoding="utf-8")
     return folder / "cache"
 
 

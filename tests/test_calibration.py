@@ -118,7 +118,7 @@ def test_training_calibrates_on_the_validation_side_alone(tmp_path, monkeypatch,
     raw, scaled = sn.load(folder, raw=True), sn.load(folder)
     with Dataset(data, "test") as side:
         images = side.read(np.arange(24))
-    lines = list(csv.DictReader((folder / "predictions.csv").read_text().splitlines()))
+    lines = list(csv.DictReader((folder / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     p = raw.predict_proba(images)
     np.testing.assert_array_equal([float(line["probability of hem"]) for line in lines], p[:, 1])
     np.testing.assert_array_equal(scaled.predict_proba(images), tempered(p, scaled.calibration.temperature))
@@ -159,14 +159,14 @@ def test_an_operating_point_is_chosen_kept_and_used(run, tmp_path, capsys):
     assert done == 0
     printed = capsys.readouterr()
     assert "'hem' from" in printed.err
-    facts = json.loads((tmp_path / "e.json").read_text())
+    facts = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert facts["positive"] == "hem"
     sensitivity = ((called == "hem") & (labels == 1)).sum() / (labels == 1).sum()
     assert facts["images"]["sensitivity"]["value"] == sensitivity
     assert facts["images"]["sensitivity"]["rests_on"] or facts["images"]["sensitivity"]["low"] < sensitivity
     assert [one["of"] for one in facts["calibration"]] == ["hem", None]
     assert facts["calibration"][0]["scaled"]["expected_calibration_error"] > 0
-    lines = list(csv.DictReader((tmp_path / "patients.csv").read_text().splitlines()))
+    lines = list(csv.DictReader((tmp_path / "patients.csv").read_text(encoding="utf-8").splitlines()))
     assert len(lines) == 12 == len(facts["patients"])
     for line in lines:
         mean = float(line["mean probability of hem"])
@@ -211,7 +211,7 @@ def test_several_classes_have_a_temperature_and_no_threshold(tmp_path, capsys):
     assert main(["calibrate", str(run.folder)]) == 0
     assert main(["evaluate", str(run.folder), str(tmp_path / "data"), "--patients", str(tmp_path / "p.csv")]) == 0
     assert "Of the probability of the most probable class" in capsys.readouterr().out
-    assert "called c" in (tmp_path / "p.csv").read_text()
+    assert "called c" in (tmp_path / "p.csv").read_text(encoding="utf-8")
 
 
 def test_runs_answer_together(tmp_path, capsys):
@@ -239,7 +239,7 @@ def test_runs_answer_together(tmp_path, capsys):
     (line,) = csv.DictReader(printed.out.splitlines())
     assert float(line["probability of hem"]) == pytest.approx(expected[0, 1])
     assert main(["evaluate", *runs, str(data), "--json", str(tmp_path / "e.json")]) == 0
-    facts = json.loads((tmp_path / "e.json").read_text())
+    facts = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     labels = np.arange(12) // 2 % 2
     assert facts["images"]["accuracy"]["value"] == (expected.argmax(axis=1) == labels).mean()
     other = make_run(tmp_path / "other", data, ("all", "else"), about=how)

@@ -151,8 +151,8 @@ def test_every_form_is_written(runs, tmp_path, browser):
     assert main(["compare", *(str(run.folder) for run in runs), *outs]) == 0
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.width > 1000
-    assert "<svg" in (tmp_path / "c.svg").read_text()
-    assert "<b>" not in (tmp_path / "c.html").read_text().replace("&lt;b&gt;", "")
+    assert "<svg" in (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert "<b>" not in (tmp_path / "c.html").read_text(encoding="utf-8").replace("&lt;b&gt;", "")
     page = browser.new_page(viewport={"width": 360, "height": 700})
     said = []
     page.on("console", lambda message: said.append(message.text))

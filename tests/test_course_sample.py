@@ -39,7 +39,7 @@ def test_what_is_damaged_is_made_again(damage, tmp_path, monkeypatch):
 def test_where_nothing_can_be_kept_they_come_all_the_same(tmp_path, monkeypatch):
     made = np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]), np.array(["H1", "2"])
     monkeypatch.setattr(sample, "_decoded", lambda size: made)
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     assert same(cells(4, cache=tmp_path / "file" / "below"), made)
 
 

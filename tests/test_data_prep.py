@@ -201,7 +201,7 @@ def test_bad_images_are_listed_and_the_rest_is_used(tmp_path, capsys):
     source = make_cnmc(tmp_path / "source")
     folder = source / "fold_0" / "all"
     (folder / "UID_90_1_1_all.bmp").write_bytes(b"")
-    (folder / "UID_90_2_1_all.bmp").write_text("not an image")
+    (folder / "UID_90_2_1_all.bmp").write_text("not an image", encoding="utf-8")
     Image.new("CMYK", (4, 4)).save(folder / "UID_90_3_1_all.jpg")
     Image.new("RGBA", (4, 4), (1, 2, 3, 100)).save(folder / "UID_90_4_1_all.png")
     save_image(folder / "UID_91_1_1_all.png", 900, mode="L")
@@ -228,7 +228,7 @@ def test_names_of_all_kinds_are_used_and_printed_safely(tmp_path, capsys):
     for k in range(4):
         save_image(source / "größe\nzwei" / f"a {k}.png", k)
         save_image(source / "b" / f"細胞{k}\x1b[31m.png", 10 + k)
-    (source / "b" / "bad\n\u202e.png").write_text("x")
+    (source / "b" / "bad\n\u202e.png").write_text("x", encoding="utf-8")
     with open(os.fsencode(source) + b"/b/\xff.png", "wb") as file:
         file.write(b"")
     assert main([str(source), str(tmp_path / "out"), "--image-size", "8", "--test-fraction", "0.5"]) == 0

@@ -37,7 +37,9 @@ def test_subjects_from_the_command_line(tmp_path):
     ]
     assert main(arguments) == 0
     table = tmp_path / "subjects.csv"
-    table.write_text("file,patient\n" + "".join(f"{c}/P{k % 3}_{k}.png,P{k % 3}\n" for c in "ab" for k in range(6)))
+    table.write_text(
+        "file,patient\n" + "".join(f"{c}/P{k % 3}_{k}.png,P{k % 3}\n" for c in "ab" for k in range(6)), encoding="utf-8"
+    )
     assert (
         main([str(tmp_path / "source"), str(tmp_path / "by-table"), "--image-size", "8", "--subjects", str(table)]) == 0
     )
@@ -95,7 +97,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, cap
     make_cnmc(tmp_path / "SOURCE")
     (tmp_path / "EXISTS").mkdir()
     (tmp_path / "EMPTY").mkdir()
-    (tmp_path / "FILE").write_text("x")
+    (tmp_path / "FILE").write_text("x", encoding="utf-8")
     before = sorted(tmp_path.rglob("*"))
     try:
         code = main(arguments)
@@ -110,7 +112,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, cap
 
 
 def test_a_place_below_a_file(tmp_path):
-    (tmp_path / "FILE").write_text("x")
+    (tmp_path / "FILE").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match=r"FILE.inside cannot be made, because .*FILE is not a folder\. Choose"):
         prepare(make_cnmc(tmp_path / "source"), tmp_path / "FILE" / "inside", SMALL)
 
@@ -129,7 +131,7 @@ def test_a_pattern_that_fits_one_class_only_is_what_is_blamed(tmp_path):
 def test_a_class_without_a_usable_image(tmp_path):
     save_image(tmp_path / "source" / "a" / "1.png")
     (tmp_path / "source" / "b").mkdir()
-    (tmp_path / "source" / "b" / "2.png").write_text("x")
+    (tmp_path / "source" / "b" / "2.png").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match=r"class 'b' has no usable image \('b/2.png': a text"):
         prepare(tmp_path / "source", tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()

@@ -125,16 +125,16 @@ def rewrite(folder, change):
     from scratchnet.data import manifest
 
     path = folder / "manifest.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content.pop("checksum")
     change(content)
-    path.write_text(json.dumps({**content, "checksum": manifest._checksum(content)}))
+    path.write_text(json.dumps({**content, "checksum": manifest._checksum(content)}), encoding="utf-8")
 
 
 def test_edited_manifest(tmp_path):
     make_dataset(tmp_path)
     path = tmp_path / "manifest.json"
-    path.write_text(path.read_text().replace("0.5", "0.6"))
+    path.write_text(path.read_text(encoding="utf-8").replace("0.5", "0.6"), encoding="utf-8")
     assert "damaged or edited" in refusal(tmp_path)
 
 

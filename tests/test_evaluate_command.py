@@ -30,8 +30,8 @@ def evaluate(trained_run, capsys):
 def test_the_figures_of_training(evaluate, trained_run, tmp_path):
     code, out, _ = evaluate(trained_run.data, "--json", tmp_path / "e.json", "--predictions", tmp_path / "p.csv")
     assert code == 0
-    last = list(csv.DictReader((trained_run.folder / "metrics.csv").read_text().splitlines()))[-1]
-    found = json.loads((tmp_path / "e.json").read_text())
+    last = list(csv.DictReader((trained_run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))[-1]
+    found = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert found["images"]["accuracy"]["value"] == pytest.approx(float(last["test_accuracy"]), abs=1e-12)
     assert found["images"]["balanced_accuracy"]["value"] == pytest.approx(float(last["test_balanced_accuracy"]))
     assert found["images"]["log_loss"]["value"] == pytest.approx(float(last["test_loss"]), rel=1e-5)
@@ -39,7 +39,7 @@ def test_the_figures_of_training(evaluate, trained_run, tmp_path):
     assert found["split"] == "test"
     for expected in ("49 images (35 all, 14 hem) of 11 subjects", "None of these subjects", "ROC AUC", "always 'all'"):
         assert expected in out
-    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text(encoding="utf-8").splitlines()))
     with Dataset(trained_run.data, "test") as dataset:
         assert [row["path"] for row in rows] == list(dataset.paths)
         assert [row["subject"] for row in rows] == list(dataset.subjects)
@@ -60,7 +60,9 @@ def test_images_give_what_shards_give(evaluate, trained_run, tmp_path):
     code, out, _ = evaluate(tmp_path / "tree", *options, tmp_path / "images.json")
     assert code == 0
     assert "None of these subjects was trained on" in out
-    shards, images = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("shards", "images"))
+    shards, images = (
+        json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8")) for name in ("shards", "images")
+    )
     assert images["images"]["confusion"] == shards["images"]["confusion"]
     assert images["subjects"]["count"] == shards["subjects"]["count"]
     assert images["images"]["log_loss"]["value"] == pytest.approx(shards["images"]["log_loss"]["value"], rel=1e-5)
@@ -95,7 +97,7 @@ def test_subjects_that_chose_the_epoch_were_not_trained_on(with_validation, caps
     assert "None of these subjects was trained on." in out
     assert f"{count} of them were used to choose the best epoch" in out or weights == "best"
     assert ("CAUTION: best.h5 is the epoch that did best on images of" in out) == (weights == "best")
-    found = json.loads((tmp_path / "e.json").read_text())
+    found = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert found["subjects_seen_in_training"] == []
     assert found["subjects_seen_in_choosing"] == sorted(manifest.splits["validation"].subjects)
     assert main(["evaluate", run, str(folder / "data"), *arguments]) == 0
@@ -132,7 +134,7 @@ def test_classes_are_matched_by_name(evaluate, tmp_path):
     counts = [len(list((SAMPLE / "fold_0" / name).iterdir())) for name in ("all", "hem")]
     assert f"{sum(counts)} images ({counts[0]} all, {counts[1]} hem)" in out
     assert "broken.png: " in err
-    assert json.loads((tmp_path / "e.json").read_text())["unreadable"] == 1
+    assert json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))["unreadable"] == 1
     assert "It cannot be known" in out  # no subjects in these names
     (tmp_path / "two" / "All").rename(tmp_path / "two" / "other")
     code, _, err = evaluate(tmp_path / "two")
@@ -178,7 +180,7 @@ def test_labels_in_doubt_are_listed_and_left_out(evaluate, trained_run, tmp_path
     options = ("--split", "train", "--bootstrap", 0)
     code, out, _ = evaluate(trained_run.data, *options, "--predictions", said, "--doubtful", doubtful)
     assert code == 0
-    rows = list(csv.DictReader(doubtful.read_text().splitlines()))
+    rows = list(csv.DictReader(doubtful.read_text(encoding="utf-8").splitlines()))
     assert 0 < len(rows) < 50
     assert f"Labels in doubt by these answers: {len(rows)} of 197" in out
     assert "CAUTION: the network agrees with labels that it has learnt" in " ".join(out.split())
@@ -201,9 +203,9 @@ def test_labels_in_doubt_are_listed_and_left_out(evaluate, trained_run, tmp_path
     assert "left out: 0 images that the table names" in err
     assert "the table names none of these images" in err
     assert "left out" not in out
-    said = json.loads(facts.read_text())
+    said = json.loads(facts.read_text(encoding="utf-8"))
     assert (said["without"], said["left_out_by_table"]) == ([str(doubtful)], 0)
-    (tmp_path / "other.csv").write_text("label\na\n")
+    (tmp_path / "other.csv").write_text("label\na\n", encoding="utf-8")
     assert "needs a column 'path'" in evaluate(SAMPLE, "--without", tmp_path / "other.csv")[2]
     code, _, err = evaluate(trained_run.data, "--without", "hme")
     assert code == 2

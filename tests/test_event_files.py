@@ -338,7 +338,7 @@ def test_a_full_disk_does_not_end_the_training(shards, tmp_path, monkeypatch):
     assert any("TensorBoard gets nothing of epoch 2: [Errno 28] No space left" in line for line in said)
     assert [step for step, _ in scalars(run.events_folder / "train", "loss")] == [1, 3]
     assert [step for step, _ in scalars(run.events_folder / "test", "loss")] == [1, 3]
-    assert len((run.folder / "metrics.csv").read_text().splitlines()) == 4
+    assert len((run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
 def without(library, monkeypatch):

@@ -102,7 +102,7 @@ def test_evaluate_says_it(run, tmp_path, capsys):
     facts = tmp_path / "e.json"
     assert main(["evaluate", str(network), str(files), "--json", str(facts), "--bootstrap", "0"]) == 1
     assert f"CAUTION: 1 of 2 images is {CAUTION}" in capsys.readouterr().out
-    assert json.loads(facts.read_text())["unlike_training"] == 1
+    assert json.loads(facts.read_text(encoding="utf-8"))["unlike_training"] == 1
 
 
 def test_the_predictor_says_it(run):

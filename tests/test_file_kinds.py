@@ -76,7 +76,7 @@ def test_the_content_says_what_it_is(tmp_path, name):
 
 
 def test_a_table_is_known_by_its_name(tmp_path):
-    (tmp_path / "a.csv").write_text("file,subject\n")
+    (tmp_path / "a.csv").write_text("file,subject\n", encoding="utf-8")
     assert kind_of(tmp_path / "a.csv").group == "table"
 
 

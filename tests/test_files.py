@@ -19,29 +19,29 @@ def synced(monkeypatch, disk_sync):
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):
     path = tmp_path / "weights.h5"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with write_atomically(path) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".h5"
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+        temporary.write_text("new", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text(encoding="utf-8") == "new"
     assert os.listdir(tmp_path) == ["weights.h5"]
 
 
 @pytest.mark.parametrize("trouble", [OSError("no space left on device"), KeyboardInterrupt()])
 def test_trouble_keeps_the_old_file_and_leaves_nothing(tmp_path, trouble):
     path = tmp_path / "weights.h5"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def write_half():
         with write_atomically(path) as temporary:
-            temporary.write_text("half")
+            temporary.write_text("half", encoding="utf-8")
             raise trouble
 
     with pytest.raises(type(trouble)):
         write_half()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["weights.h5"]
 
 
@@ -75,12 +75,12 @@ def test_a_folder_in_the_place_of_the_target_stays(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right there")
 def test_a_link_is_replaced_and_its_target_stays(tmp_path):
-    (tmp_path / "elsewhere.txt").write_text("old")
+    (tmp_path / "elsewhere.txt").write_text("old", encoding="utf-8")
     (tmp_path / "a.txt").symlink_to("elsewhere.txt")
     write_text_atomically(tmp_path / "a.txt", "new")
     assert not (tmp_path / "a.txt").is_symlink()
-    assert (tmp_path / "a.txt").read_text() == "new"
-    assert (tmp_path / "elsewhere.txt").read_text() == "old"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "new"
+    assert (tmp_path / "elsewhere.txt").read_text(encoding="utf-8") == "old"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
@@ -100,7 +100,7 @@ def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch, code, fai
             write_text_atomically(tmp_path / "a.txt", "x")
     else:
         write_text_atomically(tmp_path / "a.txt", "x")
-    assert (tmp_path / "a.txt").read_text() == "x"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "x"
 
 
 def test_windows_waits_for_a_reader_of_the_old_file(tmp_path, monkeypatch):
@@ -113,13 +113,14 @@ def test_windows_waits_for_a_reader_of_the_old_file(tmp_path, monkeypatch):
         replace(a, b)
 
     monkeypatch.setattr(os, "replace", busy)
-    with pytest.raises(PermissionError):
-        write_text_atomically(tmp_path / "a.txt", "x")
+    monkeypatch.setattr("scratchnet.storage.files.Path", type(tmp_path))  # of this system, whatever os.name says
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("scratchnet.storage.files.os.name", "posix")
+        with pytest.raises(PermissionError):
+            write_text_atomically(tmp_path / "a.txt", "x")
     refused.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr("scratchnet.storage.files.os.name", "nt")
-        folder = type(tmp_path)  # the paths of this system, whatever os.name says
-        patch.setattr("scratchnet.storage.files.Path", folder)
+    with monkeypatch.context() as windows:
+        windows.setattr("scratchnet.storage.files.os.name", "nt")
         write_text_atomically(tmp_path / "a.txt", "y")
     assert len(refused) == 2
-    assert Path(tmp_path, "a.txt").read_text() == "y"
+    assert Path(tmp_path, "a.txt").read_text(encoding="utf-8") == "y"

@@ -22,7 +22,7 @@ def names(folder):
 def test_it_appears_at_the_end(tmp_path):
     out = tmp_path / "new" / "deep" / "out"
     with new_folder(out) as folder:
-        (folder / "a").write_text("x")
+        (folder / "a").write_text("x", encoding="utf-8")
         assert not out.exists()
     assert names(tmp_path / "new" / "deep") == ["out"]
     assert names(out) == ["a"]
@@ -53,7 +53,7 @@ def test_what_has_appeared_meanwhile_is_kept(tmp_path):
 def test_what_has_appeared_is_used_only_if_it_is_the_same(tmp_path, place, theirs, advice):
     def write(folder, text):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text)
+        (folder / place).write_text(text, encoding="utf-8")
 
     def both():
         with new_folder(tmp_path / "out") as folder:
@@ -69,9 +69,9 @@ def test_only_abandoned_folders_are_removed(tmp_path):
     other = tmp_path / ".notes.partial"
     for folder in (mine, abandoned, older, other):
         folder.mkdir()
-        (folder / "a").write_text("x")
-    abandoned.with_suffix(".lock").write_text("")
-    other.with_suffix(".lock").write_text("")
+        (folder / "a").write_text("x", encoding="utf-8")
+    abandoned.with_suffix(".lock").write_text("", encoding="utf-8")
+    other.with_suffix(".lock").write_text("", encoding="utf-8")
     with Lock(mine.with_suffix(".lock")):
         remove_abandoned(tmp_path)
         assert names(tmp_path) == sorted(

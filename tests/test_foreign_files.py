@@ -43,16 +43,16 @@ def safetensors(path):
 
 
 KINDS = {
-    "pointer.h5": (lambda path: path.write_text(POINTER), "a pointer of Git LFS.*git lfs pull"),
+    "pointer.h5": (lambda path: path.write_text(POINTER, encoding="utf-8"), "a pointer of Git LFS.*git lfs pull"),
     "keras.h5": (keras, "Keras in HDF5.*from_keras"),
     "new-keras.h5": (lambda path: keras(path, libver="latest"), "Keras in HDF5"),
     "model.keras": (lambda path: archive(path, "config.json", "model.weights.h5"), "a model of Keras.*from_keras"),
     "empty.keras": (lambda path: archive(path, "metadata.json"), "a model of Keras.*from_keras"),
     "cut.keras": (lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "a model of Keras.*from_keras"),
     "cut.pt": (lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "of PyTorch.*can run code"),
-    "config.toml": (lambda path: path.write_text("seed = 1\n"), "a text: expected .* a run's folder, or a file such as"),
-    "metrics.csv": (lambda path: path.write_text("epoch,loss\n1,2\n"), "a table .CSV.: expected .* a run's folder"),
-    "run.json": (lambda path: path.write_text("{}"), "a text: expected .* a run's folder"),
+    "config.toml": (lambda path: path.write_text("seed = 1\n", encoding="utf-8"), "a text: expected .* a run's folder, or a file such as"),
+    "metrics.csv": (lambda path: path.write_text("epoch,loss\n1,2\n", encoding="utf-8"), "a table .CSV.: expected .* a run's folder"),
+    "run.json": (lambda path: path.write_text("{}", encoding="utf-8"), "a text: expected .* a run's folder"),
     "model.gguf": (lambda path: path.write_bytes(b"GGUF\3" + bytes(40)), "a language model .GGUF.: expected"),
     "cells.mat": (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file, " + bytes(120)), "a file of MATLAB"),
     "saved_model.pb": (lambda path: path.write_bytes(b"\x08\x01\x12" + bytes(40)), "a model of TensorFlow: expected"),
@@ -62,7 +62,7 @@ KINDS = {
     "set.npz": (lambda path: np.savez(path, a=np.zeros(3)), "NumPy arrays"),
     "cells.png": (lambda path: Image.new("RGB", (9, 9)).save(path), "a PNG image: images come after the network"),
     "runs.zip": (lambda path: archive(path, "runs/x/weights.h5"), "a ZIP archive: unpack it"),
-    "weights.html": (lambda path: path.write_text("<!DOCTYPE html><html>"), "web page.*download the file itself"),
+    "weights.html": (lambda path: path.write_text("<!DOCTYPE html><html>", encoding="utf-8"), "web page.*download the file itself"),
     "model.safetensors": (safetensors, "a safetensors file.*scratchnet import"),
     "renamed.h5": (safetensors, "a safetensors file"),
     "model.onnx": (lambda path: path.write_bytes(b"\x08\x08\x12\x0ascratchnet"), "a model in ONNX"),
@@ -121,14 +121,14 @@ def test_verify_calls_foreign_files_unknown_and_a_pointer_damaged(tmp_path, caps
     save_checkpoint(folder / "weights.h5", {"a": np.zeros(3, np.float32)}, {})
     assert main(["verify", str(folder)]) == 0
     assert "unknown   keras.h5: is a model or the weights of Keras" in capsys.readouterr().out
-    (folder / "best.h5").write_text(POINTER)
+    (folder / "best.h5").write_text(POINTER, encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
     assert "damaged   best.h5: is a pointer of Git LFS" in capsys.readouterr().out
 
 
 def test_a_run_of_pointers_is_named(tmp_path, capsys):
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "weights.h5").write_text(POINTER)
+    (tmp_path / "weights.h5").write_text(POINTER, encoding="utf-8")
     assert main(["summary", str(tmp_path)]) == 2
     assert "weights.h5 is a pointer of Git LFS" in capsys.readouterr().err
 

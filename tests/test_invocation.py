@@ -1,7 +1,6 @@
 """How the program was called, and what it tells people to type next."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def test_train_py(called, monkeypatch):
         ["python3", "train.py", "--resume", "runs/my run"]
     )
     called(".venv/bin/python", "../scratchnet/train.py")
-    assert command("train") == ".venv/bin/python ../scratchnet/train.py"
+    assert command("train") == invocation.joined([".venv/bin/python", str(Path("../scratchnet/train.py"))])
     assert command("prepare", "a") == ".venv/bin/python -m data_prep a"
     assert command("predict", "a") == ".venv/bin/python -m scratchnet predict a"
 
@@ -46,7 +45,7 @@ def test_train_py(called, monkeypatch):
 def test_from_elsewhere(called, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     called("python", "-m", "scratchnet", script=str(ROOT / "scratchnet" / "__main__.py"))
-    assert shlex.split(command("train")) == ["python", str(ROOT / "train.py")]
+    assert command("train") == invocation.joined(["python", str(ROOT / "train.py")])
     assert command("prepare") == "python -m scratchnet prepare"
     assert package() == "python -m scratchnet"
 

@@ -21,7 +21,7 @@ def tree(folder, *paths):
             (folder / path).mkdir(parents=True)
         elif path.endswith(".txt"):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text("x")
+            (folder / path).write_text("x", encoding="utf-8")
         else:
             save_image(folder / path, seed)
     return folder
@@ -133,7 +133,7 @@ def judge(tmp_path_factory):
     def judge(data, *options):
         facts = folder / "facts.json"
         code = main(["evaluate", str(run.folder), str(data), "--json", str(facts), *options])
-        return code, json.loads(facts.read_text()) if code != 2 else {}
+        return code, json.loads(facts.read_text(encoding="utf-8")) if code != 2 else {}
 
     return judge
 

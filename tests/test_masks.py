@@ -128,7 +128,7 @@ def test_they_are_left_out_and_listed(tmp_path):
     for name in ("all/images/1", "all/masks/1", "hem/images/1", "hem/masks/1", "hem/images/1_seg"):
         file = tmp_path / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(name)
+        file.write_text(name, encoding="utf-8")
     found = find_images(tmp_path)
     assert [image.path for image in found.images] == ["all/images/1.png", "hem/images/1.png"]
     assert {remark.path: remark.reason for remark in found.left_out} == {

@@ -96,7 +96,7 @@ def test_the_metrics_name_what_was_evaluated(how, columns, shards, tmp_path, mon
     )
     with run.lock():
         assert train_to_the_end(experiment, run, Progress())
-    head = (run.folder / "metrics.csv").read_text().partition("\n")[0]
+    head = (run.folder / "metrics.csv").read_text(encoding="utf-8").partition("\n")[0]
     measures = ("loss", "accuracy", "balanced_accuracy")
     assert head == ",".join(["epoch", "learning_rate", *(f"{side}_{name}" for side in columns for name in measures)])
     assert ("train (sample)" in capsys.readouterr().out) == (how == "sample")

@@ -4,6 +4,7 @@ import ast
 import errno
 import importlib.util
 import os
+import posixpath
 import signal
 import sys
 import tempfile
@@ -161,14 +162,18 @@ def test_each_system_keeps_caches_in_its_own_folder(system, variables, expected,
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv(
+        "USERPROFILE", variables.get("HOME", "")
+    )  # where Windows looks for a home, should this run there
     monkeypatch.setattr(sys, "platform", system)
     assert jit._user_cache() == Path(expected)
 
 
 def test_a_path_that_is_too_long_for_windows_is_said_to_be(monkeypatch, capsys):
     """Windows itself says that nothing is there."""
-    windows = SimpleNamespace(name="nt", path=os.path, strerror=os.strerror)
+    windows, posix = (SimpleNamespace(name=name, path=posixpath, strerror=os.strerror) for name in ("nt", "posix"))
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", "/" + "d" * 150 + "/" + "f" * 148)
+    monkeypatch.setattr(system_error, "os", posix)
     other = FileNotFoundError(errno.ENOENT, "No such file or directory", "/short")
     assert system_error.system_reason(error) == "No such file or directory"
     monkeypatch.setattr(system_error, "os", windows)
@@ -197,6 +202,7 @@ def test_long_names_and_paths(where, tmp_path, small_model):
 
 def test_hints_are_quoted_as_the_shell_of_the_system_wants_it(monkeypatch):
     words = ["python", "train.py", "--data", "my cells", "--name", "it's"]
+    monkeypatch.setattr(invocation.os, "name", "posix")
     assert invocation.joined(words) == """python train.py --data 'my cells' --name 'it'"'"'s'"""
     monkeypatch.setattr(invocation.os, "name", "nt")
     assert invocation.joined(words) == """python train.py --data "my cells" --name it's"""
@@ -211,7 +217,7 @@ def calls_without_encoding(tree):
         name = called.rpartition(".")[2]
         given = [*node.args, *(word.value for word in node.keywords)]
         mode = "".join(str(part.value) for part in given if isinstance(part, ast.Constant)) if name == "open" else ""
-        not_files = called.split(".")[0] in ("Image", "os", "zipfile", "h5py") or called.startswith(
+        not_files = called.split(".")[0] in ("Image", "os", "zipfile", "tarfile", "h5py") or called.startswith(
             ("sys.", "importlib.")
         )
         ours = called in ("read_text", "write_text")  # of storage, which know the encoding
@@ -219,7 +225,7 @@ def calls_without_encoding(tree):
             yield node.lineno
 
 
-@pytest.mark.parametrize("place", ["scratchnet", "benchmarks", "course", "train.py", "data_prep.py"])
+@pytest.mark.parametrize("place", ["scratchnet", "benchmarks", "course", "tests", "train.py", "data_prep.py"])
 def test_every_text_is_opened_with_its_encoding(place):
     sources = [ROOT / place] if place.endswith(".py") else sorted((ROOT / place).rglob("*.py"))
     assert sources

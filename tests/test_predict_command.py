@@ -57,7 +57,7 @@ def test_json(predict, tmp_path, name, read):
     code, out, _ = predict(HEM, "--out", tmp_path / name, "--symmetries")
     assert code == 0
     assert out == ""
-    found = read((tmp_path / name).read_text())
+    found = read((tmp_path / name).read_text(encoding="utf-8"))
     assert len(found) == len(list(HEM.iterdir()))
     for one in found:
         assert one["probabilities"][one["prediction"]] == max(one["probabilities"].values())

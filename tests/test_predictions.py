@@ -42,7 +42,7 @@ def small():
 
 def test_it_is_a_table_for_people(tmp_path):
     small().write(tmp_path / "predictions.csv")
-    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    lines = (tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == '"path","subject","label","prediction","probability of all","probability of hem"'
     assert lines[2] == '"b.png","P","hem","all",0.9,0.1'
 
@@ -72,7 +72,7 @@ def test_mistakes_and_captions():
 def test_a_changed_table_is_refused(old, new, tmp_path):
     path = tmp_path / "predictions.csv"
     small().write(path)
-    path.write_text(path.read_text().replace(old, new))
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=r"predictions\.csv") as caught:
         Predictions.read(path)
     assert "\n" not in str(caught.value)

@@ -119,7 +119,7 @@ def mine(classes):
 def test_a_network_of_ones_own_that_starts_from_another(shards, tmp_path, monkeypatch):
     """With buffers and an own layer, judged by a sample of the training side; rank 0 alone reads what it starts from."""
     monkeypatch.chdir(tmp_path)
-    Path("own.py").write_text(OWN)
+    Path("own.py").write_text(OWN, encoding="utf-8")
     words = ["--data", str(shards), "--model", "own.py:mine", "--epochs", "2", *SETTINGS]
     with quick_training():
         assert train.main([*words, "--seed", "7", "--name", "first"]) == 0
@@ -133,11 +133,11 @@ def test_a_network_of_ones_own_that_starts_from_another(shards, tmp_path, monkey
     assert code == 0, out + err
     assert out.count("started from runs/first") == 1
     require_same(Path("runs/alone"), Path("runs/ranks"))
-    assert "train_sample_loss" in Path("runs/ranks/metrics.csv").read_text()
+    assert "train_sample_loss" in Path("runs/ranks/metrics.csv").read_text(encoding="utf-8")
     assert [path.name for path in Path("there").iterdir() if path.name != "__pycache__"] == ["own.py"]
 
     shutil.rmtree("runs/ranks")
-    Path("there/own.py").write_text(OWN.replace("return x * x", "return x * x * x"))
+    Path("there/own.py").write_text(OWN.replace("return x * x", "return x * x * x"), encoding="utf-8")
     code, _, err = finished(launch(ranks))
     assert code == 2
     assert re.search(r"rank 1 on \S+: own layers: .* copy the same file of --model or --layers to all", err), err
@@ -197,7 +197,7 @@ def test_other_settings_and_other_kernels_on_one_rank(shards, tmp_path):
     edited = tmp_path / "edited"
     shutil.copytree(ROOT / "scratchnet", edited / "scratchnet", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "train.py", edited)
-    with open(edited / "scratchnet" / "kernels" / "pool.py", "a") as source:
+    with open(edited / "scratchnet" / "kernels" / "pool.py", "a", encoding="utf-8") as source:
         source.write("# edited\n")
     here = ("-wdir", str(tmp_path))
     line = refused([here, (*here, "env", f"PYTHONPATH={edited}")], tmp_path, scripts=(ROOT, edited))

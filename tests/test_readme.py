@@ -39,7 +39,9 @@ def test_ci_runs_the_two_commands_as_printed():
     assert len(commands) == 2
     assert commands[0].endswith("train.py")
     assert commands[1].endswith("pytest")
-    assert 'command_of() { grep -m1 "^python3 -m venv.*$1\\$" README.md; }' in (ROOT / ".ci/run").read_text()
+    assert 'command_of() { grep -m1 "^python3 -m venv.*$1\\$" README.md; }' in (ROOT / ".ci/run").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_links_lead_somewhere():

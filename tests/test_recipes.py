@@ -159,7 +159,7 @@ def test_folds_that_are_not_all_of_one_cross_validation_are_refused(tmp_path):
     done = folds(*asked)
     assert done.returncode == 2
     assert "holds the folds [0, 2], not all of one cross-validation" in done.stderr
-    assert json.loads((tmp_path / "runs/folds.json").read_text())["options"][-1] == "3"
+    assert json.loads((tmp_path / "runs/folds.json").read_text(encoding="utf-8"))["options"][-1] == "3"
     prepare_folds(SAMPLE, tmp_path / "new", Settings(image_size=32, split="kfold", folds=2), quiet=True)
     done = folds(tmp_path / "new", *asked[1:], "--test-symmetries", "none")
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ def plant(root, *paths, content=None):
         else:
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content or path)
+            file.write_text(content or path, encoding="utf-8")
     return root
 
 
@@ -268,7 +268,7 @@ def test_an_archive_in_itself_is_used_once(tmp_path):
         found = find_images(start)
         assert (found.class_names, len(found.images)) == (("A", "B"), 3)
         assert reasons(found) == {inner: "3 images, the same as beside it: one copy is used"}
-    (source / "cell_images/A/2.png").write_text("another")
+    (source / "cell_images/A/2.png").write_text("another", encoding="utf-8")
     with pytest.raises(DataError, match=r"is not a copy of them: 'cell_images/A/2.png' is not there, or differs"):
         find_images(source)
 

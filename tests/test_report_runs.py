@@ -265,7 +265,7 @@ def test_one_epoch(tmp_path):
 @pytest.mark.parametrize("content", ["epoch,test_loss\n1,x\n", "a,b\n1,2\n", "epoch,test_loss\n1,2,3\n"])
 def test_a_damaged_table_is_named(content, tmp_path):
     run = make_run(tmp_path / "run", make_sides(tmp_path / "data"))
-    (run.folder / "metrics.csv").write_text(content)
+    (run.folder / "metrics.csv").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"metrics\.csv"):
         Results.read(run.folder)
 

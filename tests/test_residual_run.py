@@ -51,7 +51,7 @@ def test_predict_and_explain(run, tmp_path, rng):
     Image.fromarray(pixels).save(tmp_path / "cell.png")
     out = tmp_path / "said.json"
     assert main(["predict", str(run), str(tmp_path / "cell.png"), "--out", str(out)]) == 0
-    (said,) = json.loads(out.read_text())
+    (said,) = json.loads(out.read_text(encoding="utf-8"))
     assert sum(said["probabilities"].values()) == pytest.approx(1)
     pytest.importorskip("matplotlib")
     assert main(["explain", str(run), str(tmp_path / "cell.png"), "--out", str(tmp_path / "out")]) == 0

@@ -116,7 +116,7 @@ def test_a_folder_that_is_no_run_is_not_touched(tmp_path):
 @pytest.mark.parametrize("text", ["epochs = ", "epochs = 0"])
 def test_a_broken_config_names_the_remedy(run, text):
     checkpoint = checkpoint_of(run, Config(epochs=5))
-    run.config_path.write_text(text)
+    run.config_path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"config\.toml.*delete it"):
         resumed_config(run, checkpoint, {})
 
@@ -149,9 +149,9 @@ def test_an_older_checkpoint_goes_only_after_the_new_one_is_whole(run, monkeypat
 
 def test_what_a_killed_process_left_is_removed(run):
     save(run, 1)
-    (run.folder / ".0123456789abcdef.partial.csv").write_text("half")
-    (run.checkpoints_folder / ".0123456789abcdef.partial.h5").write_text("half")
-    (run.folder / ".mine.h5").write_text("somebody's own")
+    (run.folder / ".0123456789abcdef.partial.csv").write_text("half", encoding="utf-8")
+    (run.checkpoints_folder / ".0123456789abcdef.partial.h5").write_text("half", encoding="utf-8")
+    (run.folder / ".mine.h5").write_text("somebody's own", encoding="utf-8")
     before = names(run)
     run.remove_leftovers()
     assert names(run) == before
@@ -202,7 +202,7 @@ def test_every_difference_is_named(run):
     for expected in ("learning_rate is 0.01 there, 0.02 on the command line", "seed is 0 there, 4", "--config"):
         assert expected in str(refused.value)
     assert "epochs" not in str(refused.value)
-    run.config_path.write_text("batch_size = 8\n")
+    run.config_path.write_text("batch_size = 8\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"batch_size is 32 there, 8 in its config\.toml"):
         resumed_config(run, checkpoint, {})
 
@@ -232,7 +232,7 @@ def test_data_that_has_moved_is_asked_for(run, tmp_path):
     with pytest.raises(DataError, match="say where they are now with --data"):
         resumed_data(run, checkpoint, None)
     (tmp_path / "moved").mkdir()
-    (tmp_path / "moved" / "manifest.json").write_text("{}")
+    (tmp_path / "moved" / "manifest.json").write_text("{}", encoding="utf-8")
     assert resumed_data(run, checkpoint, str(tmp_path / "moved")) == tmp_path / "moved"
 
 

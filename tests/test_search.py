@@ -44,7 +44,7 @@ def test_a_grid_is_judged_on_validation_and_goes_on(tmp_path, capsys, trained):
         of_the_test
     )  # how many there are, and no more
     assert printed.count("validation") > 4
-    lines = list(csv.DictReader((out / "search.csv").read_text().splitlines()))
+    lines = list(csv.DictReader((out / "search.csv").read_text(encoding="utf-8").splitlines()))
     best = [
         max(row["validation_balanced_accuracy"] for row in read_table(out / name / "metrics.csv")) for name in names
     ]
@@ -161,7 +161,7 @@ def test_folds_judge_each_image_once(tmp_path, capsys, trained):
     parts = [Predictions.read(tmp_path / "out" / f"fold-{k}" / "predictions.csv") for k in range(2)]
     assert not set(parts[0].subjects) & set(parts[1].subjects)
     np.testing.assert_array_equal(pooled.probabilities, np.concatenate([part.probabilities for part in parts]))
-    table = (tmp_path / "out" / "folds.txt").read_text()
+    table = (tmp_path / "out" / "folds.txt").read_text(encoding="utf-8")
     assert "246 images" in table
     assert "50 resamples of the" in table
     named = read_files(tmp_path / "out" / "doubtful.csv")
@@ -178,7 +178,9 @@ def test_the_rate_climbs_and_one_is_proposed(tmp_path, capsys):
     data, curve = make_sides(tmp_path / "data", train=24), tmp_path / "curve.csv"
     asked = ["find-rate", str(data), "--curve", str(curve)]
     assert main([*asked, "--steps", "12", "--most", "0.01", "--batch-size", "8"]) == 0
-    rows = [[float(cell) for cell in line] for line in list(csv.reader(curve.read_text().splitlines()))[1:]]
+    rows = [
+        [float(cell) for cell in line] for line in list(csv.reader(curve.read_text(encoding="utf-8").splitlines()))[1:]
+    ]
     rates, losses, smooth = zip(*rows, strict=True)
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(0.01 / 1e-6) / 11)
     assert losses[0] == pytest.approx(np.log(2), abs=0.3)

@@ -51,7 +51,7 @@ def source(tmp_path_factory):
         rows.append(f"UID_{prefix}{60 + number // 4}_{number}_1_{label}.bmp,{number}.bmp,{int(label == 'all')}")
     copy(folder / "fold_0/all/UID_9_0_1_all.png", folder / "C-NMC_test_prelim_phase_data/11.png")
     rows.append("UID_70_1_1_all.bmp,11.bmp,1")  # subject 70 is subject 9
-    (folder / "C-NMC_test_prelim_phase_data_labels.csv").write_text("\n".join(rows))
+    (folder / "C-NMC_test_prelim_phase_data_labels.csv").write_text("\n".join(rows), encoding="utf-8")
     return folder
 
 
@@ -129,7 +129,7 @@ def check_pixels_and_labels(source, sides, prelim_labels):
 
 
 def prelim_labels(source):
-    rows = (source / "C-NMC_test_prelim_phase_data_labels.csv").read_text().splitlines()[1:]
+    rows = (source / "C-NMC_test_prelim_phase_data_labels.csv").read_text(encoding="utf-8").splitlines()[1:]
     return {
         f"C-NMC_test_prelim_phase_data/{name.split('.')[0]}.png": int(label == "0")
         for _, name, label in (row.split(",") for row in rows)

@@ -94,7 +94,7 @@ def test_training_in_another_thread(trained_run, tmp_path):
 
     # A browser of other tests keeps a loop in this thread.
     assert in_a_thread(lambda: asyncio.run(page())) == 0
-    metrics = [(tmp_path / name / "metrics.csv").read_text() for name in ("main", "thread", "executor")]
+    metrics = [(tmp_path / name / "metrics.csv").read_text(encoding="utf-8") for name in ("main", "thread", "executor")]
     assert metrics[0] == metrics[1] == metrics[2]
 
 

@@ -15,7 +15,7 @@ needs_links = pytest.mark.skipif(os.name == "nt", reason="links need a right the
 
 def touch(path, content="x"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     return path
 
 
@@ -138,12 +138,12 @@ def test_subjects_from_a_csv_file(by_class, header):
 def test_rows_that_name_no_file(by_class):
     table = by_class / "subjects.csv"
     rows = ["sick/C1_a.png,p1", "sick/C2_b.png,p2", "well/C3_d.png,p3"]
-    table.write_text("\n".join(["file,subject", *rows, "sick/gone.png,p4"]))
+    table.write_text("\n".join(["file,subject", *rows, "sick/gone.png,p4"]), encoding="utf-8")
     found = find_images(by_class, subjects=read_subjects(table))
     assert len(found.images) == 3
     reasons = [remark.reason for remark in found.left_out if remark.path == "subjects.csv"]
     assert "a row names a file that is not in the source, 'sick/gone.png'" in reasons
-    table.write_text("\n".join(["file,subject", *rows[:2], "well/C3_d.PNG,p3", "sick/gone.png,p4"]))
+    table.write_text("\n".join(["file,subject", *rows[:2], "well/C3_d.PNG,p3", "sick/gone.png,p4"]), encoding="utf-8")
     found = find_images(by_class, subjects=read_subjects(table))
     reasons = [remark.reason for remark in found.left_out if remark.path == "subjects.csv"]
     assert (
@@ -168,7 +168,9 @@ def test_a_csv_file_of_another_folder(by_class, ending, hint):
 
 def test_a_label_that_contradicts_the_folder(by_class):
     table = by_class / "subjects.csv"
-    table.write_text("file,label,patient\nsick/C1_a.png,well,p1\nsick/C2_b.png,Sick,p2\nwell/C3_d.png,well,p3\n")
+    table.write_text(
+        "file,label,patient\nsick/C1_a.png,well,p1\nsick/C2_b.png,Sick,p2\nwell/C3_d.png,well,p3\n", encoding="utf-8"
+    )
     found = find_images(by_class, subjects=read_subjects(table))
     assert left_out(found)["sick/C1_a.png"] == "mislabelled: the folder says sick, the table says well"
     assert len(found.images) == 2

@@ -57,12 +57,12 @@ def test_of_equals_the_first_is_the_best(trained_run, tmp_path, capsys):
         "epoch,train_loss,test_loss,test_accuracy,test_balanced_accuracy",
         *("1,0.7,0.6,0.5,0.5", "2,0.6,0.5,0.8,0.7", "3,0.5,0.4,0.8,0.7"),
     ]
-    (tmp_path / "metrics.csv").write_text("\n".join(lines))
+    (tmp_path / "metrics.csv").write_text("\n".join(lines), encoding="utf-8")
     out = summary(capsys, tmp_path)[1]
     assert "last    epoch 3: train loss 0.5000, test loss 0.4000, test accuracy 80.0%, balanced 70.0%" in out
     assert "best    epoch 2" in out
     assert "by balanced_accuracy of the test side" in out
-    (tmp_path / "metrics.csv").write_text("epoch,odd\n1,2\n")
+    (tmp_path / "metrics.csv").write_text("epoch,odd\n1,2\n", encoding="utf-8")
     code, _, err = summary(capsys, tmp_path)
     assert code == 2
     assert "metrics.csv" in err

@@ -60,7 +60,7 @@ def test_the_runs_are_ordinary_ones_with_the_reports_settings(made):
         config = about["config"]
         assert (config["batch_size"], config["learning_rate"], config["pixels"]) == (256, 0.001, "unit")
         assert (config["epochs"], config["augment"]) == (1, "none")
-        manifest = json.loads((Path(about["data"]) / "manifest.json").read_text())
+        manifest = json.loads((Path(about["data"]) / "manifest.json").read_text(encoding="utf-8"))
         assert manifest["preparation"]["split"] == split
         assert manifest["preparation"]["augment_offline"] == "report"
         assert len(set(manifest["splits"]["train"]["images_per_class"])) == 1
@@ -74,7 +74,7 @@ def test_the_table_says_what_the_runs_say(made):
     assert [row[0] for row in table[2:]] == ["32×32, the report", "32×32, the report's split", "32×32, new subjects"]
     assert table[2][1:4] == ["22", "56.0 %", "53.0 %"]
     for row, split in zip(table[3:], ("report", "subject"), strict=True):
-        header, values = (made / f"report-32-{split}" / "metrics.csv").read_text().splitlines()
+        header, values = (made / f"report-32-{split}" / "metrics.csv").read_text(encoding="utf-8").splitlines()
         metrics = dict(zip(header.split(","), map(float, values.split(",")), strict=True))
         assert row[1] == "1"
         assert row[2] == percent(metrics["train_accuracy"])
@@ -139,10 +139,12 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
     assert "| 0 |" in text  # the second row has not begun
     more = int(done[1]) + 1
     assert main([*asked[:-1], str(more)]) == 0
-    rows = [(tmp_path / f"out/report-32-{split}/metrics.csv").read_text() for split in ("report", "subject")]
+    rows = [
+        (tmp_path / f"out/report-32-{split}/metrics.csv").read_text(encoding="utf-8") for split in ("report", "subject")
+    ]
     assert [len(row.splitlines()) for row in rows] == [1 + more, 1 + more]
     for row, split in zip(rows, ("report", "subject"), strict=True):
-        assert row.startswith((made / f"report-32-{split}" / "metrics.csv").read_text())
+        assert row.startswith((made / f"report-32-{split}" / "metrics.csv").read_text(encoding="utf-8"))
 
 
 def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
@@ -154,15 +156,15 @@ def test_a_damaged_checkpoint_is_set_aside(cells, made, tmp_path, capsys):
     assert main([*asked, "2"]) == 0
     assert (checkpoints / "epoch-0002.h5.damaged").exists()
     assert "CAUTION" in capsys.readouterr().out
-    first = (made / "report-32-subject/metrics.csv").read_text()
-    assert (tmp_path / "out/report-32-subject/metrics.csv").read_text().startswith(first)
+    first = (made / "report-32-subject/metrics.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "out/report-32-subject/metrics.csv").read_text(encoding="utf-8").startswith(first)
 
 
 def test_a_run_that_diverged_is_said_and_left(cells, tmp_path, capsys):
     asked = arguments(cells, tmp_path, "--rows", "32", "--splits", "subject", "--epochs", "1")
     folder = tmp_path / "out/report-32-subject"
     folder.mkdir(parents=True)
-    (folder / "trouble.txt").write_text("a NaN")
+    (folder / "trouble.txt").write_text("a NaN", encoding="utf-8")
     assert main(asked) == 1
     assert "Training has diverged" in capsys.readouterr().out
     assert not (folder / "metrics.csv").exists()

@@ -121,7 +121,7 @@ def test_another_folder_of_the_same_name_is_not_meant(tmp_path):
 
 @pytest.mark.parametrize("name", ["HEM/C.PNG", "C.png", "C", "deep/D.V2.PNG", "/data/cells/Hem/c.png"])
 def test_upper_and_lower_case_are_hinted_at_however_the_file_is_named(tmp_path, name):
-    (tmp_path / "subjects.csv").write_text(written([(name, "P1")]))
+    (tmp_path / "subjects.csv").write_text(written([(name, "P1")]), encoding="utf-8")
     listed = find_rows(read_subjects(tmp_path / "subjects.csv"), FILES)
     there = "hem/deep/d.v2.png" if "V2" in name else "hem/c.png"
     assert (listed.rows, listed.other_case) == ({}, {there})
@@ -181,7 +181,7 @@ def test_tables_that_cannot_be_read(tmp_path, content, expected):
 def test_the_whole_way(tmp_path):
     for file in FILES:
         (tmp_path / "cells" / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "cells" / unicodedata.normalize("NFD", file)).write_text(file)
+        (tmp_path / "cells" / unicodedata.normalize("NFD", file)).write_text(file, encoding="utf-8")
     table = tmp_path / "subjects.csv"
     table.write_bytes(("sep=;\r\n" + written(separator=";")).encode("utf-16"))
     images = find_images(tmp_path / "cells", subjects=read_subjects(table)).images

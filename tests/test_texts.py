@@ -62,6 +62,6 @@ def test_what_is_no_file(tmp_path):
     assert "not a regular file" in refusal(tmp_path)
     if made_pipe(tmp_path / "pipe"):
         assert "not a regular file" in refusal(tmp_path / "pipe")
-    (tmp_path / "long").write_text("x" * 11)
+    (tmp_path / "long").write_text("x" * 11, encoding="utf-8")
     assert "larger than 10 bytes" in refusal(tmp_path / "long", max_bytes=10)
     assert read_text(tmp_path / "long", max_bytes=11) == "x" * 11

@@ -80,12 +80,12 @@ def test_the_sample_from_nothing(run, tmp_path, no_pages):
             *(["events.out.tfevents.0000000001", "report.html", "test", "train"] if VIZ else []),
         ]
     )
-    assert len((folder / "predictions.csv").read_text().splitlines()) == 1 + 49
+    assert len((folder / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 1 + 49
     assert ("report.html" in out) if VIZ else ("[viz]" in out)
-    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
-    assert tomllib.loads((folder / "config.toml").read_text())["image_size"] == 32
+    assert tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["image_size"] == 32
 
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-0002.h5"]  # enough to go on from
 
@@ -104,7 +104,7 @@ def test_the_sample_from_nothing(run, tmp_path, no_pages):
     code, out, err = run("--resume", str(folder), "--epochs", "3")
     assert code == 0, err
     assert "going on from epoch 3" in out
-    assert len((folder / "metrics.csv").read_text().splitlines()) == 4
+    assert len((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
@@ -240,6 +240,6 @@ def test_runs_that_begin_in_one_second_get_names_of_their_own(tmp_path, capsys):
     assert "the results of this one are in" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="cells-20190101"):
         _create(tmp_path / "cells-20190101", experiment, named=True)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be made"):
         _create(tmp_path / "file" / "cells", experiment, named=False)

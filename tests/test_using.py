@@ -25,7 +25,7 @@ def place(trained_run, tmp_path, monkeypatch):
     (tmp_path / "cells").mkdir()
     for number, file in enumerate(sorted((SAMPLE / "fold_0" / "all").iterdir())[:3], start=1):
         Image.open(file).save(tmp_path / "cells" / f"{number}.png")
-    (tmp_path / "cells" / "notes.txt").write_text("not an image")
+    (tmp_path / "cells" / "notes.txt").write_text("not an image", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -27,14 +27,14 @@ def run(tmp_path):
     (folder / "checkpoints").mkdir(parents=True)
     config = Config(epochs=2)
     about = {"config": vars(config)}
-    (folder / "config.toml").write_text(config.to_toml())
+    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     for epoch in (1, 2):
         path = folder / "checkpoints" / f"epoch-{epoch:04d}.h5"
         save_checkpoint(path, WEIGHTS, about, optimizer=WEIGHTS, progress=Progress(epoch=epoch, rows=ROWS[:epoch]))
     for name in ("weights.h5", "best.h5"):
         save_checkpoint(folder / name, WEIGHTS, about)
-    (folder / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n2,0.30000000000000004\n")
-    (folder / "timings.csv").write_text("epoch,seconds\n")
+    (folder / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n2,0.30000000000000004\n", encoding="utf-8")
+    (folder / "timings.csv").write_text("epoch,seconds\n", encoding="utf-8")
     return folder
 
 
@@ -63,8 +63,8 @@ def test_a_good_dataset(dataset, capsys):
 def test_each_bad_shard_has_its_line(dataset, capsys):
     flip(dataset / "train-0000.h5")
     (dataset / "train-0001.h5").unlink()
-    (dataset / "notes.txt").write_text("x")
-    (dataset / ".0123456789abcdef.partial.h5").write_text("x")
+    (dataset / "notes.txt").write_text("x", encoding="utf-8")
+    (dataset / ".0123456789abcdef.partial.h5").write_text("x", encoding="utf-8")
     assert main(["verify", str(dataset)]) == 1
     said = capsys.readouterr().out
     assert "damaged   train-0000.h5: " in said
@@ -100,7 +100,7 @@ def test_a_good_run(run, capsys):
     expected = dict.fromkeys(
         ["config.toml", "epoch-0001.h5", "epoch-0002.h5", "metrics.csv", "weights.h5", "best.h5"], OK
     )
-    (run / "notes.txt").write_text("x")
+    (run / "notes.txt").write_text("x", encoding="utf-8")
     assert states(run) == expected | {"timings.csv": OK, "notes.txt": UNKNOWN}
     assert text(run, "metrics.csv") == "metrics, epochs: 2, as in epoch-0002.h5"
     assert main(["verify", str(run)]) == 0
@@ -142,16 +142,16 @@ def test_bad_metrics(run, content):
 
 
 def test_metrics_one_epoch_behind_are_a_stop_between_two_writes(run):
-    (run / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n")
+    (run / "metrics.csv").write_text("epoch,train_loss\n1,0.5\n", encoding="utf-8")
     assert states(run)["metrics.csv"] == OK
 
 
 def test_an_edited_configuration(run):
-    (run / "config.toml").write_text(Config(epochs=9).to_toml())
+    (run / "config.toml").write_text(Config(epochs=9).to_toml(), encoding="utf-8")
     assert states(run)["config.toml"] == OK  # epochs may be raised
-    (run / "config.toml").write_text(Config(learning_rate=0.5).to_toml())
+    (run / "config.toml").write_text(Config(learning_rate=0.5).to_toml(), encoding="utf-8")
     assert "learning_rate is 0.5, in epoch-0002.h5 0.0003" in text(run, "config.toml")
-    (run / "config.toml").write_text("nonsense = 3")
+    (run / "config.toml").write_text("nonsense = 3", encoding="utf-8")
     assert states(run)["config.toml"] == DAMAGED
 
 
@@ -171,7 +171,7 @@ def test_single_files(dataset, run, capsys):
 
 def test_what_cannot_be_verified(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     for path in ("nothing", "empty", "a.txt"):
         with pytest.raises(ConfigError, match=path):
             verify(tmp_path / path)
@@ -188,13 +188,13 @@ def test_the_bar_ends_full(dataset, run):
 
 
 def test_predictions_are_read(run):
-    (run / "predictions.csv").write_text("path,subject\n1,2\n")
+    (run / "predictions.csv").write_text("path,subject\n1,2\n", encoding="utf-8")
     assert states(run)["predictions.csv"] == DAMAGED
 
 
 def test_a_renamed_column_is_damage(run):
     table = run / "metrics.csv"
-    table.write_text(table.read_text().replace("train_loss", "train_lossx"))
+    table.write_text(table.read_text(encoding="utf-8").replace("train_loss", "train_lossx"), encoding="utf-8")
     assert "columns" in text(run, "metrics.csv")
 
 
@@ -214,7 +214,7 @@ def test_the_pages_of_a_run(run):
     """They are known, and held to be whole; they have no checksum."""
     for name in ("report.html", "report-best.html"):
         (run / name).write_text("<!doctype html>\n<html><body>é</body></html>\n", encoding="utf-8")
-    (run / "trouble.txt").write_text("a NaN")
+    (run / "trouble.txt").write_text("a NaN", encoding="utf-8")
     assert {states(run)[name] for name in ("report.html", "report-best.html", "trouble.txt")} == {OK}
     content = (run / "report.html").read_bytes()
     for damaged in (b"", content[:-9], content[9:], b"\0" * len(content)):

@@ -121,7 +121,7 @@ def test_every_bit_of_a_filtered_png_is_read(tmp_path, rng):
     [
         (lambda path: save_image(path), "8 bits a channel or fewer"), (lambda path: save_image(path, format="JPEG"), "8 bits"),
         (lambda path: save_image(path, format="BMP"), "8 bits"), (lambda path: png(path, 4, 4, depth=16, colour=6), "transparent"),
-        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "damaged"), (lambda path: path.write_text("x"), "a text"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "damaged"), (lambda path: path.write_text("x", encoding="utf-8"), "a text"),
         (lambda path: path.write_bytes(tiff(page(np.zeros((4, 4, 1), np.uint32), 1))), "32 bits a channel: scale it"),
         (lambda path: path.write_bytes(tiff(page(np.zeros((4, 4, 4), np.uint16), 5))), "CMYK"),
     ],

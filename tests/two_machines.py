@@ -48,7 +48,7 @@ def two_machines(rate=""):
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         shell = Path(folder) / "shell"
-        shell.write_text(SHELL)
+        shell.write_text(SHELL, encoding="utf-8")
         shell.chmod(0o755)
         for k in (1, 2):
             run("ip", "netns", "add", f"{MINE}{k}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from scratchnet.pages import Results, report_page
 from scratchnet.ranks import ALONE, Alone
 from scratchnet.storage.files import write_text_atomically
 from scratchnet.terminal.command_line import one_line
-from scratchnet.terminal.invocation import python
+from scratchnet.terminal.invocation import joined, python
 from scratchnet.terminal.streams import standard_streams
 from scratchnet.terminal.system_error import system_reason
 from scratchnet.terminal.text_table import wrapped
@@ -204,5 +203,5 @@ def _write_report(run: Run, *, curves: bool, test_too: bool) -> None:
     except Exception as error:
         print(f"CAUTION: the page on this run could not be made: {one_line(str(error))}")
         return
-    hint = f"; the curves: tensorboard --logdir {shlex.quote(str(run.folder.parent))}" if curves else ""
+    hint = f"; the curves: tensorboard --logdir {joined([str(run.folder.parent)])}" if curves else ""
     print(f"All of it{', and the test,' if test_too else ''} on one page: {run.report_path}{hint}")

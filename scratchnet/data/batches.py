@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scratchnet.data.augment import Augmentation
-from scratchnet.data.image_set import ImageSet
+from scratchnet.data.image_set import ImageSet, keep
 from scratchnet.data.order import epoch_order
 from scratchnet.data.pixels import PixelScaling
 from scratchnet.data.prefetch import in_order
@@ -63,18 +63,19 @@ class Batch:
 
     @property
     def images(self) -> NDArray[Any]:
-        """All, scaled."""
+        """All, scaled; made anew each time."""
         given = self.given[:]
         return self.scale(given) if self.scale else given
 
-    def parts(self, size: int) -> Iterator[Batch]:
-        """The batch cut into micro-batches of `size`. If `given` makes its pixels, a thread makes one micro-batch ahead."""
+    def parts(self, size: int) -> Generator[Batch, None, None]:
+        """The batch cut into micro-batches of `size`. If `given` makes its pixels, a thread makes one micro-batch ahead of those that are
+        used; the first is waited for."""
 
         def part(cut: slice) -> Batch:
             return replace(self, given=self.given[cut], labels=self.labels[cut], indices=self.indices[cut], whole=0)
 
         cuts = slices(len(self.labels), size)
-        return in_order(part, cuts, threads=1, ahead=1) if isinstance(self.given, Shown) else map(part, cuts)
+        yield from in_order(part, cuts, threads=1, ahead=1) if isinstance(self.given, Shown) else map(part, cuts)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Batches:
         labels, scale = self.dataset.labels[indices], partial(self.scaling.apply, dtype=self.dtype)
         if self._bytes(len(indices)) <= AHEAD_BYTES:
             return Batch(scale(self.pixels(epoch, indices)), labels, indices)
-        given = Shown(self, epoch, indices) if self.dataset.keep(indices) else self.pixels(epoch, indices)
+        given = Shown(self, epoch, indices) if keep(self.dataset, indices) else self.pixels(epoch, indices)
         return Batch(given, labels, indices, scale=scale)
 
     def pixels(self, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -31,9 +31,14 @@ class ImageSet(Protocol):
         """The images with these numbers, in this order: a new array (len(indices), H, W, 3) uint8."""
         ...
 
-    def keep(self, numbers: NDArray[np.int64]) -> bool:
-        """Whether these images are in memory from now on, so that `read` only copies them and cannot fail."""
-        ...
+
+def keep(images: ImageSet, numbers: NDArray[np.int64]) -> bool:
+    """Whether these images are in memory from now on, so that `read` only copies them and cannot fail.
+
+    A set whose images may be has a method `keep(numbers)` that sees to it and says so; one of a user's own need not have it.
+    """
+    own = getattr(images, "keep", None)
+    return own is not None and bool(own(numbers))
 
 
 class ArrayImages:
@@ -103,7 +108,7 @@ class SomeImages:
 
     def keep(self, numbers: NDArray[np.int64]) -> bool:
         """Whether the other keeps them."""
-        return self._whole.keep(self._numbers[numbers])
+        return keep(self._whole, self._numbers[numbers])
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:

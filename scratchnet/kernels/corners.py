@@ -148,9 +148,12 @@ def copy_lines(x, n, row, column, lines, count, length):
     _, height, width, channels = x.shape
     begin = max(0, -column) * channels
     size = min(length - begin, (width - column) * channels - begin)
+    x_flat = x.reshape(-1)  # Numba refuses an x that is not contiguous
     lines[:] = 0
     for a in range(max(0, -row), min(count, height - row)):
-        copy_numbers(x, ((n * height + row + a) * width + column) * channels + begin, lines, a * length + begin, size)
+        copy_numbers(
+            x_flat, ((n * height + row + a) * width + column) * channels + begin, lines, a * length + begin, size
+        )
 
 
 @functools.cache

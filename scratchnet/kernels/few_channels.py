@@ -35,7 +35,7 @@ from scratchnet.kernels.winograd.transforms import TO_INPUTS, TO_OUTPUTS, matrix
 
 MOST_CHANNELS = 4  # of which U and V of one vector of filters and of tiles, 64 · C vectors each, fill the first cache
 # Tiles whose sums at eight points are made together. Where there are 16 registers, as with AVX2, they do not hold all of them; but with one
-# tile, whose sums fit, each number of U is loaded for one product, and the kernel takes 4.9 instead of 3.2 ms
+# tile, whose sums fit, each number of U is loaded for one product, and the kernel takes 4.9 instead of 3.0 ms
 # (docs/kernels.md).
 BESIDE = 2
 
@@ -173,7 +173,7 @@ def pooling_kernel(taps, channels):
             n, i = task // rows, task % rows * windows
             lines = scratch(TILE * length, x)
             turned = scratch(squares * vector * vector, x)
-            v = scratch(TILE * depth * vector + BESIDE, x)  # the last tiles may be fewer
+            v = scratch(TILE * depth * vector, x)
             half = scratch(BESIDE * m * TILE * vector, x)
             copy_lines(x, n, 2 * i - top, -left, lines, TILE, length)
             for k in range(0, length, vector):

@@ -161,11 +161,12 @@ class Adam(Optimizer):
             )
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
+        rate = float(self.learning_rate)
         scalars = _in_dtype(
             parameter.value.dtype,
             self.l2 if parameter.decay else 0.0,
-            self.learning_rate * self.weight_decay if parameter.decay else 0.0,
-            self.learning_rate / (1 - self.beta1**self.steps),
+            rate * self.weight_decay if parameter.decay else 0.0,
+            rate / (1 - self.beta1**self.steps),
             self.beta1,
             1 - self.beta1,
             self.beta2,
@@ -196,7 +197,7 @@ class SGD(Optimizer):
 
     def _update(self, parameter: Parameter, *moments: Array) -> None:
         l2 = self.l2 if parameter.decay else 0.0
-        scalars = _in_dtype(parameter.value.dtype, l2, self.learning_rate, self.momentum)
+        scalars = _in_dtype(parameter.value.dtype, l2, float(self.learning_rate), self.momentum)
         sgd_step(*(array.reshape(-1) for array in (parameter.value, parameter.grad, *moments)), *scalars)
 
 

@@ -89,7 +89,7 @@ def seeds(kind):
             paths = [folder / "manifest.json"]
         else:
             paths = [folder / "config.toml"]
-            paths[0].write_text(Config(epochs=3, learning_rate=1e-4).to_toml())
+            paths[0].write_text(Config(epochs=3, learning_rate=1e-4).to_toml(), encoding="utf-8")
         return [path.read_bytes() for path in paths]
 
 

@@ -122,7 +122,7 @@ def place(tmp_path_factory):
     """A folder with things that are not what is asked for; programs that refuse their arguments leave nothing in it."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "folder").mkdir()
-    (folder / "file.txt").write_text("a,b\n1,2\n")
+    (folder / "file.txt").write_text("a,b\n1,2\n", encoding="utf-8")
     (folder / "binary.toml").write_bytes(bytes(range(256)))
     make_cnmc(folder / "cells")
     return folder

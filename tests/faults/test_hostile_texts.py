@@ -43,7 +43,7 @@ def test_a_manifest_that_is_right_in_form_only(tmp_path):
     from scratchnet.data import manifest
 
     make_dataset(tmp_path)
-    good = json.loads((tmp_path / "manifest.json").read_text())
+    good = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     good.pop("checksum")
     for field in good:
         for value in (
@@ -64,6 +64,8 @@ def test_a_manifest_that_is_right_in_form_only(tmp_path):
             [8, 8, 2**60],
         ):
             content = {**good, field: value}
-            (tmp_path / "manifest.json").write_text(json.dumps({**content, "checksum": manifest._checksum(content)}))
+            (tmp_path / "manifest.json").write_text(
+                json.dumps({**content, "checksum": manifest._checksum(content)}), encoding="utf-8"
+            )
             with contextlib.suppress(DataError):
                 Dataset(tmp_path, "train").close()

@@ -122,7 +122,7 @@ def zoo(tmp_path_factory):
     for number in range(6):
         save_image(source / "b" / f"{number}.png", 500 + number)
     save_image(source / "stray.png", 600)
-    (source / "README.txt").write_text("x")
+    (source / "README.txt").write_text("x", encoding="utf-8")
     expected |= {"stray.png": "stands in no class folder", "README.txt": "stands in no class folder"}
     return source, expected, known
 

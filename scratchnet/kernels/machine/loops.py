@@ -12,8 +12,8 @@ Here a kernel remains one plain function, compiled once. Threads call it again a
 So a kernel has one `prange`, which is its last statement, and writes nothing before it (tests/test_architecture.py). Numba starts the
 threads, and wakes them here by the same function as for its own loops (numba/np/ufunc/parallel.py).
 
-`prange(count, enough)` wakes a thread for each `enough` rounds. To wake one takes 10 to 40 µs where nothing else runs, and
-milliseconds where something does; a kernel that would take less than twice that runs on the thread that has called it.
+`prange(count, enough)` shares the rounds among one thread for each `enough` of them. To wake the others takes 10 to 40 µs where nothing
+else runs, and milliseconds where something does; a kernel that would take less than twice that runs on the thread that has called it.
 
 A thread that is free takes 1 / (2 · threads) of the rounds that are left, and at last single rounds ("guided self-scheduling",
 Polychronopoulos & Kuck 1987). So all end at nearly the same time, also where one thread was woken

@@ -240,7 +240,8 @@ def pool(patch, start, row_step, column_step, y, winner, target, used):
         best, won = y.dtype.type(-np.inf), CUT
         for corner in range(4):
             candidate = patch[start + corner // 2 * row_step + corner % 2 * column_step + f]
-            if candidate > best or candidate != candidate:  # a NaN stays one
+            # The first of equals; a NaN is larger than any number.
+            if corner == 0 or candidate > best or (candidate != candidate and best == best):
                 best, won = candidate, corner
         if y.dtype.type(-np.inf) < best <= 0:
             best, won = y.dtype.type(0), CUT

@@ -88,6 +88,7 @@ class SharedTrainer(Trainer):
                     trouble, failed[self.ranks.rank] = error, leaf + 1
             self.exchange.end_round()
         self.exchange.finish()
+        parts.close()  # and its thread, also where a leaf went wrong
 
         squares = self.exchange.squares() if self.clip_norm else np.zeros(0)
         # Of what was seen each number is one rank's and zero on the others: the sum is that number.
