@@ -75,6 +75,20 @@ def test_a_large_batch_does_not_wait_as_numbers(tmp_path, monkeypatch, memory_li
     assert readers() == []
 
 
+def test_a_set_of_a_users_own_needs_no_more_than_the_protocol(dataset, monkeypatch):
+    class Own:
+        labels, class_names, image_shape = dataset.labels, dataset.class_names, dataset.image_shape
+        shard_sizes, read = dataset.shard_sizes, staticmethod(dataset.read)
+
+        def __len__(self):
+            return len(dataset)
+
+    (expected,) = Batches(dataset, 12, UNIT, shuffle=False, seed=0).epoch(0)
+    monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", 1000)
+    (large,) = Batches(Own(), 12, UNIT, shuffle=False, seed=0).epoch(0)
+    np.testing.assert_array_equal(large.images, expected.images)
+
+
 def test_parts_of_a_batch_in_memory_are_made_one_ahead(dataset, monkeypatch):
     monkeypatch.setattr("scratchnet.data.batches.AHEAD_BYTES", 1000)
     batches = Batches(dataset, 12, UNIT, shuffle=False, seed=0)

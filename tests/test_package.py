@@ -35,6 +35,8 @@ def loaded_by(code):
         "from scratchnet.errors import ScratchnetError",
         "import scratchnet.textbook",
         "import course; course.judge, course.exercises",
+        "import contextlib, io; from scratchnet.__main__ import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main(['--help'])",
     ],
 )
 def test_what_needs_no_kernels_loads_no_numba(code):

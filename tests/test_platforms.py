@@ -208,6 +208,11 @@ def test_hints_are_quoted_as_the_shell_of_the_system_wants_it(monkeypatch):
     assert invocation.joined(words) == """python train.py --data "my cells" --name it's"""
 
 
+def test_lines_for_a_shell_are_quoted_in_one_place():
+    sources = [path for path in (ROOT / "scratchnet").rglob("*.py") if "shlex" in path.read_text(encoding="utf-8")]
+    assert [path.name for path in sources] == ["invocation.py"]
+
+
 def calls_without_encoding(tree):
     """Lines that open a text in the encoding of the system, which is cp1252 on Windows."""
     for node in ast.walk(tree):
