@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratchnet import reference
-from scratchnet.kernels import direct, matmul
+from scratchnet.kernels import direct, inside, matmul
 from scratchnet.kernels.elementwise import (
     BLOCK,
     all_finite,
@@ -109,6 +109,26 @@ def test_conv2d_weight_gradient_adds_when_asked(case):
     expected = reference.conv2d_gradient(*in_float64(x_padded, weight, dy), stride)[1]
     sizes = reference.conv2d_gradient(*magnitudes(x_padded, weight, dy), stride)[1]
     assert_same_sums(added, expected + weight, sizes + np.abs(weight), dy[..., 0].size + 1)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("size", "taps", "stride", "border"), [(1, 5, 1, 2), (2, 5, 1, 2), (3, 1, 2, 0)])
+def test_the_taps_inside_small_images(size, taps, stride, border, dtype, rng):
+    """Also taps that meet no pixel, and pixels that meet no tap."""
+    x, weight, bias = (normal(rng, shape, dtype) for shape in ((9, size, size, 3), (taps, taps, 3, 7), 7))
+    x_padded = reference.pad(x, *(border,) * 4)
+    expected = reference.conv2d(*in_float64(x_padded, weight, bias), stride)
+    geometry = Geometry(x.shape[1:], expected.shape[1:], (taps, taps), stride, (border,) * 4)
+    sizes = reference.conv2d(*magnitudes(x_padded, weight, bias), stride)
+    assert_same_sums(inside.forward(geometry, x, weight, bias), expected, sizes, weight[..., 0].size + 1)
+
+    dy, dweight = normal(rng, expected.shape, dtype), np.full_like(weight, np.nan)
+    inside.backward_weight(geometry, x, dy, dweight, False)
+    dx, expected_dweight, _ = reference.conv2d_gradient(*in_float64(x_padded, weight, dy), stride)
+    dx_sizes, sizes, _ = reference.conv2d_gradient(*magnitudes(x_padded, weight, dy), stride)
+    assert_same_sums(dweight, expected_dweight, sizes, dy[..., 0].size)
+    dx, dx_sizes = (reference.pad_gradient(array, *(border,) * 4) for array in (dx, dx_sizes))
+    assert_same_sums(inside.backward_input(geometry, dy, weight), dx, dx_sizes, weight[..., 0, :].size)
 
 
 @both_dtypes
