@@ -53,9 +53,9 @@ def test_links_lead_somewhere():
             assert link.startswith("http") or (page.parent / link).exists(), (page, link)
 
 
-# Commands that are not run here: those that set up an environment are run by .ci/run; the others, which take hours or need data
-# that are not here, or serve until they are stopped, are held against the parser of their program.
-SET_UP = re.compile(r"python3 -m venv |pip install ")
+# Commands that are not run here: those that set up an environment, and those of .ci itself, are run by .ci/run; the others, which
+# take hours or need data that are not here, or serve until they are stopped, are held against the parser of their program.
+SET_UP = re.compile(r"python3 -m venv |pip install |python \.ci/")
 PARSED = (
     "python -m scratchnet table1 ",
     "python -m benchmarks",
