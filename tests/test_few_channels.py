@@ -91,9 +91,8 @@ def test_a_nan_stays_one_and_stays_in_its_tile():
     x[0, 5, 41, 1] = np.nan
     y, _ = run(x, weight, bias, (2, 2, 2, 2))
     seen = np.zeros(y.shape[:3], bool)
-    seen[0, 2:4, 20:22] = (
-        True  # the windows of the pixels that see it are 1 to 3 and 19 to 21, of two rows and columns of tiles
-    )
+    # The windows of the pixels that see it are 1 to 3 and 19 to 21, of two rows and columns of tiles.
+    seen[0, 2:4, 20:22] = True
     assert np.isnan(y[seen]).all()
     seen[0, :4, 18:22] = True
     assert np.isfinite(y[~seen]).all()

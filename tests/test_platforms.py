@@ -162,9 +162,7 @@ def test_each_system_keeps_caches_in_its_own_folder(system, variables, expected,
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv(
-        "USERPROFILE", variables.get("HOME", "")
-    )  # where Windows looks for a home, should this run there
+    monkeypatch.setenv("USERPROFILE", variables.get("HOME", ""))  # a home for Windows, should this run there
     monkeypatch.setattr(sys, "platform", system)
     assert jit._user_cache() == Path(expected)
 

@@ -63,7 +63,7 @@ class Batch:
 
     @property
     def images(self) -> NDArray[Any]:
-        """All, scaled; made anew each time."""
+        """All, scaled: made anew each time where the batch holds pixels, or what makes them."""
         given = self.given[:]
         return self.scale(given) if self.scale else given
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.kernels.machine.memory import empty
-from scratchnet.kernels.matmul import apart, gathered_product, whole_tiles
+from scratchnet.kernels.matmul import apart, gathered_product, row_offsets
 from scratchnet.kernels.transpose import transposed
 
 
@@ -49,7 +49,7 @@ def forward(geometry, x, weight, bias):
     y = empty((out_height * out_width, images, filters), x.dtype)
     pairs = pairs_inside(geometry)
     x = apart(x)
-    rows = whole_tiles(np.arange(images) * x.shape[1])
+    rows = row_offsets(images, x.shape[1])
     for output in range(len(y)):
         met = [pair for pair in pairs if pair.output == output]
         inputs, taps = (_each([getattr(pair, name) for pair in met], channels) for name in ("pixel", "tap"))
@@ -63,7 +63,7 @@ def backward_weight(geometry, x, dy, dweight, accumulate):
     _, out_height, out_width, filters = dy.shape
     pairs = pairs_inside(geometry)
     x_transposed = transposed(x.reshape(images, -1)).reshape(-1)
-    rows, n, no_bias = whole_tiles(np.arange(channels) * images), np.arange(images), np.zeros(filters, dy.dtype)
+    rows, n, no_bias = row_offsets(channels, images), np.arange(images), np.zeros(filters, dy.dtype)
     for tap, gradient in enumerate(dweight.reshape(-1, channels, filters)):
         met = [pair for pair in pairs if pair.tap == tap]
         if met:
@@ -86,7 +86,7 @@ def backward_input(geometry, dy, weight):
     pairs = pairs_inside(geometry)
     dy_transposed = transposed(dy.reshape(images, -1))
     dx = empty((height * width, channels, images), dy.dtype)
-    rows, no_bias = whole_tiles(np.arange(channels) * filters), np.zeros(images, dy.dtype)
+    rows, no_bias = row_offsets(channels, filters), np.zeros(images, dy.dtype)
     for pixel in range(len(dx)):
         met = [pair for pair in pairs if pair.pixel == pixel]
         taps = np.concatenate([pair.tap * channels * filters + np.arange(filters) for pair in met] or [rows[:0]])

@@ -155,8 +155,7 @@ class Layer(ThreadCheck, Remembers):
         While a network trains, its layers need not look again at what is known to hold numbers only (`trusted`).
         """
         self.require_built()
-        if not isinstance(x, np.ndarray):  # asked here too: the layer's name takes time
-            require_array(f"{self}: expected", x)
+        require_array("expected", x, of=self)
         if x.ndim == 0 or x.shape[1:] != self.input_shape:
             raise ShapeError(self._wrong_shape(x.shape))
         if len(x) == 0:
@@ -190,8 +189,7 @@ class Layer(ThreadCheck, Remembers):
         """dy as the kernels need it, after checking its shape and dtype."""
         self.require_built()
         assert self.output_shape is not None
-        if not isinstance(dy, np.ndarray):
-            require_array(f"{self}: dy must be", dy)
+        require_array("dy must be", dy, of=self)
         if dy.ndim == 0 or dy.shape[1:] != self.output_shape:
             raise ShapeError(f"{self}: dy must have the shape of y, {_batch_of(self.output_shape)}, got {dy.shape}")
         if dy.dtype != self.dtype:
@@ -270,10 +268,13 @@ def checked_seed(who: Any, seed: Any) -> int:
     return int(seed)
 
 
-def require_array(what: str, x: Any) -> None:
-    """Raises DtypeError for a list, a number, None, …: "what a NumPy array, got list"."""
+def require_array(what: str, x: Any, *, of: Layer | None = None) -> None:
+    """Raises DtypeError for a list, a number, None, …: "what a NumPy array, got list", or "of: what …".
+
+    A layer's name takes time: it is made for an error only.
+    """
     if not isinstance(x, np.ndarray):
-        raise DtypeError(f"{what} a NumPy array, got {type(x).__name__}")
+        raise DtypeError(f"{f'{of}: ' if of else ''}{what} a NumPy array, got {type(x).__name__}")
 
 
 def require_layer(layer: Any) -> None:

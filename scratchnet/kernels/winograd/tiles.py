@@ -237,11 +237,11 @@ def pool(patch, start, row_step, column_step, y, winner, target, used):
     for f in range(0, whole, vector):
         pool_window(patch, start + f, row_step, column_step, y, winner, target + f)
     for f in range(whole, used):
-        best, won = y.dtype.type(-np.inf), CUT
-        for corner in range(4):
+        best, won = patch[start + f], 0
+        for corner in range(1, 4):
             candidate = patch[start + corner // 2 * row_step + corner % 2 * column_step + f]
             # The first of equals; a NaN is larger than any number.
-            if corner == 0 or candidate > best or (candidate != candidate and best == best):
+            if candidate > best or (candidate != candidate and best == best):
                 best, won = candidate, corner
         if y.dtype.type(-np.inf) < best <= 0:
             best, won = y.dtype.type(0), CUT
