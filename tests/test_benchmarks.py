@@ -13,6 +13,7 @@ import pytest
 from benchmarks import accuracy, power, rounds, targets, work
 from benchmarks.__main__ import main
 from benchmarks.layers import multiplications, needed_by
+from benchmarks.settings import Settings
 from benchmarks.systems.ours import make_trainer
 from benchmarks.work import Work
 from scratchnet.measures.predictions import Predictions
@@ -118,6 +119,19 @@ def test_what_cannot_be_is_one_line(repository, arguments, said, monkeypatch, ca
     assert code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_one_bad_moment_does_not_end_the_search_for_the_best_batch(monkeypatch):
+    rates = {8: [6.0], 16: [4.0, 7.0], 32: [8.0], 64: [5.0, 5.5]}  # images/s of the trials at each batch
+
+    def trial(system, work, seconds, threads):
+        return {"images_per_s": rates[work.batch].pop(0), "peak_bytes": None}
+
+    monkeypatch.setattr(rounds, "trial", trial)
+    found = rounds.best_batch("torch", Work("train", "report", 256, 0), Settings())
+    assert found["batch"] == 32
+    assert [one["images_per_s"] for one in found["tried"]] == [6.0, 7.0, 8.0, 5.5]
+    assert not any(rates.values())
 
 
 def test_ratios_are_taken_round_by_round():
