@@ -60,7 +60,7 @@ def checkout(tmp_path):
     (root / "docs" / "a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8")
     (root / "pack" / "__init__.py").write_text('"""A pack of <things>."""\n', encoding="utf-8")
     (root / "pack" / "one.py").write_text('"""One thing.\n\nMore.\n"""\n# ```\nx = "</div>"\n', encoding="utf-8")
-    for page in ("using", "report", "kernels", "reliability"):
+    for page in ("using", "report", "kernels", "measurements", "reliability"):
         (root / "docs" / f"{page}.md").write_text(f"# {page}\n", encoding="utf-8")
     (root / "scratchnet").mkdir()
     shutil.copy(ROOT / "scratchnet" / "reference.py", root / "scratchnet")

@@ -216,8 +216,8 @@ print(f"5 × 5 with m = 4: {(4 + 5 - 1) ** 2 / 4**2:.0f} multiplications instead
 
 # %% [markdown]
 # Why not larger tiles still? The transforms $B^\top d B$ take time too, their numbers grow, and so do rounding errors:
-# `docs/kernels.md` says how large they are, and how `scratchnet` keeps them small. *Where do 25 multiplications go?*
-# Into additions, which are done once for all filters.
+# `docs/kernels.md` says how large they are, and `docs/measurements.md` how large with larger tiles. *Where do 25
+# multiplications go?* Into additions, which are done once for all filters.
 #
 # ## The way back: an adjoint
 #

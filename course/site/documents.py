@@ -21,6 +21,7 @@ PAGES = {
     "docs/data.md": "docs/data.md",
     "docs/report.md": "docs/report.md",
     "docs/kernels.md": "docs/kernels.md",
+    "docs/measurements.md": "docs/measurements.md",
     "docs/reliability.md": "docs/reliability.md",
     "CONTRIBUTING.md": "contributing.md",
 }

@@ -36,7 +36,7 @@ from scratchnet.kernels.winograd.transforms import TO_INPUTS, TO_OUTPUTS, matrix
 MOST_CHANNELS = 4  # of which U and V of one vector of filters and of tiles, 64 · C vectors each, fill the first cache
 # Tiles whose sums at eight points are made together. Where there are 16 registers, as with AVX2, they do not hold all of them; but with one
 # tile, whose sums fit, each number of U is loaded for one product, and the kernel takes 4.9 instead of 3.0 ms
-# (docs/kernels.md).
+# (docs/measurements.md).
 BESIDE = 2
 
 

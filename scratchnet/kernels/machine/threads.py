@@ -7,7 +7,7 @@ parent, and a kernel would wait for them forever.
 
 A thread that is done sleeps until the others are. OpenMP's own threads would turn in circles for some milliseconds first, which
 saves a little where each has a processor to itself, and takes the processor from those waited for where anything else
-runs: then kernels took four to twenty times as long (docs/kernels.md).
+runs: then kernels took four to twenty times as long (docs/measurements.md).
 """
 
 import contextlib
