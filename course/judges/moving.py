@@ -110,16 +110,18 @@ class _Path:
         self.number, self.decays, self.remembers, self.adam = number, decays, remembers, adam
         self.places: list[tuple[Any, Any, Any]] = []
 
-    def begin(self, parameters: list[Parameter]) -> None:
-        """From the values that they have."""
-        self.places = [(p.value.copy(), np.zeros_like(p.value), np.zeros_like(p.value)) for p in parameters]
+    def begin(self, values: list[Any]) -> None:
+        """From these values of the parameters."""
+        self.places = [(value.copy(), np.zeros_like(value), np.zeros_like(value)) for value in values]
 
-    def step(self, steps: int, parameters: list[Parameter], learning_rate: float, l2: float) -> None:
-        """One step by the gradients that they have."""
-        for i, p in enumerate(parameters):
-            value, mean, square = self.places[i] if self.remembers else (self.places[i][0], 0 * p.value, 0 * p.value)
+    def step(
+        self, steps: int, parameters: list[Parameter], gradients: list[Any], learning_rate: float, l2: float
+    ) -> None:
+        """One step by these gradients of theirs."""
+        for i, (p, grad) in enumerate(zip(parameters, gradients, strict=True)):
+            value, mean, square = self.places[i] if self.remembers else (self.places[i][0], 0 * grad, 0 * grad)
             number, decay = self.number(steps, i, len(parameters)), l2 if self.decays(p.decay) else 0.0
-            self.places[i] = self.adam(value, p.grad, mean, square, number, learning_rate, l2=decay)
+            self.places[i] = self.adam(value, grad, mean, square, number, learning_rate, l2=decay)
 
 
 def _mistakes() -> dict[str, _Path]:
@@ -155,21 +157,22 @@ class _Run:
             for name, shape in shapes.items()
         ]
         self.state: dict[Any, Any] = {}
-        self.right, self.mistakes, self.steps = _Path(), _mistakes(), 0
-        for path in (self.right, *self.mistakes.values()):
-            path.begin(self.parameters)
+        self.start = [p.value.copy() for p in self.parameters]
+        self.gradients: list[list[Any]] = []  # of every step
+        self.right = _Path()
+        self.right.begin(self.start)
 
     def step(self) -> str:
         """One step of both; the first complaint."""
-        self.steps += 1
+        steps = len(self.gradients) + 1
         first = 1e-8 if not self.rates[1] else 1.0  # so small that ε shows, unless l2 drowns it
-        size = first if self.steps <= 2 else 0.0 if self.steps % 7 == 0 else 1e-8 if self.steps % 5 == 0 else 1.0
+        size = first if steps <= 2 else 0.0 if steps % 7 == 0 else 1e-8 if steps % 5 == 0 else 1.0
         for p in self.parameters:
             p.grad[...] = size * self.rng.normal(size=p.value.shape)
         before, gradients = [p.value.copy() for p in self.parameters], [p.grad.copy() for p in self.parameters]
-        for path in (self.right, *self.mistakes.values()):
-            path.step(self.steps, self.parameters, *self.rates)
-        with tried(f"step {self.steps}, parameters {', '.join(map(_shape, self.parameters))}"):
+        self.gradients.append(gradients)
+        self.right.step(steps, self.parameters, gradients, *self.rates)
+        with tried(f"step {steps}, parameters {', '.join(map(_shape, self.parameters))}"):
             self.mine(self.parameters, self.state, *self.rates)
         if not self.state:
             return "`state` is empty after a step: all that must be remembered belongs into it, and nowhere else"
@@ -181,8 +184,17 @@ class _Run:
                 return f"{p.name} does not move: write into it, parameter.value[...] = …"
             complaint = differ(p.value, right)
             if complaint:
-                known = [words for words, path in self.mistakes.items() if alike(p.value, path.places[i][0])]
-                return f"step {self.steps}, {p.name}: {known[0] if known else complaint}"
+                return f"step {steps}, {p.name}: {self._known(i) or complaint}"
+        return ""
+
+    def _known(self, i: int) -> str:
+        """The first mistake that leads parameter i to where it is now, through all steps from the start; "" where none does."""
+        for words, path in _mistakes().items():
+            path.begin(self.start)
+            for steps, gradients in enumerate(self.gradients, 1):
+                path.step(steps, self.parameters, gradients, *self.rates)
+            if alike(self.parameters[i].value, path.places[i][0]):
+                return words
         return ""
 
 
