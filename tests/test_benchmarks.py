@@ -88,13 +88,12 @@ def test_every_section_leaves_sensible_figures(tmp_path):
     assert [len(losses) for losses in sections["accuracy"]["losses"].values()] == [3, 3]
 
 
-def test_it_prints_the_table_and_shows_it_again(measured):
+def test_it_prints_the_table_and_shows_it_again(measured, capsys):
     done, path = measured
     assert "| work | target | reached | verdict |" in done.stdout
     assert "training step, `report`, 32×32" in done.stdout
-    again = run_module("benchmarks", "--show", path)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout == done.stdout
+    assert main(["--show", str(path)]) == 0
+    assert capsys.readouterr().out == done.stdout
     assert path.with_suffix(".png").exists() or "no plot: matplotlib is not installed" in done.stderr
 
 

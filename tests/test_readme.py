@@ -63,14 +63,8 @@ PARSED = (
     "python train.py --data malaria ",
     "tensorboard ",
 )
-SHORT = (
-    "--image-size",
-    "32",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "8",
-)  # beside what the README says, so that a training takes seconds
+# Beside what the README says, so that a training takes seconds.
+SHORT = ("--image-size", "32", "--epochs", "1", "--batch-size", "64")
 
 
 def commands():

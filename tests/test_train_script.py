@@ -108,8 +108,8 @@ def test_the_sample_from_nothing(run, tmp_path, no_pages):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    process = start(tmp_path, "--image-size", "32", "--epochs", "500", "--name", "long")
+def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
+    process = start(tmp_path, "--data", str(shards), "--epochs", "500", "--name", "long")
     for line in process.stdout:
         if line.startswith("epoch   1"):
             break

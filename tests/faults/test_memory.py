@@ -7,12 +7,14 @@ import pytest
 
 # Trains on the sample and notes after each epoch what the process holds (Linux), and what Python has allocated.
 PROGRAM = """
-import json, sys, tracemalloc
+import contextlib, json, sys, tracemalloc
 from pathlib import Path
 from scratchnet.training.config import Config
 from scratchnet.errors import MissingExtraError
 from scratchnet.training import Display, Experiment, Progress, Run, compile_kernels, fit
 from scratchnet.training.event_files import EventFiles
+
+from tests.small_networks import report_is_small
 
 shards, folder, epochs, drawing = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "drawing"
 config = Config(image_size=32, epochs=epochs, checkpoint_minutes=0.05)
@@ -28,7 +30,8 @@ class Watching(Display):
 
 if not drawing:
     tracemalloc.start()
-run, experiment = Run.create(folder, config), Experiment(config, shards)
+with report_is_small() if drawing else contextlib.nullcontext():  # no picture shows the network
+    run, experiment = Run.create(folder, config), Experiment(config, shards)
 try:
     events = EventFiles(run.events_folder, 0) if drawing else None
 except MissingExtraError:

@@ -19,19 +19,20 @@ def lookup3(data: bytes) -> int:
         return c
     whole = (len(data) - 1) // 12 * 12  # all blocks of 12 bytes but the last, which may be shorter
     for x, y, z in struct.iter_unpack("<3I", data[:whole]):
-        a, b, c = (a + x) & MASK, (b + y) & MASK, (c + z) & MASK
-        a = (a - c) & MASK ^ ((c << 4 | c >> 28) & MASK)
-        c = (c + b) & MASK
-        b = (b - a) & MASK ^ ((a << 6 | a >> 26) & MASK)
-        a = (a + c) & MASK
-        c = (c - b) & MASK ^ ((b << 8 | b >> 24) & MASK)
-        b = (b + a) & MASK
-        a = (a - c) & MASK ^ ((c << 16 | c >> 16) & MASK)
-        c = (c + b) & MASK
-        b = (b - a) & MASK ^ ((a << 19 | a >> 13) & MASK)
-        a = (a + c) & MASK
-        c = (c - b) & MASK ^ ((b << 4 | b >> 28) & MASK)
-        b = (b + a) & MASK
+        # Only what is rotated must have 32 bits by then; sums may be longer for a while.
+        a, b, c = a + x, b + y, (c + z) & MASK
+        a = (a - c ^ (c << 4 | c >> 28)) & MASK
+        c += b
+        b = (b - a ^ (a << 6 | a >> 26)) & MASK
+        a += c
+        c = (c - b ^ (b << 8 | b >> 24)) & MASK
+        b += a
+        a = (a - c ^ (c << 16 | c >> 16)) & MASK
+        c += b
+        b = (b - a ^ (a << 19 | a >> 13)) & MASK
+        a += c
+        c = (c - b ^ (b << 4 | b >> 28)) & MASK
+        b += a
     x, y, z = struct.unpack("<3I", data[whole:].ljust(12, b"\0"))
     a, b, c = (a + x) & MASK, (b + y) & MASK, (c + z) & MASK
     c = ((c ^ b) - ((b << 14 | b >> 18) & MASK)) & MASK
