@@ -9,7 +9,6 @@ import scratchnet as sn
 import train
 from scratchnet.commands.session import reopen, train_to_the_end
 from scratchnet.errors import DataError, NonFiniteError
-from scratchnet.prepare import Settings, prepare_sample
 from scratchnet.terminal.invocation import command
 from scratchnet.training import Experiment, Progress, Run, load_checkpoint
 from scratchnet.training.config import Config
@@ -17,6 +16,7 @@ from scratchnet.training.divergence import hint
 from scratchnet.training.messages import announcement
 from scratchnet.training.origin import Origin
 from scratchnet.use.verify import DAMAGED, verify
+from tests.small_runs import make_sides
 
 pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
 
@@ -119,17 +119,8 @@ def test_all_of_it_is_there_for_who_asks(shards, tmp_path):
 def test_a_batch_that_is_cut_says_so(shards, tmp_path):
     text = announcement(Experiment(Config(**CONFIG, micro_batch=16), shards), 1, tmp_path / "r", Progress())
     assert "64 images, 16 in memory at a time" in text
-    assert (
-        announcement(Experiment(Config(), shards_of_64(tmp_path)), 1, tmp_path / "r", Progress()).count(
-            "nothing, every"
-        )
-        == 1
-    )
-
-
-def shards_of_64(tmp_path):
-    prepare_sample(tmp_path / "sample", Settings(), quiet=True)
-    return tmp_path / "sample"
+    by_default = Experiment(Config(), make_sides(tmp_path / "sides", size=64))
+    assert announcement(by_default, 1, tmp_path / "r", Progress()).count("nothing, every") == 1
 
 
 @pytest.mark.parametrize(
