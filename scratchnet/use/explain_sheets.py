@@ -283,7 +283,8 @@ def _name_row(axes: Any, text: str) -> None:
 
 
 def _name_map(axes: Any, text: str) -> None:
-    axes.set_title(text, fontsize=7, pad=2, loc="center", fontweight="normal")
+    # y: left to itself, Matplotlib asks where the ticks are, and makes them, though none is shown.
+    axes.set_title(text, fontsize=7, pad=2, y=1, loc="center", fontweight="normal")
 
 
 def _which(shown: int, count: int) -> str:
