@@ -21,7 +21,7 @@ from scratchnet.storage import files
 from scratchnet.training import compile_kernels
 from scratchnet.training.config import Config
 from tests.small_networks import small_report
-from tests.small_runs import without_pages
+from tests.small_runs import plots_once, without_pages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -140,6 +140,13 @@ def no_pages() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", name="plots_once")
+def draw_plots_once() -> Iterator[None]:
+    """A module's pages share their plots: each takes a quarter of a second, and most are the same."""
+    with plots_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample, prepared at 32 × 32 pixels, which tests read and do not change."""
@@ -152,12 +159,14 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    """A small run on the sample, 32 × 32 pixels, whose folder tests read and do not change."""
+    """A small run on the sample, 32 × 32 pixels, without a page, whose folder tests read and do not change."""
     import train
 
     folder = tmp_path_factory.mktemp("trained")
     where = ["--runs", str(folder / "runs"), "--prepared", str(folder / "prepared"), "--name", "small"]
-    assert train.main(["--image-size", "32", "--epochs", "2", "--batch-size", "48", "--micro-batch", "32", *where]) == 0
+    small = ["--image-size", "32", "--epochs", "2", "--batch-size", "48", "--micro-batch", "32"]
+    with without_pages():
+        assert train.main([*small, *where]) == 0
     (data,) = (folder / "prepared").iterdir()
     return TrainedRun(folder / "runs" / "small", data)
 

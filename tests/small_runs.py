@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scratchnet.data import Manifest, PixelScaling, Split, write_manifest
+from scratchnet.drawing import plots
 from scratchnet.nn.models import MODELS
 from scratchnet.pages import Results, report_page
 from scratchnet.training import Progress, Run, experiment, load_checkpoint
@@ -128,6 +129,28 @@ def without_pages():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scratchnet.commands.session._open_event_files", lambda *_: (None, {"report.html": ""}))
         yield
+
+
+@contextlib.contextmanager
+def plots_once():
+    """Within the block a plot that was drawn before is not drawn again: the same call has the same bytes (test_plots.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for draw in (plots.learning_curves, plots.roc, plots.precision_recall, plots.reliability):
+            patch.setattr(plots, draw.__name__, _once(draw))
+        yield
+
+
+def _once(draw):
+    drawn = {}
+
+    def once(*arguments, **options):
+        with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # every digit of every number
+            call = repr((arguments, options))
+        if call not in drawn:
+            drawn[call] = draw(*arguments, **options)
+        return drawn[call]
+
+    return once
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from scratchnet.use.predictor import Predictor
 from tests.small_runs import make_rows, make_run, make_sides, page_of, without_tags
 
 pytest.importorskip("matplotlib")
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = pytest.mark.usefixtures("small_model", "plots_once")
 
 
 @pytest.mark.parametrize("train", ["train_sample", None])

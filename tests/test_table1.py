@@ -22,7 +22,7 @@ from tests.small_data import make_cnmc
 from tests.small_networks import report_is_small, small_report
 from tests.small_runs import without_pages
 
-pytestmark = pytest.mark.usefixtures("small_model", "no_pages")
+pytestmark = pytest.mark.usefixtures("small_model", "no_pages", "plots_once")
 
 ROOT = Path(__file__).resolve().parents[1]
 
