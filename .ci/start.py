@@ -2,11 +2,12 @@
 
     python .ci/start.py runs/NAME cell.png
 
-Run it twice: the first time may compile kernels. `--slack 4` forgives four times as much, on a machine that does other work, and
-beyond that it fails.
+Run it twice: the first time may compile kernels. `--slack 4` is for a machine that does other work: it forgives four times as
+much, of what the clock says or of seconds of the processor, which others cannot take away. Beyond that it fails.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -23,16 +24,26 @@ PROMISED = {  # seconds, of Python's own start too
     "scratchnet --help": (0.2, ["-m", "scratchnet", "--help"]),
     "scratchnet predict": (1.0, ["-m", "scratchnet", "predict", asked.run, asked.image]),
 }
+
+
+def of_the_processor() -> float:
+    """Seconds that the processes started here have had of it; 0 on Windows, which does not count them."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 late = []
 for name, (seconds, words) in PROMISED.items():
-    taken = []
+    taken, before = [], of_the_processor()
     for _ in range(10):
         begin = time.perf_counter()
         subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         taken.append(time.perf_counter() - begin)
-    median = statistics.median(taken)
-    print(f"{name}: {median:.3f} s ({min(taken):.3f} to {max(taken):.3f}), promised {seconds} s")
-    if median > asked.slack * seconds:
+    median, had = statistics.median(taken), (of_the_processor() - before) / len(taken)
+    print(
+        f"{name}: {median:.3f} s ({min(taken):.3f} to {max(taken):.3f}), of the processor {had:.2f} s, promised {seconds} s"
+    )
+    if (min(median, had or median) if asked.slack > 1 else median) > asked.slack * seconds:
         late.append(name)
 if late:
     sys.exit(f"slower than promised: {', '.join(late)}")
