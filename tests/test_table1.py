@@ -130,7 +130,7 @@ def test_what_was_stopped_goes_on(cells, made, tmp_path):
         if line.startswith("epoch   2"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
     assert "The same command goes on" in out
     text = (tmp_path / "out/table1.md").read_text(encoding="utf-8")

@@ -104,7 +104,7 @@ def test_it_runs_in_seconds_and_without_numba():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "OPENBLAS_NUM_THREADS": "1"}
     answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     *said, seconds, modules = answer.stdout.splitlines()
-    assert float(seconds) < 20
+    assert float(seconds) < 60  # takes 6
     assert not {"numba", "llvmlite", "scratchnet.kernels", "scratchnet.nn"} & set(modules.split())
     assert "scratchnet.reference" in modules.split()
     losses = [float(word) for line in said[:-1] for word in line.split()[3::4]]

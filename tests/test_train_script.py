@@ -114,7 +114,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
         if line.startswith("epoch   1"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
     assert "--resume runs/long" in out
     assert "Traceback" not in err
@@ -221,7 +221,7 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(run, tmp_path, arguments, 
 
 def test_a_wrong_argument_by_the_shell(tmp_path):
     process = start(tmp_path, "--epochs", "0")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (2, "", "train.py: epochs must be at least 1, got 0\n")
 
 

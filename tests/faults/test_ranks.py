@@ -74,7 +74,7 @@ def stands_still(shards, run, ranks):
     os.kill(process_of(until(process, r"^epoch  +\d"), 1), signal.SIGSTOP)
     began = time.monotonic()
     code, _, err = finished(process, timeout=60)
-    assert time.monotonic() - began < DEADLINE + 5
+    assert time.monotonic() - began < DEADLINE + 20
     assert code not in (0, 130)
     assert re.search(rf"rank 0 on \S+: no answer from rank 1 on \S+ for {DEADLINE} s", err), err
 
@@ -174,7 +174,7 @@ def test_a_cable_that_is_pulled(shards, alone, tmp_path):
         cable("down")
         began = time.monotonic()
         code, _, err = finished(process, timeout=60)
-        assert time.monotonic() - began < DEADLINE + 5
+        assert time.monotonic() - began < DEADLINE + 20
         assert code not in (0, 130)
         assert f"rank 0 on machine1: no answer from rank 1 on machine2 for {DEADLINE} s" in err
     with quick_training():
