@@ -40,22 +40,28 @@ def _whole(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
-# Files of few tests that take long. With the other large ones they are begun first: in the end a process would wait for the
-# one that is alone with one of them.
+# Files that take long for their few tests: of whole programs, of pages, of memory. Where several Pythons run the tests, one of
+# them runs these (`-m "not slow and not once"` leaves them out).
+ONCE = (
+    "faults/test_kill", "faults/test_memory", "faults/test_hostile_memory", "test_table1", "test_report_runs",
+    "test_explain_command", "test_benchmarks", "test_course_grade", "test_course_check", "test_readme",
+)  # fmt: skip
+# These and the other large ones are begun first: in the end a process would wait for the one that is alone with one of them.
 LONG = [
     Path(__file__).parent / f"{name}.py"
-    for name in (
-        "faults/test_ranks", "faults/test_kill", "faults/test_memory", "faults/test_hostile_memory", "test_winograd", "test_ranks",
-        "test_table1", "test_train_script", "test_report_runs", "test_explain_command", "test_benchmarks", "test_course_grade",
-    )
-]  # fmt: skip
+    for name in (*ONCE, "faults/test_ranks", "test_winograd", "test_ranks", "test_train_script")
+]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order in which xdist deals out files; within a file nothing changes. Without a compiler, what is about it is skipped."""
     assert all(path.is_file() for path in LONG), "a file of LONG is gone"
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in LONG, -tests[item.path], item.path))
+    for item in items:
+        if item.path in LONG[: len(ONCE)]:
+            item.add_marker("once")
     if numba.config.DISABLE_JIT:
         for item in items:
             if item.get_closest_marker("compiled"):

@@ -54,6 +54,7 @@ def growth(run_python, shards, folder, epochs, kind):
     return found
 
 
+pytestmark = pytest.mark.timeout(900)  # tracemalloc is slow: on one core beside two other programs 217 s were seen
 EPOCHS = [5, pytest.param(24, marks=pytest.mark.slow)]
 
 
