@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,9 +26,8 @@ def compare(work: Work, settings: Settings) -> dict[str, Any]:
     able = {name: replace(work, batch=one["batch"]) for name, one in systems.items() if "batch" in one}
     say(f"{work.title}: {settings.rounds} rounds of {', '.join(able)}")
     rates: dict[str, list[float]] = {name: [] for name in able}
-    for number in range(settings.rounds):
-        for name in list(able) if number % 2 == 0 else reversed(list(able)):
-            rates[name].append(trial(name, able[name], settings.turn_seconds, settings.threads)["images_per_s"])
+    for name in order(able, settings.rounds):
+        rates[name].append(trial(name, able[name], settings.turn_seconds, settings.threads)["images_per_s"])
     for name, measured in rates.items():
         systems[name] |= {"images_per_s": measured, "median": statistics.median(measured)}
     peers = [name for name in rates if name != "scratchnet"]
@@ -79,14 +79,23 @@ def trial(system: str, work: Work, seconds: float, threads: int) -> dict[str, An
 def take_turns(
     workers: dict[str, Worker], works: dict[str, Work], steps: dict[str, int], rounds: int
 ) -> dict[str, list[float]]:
-    """Images/s of every worker in each round. Every other round goes backwards, so that nobody is always after the same one."""
+    """Images/s of every worker in each round."""
     rates: dict[str, list[float]] = {name: [] for name in workers}
-    for number in range(rounds):
-        for name in list(workers) if number % 2 == 0 else reversed(list(workers)):
-            time.sleep(REST_SECONDS)
-            seconds = workers[name].ask("run", steps=steps[name])
-            rates[name].append(works[name].batch * steps[name] / seconds)
+    for name in order(workers, rounds):
+        time.sleep(REST_SECONDS)
+        seconds = workers[name].ask("run", steps=steps[name])
+        rates[name].append(works[name].batch * steps[name] / seconds)
     return rates
+
+
+def order(names: Iterable[str], rounds: int) -> list[str]:
+    """Each name once a round. Every other round goes backwards, so that nobody is always after the same one.
+
+    >>> order(["a", "b"], rounds=3)
+    ['a', 'b', 'b', 'a', 'a', 'b']
+    """
+    there = list(names)
+    return [name for number in range(rounds) for name in (there if number % 2 == 0 else reversed(there))]
 
 
 def paired(ours: list[float], theirs: list[float]) -> dict[str, float]:

@@ -40,17 +40,18 @@ def _whole(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
+def _files(*names: str) -> list[Path]:
+    return [Path(__file__).parent / f"{name}.py" for name in names]
+
+
 # Files that take long for their few tests: of whole programs, of pages, of memory. Where several Pythons run the tests, one of
 # them runs these (`-m "not slow and not once"` leaves them out).
-ONCE = (
+ONCE = _files(
     "faults/test_kill", "faults/test_memory", "faults/test_hostile_memory", "test_table1", "test_report_runs",
     "test_explain_command", "test_benchmarks", "test_course_grade", "test_course_check", "test_readme",
 )  # fmt: skip
 # These and the other large ones are begun first: in the end a process would wait for the one that is alone with one of them.
-LONG = [
-    Path(__file__).parent / f"{name}.py"
-    for name in (*ONCE, "faults/test_ranks", "test_winograd", "test_ranks", "test_train_script")
-]
+LONG = [*ONCE, *_files("faults/test_ranks", "test_winograd", "test_ranks", "test_train_script")]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -60,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in LONG, -tests[item.path], item.path))
     for item in items:
-        if item.path in LONG[: len(ONCE)]:
+        if item.path in ONCE:
             item.add_marker("once")
     if numba.config.DISABLE_JIT:
         for item in items:
