@@ -16,7 +16,6 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from scratchnet.kernels.elementwise import add_to
@@ -24,7 +23,7 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
-from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
+from scratchnet.kernels.machine.registers import INDEX, Vectors, copy_numbers, loop, multiply_add
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes
 from scratchnet.kernels.winograd.pooled import CUT
 
@@ -123,20 +122,6 @@ def add_windows(typingctx, taps, vectors, seen, dy, winner, start, step, count, 
         _, *totals = loop(builder, INDEX(0), count, [start, *held], window)
         for i, total in enumerate(totals):
             wide.store(total, out, i)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def copy_numbers(typingctx, source, start, target, place, count):
-    """target[place : place + count] = source[start : start + count], of arrays that share no memory, as if they were flat."""
-    signature = types.void(source, types.intp, target, types.intp, types.intp)
-
-    def generate(context, builder, signature, arguments):
-        numbers = Vectors(context, builder, signature, arguments, like=0)
-        size = context.get_abi_sizeof(numbers.scalar)
-        cgutils.raw_memcpy(builder, numbers.at(2, arguments[3]), numbers.at(0, arguments[1]), arguments[4], size)
         return context.get_dummy_value()
 
     return signature, generate

@@ -5,6 +5,9 @@ loaded, stored, multiplied and added here are whole vectors of neighbouring numb
 """
 
 from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.vectors import lanes
 
@@ -89,3 +92,17 @@ def loop(builder, start, stop, at_first, step):
         phi.add_incoming(first, before)
         phi.add_incoming(again, end)
     return left
+
+
+@intrinsic
+def copy_numbers(typingctx, source, start, target, place, count):
+    """target[place : place + count] = source[start : start + count], of arrays that share no memory, as if they were flat."""
+    signature = types.void(source, types.intp, target, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        numbers = Vectors(context, builder, signature, arguments, like=0)
+        size = context.get_abi_sizeof(numbers.scalar)
+        cgutils.raw_memcpy(builder, numbers.at(2, arguments[3]), numbers.at(0, arguments[1]), arguments[4], size)
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -10,6 +10,7 @@ from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, kernel
 from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
+from scratchnet.kernels.machine.registers import copy_numbers
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
 from scratchnet.kernels.transpose import transpose_square
 from scratchnet.kernels.winograd.tiles import GAP
@@ -34,20 +35,30 @@ def transformed_filters(weight, inputs, backward):
 
 
 @helper
-def copy_filters(weight, c, first, met, patch, columns):
-    """patch (met, met, columns), flat: the filters from `first` on for input channel c, their taps in the middle; zeros beyond the last."""
-    taps, _, _, filters = weight.shape
-    used, rim = min(columns, filters - first), (taps - met) // 2
-    patch[:] = 0
+def copy_filters(weight, first_channel, first_filter, met, patch, rows, columns):
+    """patch (met, met, rows and a gap, columns), flat: the filters from first_filter on, their taps in the middle; zeros beyond the last.
+
+    Its rows are channels, from first_channel on. What is read of a tap are short runs, pages apart. One tap after the other, and
+    with nothing else to do, the processor waits for many of them at once.
+    """
+    taps, _, channels, filters = weight.shape
+    rim, used = (taps - met) // 2, min(columns, filters - first_filter)
+    weight_flat = weight.reshape(-1)
+    if used < columns:
+        patch[:] = 0
     for tap in range(met * met):
-        here, place = weight[rim + tap // met, rim + tap % met, c, first : first + used], patch[tap * columns :]
-        for f in range(used):
-            place[f] = here[f]
+        in_filter = (rim + tap // met) * taps + rim + tap % met
+        start = (in_filter * channels + first_channel) * filters + first_filter
+        place = tap * (rows + GAP) * columns
+        for _ in range(rows):
+            copy_numbers(weight_flat, start, patch, place, used)
+            start += filters
+            place += columns
 
 
 @helper
 def turn_filters(weight, first_channel, first_filter, met, patch, rows, columns):
-    """patch (met, met, rows, columns), flat: the filters of the backward pass, turned by 180° and with the channel axes exchanged.
+    """patch (met, met, rows and a gap, columns), flat: the filters of the backward pass, turned by 180° and with channel axes exchanged.
 
     Its rows are the filters of weight (T, T, C, F) from first_filter on, its columns the channels from first_channel on; zeros
     beyond the last of either.
@@ -59,7 +70,7 @@ def turn_filters(weight, first_channel, first_filter, met, patch, rows, columns)
     for tap in range(met * met):
         turned = (taps - 1 - rim - tap // met) * taps + taps - 1 - rim - tap % met
         start = (turned * channels + first_channel) * filters + first_filter
-        place = tap * rows * columns
+        place = tap * (rows + GAP) * columns
         if whole:
             for c in range(0, columns, side):
                 for f in range(0, rows, side):
@@ -81,30 +92,22 @@ def transform_block(weight, backward, taps, inputs, panel, first, last, u, place
     meant, which are turned by 180° and whose channels are the F here.
     """
     _, distance, columns = u.shape
-    _, _, channels, filters = weight.shape
     vector = lanes_of(u)
     side, met = points(inputs), reach(taps, inputs)
-    rim = (taps - met) // 2
     u_flat = u.reshape(-1)
-    rows = last - first if backward else 1
-    patch = scratch(met * met * rows * columns, u)
+    rows = last - first
+    step = (rows + GAP) * columns
+    patch = scratch(met * met * step, u)
     half = scratch(side * met * vector, u)
     if backward:
         turn_filters(weight, panel * columns, first, met, patch, rows, columns)
-    for c in range(first, last):
-        source, start, row_step, column_step = patch, 0, met * columns, columns
-        if backward:
-            start, row_step, column_step = (c - first) * columns, met * rows * columns, rows * columns
-        elif panel * columns + columns <= filters:
-            source, row_step, column_step = weight.reshape(-1), taps * channels * filters, channels * filters
-            start = rim * (row_step + column_step) + c * filters + panel * columns
-        else:
-            copy_filters(weight, c, panel * columns, met, patch, columns)
+    else:
+        copy_filters(weight, first, panel * columns, met, patch, rows, columns)
+    for c in range(rows):
         for f in range(0, columns, vector):
-            target = (place + c - first) * columns + f
             transform_square(
-                TO_FILTERS, taps, inputs, source, start + f, row_step, column_step, met,
-                u_flat, target, side * distance * columns, distance * columns, half,
+                TO_FILTERS, taps, inputs, patch, c * columns + f, met * step, step, met,
+                u_flat, (place + c) * columns + f, side * distance * columns, distance * columns, half,
             )  # fmt: skip
 
 
@@ -123,24 +126,25 @@ def transform_block_back(du, taps, inputs, panel, first, last, dweight, accumula
     rows, first_filter = last - first, panel * columns
     used = min(columns, filters - first_filter)
     half = scratch(met * side * vector, du)
-    patch = scratch(met * met * rows * columns, du)
+    step = (rows + GAP) * columns
+    patch = scratch(met * met * step, du)
     for c in range(rows):
         for f in range(0, columns, vector):
             transform_square(
                 FROM_FILTERS, taps, inputs, du_flat, c * columns + f, side * distance * columns, distance * columns, side,
-                patch, c * columns + f, met * rows * columns, rows * columns, half,
+                patch, c * columns + f, met * step, step, half,
             )  # fmt: skip
     for tap in range(met * met):
         in_filter = (rim + tap // met) * taps + rim + tap % met
-        for c in range(rows):
-            place = (in_filter * channels + first + c) * filters + first_filter
-            gradient, values = dweight_flat[place : place + used], patch[(tap * rows + c) * columns :]
+        start, place = (in_filter * channels + first) * filters + first_filter, tap * step
+        for _ in range(rows):
             if accumulate:
                 for f in range(used):
-                    gradient[f] += values[f]
+                    dweight_flat[start + f] += patch[place + f]
             else:
-                for f in range(used):
-                    gradient[f] = values[f]
+                copy_numbers(patch, place, dweight_flat, start, used)
+            start += filters
+            place += columns
 
 
 @functools.cache
