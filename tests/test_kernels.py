@@ -5,6 +5,7 @@ n · eps · Σ |products|, with eps the dtype's own (2.2e-16 for float64, 1.2e-7
 computed in float64, and that is the difference allowed: no more.
 """
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -196,6 +197,24 @@ def test_dense_with_many_features(images, dtype):
     y = matmul.dense_forward(x, weight, bias)
     wide, sizes = in_float64(x, weight, bias), magnitudes(x, weight, bias)
     assert_same_sums(y, reference.dense(*wide), reference.dense(*sizes), features + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("images", "features", "units"), [(9, 700, 300), (300, 33, 290), (300, 600, 130)])
+def test_tasks_of_a_product_change_no_bit(images, features, units, dtype):
+    """Groups of panels, the last one cut off, in one piece or in several; many or few of them, as for many threads or one."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (normal(rng, shape, dtype) for shape in ((images, features), (features, units), units))
+    rows, every, found = matmul.row_offsets(images, features), np.arange(features), []
+    for enough in (1, 8, 1000):
+        y = np.empty((images, units), dtype)
+        matmul.product_in_tasks(x.reshape(-1), rows, every, weight, every, bias, False, y, enough)
+        found.append(y)
+    if not numba.config.DISABLE_JIT:  # the tile's twin in NumPy sums in another order
+        np.testing.assert_array_equal(found[0], found[1])
+        np.testing.assert_array_equal(found[0], found[2])
+    wide, sizes = in_float64(x, weight, bias), magnitudes(x, weight, bias)
+    assert_same_sums(found[0], reference.dense(*wide), reference.dense(*sizes), features + 1)
 
 
 @given(seeds, dtypes, st.integers(1, 300), st.integers(1, 5))

@@ -24,9 +24,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
-from scratchnet.kernels.machine.jit import helper, kernel
+from scratchnet.kernels.machine.jit import helper, inlined, kernel
 from scratchnet.kernels.machine.loops import prange
-from scratchnet.kernels.machine.memory import LINE, empty, scratch
+from scratchnet.kernels.machine.memory import LINE, empty, prefetch, scratch
 from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
 from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of
@@ -34,6 +34,9 @@ from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
+BESIDE = 128  # columns of b packed beside each other: its rows are read, and those of c written, in runs of at least 512 bytes
+PACKED = 1 << 15  # numbers of b packed at a time at most: 128 KB of a core's L2 cache
+AHEAD = 8  # rows of b that memory is asked for in advance: the processor does so by itself only along a row, and runs are short
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
 LONG, FEW = 1024, 64  # with at least so many rows of b, and at most so few rows of a, reading b is most of the work
 CHUNKS, ROWS_OF_CHUNK = 32, 256  # a product whose b is read once is cut into so many, of at least so many rows
@@ -119,7 +122,7 @@ def _tile_product_code(typingctx, a, rows, row, cols, start, stop, b, panel, add
 tile_product = tile_product_in_numpy if numba.config.DISABLE_JIT else intrinsic(_tile_product_code)
 
 
-@helper
+@inlined
 def pack_line(b, k, first, packed):
     """packed (panel width,) = b[k, first:], zero beyond the last column."""
     here = b[k, first : first + packed.size]
@@ -157,13 +160,40 @@ def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
     product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, TASKS_OF_THREAD * thread_count())
 
 
+@helper
+def shape_of_tasks(tiles, panels, columns, depth, enough):
+    """(block, group, at_once): tiles of rows below each other, panels beside each other, and rows of b that a task packs at once.
+
+    There are `enough` tasks, if there are so many register tiles and the work is worth so many.
+    """
+    products = tiles * TILE_ROWS * panels * columns * (depth + TILE_ROWS)
+    enough = min(enough, TASKS_OF_THREAD * products // ENOUGH)
+    block, group = BLOCK_TILES, min(panels, max(BESIDE, PACKED // max(1, depth)) // columns)
+    while block * group > 1 and -(-tiles // block) * -(-panels // group) < enough:
+        if group > 1:
+            group = (group + 1) // 2
+        else:
+            block = block // 2
+    group = -(-panels // -(-panels // group))  # the same number of groups, but of equal size
+    return block, group, max(1, min(depth, DEPTH, PACKED // (group * columns)))
+
+
 @kernel
 def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
-    """The `reference.dense` that `gathered_product` describes, in `enough` tasks if there are so many register tiles.
+    """The `reference.dense` that `gathered_product` describes, in `enough` tasks if it is large enough.
 
-    A task is one panel of columns and a few tiles of rows, and packs the pieces of b that it needs; each number of c is summed by
-    one thread, in the order of k, so that the number of threads and tasks changes no bit. The sum is made apart, and then
-    added once to the bias or to what c holds.
+    A task is a group of panels beside each other and a few tiles of rows, and packs the pieces of b that it needs:
+
+                   group                     Where few numbers are summed (the gradient of weights: an image each), c is
+                 ┌───┬───┐ b                 the larger matrix, and a group is as wide as c if its piece of b fits into
+          at_once│   │   │                   the cache: whole rows of c are written.
+                 └───┴───┘
+           ┌──┐  ┌───┬───┐ c                 Where many are (the layer forward), b is. A row of a panel is 128 bytes, and
+      block│ a│  ├───┼───┤                   the next one lies in another page: read so, memory gave a quarter of what it
+           └──┘  └───┴───┘                   gives for runs of 512 bytes that it was asked for some rows before.
+
+    Each number of c is summed by one thread, in the order of k, so that the number of threads and tasks changes no bit. The sum
+    is made apart, and then added once to the bias or to what c holds.
     """
     height, width = c.shape
     depth = cols.size
@@ -171,29 +201,38 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     columns = vector if width <= vector else TILE_VECTORS * vector
     panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
-    block = BLOCK_TILES
-    while block > 1 and (tiles + block - 1) // block * panels < enough:
-        block = block // 2
-    cost = block * TILE_ROWS * columns * (depth + TILE_ROWS)  # of a task, in products
-    for task in prange((tiles + block - 1) // block * panels, 1 + ENOUGH // cost):
+    block, group, at_once = shape_of_tasks(tiles, panels, columns, depth, enough)
+    groups = (panels + group - 1) // group
+    cost = block * TILE_ROWS * group * columns * (depth + TILE_ROWS)  # of a task, in products
+    for task in prange((tiles + block - 1) // block * groups, 1 + ENOUGH // cost):
         rules = flush_denormals()
-        first = task % panels * columns
-        top = task // panels * block * TILE_ROWS
+        first = task % groups * group * columns
+        used = min(group, panels - task % groups * group)
+        top = task // groups * block * TILE_ROWS
         bottom = min(height, top + block * TILE_ROWS)
-        piece = scratch(min(depth, DEPTH) * columns, c).reshape(1, -1, columns)
-        sums = scratch(block * TILE_ROWS * columns, c).reshape(-1, columns)
-        if depth == 0:
-            sums[:] = 0
-        for start in range(0, depth, DEPTH):
-            stop = min(depth, start + DEPTH)
+        piece = scratch(used * at_once * columns, c).reshape(used, at_once, columns)
+        several = depth > at_once
+        ahead = AHEAD if several and group > 1 else depth
+        held = block * used if several else 1
+        sums = scratch(held * TILE_ROWS * columns, c).reshape(held, TILE_ROWS, columns)
+        for start in range(0, max(1, depth), at_once):
+            stop = min(depth, start + at_once)
             for k in range(start, stop):
-                pack_line(b, picks[k], first, piece[0, k - start])
+                if k + ahead < depth:
+                    for f in range(first, min(width, first + used * columns), LINE // c.itemsize):
+                        prefetch(b, picks[k + ahead] * width + f)
+                for panel in range(used):
+                    pack_line(b, picks[k], first + panel * columns, piece[panel, k - start])
+            number = 0
             for row in range(top, bottom, TILE_ROWS):
-                tile_product(a, rows, row, cols[start:], 0, stop - start, piece, 0, start > 0, sums[row - top :])
-        if accumulate:
-            add_rows(sums, bottom - top, c[top:], first)
-        else:
-            write_rows(sums, bottom - top, c[top:], first, bias)
+                for panel in range(used):
+                    tile = sums[number]
+                    tile_product(a, rows, row, cols[start:], 0, stop - start, piece, panel, start > 0, tile)
+                    if stop == depth and accumulate:
+                        add_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first + panel * columns)
+                    elif stop == depth:
+                        write_rows(tile, min(TILE_ROWS, bottom - row), c[row:], first + panel * columns, bias)
+                    number += several
         restore(rules)
 
 
