@@ -146,24 +146,24 @@ def dropout_backward(dy, kept, scale, dx):
 
 
 @kernel
-def block_finite(x, largest, finite):
-    """`np.isfinite(x).all()` of each block of x: whether −largest ≤ x ≤ largest holds for all numbers; for a NaN it
-    doesn't."""
-    for i in prange(finite.size, ENOUGH):
+def search_non_finite(x, largest, found):
+    """`np.isfinite(x).all()`: found[0] = True where −largest ≤ x ≤ largest does not hold, as for a NaN; else it stays as it was."""
+    for task in prange(blocks(x), ENOUGH):
         outside = 0
-        here = part(x, i)
+        here = part(x, task)
         for k in range(here.size):
             outside += not (-largest <= here[k] <= largest)
-        finite[i] = outside == 0
+        if outside:  # whichever threads write, they write the same
+            found[0] = True
 
 
 def all_finite(x):
     """Whether x, of any shape, holds no NaN and no infinity."""
-    if x.size <= BLOCK:  # NumPy is through before threads would have begun, and nothing needs compiling
+    if x.size < BLOCK:  # NumPy is through before threads would have begun, and nothing needs compiling
         return bool(np.isfinite(x).all())
-    finite = np.empty(-(-x.size // BLOCK), np.bool_)
-    block_finite(x.reshape(-1), np.finfo(x.dtype).max, finite)
-    return bool(finite.all())
+    found = np.zeros(1, np.bool_)
+    search_non_finite(x.reshape(-1), np.finfo(x.dtype).max, found)
+    return not found[0]
 
 
 @kernel
