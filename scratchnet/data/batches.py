@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -72,7 +72,7 @@ class Batch:
         used; the first is waited for."""
 
         def part(cut: slice) -> Batch:
-            return replace(self, given=self.given[cut], labels=self.labels[cut], indices=self.indices[cut], whole=0)
+            return Batch(self.given[cut], self.labels[cut], self.indices[cut], scale=self.scale)
 
         cuts = slices(len(self.labels), size)
         yield from in_order(part, cuts, threads=1, ahead=1) if isinstance(self.given, Shown) else map(part, cuts)

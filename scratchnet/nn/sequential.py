@@ -250,8 +250,8 @@ class Sequential(Whole, Releases, ThreadCheck, Remembers):
         """
         self._require_built()
         self._check_dy(dy)
-        learning = [any(not parameter.frozen for parameter in parameters_of(step)) for step in self._steps]
-        first = learning.index(True) if True in learning else len(learning)  # before it nobody reads a gradient
+        learning = (i for i, step in enumerate(self._steps) if any(not one.frozen for one in parameters_of(step)))
+        first = next(learning, len(self._steps))  # before it nobody reads a gradient
         gradient: Array | None = dy
         with alone():
             self.require_own_forward()

@@ -29,7 +29,7 @@ def empty(shape, dtype):
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = _reused(size) if size >= WORTH_KEEPING else _aligned(size)
-    return memory[:size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, memory)
 
 
 def _aligned(size):
