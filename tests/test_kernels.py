@@ -202,19 +202,26 @@ def test_dense_with_many_features(images, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("images", "features", "units"), [(9, 700, 300), (300, 33, 290), (300, 600, 130)])
 def test_tasks_of_a_product_change_no_bit(images, features, units, dtype):
-    """Groups of panels, the last one cut off, in one piece or in several; many or few of them, as for many threads or one."""
+    """Groups of panels, the last one cut off, in one piece or in several; many or few of them, as for many threads or one.
+
+    Rows of weights in another order than they lie in; written with a bias, and added to what is there.
+    """
     rng = np.random.default_rng(0)
     x, weight, bias = (normal(rng, shape, dtype) for shape in ((images, features), (features, units), units))
     rows, every, found = matmul.row_offsets(images, features), np.arange(features), []
-    for enough in (1, 8, 1000):
-        y = np.empty((images, units), dtype)
-        matmul.product_in_tasks(x.reshape(-1), rows, every, weight, every, bias, False, y, enough)
-        found.append(y)
+    turned, picks = weight[::-1].copy(), every[::-1].copy()
+    for enough in (1, 3, 1000):
+        y, added = np.empty((images, units), dtype), np.ones((images, units), dtype)
+        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, False, y, enough)
+        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, True, added, enough)
+        found.append(np.stack([y, added]))
     if not numba.config.DISABLE_JIT:  # the tile's twin in NumPy sums in another order
         np.testing.assert_array_equal(found[0], found[1])
         np.testing.assert_array_equal(found[0], found[2])
     wide, sizes = in_float64(x, weight, bias), magnitudes(x, weight, bias)
-    assert_same_sums(found[0], reference.dense(*wide), reference.dense(*sizes), features + 1)
+    assert_same_sums(found[0][0], reference.dense(*wide), reference.dense(*sizes), features + 1)
+    without_bias = reference.dense(*wide[:2], np.ones(units))
+    assert_same_sums(found[0][1], without_bias, reference.dense(*sizes[:2], np.ones(units)), features + 1)
 
 
 @given(seeds, dtypes, st.integers(1, 300), st.integers(1, 5))

@@ -147,7 +147,7 @@ def dropout_backward(dy, kept, scale, dx):
 
 @kernel
 def search_non_finite(x, largest, found):
-    """`np.isfinite(x).all()`: found[0] = True where −largest ≤ x ≤ largest does not hold, as for a NaN; else it stays as it was."""
+    """Not `np.isfinite(x).all()`: found[0] = True if a number of x lies outside ±largest, or is NaN."""
     for task in prange(blocks(x), ENOUGH):
         outside = 0
         here = part(x, task)

@@ -26,15 +26,15 @@ from numba.extending import intrinsic
 from scratchnet.kernels.machine.denormals import flush_denormals, restore
 from scratchnet.kernels.machine.jit import helper, inlined, kernel
 from scratchnet.kernels.machine.loops import prange
-from scratchnet.kernels.machine.memory import LINE, empty, prefetch, scratch
-from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add
+from scratchnet.kernels.machine.memory import LINE, empty, scratch
+from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add, prefetch
 from scratchnet.kernels.machine.threads import thread_count
 from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of
 from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
 BLOCK_TILES = 16  # register tiles below each other in one task, all of which use the same piece of B
-BESIDE = 128  # columns of b packed beside each other: its rows are read, and those of c written, in runs of at least 512 bytes
+BESIDE = 128  # columns of b packed beside each other, where tasks are enough: its rows are read in runs of 512 bytes
 PACKED = 1 << 15  # numbers of b packed at a time at most: 128 KB of a core's L2 cache
 AHEAD = 8  # rows of b that memory is asked for in advance: the processor does so by itself only along a row, and runs are short
 ROWS_OF_B = 64  # packed at a time where whole rows are read: 64 × 1024 float32 are 256 KB
@@ -164,11 +164,11 @@ def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
 def shape_of_tasks(tiles, panels, columns, depth, enough):
     """(block, group, at_once): tiles of rows below each other, panels beside each other, and rows of b that a task packs at once.
 
-    There are `enough` tasks, if there are so many register tiles and the work is worth so many.
+    There are at least `enough` tasks, if there are so many register tiles and the work is worth so many.
     """
     products = tiles * TILE_ROWS * panels * columns * (depth + TILE_ROWS)
     enough = min(enough, TASKS_OF_THREAD * products // ENOUGH)
-    block, group = BLOCK_TILES, min(panels, max(BESIDE, PACKED // max(1, depth)) // columns)
+    block, group = max(1, min(BLOCK_TILES, tiles)), min(panels, max(BESIDE, PACKED // max(1, depth)) // columns)
     while block * group > 1 and -(-tiles // block) * -(-panels // group) < enough:
         if group > 1:
             group = (group + 1) // 2
@@ -180,17 +180,22 @@ def shape_of_tasks(tiles, panels, columns, depth, enough):
 
 @kernel
 def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
-    """The `reference.dense` that `gathered_product` describes, in `enough` tasks if it is large enough.
+    """The `reference.dense` that `gathered_product` describes, in at least `enough` tasks if it is large enough.
 
     A task is a group of panels beside each other and a few tiles of rows, and packs the pieces of b that it needs:
 
-                   group                     Where few numbers are summed (the gradient of weights: an image each), c is
-                 ┌───┬───┐ b                 the larger matrix, and a group is as wide as c if its piece of b fits into
-          at_once│   │   │                   the cache: whole rows of c are written.
+                   group
+                 ┌───┬───┐ b
+          at_once│   │   │
                  └───┴───┘
-           ┌──┐  ┌───┬───┐ c                 Where many are (the layer forward), b is. A row of a panel is 128 bytes, and
-      block│ a│  ├───┼───┤                   the next one lies in another page: read so, memory gave a quarter of what it
-           └──┘  └───┴───┘                   gives for runs of 512 bytes that it was asked for some rows before.
+           ┌──┐  ┌───┬───┐ c
+      block│ a│  ├───┼───┤
+           └──┘  └───┴───┘
+
+    Where few numbers are summed (gradient of weights: one term an image), c is the larger matrix. A group is as wide as c, if its
+    piece of b fits into the cache and tasks are enough: whole rows of c are written. Where many are summed (the layer forward), b is
+    larger. One panel of a row of b is a line or two of the cache, and the next row lies in another page: read so, memory gave a
+    quarter of what it gives for runs of 512 bytes that it was asked for some rows before. With many threads groups are narrower.
 
     Each number of c is summed by one thread, in the order of k, so that the number of threads and tasks changes no bit. The sum
     is made apart, and then added once to the bias or to what c holds.
@@ -199,7 +204,7 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     depth = cols.size
     vector = lanes_of(c)
     columns = vector if width <= vector else TILE_VECTORS * vector
-    panels = (width + columns - 1) // columns
+    panels = max(1, (width + columns - 1) // columns)
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
     block, group, at_once = shape_of_tasks(tiles, panels, columns, depth, enough)
     groups = (panels + group - 1) // group

@@ -250,8 +250,10 @@ class Sequential(Whole, Releases, ThreadCheck, Remembers):
         """
         self._require_built()
         self._check_dy(dy)
-        learning = (i for i, step in enumerate(self._steps) if any(not one.frozen for one in parameters_of(step)))
-        first = next(learning, len(self._steps))  # before it nobody reads a gradient
+        learning = (any(not one.frozen for one in parameters_of(step)) for step in self._steps)
+        first = next(
+            (i for i, learns in enumerate(learning) if learns), len(self._steps)
+        )  # before it nobody reads a gradient
         gradient: Array | None = dy
         with alone():
             self.require_own_forward()

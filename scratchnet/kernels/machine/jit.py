@@ -77,7 +77,7 @@ def _forgiving(dispatcher: Any) -> Any:
 # A part of kernels that only they call; it is compiled into each of them.
 helper = numba.njit(**FLAGS)
 
-# One that a loop calls for so little that the call would be most of the work: LLVM always puts it where it is called.
+# A helper so small that a call would cost more than it does: LLVM always puts it where it is called.
 inlined = numba.njit(forceinline=True, **FLAGS)
 
 

@@ -8,11 +8,7 @@ import math
 import os
 import threading
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from scratchnet.kernels.machine.jit import helper
 
@@ -99,28 +95,3 @@ def scratch(size, like):
     memory = np.empty(size + spare, like.dtype)
     start = (LINE - memory.ctypes.data % LINE) // like.itemsize % spare
     return memory[start : start + size]
-
-
-def prefetch_in_numpy(array, place):
-    """Nothing but speed: asks memory for the cache line of number `place` of an array, as if it were flat, to be there when it is read."""
-
-
-def _prefetch_code(typingctx, array, place):
-    """`prefetch` in LLVM's language."""
-    signature = types.void(array, types.intp)
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        line = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [line.type, number, number, number])
-        to_be_read, keep, data_cache = number(0), number(3), number(1)
-        builder.call(
-            builder.module.declare_intrinsic("llvm.prefetch", [line.type], kind), [line, to_be_read, keep, data_cache]
-        )
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-prefetch = prefetch_in_numpy if numba.config.DISABLE_JIT else intrinsic(_prefetch_code)

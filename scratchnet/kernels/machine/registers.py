@@ -4,6 +4,7 @@ An intrinsic of Numba's generates code when a kernel that calls it is compiled. 
 loaded, stored, multiplied and added here are whole vectors of neighbouring numbers.
 """
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -96,7 +97,10 @@ def loop(builder, start, stop, at_first, step):
 
 @intrinsic
 def copy_numbers(typingctx, source, start, target, place, count):
-    """target[place : place + count] = source[start : start + count], of arrays that share no memory, as if they were flat."""
+    """target[place : place + count] = source[start : start + count], as if both were flat.
+
+    The arrays are contiguous, of one dtype, and share no memory.
+    """
     signature = types.void(source, types.intp, target, types.intp, types.intp)
 
     def generate(context, builder, signature, arguments):
@@ -106,3 +110,26 @@ def copy_numbers(typingctx, source, start, target, place, count):
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def prefetch_in_numpy(array, place):
+    """The twin of what follows, which does nothing, where Numba is switched off."""
+
+
+def _prefetch_code(typingctx, array, place):
+    """Asks memory for the cache line of array[place], as if the contiguous array were flat, before it is read. It changes no result."""
+    signature = types.void(array, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        line = Vectors(context, builder, signature, arguments, like=0).at(0, arguments[1])
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [line.type, number, number, number])
+        to_be_read, keep, data_cache = number(0), number(3), number(1)
+        function = builder.module.declare_intrinsic("llvm.prefetch", [line.type], kind)
+        builder.call(function, [line, to_be_read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+prefetch = prefetch_in_numpy if numba.config.DISABLE_JIT else intrinsic(_prefetch_code)

@@ -139,8 +139,9 @@ def transform_block_back(du, taps, inputs, panel, first, last, dweight, accumula
         start, place = (in_filter * channels + first) * filters + first_filter, tap * step
         for _ in range(rows):
             if accumulate:
-                for f in range(used):
-                    dweight_flat[start + f] += patch[place + f]
+                gradient, values = dweight_flat[start : start + used], patch[place : place + used]
+                for f in range(gradient.size):
+                    gradient[f] += values[f]
             else:
                 copy_numbers(patch, place, dweight_flat, start, used)
             start += filters
