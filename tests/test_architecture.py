@@ -273,7 +273,7 @@ def test_the_loop_over_tasks_is_the_end_of_its_kernel():
                 stored = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
                 assert all(isinstance(n, ast.Name | ast.Tuple) for n in stored), node.name
                 called = {ast.unparse(n.func).split(".")[-1] for n in inside if isinstance(n, ast.Call)}
-                assert called <= {"max", "reshape", "type", "lanes_of", "points", "shape_of_tasks"}, (
+                assert called <= {"reshape", "type", "lanes_of", "points"}, (
                     node.name
                 )  # nothing that makes an array, or writes to one
                 loops += 1

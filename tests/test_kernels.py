@@ -212,8 +212,9 @@ def test_tasks_of_a_product_change_no_bit(images, features, units, dtype):
     turned, picks = weight[::-1].copy(), every[::-1].copy()
     for enough in (1, 3, 1000):
         y, added = np.empty((images, units), dtype), np.ones((images, units), dtype)
-        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, False, y, enough)
-        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, True, added, enough)
+        shape = matmul.shape_of_tasks(images, units, features, y.dtype, enough)
+        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, False, y, *shape)
+        matmul.product_in_tasks(x.reshape(-1), rows, every, turned, picks, bias, True, added, *shape)
         found.append(np.stack([y, added]))
     if not numba.config.DISABLE_JIT:  # the tile's twin in NumPy sums in another order
         np.testing.assert_array_equal(found[0], found[1])

@@ -29,7 +29,7 @@ from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import LINE, empty, scratch
 from scratchnet.kernels.machine.registers import INDEX, Vectors, loop, multiply_add, prefetch
 from scratchnet.kernels.machine.threads import thread_count
-from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of
+from scratchnet.kernels.machine.vectors import TILE_ROWS, TILE_VECTORS, lanes_of, panel_width
 from scratchnet.kernels.transpose import LITTLE, transposed
 
 DEPTH = 512  # products summed in registers before they are added to C: 512 × 32 float32 of B are 64 KB and stay in a core's L2 cache
@@ -157,15 +157,18 @@ def gathered_product(a, rows, cols, b, picks, bias, accumulate, c):
     a (any length), b (any number of rows, F), bias (F,), c (M, F): float32 or float64. rows (M rounded up to whole
     tiles,), cols (K,): int64 offsets into a. picks (K,): int64, the rows of b.
     """
-    product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, TASKS_OF_THREAD * thread_count())
+    shape = shape_of_tasks(*c.shape, cols.size, c.dtype, TASKS_OF_THREAD * thread_count())
+    product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, *shape)
 
 
-@helper
-def shape_of_tasks(tiles, panels, columns, depth, enough):
+@functools.lru_cache(64)
+def shape_of_tasks(height, width, depth, dtype, enough):
     """(block, group, at_once): tiles of rows below each other, panels beside each other, and rows of b that a task packs at once.
 
-    There are at least `enough` tasks, if there are so many register tiles and the work is worth so many.
+    There are at least `enough` tasks, if c (height, width) has so many register tiles and the work is worth so many.
     """
+    columns = panel_width(dtype, width)
+    tiles, panels = -(-height // TILE_ROWS), max(1, -(-width // columns))
     products = tiles * TILE_ROWS * panels * columns * (depth + TILE_ROWS)
     enough = min(enough, TASKS_OF_THREAD * products // ENOUGH)
     block, group = max(1, min(BLOCK_TILES, tiles)), min(panels, max(BESIDE, PACKED // max(1, depth)) // columns)
@@ -179,8 +182,8 @@ def shape_of_tasks(tiles, panels, columns, depth, enough):
 
 
 @kernel
-def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
-    """The `reference.dense` that `gathered_product` describes, in at least `enough` tasks if it is large enough.
+def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, block, group, at_once):
+    """The `reference.dense` that `gathered_product` describes, in tasks of the shape that `shape_of_tasks` gives.
 
     A task is a group of panels beside each other and a few tiles of rows, and packs the pieces of b that it needs:
 
@@ -204,9 +207,8 @@ def product_in_tasks(a, rows, cols, b, picks, bias, accumulate, c, enough):
     depth = cols.size
     vector = lanes_of(c)
     columns = vector if width <= vector else TILE_VECTORS * vector
-    panels = max(1, (width + columns - 1) // columns)
+    panels = (width + columns - 1) // columns
     tiles = (height + TILE_ROWS - 1) // TILE_ROWS
-    block, group, at_once = shape_of_tasks(tiles, panels, columns, depth, enough)
     groups = (panels + group - 1) // group
     cost = block * TILE_ROWS * group * columns * (depth + TILE_ROWS)  # of a task, in products
     for task in prange((tiles + block - 1) // block * groups, 1 + ENOUGH // cost):

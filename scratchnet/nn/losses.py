@@ -99,7 +99,7 @@ class SoftmaxCrossEntropy(Loss):
         weights = self._weights_for(logits)
         self._remember(logits, labels, weights)
         losses = reference.softmax_cross_entropy(logits, labels, weights, self.label_smoothing, self.focus)
-        return float(losses.sum(dtype=np.float64)) / len(losses)
+        return float(losses.mean(dtype=np.float64))
 
     def backward(self, batch_size: int | None = None) -> Array:
         """dlogits (N, classes) of the mean loss. If the N images are a part of a larger batch, batch_size is that batch's."""

@@ -251,9 +251,8 @@ class Sequential(Whole, Releases, ThreadCheck, Remembers):
         self._require_built()
         self._check_dy(dy)
         learning = (any(not one.frozen for one in parameters_of(step)) for step in self._steps)
-        first = next(
-            (i for i, learns in enumerate(learning) if learns), len(self._steps)
-        )  # before it nobody reads a gradient
+        # Before the first that learns nobody reads a gradient.
+        first = next((i for i, learns in enumerate(learning) if learns), len(self._steps))
         gradient: Array | None = dy
         with alone():
             self.require_own_forward()

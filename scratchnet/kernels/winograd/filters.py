@@ -12,6 +12,7 @@ from scratchnet.kernels.machine.loops import prange
 from scratchnet.kernels.machine.memory import empty, scratch
 from scratchnet.kernels.machine.registers import copy_numbers
 from scratchnet.kernels.machine.vectors import TILE_ROWS, lanes_of, panel_width
+from scratchnet.kernels.matmul import add_rows
 from scratchnet.kernels.transpose import transpose_square
 from scratchnet.kernels.winograd.tiles import GAP
 from scratchnet.kernels.winograd.toom_cook import points, reach
@@ -122,7 +123,7 @@ def transform_block_back(du, taps, inputs, panel, first, last, dweight, accumula
     vector = lanes_of(du)
     side, met = points(inputs), reach(taps, inputs)
     rim = (taps - met) // 2
-    du_flat, dweight_flat = du.reshape(-1), dweight.reshape(-1)
+    du_flat, dweight_flat, dweight_rows = du.reshape(-1), dweight.reshape(-1), dweight.reshape(-1, filters)
     rows, first_filter = last - first, panel * columns
     used = min(columns, filters - first_filter)
     half = scratch(met * side * vector, du)
@@ -136,16 +137,14 @@ def transform_block_back(du, taps, inputs, panel, first, last, dweight, accumula
             )  # fmt: skip
     for tap in range(met * met):
         in_filter = (rim + tap // met) * taps + rim + tap % met
-        start, place = (in_filter * channels + first) * filters + first_filter, tap * step
-        for _ in range(rows):
-            if accumulate:
-                gradient, values = dweight_flat[start : start + used], patch[place : place + used]
-                for f in range(gradient.size):
-                    gradient[f] += values[f]
-            else:
-                copy_numbers(patch, place, dweight_flat, start, used)
-            start += filters
-            place += columns
+        row, place = in_filter * channels + first, tap * step
+        if accumulate:
+            add_rows(
+                patch[place : place + rows * columns].reshape(rows, columns), rows, dweight_rows[row:], first_filter
+            )
+        else:
+            for c in range(rows):
+                copy_numbers(patch, place + c * columns, dweight_flat, (row + c) * filters + first_filter, used)
 
 
 @functools.cache
